@@ -13,7 +13,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def group_name(name: str) -> str:
-    """A group name as it is (R4), or a `PydanticCustomError` that says what would be right."""
+    """Return the group name unchanged (R4), or raise a `PydanticCustomError` that names the broken rule."""
     if not 2 <= len(name) <= 22:
         raise _not_a_group("LENGTH")
     if _GROUP.fullmatch(name) is None:
@@ -26,7 +26,7 @@ def group_name(name: str) -> str:
 
 
 def domain_name(name: str) -> str:
-    """A domain name in lowercase ASCII (R4); an internationalised one becomes its A-label form."""
+    """Return the domain name in lowercase ASCII (R4); an internationalized one in its A-label form."""
     if name.endswith(".") or any(character in "/@:?#" or character.isspace() for character in name):
         raise _not_a_domain("NOT_A_DOMAIN")
     ascii_name = name.lower() if name.isascii() else _a_labels(name)
@@ -45,13 +45,13 @@ def domain_name(name: str) -> str:
 
 
 def account_name(name: str) -> str:
-    """Return a typed group or domain name as it is kept, or raise a `PydanticCustomError`."""
+    """Return the stored form of a group or domain name that a user typed; raises `PydanticCustomError`."""
     is_group = name.isascii() and not any(character in "./@:?#" for character in name)
     return group_name(name.lower()) if is_group else domain_name(name)
 
 
 def admin_id(name: str) -> str:
-    """An administrator's ID (R6)."""
+    """Return the administrator's ID unchanged (R6), or raise a `PydanticCustomError`."""
     if _ADMIN_ID.fullmatch(name) is None:
         raise misfit(RefusalCode.INVALID_ADMIN_ID)
     return name

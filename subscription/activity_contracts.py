@@ -1,7 +1,7 @@
 """Inputs and results of every activity, shared by workflows and activities.
 
-These are the only words that TIME and WORLD share. `ACTIVITIES` names them; a test holds that each one
-is implemented with exactly this signature.
+Workflows and activities share no other types. `ACTIVITIES` lists the activities by name; a test checks that
+each of them is implemented with exactly this signature.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ from subscription.timeline import Answer, ErasureCertificate, TimelineEntry
 
 
 class ProvisionInput(Frozen):
-    """Take the name, create account, administrator and workspace, record that the trial has started."""
+    """Reserve the name, create account, administrator and workspace, and record the start of the trial."""
 
     subscription_id: str
     request: Mapping[str, Any]
@@ -42,9 +42,10 @@ class ProvisionInput(Frozen):
 
 
 class Provisioned(Frozen):
-    """`state` is what the record holds, whichever attempt wrote it, with its latest timeline entries.
+    """The recorded result of provisioning.
 
-    `fingerprint` is that of its request.
+    `state` and `timeline` (its latest entries) are read from the database, whichever attempt wrote them.
+    `fingerprint` is that of the request.
     """
 
     outcome: Literal["PROVISIONED"] = "PROVISIONED"
@@ -56,7 +57,7 @@ class Provisioned(Frozen):
 
 
 class RequestRefused(Frozen):
-    """The request is refused, and nothing of it is left (R9)."""
+    """The request is refused, and none of its data remains (R9)."""
 
     outcome: Literal["REFUSED"] = "REFUSED"
     refused: Refusal
@@ -66,7 +67,7 @@ ProvisionResult = Annotated[Provisioned | RequestRefused, Field(discriminator="o
 
 
 class StoredAnswer(Frozen):
-    """The answer to a command with an id, and the fingerprint that tells another body under it (R22)."""
+    """The response to a command with an ID. The fingerprint detects another body under the same ID (R22)."""
 
     command_id: str
     fingerprint: str
@@ -74,10 +75,10 @@ class StoredAnswer(Frozen):
 
 
 class Transition(Frozen):
-    """What is written as one transaction, keyed by subscription and sequence.
+    """A state transition, written in one transaction and keyed by subscription and sequence.
 
-    `events` are numbered from `first_sequence` on, `state` is the state after them. `edition` says by
-    which price book they were judged. `by` says who asked for each event; it is empty where nobody did.
+    `events` are numbered from `first_sequence` on; `state` is the state after them. `edition` identifies the
+    price book of the decision. `by` names the issuer of each event's command; it is empty for deadlines.
     """
 
     subscription_id: str
@@ -89,15 +90,16 @@ class Transition(Frozen):
     by: tuple[str | None, ...] = ()
 
     def asked_by(self, sequence: int) -> str | None:
-        """Who asked for the event of this number."""
+        """Return the name of the person or system whose command caused the event of this number."""
         position = sequence - self.first_sequence
         return self.by[position] if position < len(self.by) else None
 
 
 class Recorded(Frozen):
-    """`events` are what was recorded, where the argument itself does not come into the history.
+    """The transition is recorded.
 
-    `seal` proves then that a worker has recorded them.
+    `events` are the recorded events if the history does not contain the activity's input (a local activity).
+    In this case `seal` proves that a worker has recorded them.
     """
 
     outcome: Literal["RECORDED"] = "RECORDED"
@@ -106,13 +108,13 @@ class Recorded(Frozen):
 
 
 class NameTaken(Frozen):
-    """Nothing was written: another live subscription holds the name (R5)."""
+    """Nothing was written: another active subscription has reserved the name (R5)."""
 
     outcome: Literal["NAME_TAKEN"] = "NAME_TAKEN"
 
 
 class PriceBookOutdated(Frozen):
-    """Nothing was written: the prices were judged by an older book; these versions are newer (R19)."""
+    """Nothing was written: the decision used an outdated price book without the versions `newer` (R19)."""
 
     outcome: Literal["BOOK_OUTDATED"] = "BOOK_OUTDATED"
     newer: tuple[Catalogue, ...]
@@ -130,7 +132,7 @@ class NewerCataloguesResult(Frozen):
 
 
 class StoredAnswerInput(Frozen):
-    """The answer to a command that was accepted under this id. An id of before `since` may be used again."""
+    """Load the response to a command accepted under this ID. An ID used before `since` may be used again."""
 
     subscription_id: str
     command_id: str
@@ -139,7 +141,7 @@ class StoredAnswerInput(Frozen):
 
 
 class AnswerRecalled(Frozen):
-    """The original answer; `reused` if the id belongs to another command; neither if the id is new."""
+    """The original response, or `reused` if the ID belongs to another command; neither if the ID is new."""
 
     answer: Answer | None = None
     reused: bool = False
@@ -155,7 +157,7 @@ class DomainTokenResult(Frozen):
 
 
 class DomainCheckInput(Frozen):
-    """Look for the proof of each of these domains, each with its own token (R12)."""
+    """Look up the verification records of these domains, each with its own token (R12)."""
 
     tokens: Mapping[str, str]
     cname_target: str
@@ -175,7 +177,7 @@ class EraseInput(Frozen):
 
 
 class CustomerEvent(Frozen):
-    """An entry of a timeline among all events of a customer; `number` goes up in the order of recording."""
+    """A timeline entry among all events of a customer. `number` increases in the order of recording."""
 
     number: int
     subscription_id: str
@@ -187,10 +189,11 @@ class CustomerEvent(Frozen):
 
 
 class DeleteHistoriesInput(Frozen):
-    """Delete every earlier run of this workflow; `run_ids` are those that it knows of (R31).
+    """Delete every earlier run of this workflow (R31).
 
-    `erased_at` asks for a certificate; a request that was refused has nothing to certify. `forgotten` is how
-    many runs there were before the first of `run_ids`, which are found in the server's lists.
+    `run_ids` are the runs that the workflow has stored. `forgotten` is the number of runs before the first of
+    them; the activity finds those in the server's list of workflows. `erased_at` requests a certificate; it
+    is None for a refused request, which has nothing to certify.
     """
 
     run_ids: tuple[str, ...]
@@ -254,4 +257,4 @@ CALLERS: Mapping[str, tuple[str, ...]] = {
     }.items()
     for name in names
 }
-"""The workflow types that schedule an activity; a call from any other workflow is refused."""
+"""The workflow types that may schedule each activity; a call from any other workflow is refused."""

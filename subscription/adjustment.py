@@ -13,24 +13,25 @@ from subscription.validation import require_storable
 
 _Text = Annotated[str, Field(max_length=200), AfterValidator(require_storable)]
 MOST_KRW = 2**53 - 1
-"""The largest amount of an entry that every reader of JSON reads exactly."""
+"""The largest amount that every JSON parser reads exactly."""
 Reference = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 
 
 class AdjustmentReason(StrEnum):
-    """Why; a closed list, for what stays after erasure must not name anybody."""
+    """The reason of an adjustment. It is kept after erasure: a closed list cannot contain personal data."""
 
     WRONG_CHARGE = "WRONG_CHARGE"
     SERVICE_OUTAGE = "SERVICE_OUTAGE"
     GOODWILL = "GOODWILL"
     REVERSAL = "REVERSAL"
-    """Takes an earlier adjustment back."""
+    """Reverses an earlier adjustment."""
 
 
 class AdjustmentRequest(Wire):
-    """Correct the line of this key by `amount` KRW before VAT: below zero gives money back.
+    """Correct the line of this key by `amount` KRW before VAT; a negative amount is a credit.
 
-    `id` names the adjustment: sent again under it, nothing is done twice. `reference` is a ticket's number.
+    `id` is the idempotency key: repeating a request with the same ID has no effect. `reference` is a ticket
+    number.
     """
 
     subscription_id: Annotated[_Text, Field(max_length=100)]
@@ -42,14 +43,14 @@ class AdjustmentRequest(Wire):
 
 
 class AdjustmentInput(Frozen):
-    """An adjustment to be made, in effect from when its workflow was asked for it, however long it takes."""
+    """An adjustment to apply. It takes effect at the time at which its workflow was requested."""
 
     wanted: AdjustmentRequest
     effective_at: Instant
 
 
 class Adjustment(Frozen):
-    """A compensating line as the ledger shows it."""
+    """A compensating line of the ledger."""
 
     kind: Literal["ADJUSTMENT"] = "ADJUSTMENT"
     key: str
@@ -77,25 +78,25 @@ class AdjustmentRefused(Frozen):
 AdjustmentResult = Annotated[AdjustmentApplied | AdjustmentRefused, Field(discriminator="outcome")]
 
 
-def refusal_of(wanted: AdjustmentRequest, charged: int, adjusted: int) -> Refusal | None:
-    """Return why a line cannot be adjusted so, or None.
+def refusal_of(request: AdjustmentRequest, charged: int, adjusted: int) -> Refusal | None:
+    """Return why the line cannot be adjusted as requested, or None.
 
-    `charged` is the line's own amount, `adjusted` the sum of its adjustments until now. What is given back or
-    added, at once and in all, is at most what the line charged. A reversal takes back earlier adjustments
-    and no more: it has the opposite sign of their sum.
+    `charged` is the line's own amount; `adjusted` is the sum of its earlier adjustments. A credit or a
+    surcharge is at most the amount of the line, for each adjustment and in total. A reversal undoes earlier
+    adjustments only: it has the opposite sign of their sum and is not larger.
     """
-    if wanted.amount == 0:
+    if request.amount == 0:
         return Refusal.of(RefusalCode.INVALID_VALUE, "amount", reason="ADJUSTED_BY_ZERO")
-    if wanted.reason is AdjustmentReason.REVERSAL:
-        after = adjusted + wanted.amount
-        if wanted.amount * adjusted >= 0 or after * adjusted < 0:
+    if request.reason is AdjustmentReason.REVERSAL:
+        after = adjusted + request.amount
+        if request.amount * adjusted >= 0 or after * adjusted < 0:
             return Refusal.of(RefusalCode.REVERSED_TOO_MUCH, "amount", left=abs(adjusted))
         return None
-    if adjusted + wanted.amount < -charged:
+    if adjusted + request.amount < -charged:
         return Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, "amount", left=charged + adjusted)
-    if adjusted + wanted.amount > charged:
+    if adjusted + request.amount > charged:
         return Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, "amount", reason="ADDED", left=charged - adjusted)
-    if abs(wanted.amount) > charged:
+    if abs(request.amount) > charged:
         return Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, "amount", reason="AT_ONCE", left=charged)
     return None
 

@@ -1,4 +1,4 @@
-"""Application of an event to the state. Makes no decisions (R31 for erasure)."""
+"""Application of events to the state. Makes no decisions (R31 for erasure)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -29,7 +29,7 @@ from subscription.state import ReservedCancellation, State, Subscription
 
 
 def apply(state: Subscription, event: Event) -> Subscription:
-    """The state after `event`; `sequence` counts the events, `last_at` is the latest of their times."""
+    """Return the state after `event`. `sequence` counts the events; `last_at` is their latest time."""
     last_at = event.at if state.last_at is None else max(state.last_at, event.at)
     return state.model_copy(
         update={"sequence": state.sequence + 1, "last_at": last_at, **_changes(state, event)}
@@ -111,10 +111,10 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
 
 
 def _under_contract(state: Subscription, contract: Contract, rate: Rate) -> dict[str, Any]:
-    still_needed_from = min(contract.first_day, state.billed_up_to or contract.first_day)
+    keep_from = min(contract.first_day, state.billed_up_to or contract.first_day)
     return {
         "contract": contract,
         "plan": rate.plan,
         "members": rate.members,
-        "rates": append_rate(state.rates, rate, still_needed_from),
+        "rates": append_rate(state.rates, rate, keep_from),
     }

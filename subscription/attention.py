@@ -8,7 +8,7 @@ from subscription.business_calendar import Instant
 from subscription.model import Frozen
 
 ATTENTION_MEMO = "Attention"
-"""The workflow's memo with the reason; the search attribute NeedsAttention says that there is one."""
+"""The workflow memo with the reason; the search attribute NeedsAttention is set while there is one."""
 
 # Neither "@" nor quotation marks: the reason is shown in lists and is kept until the workflow's retention
 # ends, so it must not contain an email address, an account or a quoted value.
@@ -24,9 +24,10 @@ class AttentionKind(StrEnum):
 
 
 class Attention(Frozen):
-    """The reason of a mark. It is not personal: an activity with its error type, codes, a ticket's number.
+    """The reason of a mark, without personal data: an activity and its error type, codes, a ticket number.
 
-    `since` is when the mark was set, by the subscription's own clock; None if a client made up the mark.
+    `since` is the time at which the mark was set, by the subscription's clock. It is None if a client, not
+    the workflow, made the mark.
     """
 
     kind: AttentionKind
@@ -63,9 +64,9 @@ def effect_fails(activity: str, error: str) -> Attention:
 
 
 def read_attention(argument: Any) -> tuple[bool, Attention] | None:
-    """Read the signal's argument; None if it does not say whether attention is needed.
+    """Parse the signal's argument; return None if it does not say whether attention is needed.
 
-    An unacceptable kind or reason is left out instead of refused, so that the mark itself is never lost.
+    An invalid kind or reason is dropped instead of refused. Otherwise the mark itself would be lost.
     """
     if not isinstance(argument, dict) or not isinstance(argument.get("needed"), bool):
         return None

@@ -1,28 +1,28 @@
-"""Batch failures, as the report of a scheduled job names them."""
+"""Failed batch members in the report of a scheduled job."""
 
 from collections.abc import Sequence
 
 from subscription.model import Frozen
 
-_NAMED = 100
+_MAX_REPORTED = 100
 
 
 class MemberFailure(Frozen):
-    """A member, by an id that names no person, and the type of the error."""
+    """The ID of the member that failed, without personal data, and the type of the error."""
 
     member: str
     error: str
 
 
 def named(failures: Sequence[MemberFailure]) -> tuple[MemberFailure, ...]:
-    """Return as many failures as a report names; the log has all of them."""
-    return tuple(failures[:_NAMED])
+    """Return the first 100 failures, the maximum of a report. The log has all failures."""
+    return tuple(failures[:_MAX_REPORTED])
 
 
 def failure_words(failed: int, failures: Sequence[MemberFailure]) -> str:
-    """Return the sentence with which a report ends; nothing if no member failed."""
+    """Return the last sentence of a report; the empty string if no member failed."""
     if not failed:
         return ""
-    shown = ", ".join(f"{each.member} ({each.error})" for each in failures[:5])
+    listed = ", ".join(f"{failure.member} ({failure.error})" for failure in failures[:5])
     more = f" and {failed - 5:,} more" if failed > 5 else ""
-    return f" {failed:,} failed: {shown}{more}."
+    return f" {failed:,} failed: {listed}{more}."

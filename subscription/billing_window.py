@@ -1,7 +1,8 @@
 """Billing window: month-end billing, spread by a hash of the subscription ID.
 
-Only when they are posted is spread, not what for: they are dated when they were due (R23), and whatever is
-asked in between has them posted first.
+All service fees are due at the same instant, but each subscription posts its fees at its own offset in the
+window. The lines keep the date on which they were due (R23). A command that arrives earlier in the window
+posts the fees before it is executed.
 """
 
 import hashlib
@@ -13,18 +14,22 @@ from subscription.state import Subscription
 
 
 def wake_time(state: Subscription, book: PriceBook) -> datetime | None:
-    """When the next deadline is met by itself; one that changes something for the customer at its moment."""
+    """Return the time at which the workflow's timer fires for the next deadline.
+
+    Service fees wait for the subscription's offset in the billing window, but never longer than until the
+    next deadline that changes the subscription. All other deadlines are processed when they are due.
+    """
     deadline = next_deadline(state)
     if deadline is None:
         return None
     if deadline.what is not DeadlineKind.SERVICE_FEES:
         return deadline.at
-    turn = deadline.at + offset_in_window(state.subscription_id, book.billing_window)
+    billed_at = deadline.at + offset_in_window(state.subscription_id, book.billing_window)
     change = next_change(state)
-    return min(turn, change.at) if change else turn
+    return min(billed_at, change.at) if change else billed_at
 
 
-def offset_in_window(subscription_id: str, spread: timedelta) -> timedelta:
-    """Where in the window a subscription has its turn: always in the same place, and evenly over all."""
-    place = int.from_bytes(hashlib.sha256(subscription_id.encode()).digest()[:4])
-    return spread * place / 2**32
+def offset_in_window(subscription_id: str, window: timedelta) -> timedelta:
+    """Return the subscription's offset in the window: constant, and evenly distributed over subscriptions."""
+    position = int.from_bytes(hashlib.sha256(subscription_id.encode()).digest()[:4])
+    return window * position / 2**32

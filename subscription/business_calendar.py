@@ -14,23 +14,23 @@ from subscription.refusals import RefusalCode, misfit
 # A fixed offset, not a zone of the time zone database: a replay years later must see the same midnights.
 KST = timezone(timedelta(hours=9), "KST")
 
-# Far enough inside what Python can count for every deadline that a life within them may have.
+# Every deadline that follows from a date between these years is still within the range of `datetime`.
 _EARLIEST, _LATEST = 1000, 9900
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def start_of(day: date) -> datetime:
-    """The instant at which a business date begins: 00:00 KST."""
+    """Return the instant at which a business date begins: 00:00 KST."""
     return datetime(day.year, day.month, day.day, tzinfo=KST)
 
 
 def day_of(instant: datetime) -> date:
-    """The business date on which an instant falls."""
+    """Return the business date of an instant."""
     return instant.astimezone(KST).date()
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day so many months later, clamped to the month's length (R18: 31 Jan + 1 is 28 Feb)."""
+    """Return the same day `months` later, clamped to the month's length (R18: 31 Jan + 1 is 28 Feb)."""
     index = day.year * 12 + day.month - 1 + months
     year, month = divmod(index, 12)
     return date(year, month + 1, min(day.day, days_in_month(year, month + 1)))
@@ -50,7 +50,7 @@ def first_of_next_month(day: date) -> date:
 
 
 def split_by_month(first_day: date, end_day: date) -> Iterator[tuple[date, date]]:
-    """The period [first_day, end_day) cut at the first of every month, as half-open periods in order."""
+    """Yield the period [first_day, end_day) split at the first of every month, as half-open periods."""
     while first_day < end_day:
         cut = min(first_of_next_month(first_day), end_day)
         yield first_day, cut
@@ -69,7 +69,7 @@ def _read_instant(value: object) -> object:
 def _in_korea(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise misfit(RefusalCode.INVALID_INSTANT, reason="NO_OFFSET")
-    # Looked at before the conversion, which fails at the very ends of what Python can count.
+    # Check before the conversion, which fails near `datetime.min` and `datetime.max`.
     if not _EARLIEST <= value.year <= _LATEST:
         raise misfit(RefusalCode.INVALID_INSTANT, reason="OUT_OF_RANGE")
     return value.astimezone(KST)
@@ -87,7 +87,7 @@ def _read_date(value: object) -> object:
 
 
 Instant = Annotated[datetime, BeforeValidator(_read_instant), AfterValidator(_in_korea)]
-"""A moment with an offset; kept and written in KST. Written as ISO 8601."""
+"""A time with a UTC offset, converted to KST and serialized in ISO 8601."""
 
 Day = Annotated[date, BeforeValidator(_read_date)]
-"""A business date, written as `2027-01-31` and in no other way."""
+"""A business date; `2027-01-31` is the only accepted form."""

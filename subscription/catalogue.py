@@ -20,7 +20,7 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Price = Annotated[int, Field(ge=0, le=10_000_000_000, description="KRW a member a month, before VAT")]
 
 _MOST_KRW_A_MONTH = 5 * 10**14
-"""For one subscription: a year with VAT stays below 2^53, up to which every reader of JSON is exact."""
+"""Per subscription. A year with VAT then stays below 2^53, up to which every JSON parser is exact."""
 
 
 def _printed(text: str) -> str:
@@ -42,7 +42,7 @@ class CancellationPolicy(Wire):
 
 
 class BillingPolicy(Wire):
-    """Over how many minutes from their moment on the service fees of a month are posted; 0 is at once."""
+    """The billing window: minutes over which the service fees of a month are posted; 0 posts all at once."""
 
     spread_minutes: Annotated[int, Field(ge=0, le=12 * 60)] = 60
 
@@ -61,7 +61,7 @@ class CheckInterval(Wire):
 
 
 class DomainPolicy(Wire):
-    """How ownership of a domain is proved and how often it is looked for (R12, R13)."""
+    """The CNAME target and the check schedule for the verification of domains (R12, R13)."""
 
     cname_target: Annotated[str, AfterValidator(domain_name)] = "verify.worksmobile.example"
     looks: Annotated[tuple[CheckInterval, ...], Field(strict=False, max_length=20)] = (
@@ -79,7 +79,7 @@ class DomainPolicy(Wire):
 
 
 class Supplier(Wire):
-    """Who sells, as invoices name it."""
+    """The seller that invoices name."""
 
     name: Title = "NAVER Cloud Corp."
     registration_number: Annotated[Title, Field(max_length=40)] = "000-00-00000"
@@ -89,7 +89,7 @@ class Supplier(Wire):
 
 
 class InvoicePolicy(Wire):
-    """The value-added tax on invoices, and who issues them."""
+    """The value-added tax on invoices, and their issuer."""
 
     vat_percent: Annotated[int, Field(ge=0, le=100)] = 10
     supplier: Supplier = Field(default_factory=Supplier)
@@ -104,14 +104,14 @@ def _each_once(days: tuple[int, ...]) -> tuple[int, ...]:
 Days = Annotated[
     tuple[Annotated[int, Field(ge=1, le=365)], ...], Field(strict=False), AfterValidator(_each_once)
 ]
-# Shorter than the shortest month, or a contract would be said to end on the day on which it begins.
+# Less than the shortest month. Otherwise the notice of a contract's end would be due on its first day.
 DaysOfMonth = Annotated[
     tuple[Annotated[int, Field(ge=1, le=27)], ...], Field(strict=False), AfterValidator(_each_once)
 ]
 
 
 class NoticePolicy(Wire):
-    """How many days before something happens customers are told; none at all means never.
+    """The days before an event on which customers are notified; an empty list disables the notice.
 
     The mail address of an administrator on a group name lies below `group_mail_domain`.
     """
@@ -121,7 +121,7 @@ class NoticePolicy(Wire):
     annual_contract_days: Days = (30, 7)
     monthly_contract_days: DaysOfMonth = (7,)
     unproved_domain_days: Days = (3,)
-    """Not before but after: a domain that is still unproved so many days later."""
+    """Days after the name was reserved, not before an event: the domain is still not verified."""
     group_mail_domain: Annotated[str, AfterValidator(domain_name)] = "worksmobile.example"
 
 
@@ -169,7 +169,7 @@ class Catalogue(Wire):
 
     @property
     def plans_by_rank(self) -> tuple[str, ...]:
-        """The plans by rank, which unlike their order in a file is the same wherever the version is kept."""
+        """Return the plans by rank. Storage may change the order of a file, but not this order."""
         return tuple(sorted(self.plans, key=lambda plan: self.plans[plan].rank))
 
     @model_validator(mode="after")
@@ -202,7 +202,7 @@ def _inconsistent(path: str, message: str) -> PydanticCustomError:
 
 
 class PriceBook(Frozen):
-    """Every published version, in the order in which they come into force.
+    """All published versions, in the order in which they come into force.
 
     A plan that is no longer sold keeps the prices of the last version that sold it (R19).
     """
@@ -211,14 +211,14 @@ class PriceBook(Frozen):
 
     @property
     def edition(self) -> int:
-        """How many versions this book knows: it only ever grows, so this says which book it is."""
+        """Return the number of versions. It identifies the book, because versions are only ever added."""
         return len(self.versions)
 
     def with_versions(self, newer: Iterable[Catalogue]) -> "PriceBook":
         return PriceBook(versions=(*self.versions, *newer))
 
     def refusal_of(self, newer: Catalogue, today: date) -> Refusal | None:
-        """Return why a version cannot be published on `today` beside those that are, or None if it can."""
+        """Return why `newer` cannot be published on `today` after the existing versions; None if it can."""
         problems = [*self._problems_of_version(newer, today), *self._problems_of_ranks(newer)]
         if not problems:
             return None
@@ -229,7 +229,7 @@ class PriceBook(Frozen):
         if any(version.version == newer.version for version in self.versions):
             yield Problem.of(code, "version", reason="CHANGED", version=newer.version)
         if not self.versions:
-            return  # the very first version can be in force since any day: nothing was sold before it
+            return  # The first version may be effective from any day: there are no earlier contracts.
         last = self.versions[-1]
         if newer.effective_from <= last.effective_from:
             yield Problem.of(
@@ -239,7 +239,7 @@ class PriceBook(Frozen):
             yield Problem.of(code, "effective_from", reason="IN_THE_PAST", today=today)
 
     def _problems_of_ranks(self, newer: Catalogue) -> Iterator[Problem]:
-        """A rank that belongs to another plan would let an upgrade lower the plan (R25)."""
+        """Yield changed or reused ranks. With a reused rank, an upgrade could lower the plan (R25)."""
         first_seen: dict[str, tuple[int, str]] = {}
         for version in self.versions:
             for plan_id, plan in version.plans.items():
@@ -256,19 +256,19 @@ class PriceBook(Frozen):
                 yield Problem.of(code, field, reason="RANK_REUSED", plan=owner, version=since)
 
     def is_lower(self, plan: str, than: str, day: date) -> bool:
-        """Return whether a plan is below another one; two plans of one rank are below each other (R25)."""
+        """Return whether `plan` is below `than`. Two plans of the same rank are below each other (R25)."""
         return plan != than and self.plan_terms(plan, day).rank <= self.plan_terms(than, day).rank
 
     def in_force(self, day: date) -> Catalogue | None:
         return next((v for v in reversed(self.versions) if v.effective_from <= day), None)
 
     def plan_on_sale(self, plan: str, day: date) -> Plan | None:
-        """The plan as it can be newly chosen on `day`."""
+        """Return the plan as it can be newly chosen on `day`; None if it is not on sale."""
         catalogue = self.in_force(day)
         return catalogue.plans.get(plan) if catalogue else None
 
     def plan_terms(self, plan: str, day: date) -> Plan:
-        """The plan's prices and rank on `day`, or its last ones; `KeyError` if it was never sold."""
+        """Return the plan's prices and rank on `day`, or its last ones; `KeyError` if it was never sold."""
         for version in reversed(self.versions):
             if version.effective_from <= day and plan in version.plans:
                 return version.plans[plan]
@@ -276,22 +276,22 @@ class PriceBook(Frozen):
 
     @property
     def domain_policy(self) -> DomainPolicy:
-        """How domains are looked at: operational policy, so always that of the newest version."""
+        """Return the domain policy of the newest version: it is operational and not part of a contract."""
         return self.versions[-1].domain
 
     @property
     def billing_window(self) -> timedelta:
-        """How long the posting of service fees takes: that of the newest version as well."""
+        """Return the length of the billing window, also of the newest version."""
         return timedelta(minutes=self.versions[-1].billing.spread_minutes if self.versions else 0)
 
     @property
     def notice_policy(self) -> NoticePolicy:
-        """What customers are told and when: that of the newest version as well."""
+        """Return the notice policy, also of the newest version."""
         return self.versions[-1].notices
 
 
 class CatalogueError(Exception):
-    """A catalogue that makes no sense. `problems` are (line or None, problem); the text names them all."""
+    """An invalid catalogue. `problems` are pairs (line or None, problem); the message lists all of them."""
 
     def __init__(self, source: str, problems: list[tuple[int | None, Problem]]) -> None:
         self.problems = problems
@@ -304,13 +304,13 @@ def _at_line(source: str, line: int | None, problem: Problem) -> str:
 
 
 def parse_catalogue(text: str, source: str = "catalogue.toml") -> Catalogue:
-    """Read a catalogue; raises `CatalogueError` with the line of everything that is wrong."""
+    """Parse a catalogue; raises `CatalogueError` with all problems and their lines."""
     try:
         return parse_strict(Catalogue, tomllib.loads(text))
     except ValidationError as error:
         problems = [_with_line_number(problem, text) for problem in _catalogue_problems(error)]
         raise CatalogueError(source, problems) from None
-    except (ValueError, RecursionError) as error:  # not TOML, or more than Python reads
+    except (ValueError, RecursionError) as error:  # not TOML, or nested too deeply for the parser
         raise CatalogueError(source, [(None, _syntax_problem(error))]) from None
 
 
@@ -319,12 +319,12 @@ def _syntax_problem(error: Exception) -> Problem:
 
 
 def _catalogue_problems(error: ValidationError) -> list[Problem]:
-    misfits = [
-        Problem(field=found["ctx"]["path"], code=found["type"], message=found["msg"])
-        for found in error.errors(include_url=False, include_input=False)
-        if found["type"] == "CATALOGUE_MISFIT"
+    inconsistencies = [
+        Problem(field=detail["ctx"]["path"], code=detail["type"], message=detail["msg"])
+        for detail in error.errors(include_url=False, include_input=False)
+        if detail["type"] == "CATALOGUE_MISFIT"
     ]
-    return misfits or list(problems_from(error))
+    return inconsistencies or list(problems_from(error))
 
 
 _TABLE = re.compile(r"\s*(\[\[?)\s*([^\]\s]+)\s*\]\]?")
@@ -332,7 +332,7 @@ _KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
 
 
 def _with_line_number(problem: Problem, text: str) -> tuple[int | None, Problem]:
-    """The line on which the field stands, or else the nearest thing around it; no TOML library tells it."""
+    """Return the line of the field or of the nearest enclosing key. `tomllib` reports no line numbers."""
     lines = _lines_of_paths(text)
     parts = (problem.field or "").split(".")
     while parts and parts != [""]:

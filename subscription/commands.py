@@ -1,4 +1,4 @@
-"""The commands that a subscription accepts, and parsing them from JSON."""
+"""The commands that a subscription accepts, and their parsing from JSON."""
 
 import hashlib
 import json
@@ -36,9 +36,9 @@ def _validate_actor(value: str) -> str:
 
 
 class Expected(Wire):
-    """The state, the day and the prices that a caller has seen: a command is refused in any other.
+    """The state, day and prices of a caller's preview. The command is refused if any of them has changed.
 
-    `sequence` is the number of the last event, `edition` the number of catalogue versions published by then.
+    `sequence` is the number of the last event. `edition` is the number of published catalogue versions.
     """
 
     sequence: Annotated[int, Field(ge=0)]
@@ -47,10 +47,10 @@ class Expected(Wire):
 
 
 class Command(Wire):
-    """What every command may carry beside its own fields.
+    """The fields that all commands have.
 
-    `id` makes it repeatable (R22), `by` says who asks, `expects` is what its preview was made for, `at` is
-    the scenario's time and honoured in simulations alone.
+    `id` is the idempotency key (R22). `by` names the person or system that issues the command. `expects` is
+    the state of the caller's preview. `at` is the time of a simulation and is ignored otherwise.
     """
 
     name: ClassVar[str]
@@ -62,7 +62,7 @@ class Command(Wire):
     at: Instant | None = None
 
     def fingerprint(self) -> str:
-        """Tells another command under the same id from this one sent again."""
+        """Return a hash of the command's fields. It distinguishes a repeated command from an ID reused."""
         body = self.model_dump(mode="json", exclude={"id", "by", "expects", "at"})
         return hashlib.sha256(json.dumps([self.name, body], sort_keys=True).encode()).hexdigest()[:16]
 
@@ -80,7 +80,7 @@ class SwitchToPaid(Command):
 class ChangeRenewalOption(Command):
     """The terms of the next contract, or `{"term": null}` for no option (R24).
 
-    As the argument of a Temporal update or signal, `null` alone means no option as well.
+    As the argument of a Temporal update or signal, a bare `null` also means no option.
     """
 
     name = "change_renewal_option"
@@ -134,14 +134,14 @@ class RenameAccount(AccountName, Command):
 
 
 class CheckDomain(Command):
-    """Look for the proof of ownership now, whatever the schedule says (R13)."""
+    """Check the domain's verification records now, ahead of the check schedule (R13)."""
 
     name = "check_domain"
     title = "Look for the proof of domain ownership now (R13)"
 
 
 class QuoteCancellation(Wire):
-    """The argument of the `quote_cancellation` query (R28). `at` is the asking clock, if not now."""
+    """The argument of the `quote_cancellation` query (R28). `at` is the time of the query; default: now."""
 
     date: Day
     at: Instant | None = None
@@ -161,7 +161,7 @@ COMMANDS: Mapping[str, type[Command]] = {
 }
 
 
-_NULL_WRITTEN_OUT: Mapping[str, Mapping[str, None]] = {
+_NULL_EXPANSIONS: Mapping[str, Mapping[str, None]] = {
     ChangeRenewalOption.name: {"term": None},
     WithdrawReservation.name: {},
     CheckDomain.name: {},
@@ -169,56 +169,59 @@ _NULL_WRITTEN_OUT: Mapping[str, Mapping[str, None]] = {
 
 
 def parse_command(name: str, argument: object, *, without: Collection[str] = ()) -> Command | Refusal:
-    """Return the command that a caller sends, or all that is wrong with it.
+    """Parse a caller's command; return a refusal with all problems if it is invalid.
 
-    `without` are fields that the caller's interface does not take, so that no message offers them.
+    `without` are the fields that the caller's interface does not accept. Messages do not offer them.
     """
-    shape = COMMANDS.get(name)
-    if shape is None:
+    model = COMMANDS.get(name)
+    if model is None:
         return Refusal.of(RefusalCode.UNKNOWN_COMMAND, commands=tuple(COMMANDS))
-    return _read(shape, expand_null(name, argument), without)
+    return _read(model, expand_null(name, argument), without)
 
 
 def expand_null(name: str, argument: object) -> object:
-    """The argument itself, or what `null` stands for where a command takes that."""
-    return _NULL_WRITTEN_OUT.get(name) if argument is None else argument
+    """Return the argument; for a command that accepts `null`, return the object that `null` stands for."""
+    return _NULL_EXPANSIONS.get(name) if argument is None else argument
 
 
 def parse_quote(argument: object) -> QuoteCancellation | Refusal:
-    """The argument of a quote, or all that is wrong with it."""
+    """Parse the argument of a quote; return a refusal with all problems if it is invalid."""
     return _read(QuoteCancellation, argument)
 
 
-def _read(shape: type[_ModelT], argument: object, without: Collection[str] = ()) -> _ModelT | Refusal:
+def _read(model: type[_ModelT], argument: object, without: Collection[str] = ()) -> _ModelT | Refusal:
     if not isinstance(argument, Mapping):
         return Refusal.of(RefusalCode.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if has_too_many_values(argument):
         return Refusal.of(RefusalCode.INVALID_ARGUMENT, reason="TOO_MUCH")
     try:
-        return parse_strict(shape, argument)
+        return parse_strict(model, argument)
     except ValidationError as error:
         problems = problems_from(error)
         return Refusal.of_problems(
             RefusalCode.INVALID_ARGUMENT,
             problems,
             whole=_WHOLE,
-            message=f"{_join_problems(problems, shape, without)}.",
+            message=f"{_join_problems(problems, model, without)}.",
         )
 
 
-def _join_problems(problems: Sequence[Problem], shape: type[Wire], without: Collection[str]) -> str:
-    """All problems as one sentence. It may be kept, so it does not repeat names that a caller made up."""
-    words = [
+def _join_problems(problems: Sequence[Problem], model: type[Wire], without: Collection[str]) -> str:
+    """Return all problems as one sentence.
+
+    The sentence may be stored, so it leaves out unknown field names, which may be personal data.
+    """
+    messages = [
         f"{problem.field or _WHOLE} {problem.message}"
         for problem in problems
         if problem.code != RefusalCode.UNKNOWN_FIELD
     ]
-    if len(words) < len(problems):
-        known = ", ".join(name for name in shape.model_fields if name not in without)
-        words.append(f"there is a field that is not known; known are {known}")
-    return "; ".join(words)
+    if len(messages) < len(problems):
+        known = ", ".join(name for name in model.model_fields if name not in without)
+        messages.append(f"there is a field that is not known; known are {known}")
+    return "; ".join(messages)
 
 
 def confirmation_for(admin_id: str, account: Account) -> str:
-    """What must be typed to cancel: the administrator's account, `ID@name` (R27)."""
+    """Return the confirmation of a cancellation: the administrator's account, `ID@name` (R27)."""
     return f"{admin_id}@{account.name}"

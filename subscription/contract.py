@@ -23,12 +23,12 @@ class ContractTerm(StrEnum):
 TermField = Annotated[ContractTerm, Field(strict=False)]
 PlanField = Annotated[str, Field(min_length=1, max_length=64)]
 
-# What is no more than a number too large is refused by the catalogue's limit, with a code of its own.
+# The bound is that of a bigint only: smaller numbers above the catalogue's limit get TOO_MANY_MEMBERS.
 MembersField = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
 
 class RenewalTerms(Frozen):
-    """The terms of the next contract; plan and members as they stand then, unless given (R24)."""
+    """The terms of the next contract. Without `plan` or `members`, it keeps those of its first day (R24)."""
 
     term: TermField
     plan: PlanField | None = None
@@ -36,7 +36,7 @@ class RenewalTerms(Frozen):
 
 
 class Rate(Frozen):
-    """What is charged from a day on, until the next rate: the plan, the members and their prices."""
+    """The plan, members and prices that are charged from `first_day` until the next rate."""
 
     first_day: Day
     plan: str
@@ -47,11 +47,11 @@ class Rate(Frozen):
 
     @property
     def price(self) -> int:
-        """KRW a member a month: a MONTHLY contract pays list, an ANNUAL one pays annual (R19)."""
+        """Return the price in KRW per member and month: list if MONTHLY, annual if ANNUAL (R19)."""
         return self.annual_price if self.term is ContractTerm.ANNUAL else self.list_price
 
     def same_charge_as(self, other: "Rate") -> bool:
-        """Whether the two make one unbroken run of a service fee (R21)."""
+        """Return whether days at these two rates belong to the same service fee line (R21)."""
         return (self.plan, self.members, self.price) == (other.plan, other.members, other.price)
 
 

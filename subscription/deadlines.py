@@ -25,7 +25,7 @@ from subscription.state import ReservedCancellation, ReservedSwitch, State, Subs
 
 
 class DeadlineKind(StrEnum):
-    """What can fall due; at one instant in this order (R23)."""
+    """Kinds of deadlines, in the order in which deadlines of the same instant are processed (R23)."""
 
     SERVICE_FEES = "SERVICE_FEES"
     CANCELLATION = "CANCELLATION"
@@ -41,27 +41,30 @@ class Deadline(Frozen):
     what: DeadlineKind
 
 
-_FORESEEABLE = timedelta(days=20 * 366)
-"""Ten years of trial and ten of grace are the longest time in which nothing may happen."""
+_HORIZON = timedelta(days=20 * 366)
+"""The longest possible time without an event: ten years of trial, then ten years of grace period."""
 
 
 def is_within_horizon(state: Subscription, moment: datetime) -> bool:
-    """Whether what falls due until then may be worked out at once: not so for thousands of years."""
-    return state.last_at is None or moment - state.last_at <= _FORESEEABLE
+    """Return whether the deadlines until `moment` may be calculated in one call.
+
+    The limit bounds the cost: a moment in some thousand years would have too many deadlines.
+    """
+    return state.last_at is None or moment - state.last_at <= _HORIZON
 
 
 def next_deadline(state: Subscription) -> Deadline | None:
-    """What falls due next; None when the life is over, or has not begun."""
+    """Return the next deadline; None before the trial has started and after the subscription has ended."""
     return _earliest(_deadlines(state))
 
 
 def next_change(state: Subscription) -> Deadline | None:
-    """What next changes something for the customer: all but a month's service fee, which only charges."""
-    return _earliest((at, what) for at, what in _deadlines(state) if what is not DeadlineKind.SERVICE_FEES)
+    """Return the next deadline that changes the subscription: any deadline except monthly service fees."""
+    return _earliest((at, kind) for at, kind in _deadlines(state) if kind is not DeadlineKind.SERVICE_FEES)
 
 
 def next_due_event(state: Subscription, now: datetime, book: PriceBook) -> Event | None:
-    """What the earliest deadline at or before `now` brings about, dated when it was due (R23)."""
+    """Return the event of the earliest deadline at or before `now`, dated when it was due (R23)."""
     deadline = next_deadline(state)
     if deadline is None or deadline.at > now:
         return None
@@ -69,7 +72,7 @@ def next_due_event(state: Subscription, now: datetime, book: PriceBook) -> Event
 
 
 def due_events(state: Subscription, now: datetime, book: PriceBook) -> list[Event]:
-    """All that is due at `now`, in due order, each dated when it was due (R23)."""
+    """Return the events of all deadlines up to `now`, in due order, each dated when it was due (R23)."""
     events: list[Event] = []
     while event := next_due_event(state, now, book):
         events.append(event)
@@ -78,7 +81,7 @@ def due_events(state: Subscription, now: datetime, book: PriceBook) -> list[Even
 
 
 def advance(state: Subscription, now: datetime, book: PriceBook) -> Subscription:
-    """The state after all that is due at `now`."""
+    """Return the state after the events of all deadlines up to `now`."""
     for event in due_events(state, now, book):
         state = apply(state, event)
     return state
@@ -90,7 +93,7 @@ def _earliest(deadlines: Iterable[tuple[datetime, DeadlineKind]]) -> Deadline | 
 
 
 def _deadlines(state: Subscription) -> Iterator[tuple[datetime, DeadlineKind]]:
-    """Every deadline that stands, in the order that holds at one instant (R23)."""
+    """Yield the current deadlines; those of the same instant come in processing order (R23)."""
     if state.billed_up_to and state.state is State.ACTIVE:
         yield start_of(first_of_next_month(state.billed_up_to)), DeadlineKind.SERVICE_FEES
     match state.reservation:
@@ -150,7 +153,7 @@ def cancellation_event(
     at: datetime,
     because: Literal["ASKED", "RESERVED", "TRIAL_ENDED", "GRACE_ENDED"],
 ) -> Canceled:
-    """The end of a subscription, with the last service fees and what leaving early costs (R21, R30)."""
+    """Return the end of a subscription: the last service fees and early-termination charges (R21, R30)."""
     today = day_of(at)
     cleared = state.reservation if because == "ASKED" else None
     if state.billed_up_to is None:
@@ -177,7 +180,7 @@ def _early_termination_lines(state: Subscription, today: date, at: datetime) -> 
 def switch_event(
     state: Subscription, switch: ReservedSwitch, at: datetime, book: PriceBook
 ) -> SwitchedToPaid:
-    """The first contract begins, and what else was reserved is cleared (R17, R19)."""
+    """Return the start of the first contract. Any other reservation is cleared (R17, R19)."""
     today = day_of(at)
     return SwitchedToPaid(
         at=at,
@@ -188,7 +191,7 @@ def switch_event(
 
 
 def first_contract(term: ContractTerm, first_day: date, book: PriceBook) -> Contract:
-    """The first period of a new chain (R18), with the fee percentage in force on its first day (R19)."""
+    """Return the first period of a new chain (R18), with the fee percentage of its first day (R19)."""
     return Contract(
         term=term,
         first_day=first_day,
@@ -200,7 +203,7 @@ def first_contract(term: ContractTerm, first_day: date, book: PriceBook) -> Cont
 
 def _contract_renewed(state: Subscription, at: datetime, book: PriceBook) -> ContractRenewed:
     today = day_of(at)
-    terms = _terms_of_the_next_contract(state)
+    terms = _next_contract_terms(state)
     plan, members = terms.plan or state.plan, terms.members or state.members
     assert state.contract is not None
     return ContractRenewed(
@@ -210,15 +213,15 @@ def _contract_renewed(state: Subscription, at: datetime, book: PriceBook) -> Con
     )
 
 
-def _terms_of_the_next_contract(state: Subscription) -> RenewalTerms:
-    """What was chosen; a MONTHLY contract when nothing was, or when a cancellation is reserved (R24)."""
+def _next_contract_terms(state: Subscription) -> RenewalTerms:
+    """Return the renewal option; MONTHLY if none is set, or if a cancellation is reserved (R24)."""
     if state.renewal is None or isinstance(state.reservation, ReservedCancellation):
         return RenewalTerms(term=ContractTerm.MONTHLY)
     return state.renewal
 
 
 def _next_contract(ended: Contract, term: ContractTerm, book: PriceBook) -> Contract:
-    """The period after one that ended; of the same term, it goes on counting from the chain's start (R18)."""
+    """Return the period after `ended`. With the same term, its end counts from the chain's start (R18)."""
     first_day = ended.end_day
     if term is not ended.term:
         return first_contract(term, first_day, book).model_copy(update={"begun_by_renewal": True})
@@ -236,5 +239,5 @@ def _next_contract(ended: Contract, term: ContractTerm, book: PriceBook) -> Cont
 
 def _fee_percent(day: date, book: PriceBook) -> int:
     catalogue = book.in_force(day)
-    assert catalogue is not None, "a contract begins only while something is on sale"
+    assert catalogue is not None, "a contract begins only while a catalogue is in force"
     return catalogue.cancellation.fee_percent

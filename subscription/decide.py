@@ -42,17 +42,17 @@ from subscription.state import ReservedCancellation, ReservedSwitch, State, Subs
 
 
 class Decision(Frozen):
-    """What a command causes, and that in words."""
+    """The events of an accepted command, and the message for the caller."""
 
     events: tuple[Event, ...]
     message: str
 
 
 class ExternalFacts(Frozen):
-    """What the service found out in the world, where a command cannot be judged without it.
+    """Results of external lookups that some commands need.
 
-    `token` is the secret for a domain that a rename would hold (R12); `proved` are the domains whose
-    proof was found just now (R13).
+    `token` is the verification token for a domain that a rename would reserve (R12). `proved` are the domains
+    whose verification record has just been found (R13).
     """
 
     token: str = ""
@@ -67,13 +67,13 @@ def decide(
     command: Command,
     now: datetime,
     book: PriceBook,
-    found: ExternalFacts = NO_FACTS,
+    facts: ExternalFacts = NO_FACTS,
 ) -> Decision | Refusal:
-    """Judge a command on a state on which all that is due at `now` has been done (R23)."""
+    """Return the decision on a command. All deadlines up to `now` must have been applied to `state` (R23)."""
     try:
         _check_commandable(state)
         _check_expected(state, command.expects, now, book)
-        events = _events_for(state, command, now, book, found)
+        events = _events_for(state, command, now, book, facts)
         return Decision(events=events, message=accepted_message(state, events))
     except RefusalError as refusal:
         return refusal.refused
@@ -86,7 +86,7 @@ def start_trial(
     catalogue: Catalogue,
     token: str,
 ) -> TrialStarted:
-    """Whatever the plan, a subscription begins as a trial (R2), as long as the catalogue says (R14, R15)."""
+    """Return the start of the trial. Every plan has one (R2); the catalogue sets its length (R14, R15)."""
     trial_ends_at = now + timedelta(days=catalogue.trial.days)
     return TrialStarted(
         at=now,
@@ -98,7 +98,7 @@ def start_trial(
 
 
 def domain_verified_events(state: Subscription, proved: tuple[str, ...], now: datetime) -> tuple[Event, ...]:
-    """What follows from having found these domains proved (R10, R11)."""
+    """Return the events that follow from the verification of these domains (R10, R11)."""
     events: list[Event] = []
     if state.claim and state.claim.name in proved:
         events.append(DomainConfirmed(at=now))
@@ -115,7 +115,7 @@ def _check_commandable(state: Subscription) -> None:
 
 
 def _check_expected(state: Subscription, expected: Expected | None, now: datetime, book: PriceBook) -> None:
-    """Refuse what was confirmed for another state, another day or another price book."""
+    """Refuse a command that was previewed for another state, another day or another price book."""
     if expected is None:
         return
     if (expected.sequence, expected.date) != (state.sequence, day_of(now)):
@@ -125,7 +125,7 @@ def _check_expected(state: Subscription, expected: Expected | None, now: datetim
 
 
 def _events_for(
-    state: Subscription, command: Command, now: datetime, book: PriceBook, found: ExternalFacts
+    state: Subscription, command: Command, now: datetime, book: PriceBook, facts: ExternalFacts
 ) -> tuple[Event, ...]:
     match command:
         case SwitchToPaid():
@@ -139,9 +139,9 @@ def _events_for(
         case WithdrawReservation():
             return (_withdraw(state, now),)
         case RenameAccount():
-            return (_rename(state, command, now, book, found),)
+            return (_rename(state, command, now, book, facts),)
         case CheckDomain():
-            return _check_domain(state, now, found)
+            return _check_domain(state, now, facts)
     raise TypeError(f"no rule for {type(command).__name__}")
 
 
@@ -166,7 +166,7 @@ def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: Pri
 
 
 def latest_switch(state: Subscription) -> date:
-    """The last date whose start lies before the grace ends (R16)."""
+    """Return the last date whose start lies before the end of the grace period (R16)."""
     assert state.grace_ends_at is not None
     return day_of(state.grace_ends_at - timedelta(microseconds=1))
 
@@ -216,7 +216,7 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
 def _raised_cost(
     state: Subscription, raised: RenewalTerms | None, rate: Rate, book: PriceBook
 ) -> MonthlyCost | None:
-    """A month of the renewal option as it was and as it is raised, both at the prices of today."""
+    """Return the monthly cost of the renewal option before and after it is raised, at today's prices."""
     if raised is None or state.renewal is None:
         return None
     return MonthlyCost(
@@ -231,10 +231,10 @@ def _monthly(option: RenewalTerms, plan: str, members: int, today: date, book: P
     return rate_of(chosen, book.plan_terms(chosen, today), count, option.term, today).price * count
 
 
-def _is_increase(field: str, present: int, asked: int) -> bool:
-    if asked < present:
+def _is_increase(field: str, current: int, requested: int) -> bool:
+    if requested < current:
         raise _lowered(field)
-    return asked > present
+    return requested > current
 
 
 def _lowered(field: str) -> RefusalError:
@@ -246,24 +246,27 @@ def _lowered(field: str) -> RefusalError:
 def _adjusted_renewal_option(
     option: RenewalTerms | None, plan: str | None, members: int | None, today: date, book: PriceBook
 ) -> RenewalTerms | None:
-    """The renewal option with what this upgrade has overtaken raised (R25); None if nothing is."""
+    """Return the renewal option raised to the upgrade where it is lower (R25); None if nothing is lower."""
     if option is None:
         return None
-    overtaken: dict[str, str | int] = {}
+    raised: dict[str, str | int] = {}
     if plan and option.plan and book.is_lower(option.plan, plan, today):
-        overtaken["plan"] = plan
+        raised["plan"] = plan
     if members and option.members and option.members < members:
-        overtaken["members"] = members
-    return option.model_copy(update=overtaken) if overtaken else None
+        raised["members"] = members
+    return option.model_copy(update=raised) if raised else None
 
 
-def _check_paid(state: Subscription, what: Literal["RENEWAL_OPTION", "UPGRADE"]) -> None:
+def _check_paid(state: Subscription, reason: Literal["RENEWAL_OPTION", "UPGRADE"]) -> None:
     if state.state is not State.ACTIVE:
-        raise refusal(RefusalCode.NOT_YET_PAID, reason=what)
+        raise refusal(RefusalCode.NOT_YET_PAID, reason=reason)
 
 
 def _check_choice(state: Subscription, plan: str, members: int, today: date, book: PriceBook) -> None:
-    """A plan must be sold to be newly chosen, and members have a cap; what one has can be kept (R19)."""
+    """Check that a new plan is on sale and the members are below the cap.
+
+    The current plan and number of members can always be kept (R19).
+    """
     sold: Plan | None = book.plan_on_sale(plan, today)
     catalogue = book.in_force(today)
     if plan != state.plan and sold is None:
@@ -314,7 +317,7 @@ def _cancel(state: Subscription, command: Cancel, now: datetime) -> Event:
 
 
 def latest_cancellation(state: Subscription, today: date) -> date:
-    """The last date for which a cancellation can be reserved (R28)."""
+    """Return the last date for which a cancellation can be reserved (R28)."""
     if state.contract is None:
         assert state.grace_ends_at is not None
         return day_of(state.grace_ends_at)
@@ -329,10 +332,10 @@ def _withdraw(state: Subscription, now: datetime) -> Event:
     return ReservationWithdrawn(at=now, withdrawn=state.reservation)
 
 
-def _check_date(asked: date, today: date, latest: date) -> None:
-    if asked < today:
+def _check_date(requested: date, today: date, latest: date) -> None:
+    if requested < today:
         raise refusal(RefusalCode.DATE_IN_THE_PAST, "date", today=today)
-    if asked > latest:
+    if requested > latest:
         raise refusal(RefusalCode.DATE_TOO_LATE, "date", latest=latest)
 
 
@@ -340,20 +343,22 @@ def _check_date(asked: date, today: date, latest: date) -> None:
 
 
 def _rename(
-    state: Subscription, command: RenameAccount, now: datetime, book: PriceBook, found: ExternalFacts
+    state: Subscription, command: RenameAccount, now: datetime, book: PriceBook, facts: ExternalFacts
 ) -> Event:
-    wanted, held = command.account, state.rename_claim
-    if wanted == state.account:
-        if held is None:
+    account, reserved = command.account, state.rename_claim
+    if account == state.account:
+        if reserved is None:
             raise refusal(RefusalCode.NAME_UNCHANGED)
-        return RenameWithdrawn(at=now, released=(held.name,))
+        return RenameWithdrawn(at=now, released=(reserved.name,))
     _check_rename_lock(state, now, book)
-    if wanted.kind is AccountKind.GROUP:
-        return _renamed(state, wanted.kind, wanted.name, now)
-    if held and held.name == wanted.name:
-        return RenameHeld(at=now, claim=held)
+    if account.kind is AccountKind.GROUP:
+        return _renamed(state, account.kind, account.name, now)
+    if reserved and reserved.name == account.name:
+        return RenameHeld(at=now, claim=reserved)
     return RenameHeld(
-        at=now, claim=new_pending_domain(wanted.name, found.token, now), released=(held.name,) if held else ()
+        at=now,
+        claim=new_pending_domain(account.name, facts.token, now),
+        released=(reserved.name,) if reserved else (),
     )
 
 
@@ -374,19 +379,19 @@ def _whole_second(moment: datetime) -> datetime:
 
 
 def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -> AccountRenamed:
-    """The new name takes effect, and every other one that was held is free at that moment (R10)."""
-    held = [state.account.name] if state.account else []
+    """Return the rename. Every other name that this subscription has reserved is released with it (R10)."""
+    reserved = [state.account.name] if state.account else []
     if state.rename_claim:
-        held.append(state.rename_claim.name)
+        reserved.append(state.rename_claim.name)
     return AccountRenamed(
         at=now,
         kind=kind,
         account=Account(kind=kind, name=name),
-        released=tuple(other for other in held if other != name),
+        released=tuple(other for other in reserved if other != name),
     )
 
 
-def _check_domain(state: Subscription, now: datetime, found: ExternalFacts) -> tuple[Event, ...]:
+def _check_domain(state: Subscription, now: datetime, facts: ExternalFacts) -> tuple[Event, ...]:
     if not state.claims:
         raise refusal(RefusalCode.NO_PROOF_AWAITED)
-    return domain_verified_events(state, found.proved, now)
+    return domain_verified_events(state, facts.proved, now)

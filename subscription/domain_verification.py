@@ -8,20 +8,20 @@ from subscription.model import Frozen
 
 
 class PendingDomain(Frozen):
-    """A domain whose ownership this subscription has still to prove."""
+    """A domain whose ownership is not yet verified."""
 
     name: str
     token: str
     since: Instant
     next_look_at: Instant
 
-    def looked_at(self, now: datetime, policy: DomainPolicy) -> "PendingDomain":
-        """The claim after a look that found nothing; looks that were missed are not made up for (R13)."""
+    def after_failed_check(self, now: datetime, policy: DomainPolicy) -> "PendingDomain":
+        """Return the domain with its next check scheduled. Missed checks are not repeated (R13)."""
         return self.model_copy(update={"next_look_at": _next_check_after(now, self.since, policy)})
 
 
 class VerificationRecords(Frozen):
-    """The two records of which one is to be published at the domain (R12)."""
+    """The TXT and the CNAME record; the customer publishes one of them (R12)."""
 
     domain: str
     txt_name: str
@@ -41,16 +41,16 @@ def verification_records(domain: str, token: str, cname_target: str) -> Verifica
 
 
 def new_pending_domain(name: str, token: str, now: datetime) -> PendingDomain:
-    """A claim from now on, to be looked at at once (R13)."""
+    """Return a pending domain whose first check is due immediately (R13)."""
     return PendingDomain(name=name, token=token, since=now, next_look_at=now)
 
 
 def last_check_at(claim: PendingDomain, now: datetime, policy: DomainPolicy) -> datetime | None:
-    """When it was looked at by the schedule; None before the first look (R13)."""
-    look, following = None, claim.since
+    """Return the time of the last scheduled check; None before the first one (R13)."""
+    last, following = None, claim.since
     while following <= now:
-        look, following = following, _next_check_after(following, claim.since, policy)
-    return look
+        last, following = following, _next_check_after(following, claim.since, policy)
+    return last
 
 
 def _next_check_after(now: datetime, since: datetime, policy: DomainPolicy) -> datetime:

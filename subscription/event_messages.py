@@ -1,8 +1,9 @@
 """Messages of each event: templates and parameters, the same for every interface.
 
-All interfaces write the statements of this module, each in its language, so none can leave one out.
-`SENTENCES` has the English templates; they are the keys of the console's translations. A key that ends in
-`.TO_COME` is the sentence about what has not happened yet; a key without one serves for both.
+Every interface formats the statements of this module in its language, so that none is left out. `SENTENCES`
+has the English templates, which are also the msgids of the console's translations. A key that ends in
+`.TO_COME` has the template for an event that has not happened yet. If there is no such key, the template
+without the suffix is used for both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -110,7 +111,7 @@ SENTENCES: Mapping[str, str] = {
     "RENAME_HELD": "The new domain name is held; it takes effect when its ownership is proved.",
     "RENAME_WITHDRAWN": "The change of name is withdrawn; the present name stays.",
     "REFUSED": "%(command)s was refused:",
-    # About a whole answer.
+    # About the result of a command.
     "NO_PROOF_YET": "The proof of domain ownership was not found yet; looking goes on.",
     "RESTRICTED": "Use is restricted until the ownership of the domain is proved.",
 }
@@ -124,7 +125,7 @@ class Statement(Frozen):
 
 
 def statements_of(event: Event, *, to_come: bool = False) -> tuple[Statement, ...]:
-    """Return everything that there is to say about an event; `to_come` if it has not happened yet."""
+    """Return all statements about an event; `to_come` selects the wording for a future event."""
     return tuple(_in_tense(statement, to_come=to_come) for statement in _statements(event))
 
 
@@ -192,7 +193,7 @@ def _statements(event: Event) -> Iterator[Statement]:
         case RenameWithdrawn():
             yield _of("RENAME_WITHDRAWN")
         case CommandRefused():
-            if not event.count:  # else its own sentence says of how many it is
+            if not event.count:  # A summary of several refusals has a message of its own.
                 yield _of("REFUSED", command=event.command)
         case _:
             assert_never(event)
@@ -215,7 +216,7 @@ def _period(contract: Contract, rate: Rate) -> dict[str, Value]:
 
 
 def _upgrade(event: Upgraded) -> Statement:
-    """In a contract that goes on, the new rate counts from the day of the upgrade alone."""
+    """Return the statement of an upgrade. If the contract continues, the rate begins on the upgrade's day."""
     contract, period = event.contract, _period(event.contract, event.rate)
     if contract.first_day == event.rate.first_day:
         return _of("UPGRADED_CONTRACT", a_term=contract.term, **period)

@@ -12,7 +12,7 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.state import State, Subscription
 
-_TOLD_BY_EVENTS = (
+_EVENT_FIELDS = (
     "sequence",
     "state",
     "renamed_at",
@@ -27,38 +27,38 @@ _TOLD_BY_EVENTS = (
     "ended_at",
     "last_at",
 )
-"""The fields of a state that its events alone decide."""
+"""The fields of a state that follow from its events alone."""
 
 _PERSONAL = ("account", "admin_id", "claim", "rename_claim")
-"""The fields of a state that name a person; its events tell them only until erasure."""
+"""The fields of a state that may identify a person; the events have their values only until erasure."""
 
 
 class ChargeMismatch(Frozen):
-    """An event that charges something else than the rules reckon from what happened before it."""
+    """An event whose ledger lines differ from those that the rules calculate."""
 
     event: Event
-    reckoned: tuple[LedgerLine, ...]
+    expected: tuple[LedgerLine, ...]
 
 
 def rebuild_state(base: Subscription, events: Sequence[Event]) -> Subscription:
-    """The state by its events, with what they do not tell taken from `base`."""
-    told = _initial_state(base)
+    """Return the state that follows from the events; fields that are not in events come from `base`."""
+    rebuilt = _initial_state(base)
     for event in events:
-        told = apply(told, event)
-    changes = {field: getattr(told, field) for field in _TOLD_BY_EVENTS}
-    if told.contract:
-        changes |= {"plan": told.plan, "members": told.members}
-    if told.state is State.ERASED:
-        changes |= {field: getattr(told, field) for field in _PERSONAL}
+        rebuilt = apply(rebuilt, event)
+    changes = {field: getattr(rebuilt, field) for field in _EVENT_FIELDS}
+    if rebuilt.contract:
+        changes |= {"plan": rebuilt.plan, "members": rebuilt.members}
+    if rebuilt.state is State.ERASED:
+        changes |= {field: getattr(rebuilt, field) for field in _PERSONAL}
     return base.model_copy(update=changes)
 
 
 def without_transient_fields(state: Subscription) -> Subscription:
-    """The state without what changes between events: when to look for a proof."""
+    """Return the state with the domain check schedule reset: it changes without an event."""
     return state.model_copy(
         update={
-            "claim": _before_any_look(state.claim),
-            "rename_claim": _before_any_look(state.rename_claim),
+            "claim": _before_first_check(state.claim),
+            "rename_claim": _before_first_check(state.rename_claim),
         }
     )
 
@@ -66,17 +66,17 @@ def without_transient_fields(state: Subscription) -> Subscription:
 def charge_mismatches(
     base: Subscription, events: Sequence[Event], book: PriceBook
 ) -> Iterator[ChargeMismatch]:
-    """Every event whose ledger lines are not those that the rules reckon (R21, R30)."""
+    """Yield every event whose ledger lines differ from those that the rules calculate (R21, R30)."""
     state = _initial_state(base)
     for event in events:
-        reckoned = _reckoned(state, event, book)
-        if event.lines != reckoned:
-            yield ChargeMismatch(event=event, reckoned=reckoned)
+        expected = _expected_lines(state, event, book)
+        if event.lines != expected:
+            yield ChargeMismatch(event=event, expected=expected)
         state = apply(state, event)
 
 
 def cancellation_events(state: Subscription, ended_at: datetime, book: PriceBook) -> tuple[Event, ...]:
-    """The events from here to an end of which only the moment is known: by the rules, as if asked then."""
+    """Return the events up to an end that is known only by its time, as if it was requested at `ended_at`."""
     events = due_events(state, ended_at, book)
     for event in events:
         state = apply(state, event)
@@ -96,7 +96,7 @@ def _initial_state(base: Subscription) -> Subscription:
     )
 
 
-def _reckoned(before: Subscription, event: Event, book: PriceBook) -> tuple[LedgerLine, ...]:
+def _expected_lines(before: Subscription, event: Event, book: PriceBook) -> tuple[LedgerLine, ...]:
     match event:
         case Canceled(because="ASKED"):
             return cancellation_event(before, event.at, "ASKED").lines
@@ -107,5 +107,5 @@ def _reckoned(before: Subscription, event: Event, book: PriceBook) -> tuple[Ledg
             return ()
 
 
-def _before_any_look(claim: PendingDomain | None) -> PendingDomain | None:
+def _before_first_check(claim: PendingDomain | None) -> PendingDomain | None:
     return claim and claim.model_copy(update={"next_look_at": claim.since})

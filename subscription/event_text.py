@@ -14,13 +14,13 @@ from subscription.state import Subscription
 
 
 def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
-    """What an accepted command caused, as sentences; says when use is restricted (R11)."""
+    """Return the message about the events of an accepted command, and about restricted use (R11)."""
     if not events:
         return SENTENCES["NO_PROOF_YET"]
-    said = [event_message(event) for event in events]
+    messages = [event_message(event) for event in events]
     if state.claim and any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
-        said.append(SENTENCES["RESTRICTED"])
-    return " ".join(said)
+        messages.append(SENTENCES["RESTRICTED"])
+    return " ".join(messages)
 
 
 def format_krw(amount: int) -> str:
@@ -31,7 +31,7 @@ def format_members(members: int) -> str:
     return Plain().members(members)
 
 
-_DUE_WORDS = {
+_DEADLINE_NAMES = {
     DeadlineKind.CANCELLATION: "reserved cancellation",
     DeadlineKind.SWITCH_TO_PAID: "reserved switch to paid",
     DeadlineKind.TRIAL_END: "trial ends",
@@ -42,27 +42,30 @@ _DUE_WORDS = {
 
 
 def format_deadline(deadline: Deadline) -> str:
-    """What falls due, as timers and cards name it."""
+    """Return the name of a deadline in timer summaries and summary cards."""
     if deadline.what is DeadlineKind.SERVICE_FEES:
         return f"service fees for {day_of(deadline.at) - timedelta(days=1):%B %Y}"
-    return _DUE_WORDS[deadline.what]
+    return _DEADLINE_NAMES[deadline.what]
 
 
 def workflow_summary(of: Request | Subscription) -> str:
-    """A workflow's summary. It cannot be changed later, so it names nobody but the billing account (R31)."""
+    """Return the workflow's summary.
+
+    Temporal cannot change it later, so it contains only the billing account and no personal data (R31).
+    """
     return f"{of.customer_id}: {of.plan}, {format_members(of.members)}, {of.platform}"
 
 
 def event_message(event: Event, *, to_come: bool = False) -> str:
-    """Return everything that there is to say about an event; `to_come` if it has not happened yet."""
-    said = [formatted(statement, Plain()) for statement in statements_of(event, to_come=to_come)]
+    """Return the message of an event; `to_come` selects the wording for a future event."""
+    sentences = [formatted(statement, Plain()) for statement in statements_of(event, to_come=to_come)]
     if isinstance(event, CommandRefused):
-        said.append(event.message)
-    return " ".join(said)
+        sentences.append(event.message)
+    return " ".join(sentences)
 
 
 def format_renewal_option(option: RenewalTerms) -> str:
-    """The terms of a next contract in words (R24)."""
+    """Return the terms of the next contract as text (R24)."""
     plan = f"on {option.plan}" if option.plan else "on the plan that it has then"
     members = (
         f"for {format_members(option.members)}" if option.members else "for the members that it has then"

@@ -1,7 +1,7 @@
-"""Domain events. Immutable; fields that identify a person are marked `private` (R31).
+"""Domain events. Immutable; fields that may identify a person are marked `private` (R31).
 
-What an event must know of a person (a new account name) stands in fields marked `private`; the record
-keeps those apart, so that erasure can remove them (R31).
+The database stores private fields, such as a new account name, in a separate table. Erasure deletes them
+there and leaves the events unchanged (R31).
 """
 
 from datetime import datetime
@@ -24,13 +24,13 @@ Private = Field(json_schema_extra={"private": True})
 
 
 class BaseEvent(Frozen):
-    """`at` is business time: the moment at which it was due or asked."""
+    """The common fields of events. `at` is business time: when the event was due or requested."""
 
     at: Instant
 
     @property
     def lines(self) -> tuple[LedgerLine, ...]:
-        """The ledger lines that this event posts."""
+        """Return the ledger lines that this event posts."""
         return ()
 
 
@@ -77,7 +77,7 @@ class Upgraded(BaseEvent):
     agreed_terms: tuple[TermAgreement, ...]
     raised_option: RenewalTerms | None = None
     raised_cost: MonthlyCost | None = None
-    """What the renewal option would cost at the prices of this day, before it was raised and after."""
+    """The monthly cost of the renewal option at this day's prices, before and after it was raised."""
 
 
 class ServiceFeesPosted(BaseEvent):
@@ -135,7 +135,7 @@ class AccountRenamed(BaseEvent):
 
 
 class RenameHeld(BaseEvent):
-    """A domain name is held until its ownership is proved (R10)."""
+    """A domain name is reserved until its ownership is verified (R10)."""
 
     event: Literal["RENAME_HELD"] = "RENAME_HELD"
     claim: Annotated[PendingDomain | None, Private] = None
@@ -148,9 +148,9 @@ class RenameWithdrawn(BaseEvent):
 
 
 class CommandRefused(BaseEvent):
-    """A signal that the rules refused; a caller of an update hears it instead.
+    """A signal that the rules refused. Updates have no such event, because their caller gets the refusal.
 
-    With a `count` it stands for so many signals of a day, beyond those that have an entry of their own.
+    An event with a `count` summarizes the signals of a day beyond those that have their own entries.
     """
 
     event: Literal["REFUSED"] = "REFUSED"
@@ -164,7 +164,7 @@ class CommandRefused(BaseEvent):
 
     @classmethod
     def of(cls, at: datetime, command: str, refused: Refusal) -> "CommandRefused":
-        """The event keeps no name of a field that a caller made up: it may be personal data."""
+        """Return the event of a refusal, without unknown field names, which may be personal data."""
         return cls(
             at=at,
             command=command,
@@ -177,7 +177,7 @@ class CommandRefused(BaseEvent):
 
     @property
     def refusals(self) -> tuple[Problem, ...]:
-        """The refusal itself, then the problems that it has."""
+        """Return the refusal itself, followed by its problems."""
         whole = Problem(code=self.code, reason=self.reason, parameters=self.parameters, message=self.message)
         return whole, *self.problems
 
@@ -210,7 +210,7 @@ EVENT_ADAPTER: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_b
 
 
 def private_fields(event: Event) -> frozenset[str]:
-    """The fields of this kind of event that may name a person."""
+    """Return the names of the event's fields that may identify a person."""
     return frozenset(
         name
         for name, field in type(event).model_fields.items()
@@ -219,6 +219,6 @@ def private_fields(event: Event) -> frozenset[str]:
 
 
 def equal_except_private(one: Event, other: Event) -> bool:
-    """Whether the two say the same, but for what names a person."""
+    """Return whether two events are equal, apart from their private fields."""
     private = set(private_fields(one))
     return one.model_dump(exclude=private) == other.model_dump(exclude=private)

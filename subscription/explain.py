@@ -35,7 +35,7 @@ class ExplanationStep(Frozen):
 
 
 class Explanation(Frozen):
-    """A line taken apart; `arithmetic` is the sum in words, `exact` the sum before rounding down (R20)."""
+    """The calculation of a ledger line. `arithmetic` is the formula, `exact` its unrounded result (R20)."""
 
     key: str
     rule: str
@@ -95,11 +95,11 @@ def _arithmetic(steps: tuple[ExplanationStep, ...], line: LedgerLine, exact: Fra
 
 
 def _factor(price: str) -> str:
-    """A difference of two prices needs parentheses, one price does not."""
+    """Put a difference of two prices into parentheses; return a single price unchanged."""
     return f"({price})" if " - " in price else price
 
 
 def _mixed(value: Fraction) -> str:
-    """A fraction as people write it: `16,258 2/31`."""
+    """Format a fraction as a mixed number: `16,258 2/31`."""
     whole, rest = divmod(value.numerator, value.denominator)
     return f"{whole:,} {rest}/{value.denominator}" if rest else f"{whole:,}"

@@ -25,10 +25,10 @@ TOO_FAR_AHEAD = Refusal.of(RefusalCode.INVALID_INSTANT, "at", reason="TOO_FAR_AH
 
 
 class Quote(Frozen):
-    """What the ledger would get if that cancellation were reserved now and nothing else were asked (R28).
+    """The charges if a cancellation on `date` is reserved now and no other command follows (R28).
 
-    `penalty` is the part beside the service fees; `free_on` is the day on which there is none, if
-    there is one now.
+    `penalty` is the total without the service fees. If there is a penalty, `free_on` is the first day on
+    which a cancellation has none.
     """
 
     kind: Literal["CANCELLATION"] = "CANCELLATION"
@@ -40,7 +40,7 @@ class Quote(Frozen):
 
 
 class QuoteKind(StrEnum):
-    """What may be quoted before it is done."""
+    """The commands for which there are quotes."""
 
     CANCELLATION = "cancellation"
     SWITCH = "switch"
@@ -48,10 +48,11 @@ class QuoteKind(StrEnum):
 
 
 class ChangeQuote(Frozen):
-    """What a contract costs from the day of a switch or an upgrade to the end of its period (R16, R25).
+    """The cost of a contract from the day of a switch or an upgrade to the end of its period (R16, R25).
 
-    `monthly` is a whole month at the rate from that day on, `monthly_now` at today's; 0 in trial or grace.
-    `ledger` is what the ledger gets for these days if the contract is left at its end, which is free.
+    `monthly` is the price of a whole month at the new rate, `monthly_now` at today's rate (0 in trial or
+    grace period). `ledger` has the lines for these days if the contract is canceled, free of charge, at its
+    end.
     """
 
     kind: Literal["CHANGE"] = "CHANGE"
@@ -66,14 +67,14 @@ class ChangeQuote(Frozen):
 
 
 class UpcomingEvent(Frozen):
-    """One thing that will happen if nothing is asked, with the lines that it will post."""
+    """A future event if no command is sent, with the ledger lines that it will post."""
 
     entry: TimelineEntry
     ledger: tuple[LedgerLine, ...]
 
 
 def quote_cancellation(state: Subscription, day: date, now: datetime, book: PriceBook) -> Quote | Refusal:
-    """Return the cost of a cancellation on `day`, without making it; refused where the command would be."""
+    """Return the cost of a cancellation on `day`; refused for the same reasons as the command itself."""
     if not is_within_horizon(state, now):
         return TOO_FAR_AHEAD
     state = advance(state, now, book)
@@ -97,14 +98,14 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
 def quote_switch(
     state: Subscription, switch: SwitchToPaid, now: datetime, book: PriceBook
 ) -> ChangeQuote | Refusal:
-    """Return the cost of a switch to paid, without making it; refused where the command would be."""
+    """Return the cost of a switch to paid; refused for the same reasons as the command itself."""
     return _quote_change(state, switch, switch.date, now, book)
 
 
 def quote_upgrade(
     state: Subscription, upgrade: Upgrade, now: datetime, book: PriceBook
 ) -> ChangeQuote | Refusal:
-    """The cost of an upgrade today, without making it; to ask, no terms need be agreed to."""
+    """Return the cost of an upgrade today. A quote needs no agreement to the terms of service."""
     today = day_of(now)
     catalogue = book.in_force(today)
     terms = required_terms(catalogue) if catalogue else ()
@@ -124,15 +125,15 @@ def _quote_change(
     changed = advance(apply_all(state, decision.events), max(now, start_of(day)), book)
     contract = changed.contract
     assert contract is not None
-    # From the day of the change on: an unbroken run of days at one rate may have begun before it.
+    # Bill only from the day of the change on: the unbilled days at the current rate may begin before it.
     assert changed.billed_up_to is not None
-    left = changed.model_copy(
+    canceled_at_end = changed.model_copy(
         update={
             "reservation": ReservedCancellation(date=contract.end_day),
             "billed_up_to": max(changed.billed_up_to, day),
         }
     )
-    lines = tuple(line for event, _ in future_events(left, book) for line in event.lines)
+    lines = tuple(line for event, _ in future_events(canceled_at_end, book) for line in event.lines)
     return ChangeQuote(
         date=day,
         plan=changed.plan,
@@ -148,7 +149,7 @@ def _quote_change(
 def upcoming(
     state: Subscription, now: datetime, book: PriceBook, limit: int = 12
 ) -> tuple[UpcomingEvent, ...]:
-    """The next things that will happen if nothing is asked, in order."""
+    """Return the next events if no command is sent, in order."""
     return tuple(
         UpcomingEvent(entry=timeline_entry(event, after, to_come=True), ledger=event.lines)
         for event, after in islice(future_events(advance(state, now, book), book), limit)
@@ -156,7 +157,7 @@ def upcoming(
 
 
 def future_events(state: Subscription, book: PriceBook) -> Iterator[tuple[Event, Subscription]]:
-    """What follows from this state if nothing is asked, each with the state after it; it may never end."""
+    """Yield the future events if no command is sent, each with the state after it. May be infinite."""
     while deadline := next_deadline(state):
         event = next_due_event(state, deadline.at, book)
         assert event is not None

@@ -1,7 +1,7 @@
 """Idempotent commands: a repeated command ID is recognized for at least 30 days (R22).
 
-PostgreSQL keeps every accepted id with its answer. A workflow knows the latest ones itself, so that it need
-not ask for each command; what it knows has a bound, however many commands it is sent.
+PostgreSQL stores every accepted ID with its response. A workflow also keeps the latest IDs, so that it need
+not query the database for each command. The number of IDs in a workflow is bounded.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from subscription.refusals import Refusal, RefusalCode
 
 REMEMBERED_FOR = timedelta(days=31)
 MOST_RECENT = 200
-"""So many ids a workflow knows itself: at 200 characters each, some 60 KB in the input of a run."""
+"""The maximum number of IDs in a workflow: at 200 characters each, about 60 KB in the input of a run."""
 
 ID_REUSED = Refusal.of(RefusalCode.COMMAND_ID_REUSED, "id")
 
 
 class Known(StrEnum):
-    """What a workflow knows of a command's id without asking PostgreSQL."""
+    """The result of a lookup of a command ID in the workflow; UNKNOWN requires a query to PostgreSQL."""
 
     NEW = "NEW"
     ACCEPTED = "ACCEPTED"
@@ -29,20 +29,20 @@ class Known(StrEnum):
 
 
 class AcceptedCommand(Frozen):
-    """That a command with this fingerprint was accepted, and when by the subscription's clock."""
+    """The fingerprint of an accepted command, and the time by the subscription's clock."""
 
     fingerprint: str
     at: Instant
 
 
 class RecentCommands(Frozen):
-    """The latest accepted ids; `dropped_at` is when the newest of those was accepted that are not here."""
+    """The latest accepted IDs. `dropped_at` is the acceptance time of the newest ID that was dropped."""
 
     accepted: Mapping[str, AcceptedCommand] = {}
     dropped_at: Instant | None = None
 
     def known(self, command: Command, now: datetime) -> Known | Refusal:
-        """Whether this very command was accepted before; refused if its id belongs to another one."""
+        """Return whether this command was accepted before; a refusal if its ID belongs to another command."""
         if command.id is None:
             return Known.NEW
         earlier = self.accepted.get(command.id)
@@ -53,7 +53,7 @@ class RecentCommands(Frozen):
         return Known.NEW
 
     def adding(self, command: Command, now: datetime) -> "RecentCommands":
-        """These and one more, without those of long ago; the oldest goes if there are too many."""
+        """Return a copy with this command. Expired IDs are dropped, and the oldest if there are too many."""
         if command.id is None:
             return self
         kept = {

@@ -1,9 +1,9 @@
-"""Invoices: which ledger lines a customer is billed for in a month.
+"""Invoices: the ledger lines for which a customer is billed in a month.
 
-A line belongs to the first invoice that is issued for its month or a later one. Its month is the one in
-which it came into effect. Service fees that are posted at the start of 1 April are for days of March, and on
-March's invoice. What leaving early costs on 1 April belongs to April, whether the cancellation was reserved
-or not. A line that was recorded late is on the next invoice.
+The month of a line is the month in which it took effect. A line appears on the first invoice that is issued
+for this month or a later one; a line that was recorded late therefore appears on the next invoice. Service
+fees posted at the start of 1 April are for days of March and appear on the invoice of March. An
+early-termination charge of 1 April belongs to April, whether or not the cancellation was reserved.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,8 @@ class InvoiceKind(StrEnum):
 class InvoicedLine(Frozen):
     """A ledger line on an invoice: its days, and its amount in whole KRW before VAT.
 
-    `rates` has each plan and number of members that the line charges for; `plan` and `members` are the last.
+    `rates` are all plans and numbers of members that the line charges; `plan` and `members` are the last of
+    them.
     """
 
     key: str
@@ -50,7 +51,7 @@ class InvoicedLine(Frozen):
 
     @property
     def last_day(self) -> date:
-        """The last day that is charged, as people write a period."""
+        """Return the last charged day, for display as an inclusive period."""
         return self.end_day - timedelta(days=1)
 
 
@@ -73,7 +74,7 @@ InvoiceEntry = InvoicedLine | InvoicedAdjustment
 
 
 class InvoicedSubscription(Frozen):
-    """What one subscription adds to an invoice."""
+    """The entries of one subscription on an invoice."""
 
     subscription_id: str
     entries: tuple[InvoiceEntry, ...]
@@ -84,7 +85,7 @@ class InvoicedSubscription(Frozen):
 
 
 class CorrectedInvoice(Frozen):
-    """An earlier invoice whose lines are adjusted: what is left of its supply amount, before and after."""
+    """An earlier invoice whose lines are adjusted: its remaining supply amount before and after."""
 
     number: str
     vat_percent: int
@@ -97,12 +98,12 @@ class CorrectedInvoice(Frozen):
 
     @property
     def vat_change(self) -> int:
-        """The tax that is given back, which is below zero, or added: what that invoice charged for it."""
+        """Return the change of the tax at the earlier invoice's rate; negative if tax is refunded."""
         return vat_on(self.supply_after, self.vat_percent) - vat_on(self.supply_before, self.vat_percent)
 
 
 class Invoice(Frozen):
-    """One customer's invoice for one month, in whole KRW: never changed once issued. It names no person."""
+    """A customer's invoice for one month, in whole KRW. Immutable; contains no personal data."""
 
     number: str
     kind: InvoiceKind
@@ -120,8 +121,8 @@ class Invoice(Frozen):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """Everything that stands on it; each stands on no other invoice."""
-        return tuple(entry.key for each in self.subscriptions for entry in each.entries)
+        """Return the keys of all entries; a key appears on one invoice only."""
+        return tuple(entry.key for subscription in self.subscriptions for entry in subscription.entries)
 
 
 def invoice_number(year: int, sequence: int) -> str:
@@ -134,7 +135,7 @@ def cutoff_of(month: date) -> datetime:
 
 
 def vat_on(supply_amount: int, percent: int) -> int:
-    """Return the tax on a supply amount, rounded towards zero once."""
+    """Return the tax on a supply amount, rounded toward zero once."""
     tax = abs(supply_amount) * percent // 100
     return tax if supply_amount >= 0 else -tax
 
@@ -150,10 +151,10 @@ def invoice_for(
     supplier: Supplier,
     corrected: Sequence[CorrectedInvoice] = (),
 ) -> Invoice:
-    """The tax on what is newly charged, and what the corrections of earlier invoices change of theirs."""
-    supply = sum(each.amount for each in subscriptions)
-    own = supply - sum(each.supply_change for each in corrected)
-    vat = vat_on(own, vat_percent) + sum(each.vat_change for each in corrected)
+    """Return the invoice. `vat_percent` taxes new charges; corrections are taxed as their own invoice was."""
+    supply = sum(subscription.amount for subscription in subscriptions)
+    new_charges = supply - sum(correction.supply_change for correction in corrected)
+    vat = vat_on(new_charges, vat_percent) + sum(correction.vat_change for correction in corrected)
     return Invoice(
         number=number,
         kind=InvoiceKind.INVOICE if supply >= 0 else InvoiceKind.CREDIT_NOTE,
@@ -171,18 +172,18 @@ def invoice_for(
 
 
 def by_subscription(entries: Iterable[tuple[str, InvoiceEntry]]) -> tuple[InvoicedSubscription, ...]:
-    """Entries, each with its subscription's id, gathered under the subscriptions in order of their ids."""
-    gathered: dict[str, list[InvoiceEntry]] = {}
+    """Group pairs of subscription ID and entry by subscription, in the order of the IDs."""
+    grouped: dict[str, list[InvoiceEntry]] = {}
     for subscription_id, entry in entries:
-        gathered.setdefault(subscription_id, []).append(entry)
+        grouped.setdefault(subscription_id, []).append(entry)
     return tuple(
-        InvoicedSubscription(subscription_id=subscription_id, entries=tuple(gathered[subscription_id]))
-        for subscription_id in sorted(gathered)
+        InvoicedSubscription(subscription_id=subscription_id, entries=tuple(grouped[subscription_id]))
+        for subscription_id in sorted(grouped)
     )
 
 
 class IssueInvoices(Frozen):
-    """Issue the invoices of a month, on `issued_on`, for a page of customers after `after`."""
+    """Issue the invoices of a month, dated `issued_on`, for a page of customers after the cursor `after`."""
 
     month: Day
     issued_on: Day
@@ -190,7 +191,7 @@ class IssueInvoices(Frozen):
 
 
 class InvoicesIssued(Frozen):
-    """`next_after` is where the next page begins; None if there is none."""
+    """The invoices of a page. `next_after` is the cursor of the next page; None on the last page."""
 
     issued: int
     total: int
@@ -199,7 +200,7 @@ class InvoicesIssued(Frozen):
 
 
 class InvoicesReport(Frozen):
-    """What the job says when it is done: so many invoices, and their sum in KRW with VAT."""
+    """The result of the job: the number of invoices, and their sum in KRW with VAT."""
 
     summary: str
     month: Day

@@ -1,4 +1,4 @@
-"""Ledger lines and how their amounts are calculated (R20-R22, R30)."""
+"""Ledger lines and the calculation of their amounts (R20-R22, R30)."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -22,10 +22,10 @@ class LineKind(StrEnum):
 
 
 class LinePart(Frozen):
-    """Days at one price: a part of a ledger line's arithmetic.
+    """Days at one price: a part of the calculation of a ledger line.
 
-    `price` is what the line counts, in KRW a member a month; for a repayment it is `list_price` less
-    `annual_price`.
+    `price` is the price that the line charges, in KRW per member and month. For a discount repayment it is
+    `list_price` minus `annual_price`.
     """
 
     first_day: Annotated[Day, Field(alias="from")]
@@ -42,7 +42,7 @@ class LinePart(Frozen):
 
 
 class ChargedRate(Frozen):
-    """The days of a line on one plan for so many members."""
+    """The days of a line with one plan and one number of members."""
 
     first_day: Annotated[Day, Field(alias="from")]
     end_day: Annotated[Day, Field(alias="to")]
@@ -51,7 +51,7 @@ class ChargedRate(Frozen):
 
 
 class LineKey(NamedTuple):
-    """The key of a ledger line, taken apart (R22)."""
+    """The parsed key of a ledger line (R22)."""
 
     subscription_id: str
     kind: LineKind
@@ -67,7 +67,7 @@ class LineKey(NamedTuple):
 
 
 class LedgerLine(Frozen):
-    """One charge in whole KRW before VAT, never changed once posted. Its key is posted once (R22)."""
+    """A charge in whole KRW before VAT. Immutable; a key is posted at most once (R22)."""
 
     key: str
     kind: LineKind
@@ -82,7 +82,10 @@ class LedgerLine(Frozen):
 
     @property
     def rates(self) -> tuple[ChargedRate, ...]:
-        """What the line charges for, in order: `plan` and `members` alone are those of its last days."""
+        """Return the plans and members that the line charges, in order of days.
+
+        The fields `plan` and `members` have only those of the last days.
+        """
         rates: list[ChargedRate] = []
         for piece in self.pieces:
             first_day = piece.first_day
@@ -97,7 +100,7 @@ class LedgerLine(Frozen):
 
 
 def exact_amount(pieces: Iterable[LinePart], percent: int) -> Fraction:
-    """The exact amount of a line: so many percent of the sum of its pieces."""
+    """Return the exact amount of a line: `percent` of the sum of its pieces."""
     exact = sum((piece.exact for piece in pieces), start=Fraction(0))
     return exact if percent == 100 else exact * percent / 100
 
@@ -105,7 +108,7 @@ def exact_amount(pieces: Iterable[LinePart], percent: int) -> Fraction:
 def service_fees(
     subscription_id: str, rates: Sequence[Rate], first_day: date, end_day: date, posted_at: datetime
 ) -> tuple[LedgerLine, ...]:
-    """One line per unbroken run of days at one rate, within one calendar month (R21)."""
+    """Return one line per unbroken run of days at one rate, within one calendar month (R21)."""
     lines = (
         _line(subscription_id, LineKind.SERVICE_FEE, [_piece(rate, start, end, rate.price)], rate, posted_at)
         for month_first, month_end in split_by_month(first_day, end_day)
@@ -117,26 +120,28 @@ def service_fees(
 def termination_charges(
     subscription_id: str, contract: Contract, rates: Sequence[Rate], day: date, posted_at: datetime
 ) -> tuple[LedgerLine, ...]:
-    """What leaving an annual contract on `day`, before its end, costs beside the service fee (R30)."""
+    """Return the early-termination charges of an annual contract that ends early on `day` (R30)."""
     rate = rates[-1]
     repayment = [
         _piece(past, start, end, past.list_price - past.annual_price)
         for past, start, end in _spans(rates, contract.first_day, day)
     ]
-    rest = [_piece(rate, day, contract.end_day, rate.annual_price)]
+    remaining = [_piece(rate, day, contract.end_day, rate.annual_price)]
     lines = []
     if repayment:
         lines.append(_line(subscription_id, LineKind.DISCOUNT_REPAYMENT, repayment, rate, posted_at))
     lines.append(
-        _line(subscription_id, LineKind.EARLY_TERMINATION_FEE, rest, rate, posted_at, contract.fee_percent)
+        _line(
+            subscription_id, LineKind.EARLY_TERMINATION_FEE, remaining, rate, posted_at, contract.fee_percent
+        )
     )
     return tuple(line for line in lines if line.amount)
 
 
 def append_rate(rates: Sequence[Rate], new: Rate, keep_from: date) -> tuple[Rate, ...]:
-    """The rates with a new one from its first day on; the last change made on a day is that day's (R21).
+    """Return the rates with a new one appended. Of several changes on one day, the last one counts (R21).
 
-    What lies wholly before `keep_from` is dropped.
+    Rates that end before `keep_from` are dropped.
     """
     kept = [rate for rate in rates if rate.first_day < new.first_day] + [new]
     needed = [rate for rate, following in pairwise(kept) if following.first_day > keep_from]
@@ -144,7 +149,7 @@ def append_rate(rates: Sequence[Rate], new: Rate, keep_from: date) -> tuple[Rate
 
 
 def _spans(rates: Sequence[Rate], first_day: date, end_day: date) -> Iterator[tuple[Rate, date, date]]:
-    """Each rate with its own days within [first_day, end_day)."""
+    """Yield each rate with its days within [first_day, end_day)."""
     ends = [rate.first_day for rate in rates[1:]] + [end_day]
     for rate, end in zip(rates, ends, strict=True):
         start, stop = max(rate.first_day, first_day), min(end, end_day)
@@ -153,7 +158,7 @@ def _spans(rates: Sequence[Rate], first_day: date, end_day: date) -> Iterator[tu
 
 
 def _runs(rates: Sequence[Rate], first_day: date, end_day: date) -> list[tuple[Rate, date, date]]:
-    """As `_spans`, with neighbouring days at the same charge as one (R21)."""
+    """Return the spans, with adjacent spans of the same charge merged (R21)."""
     runs: list[tuple[Rate, date, date]] = []
     for rate, start, stop in _spans(rates, first_day, end_day):
         if runs and runs[-1][0].same_charge_as(rate):
@@ -183,7 +188,7 @@ def _line(
     posted_at: datetime,
     percent: int = 100,
 ) -> LedgerLine:
-    """A line over neighbouring pieces; `rate` says whose plan and members it names."""
+    """Return a line over adjacent pieces, with the plan and members of `rate`."""
     first_day = pieces[0].first_day
     return LedgerLine(
         key=str(LineKey(subscription_id, kind, first_day)),

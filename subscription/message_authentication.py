@@ -1,4 +1,4 @@
-"""Message authentication codes (HMAC-SHA-256), made with a key of the worker."""
+"""Message authentication codes (HMAC-SHA-256) with the workers' keys."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ SEAL_HEADER = "worksub-seal"
 
 
 class UnknownSealKeyError(Exception):
-    """A seal was made with a key that this worker does not have; a restarted worker may have it."""
+    """The key of a seal is unknown to this worker. A worker that was started later may have the key."""
 
 
 @dataclass(frozen=True)

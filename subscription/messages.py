@@ -1,7 +1,8 @@
 """Message templates with typed parameters, and a formatter for each language.
 
-A template names its parameters as `%(date)s`. A parameter's name decides its kind, and thereby how a
-language writes it. The English templates are also the keys of the console's translations.
+A template refers to its parameters as `%(date)s`. The name of a parameter determines its kind, and the kind
+determines its format in each language. The English templates are also the msgids of the console's
+translations.
 """
 
 import re
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol, assert_never
 
 Parameter = int | str | tuple[str, ...]
-"""JSON as it is: days and moments are written in ISO 8601."""
+"""A JSON value; dates and times are in ISO 8601."""
 
 Parameters = Mapping[str, Parameter]
 Value = Parameter | date | datetime | Sequence[str]
@@ -23,14 +24,14 @@ class Kind(StrEnum):
     """The half-open end of a period."""
     MOMENT = "MOMENT"
     NOT_BEFORE = "NOT_BEFORE"
-    """A moment from which something is possible: never written as an earlier one."""
+    """The time from which something is possible. It is never rounded down to an earlier time."""
     NUMBER = "NUMBER"
     KRW = "KRW"
     MEMBERS = "MEMBERS"
     PLAN = "PLAN"
     TERM = "TERM"
     A_TERM = "A_TERM"
-    """A term with an article, where the language has any."""
+    """A contract term with an indefinite article, in languages that have articles."""
     COMMAND = "COMMAND"
     TEXT = "TEXT"
     TEXTS = "TEXTS"
@@ -77,13 +78,13 @@ KINDS: Mapping[str, Kind] = {
     "names": Kind.TEXTS,
     "terms": Kind.TERMS,
 }
-"""Each parameter by its name."""
+"""The kind of each parameter, by name."""
 
 _PLACE = re.compile(r"%\((\w+)\)s")
 
 
 class Writer(Protocol):
-    """One language's way of writing each kind of parameter."""
+    """The format of each kind of parameter in one language."""
 
     def day(self, day: date) -> str: ...
 
@@ -111,7 +112,7 @@ class Writer(Protocol):
 
 
 class Plain:
-    """English for programs, logs and the command line: ISO dates, ids as they are."""
+    """English for APIs, logs and the command line: ISO dates, unchanged IDs."""
 
     def day(self, day: date) -> str:
         return day.isoformat()
@@ -156,18 +157,18 @@ def places_in(template: str) -> frozenset[str]:
 
 
 def as_parameters(values: Mapping[str, Value]) -> dict[str, Parameter]:
-    """Return the values as JSON can hold them."""
+    """Return the values as JSON values."""
     return {name: _as_parameter(value) for name, value in values.items()}
 
 
 def written(template: str, parameters: Parameters, writer: Writer) -> str:
-    """Fill in a template; parameters that it does not name are left out."""
+    """Return the template with its parameters filled in. Parameters that it does not use are ignored."""
     return template % {name: _written(KINDS[name], parameters[name], writer) for name in places_in(template)}
 
 
 def _as_parameter(value: Value) -> Parameter:
     match value:
-        case date():  # a moment is a date as well
+        case date():  # `datetime` is a subclass of `date`
             return value.isoformat()
         case int() | str():
             return value

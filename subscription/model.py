@@ -4,10 +4,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """A value that never changes. Unknown fields are ignored, so that older code reads newer records.
+    """An immutable value. Unknown fields are ignored, so that older code can read newer data.
 
-    Values are kept out of error messages, since they may be personal data. A model is built when it is first
-    used: a command that reads one kind of them need not wait for all.
+    Error messages do not contain the input, which may be personal data. Validators are built at the first use
+    of a model: a CLI command then builds only those of the models that it needs.
     """
 
     model_config = ConfigDict(
@@ -21,6 +21,6 @@ class Frozen(BaseModel):
 
 
 class Wire(Frozen):
-    """What a caller sends: no number is taken for a text or a truth, and `check` refuses unknown fields."""
+    """External input: strict types (no coercion); `parse_strict` rejects unknown fields."""
 
     model_config = ConfigDict(strict=True)

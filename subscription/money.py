@@ -8,14 +8,14 @@ from subscription.business_calendar import days_in_month, split_by_month
 
 
 def prorated_amount(price: int, members: int, first_day: date, end_day: date) -> Fraction:
-    """What `members` cost from `first_day` up to `end_day` at `price` KRW a member a month (R20)."""
+    """Return the cost of `members` in [first_day, end_day) at `price` KRW per member and month (R20)."""
     return price * members * _months(first_day, end_day)
 
 
-# Kept, because everybody is charged for the same month at its end.
+# Cached, because all subscriptions are charged for the same month at its end.
 @lru_cache(maxsize=1024)
 def _months(first_day: date, end_day: date) -> Fraction:
-    """The period in calendar months, of each the part of its days that lies within."""
+    """Return the length of the period in calendar months, where a partial month counts by its days."""
     return sum(
         (
             Fraction((end - start).days, days_in_month(start.year, start.month))
@@ -26,5 +26,5 @@ def _months(first_day: date, end_day: date) -> Fraction:
 
 
 def round_down(exact: Fraction) -> int:
-    """Whole KRW of a ledger line (R20). No amount here is below zero."""
+    """Round the exact amount of a ledger line down to whole KRW (R20). Amounts are never negative."""
     return exact.numerator // exact.denominator

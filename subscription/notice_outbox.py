@@ -12,12 +12,12 @@ from subscription.model import Frozen, Wire
 from subscription.validation import require_storable
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=2), timedelta(hours=6)
-# Far enough inside what Python can count for the days that lie before and after it.
+# Calculations with the days before and after a date in this range stay within the range of `date`.
 _JobsDay = Annotated[Day, Field(ge=date(1000, 1, 1), le=date(9900, 12, 31))]
 
 
 class NoticeKind(StrEnum):
-    """What a customer is told of. The names are a public interface; docs/notices.md explains them."""
+    """The kinds of notices. The names are a public interface; docs/notices.md explains them."""
 
     TRIAL_ENDING = "TRIAL_ENDING"
     SWITCH_DUE = "SWITCH_DUE"
@@ -30,17 +30,17 @@ class NoticeKind(StrEnum):
 class NoticeState(StrEnum):
     WAITING = "WAITING"
     SENT = "SENT"
-    """The mail server has taken it."""
+    """The mail server has accepted the email."""
     OUTDATED = "OUTDATED"
-    """Before it was sent, what it said was no longer so, or a nearer notice took its place."""
+    """Before the notice was sent, it was no longer correct, or a notice with fewer days replaced it."""
     GIVEN_UP = "GIVEN_UP"
-    """The mail server has refused it for good, or too often."""
+    """The mail server has rejected the email permanently, or too many attempts have failed."""
 
 
 class OutboxNotice(Frozen):
-    """A notice in the outbox. Its letter names a person, so it is gone after erasure or retention.
+    """A notice in the outbox. Its email has personal data and is deleted by erasure and by the retention job.
 
-    `about` and `days` are as in `Notice`. `last_error` never has the mail server's own words.
+    `about` and `days` are as in `Notice`. `last_error` never contains the mail server's own text.
     """
 
     number: int
@@ -61,14 +61,14 @@ class OutboxNotice(Frozen):
 
 
 class QueueNoticesInput(Frozen):
-    """Put into the outbox what is due on a day, for a page of subscriptions after the id `after`."""
+    """Queue the notices that are due on a day, for a page of subscriptions after the ID `after`."""
 
     day: Day
     after: str = ""
 
 
 class QueueNoticesResult(Frozen):
-    """So many notices are new; `next_after` is where the next page begins, None if there is none."""
+    """The number of new notices. `next_after` is the cursor of the next page; None on the last page."""
 
     told: int
     failed: tuple[MemberFailure, ...] = ()
@@ -76,17 +76,17 @@ class QueueNoticesResult(Frozen):
 
 
 class DeliverNoticesInput(Frozen):
-    """Send a page of what waits, if it still holds on this day."""
+    """Send a page of the waiting notices. A notice that is no longer correct on this day is not sent."""
 
     day: Day
 
 
 class DeliverNoticesResult(Frozen):
-    """What a page came to.
+    """The result of a page.
 
-    `waiting` counts all that is left, of which `more` can be tried at once. `trouble` is why nothing can
-    be sent at present, `no_server` that no mail server is set. `next_in_seconds` is when the next of
-    those that were put off may be tried.
+    `waiting` is the number of notices that are left; `more` is set if some of them can be sent immediately.
+    `trouble` is the reason why no email can be sent at present. `no_server` is set if no mail server is
+    configured. `next_in_seconds` is the time until the next deferred notice may be sent.
     """
 
     sent: int = 0
@@ -100,7 +100,7 @@ class DeliverNoticesResult(Frozen):
 
 
 class NoticesWorkflowInput(Wire):
-    """How far a run has come. Who starts one by hand may set `day`, to see what is told on it."""
+    """The progress of a run. To test the notices of a day, start a run manually with `day` only."""
 
     day: _JobsDay | None = None
     after: Annotated[str, AfterValidator(require_storable)] = ""
@@ -110,13 +110,13 @@ class NoticesWorkflowInput(Wire):
 
 
 class NoticesDeliveryInput(Wire):
-    """Go on trying what waits. `day` as in `NoticesWorkflowInput`."""
+    """Continue to deliver the waiting notices. `day` is as in `NoticesWorkflowInput`."""
 
     day: _JobsDay | None = None
 
 
 class NoticesReport(Frozen):
-    """What the job says when it is done."""
+    """The result of the job."""
 
     summary: str
     day: Day
@@ -129,7 +129,7 @@ class NoticesReport(Frozen):
 
 
 def retry_delay(failures: int) -> timedelta:
-    """How long to wait after so many failures in a row: 2 s, 8 s, 32 s and so on, up to 6 hours."""
-    # Beyond 8 the longest pause is reached, and the powers would only grow.
+    """Return the delay after consecutive failures: 2 s, 8 s, 32 s and so on, up to 6 hours."""
+    # The limit of 8 already gives the longest delay and keeps the power small.
     factor: int = 4 ** (min(failures, 8) - 1)
     return min(_FIRST_PAUSE * factor, _LONGEST_PAUSE)

@@ -1,10 +1,10 @@
-"""Which notices a customer is due on a given day.
+"""Selection of the notices that are due to a customer on a given day.
 
-The policy, `[notices]` of the catalogue, says on which days before an occasion there is a notice. The one
-that is due is that of the day reached last: three days before, or two, it is the third day's. So a run
-that was missed is made up for as long as the occasion lies ahead and no nearer notice has taken its
-place. What will happen is never worked out here: it is what the rules bring about when they are run
-forward on a copy.
+The policy, `[notices]` of the catalogue, has the numbers of days before an event on which customers are
+notified. The notice that is due is the one with the smallest number of days that has been reached: with
+notices seven, three and one day before, the three-day notice is due three and two days before. A missed run
+is therefore made up by a later one, until the event happens or the next notice replaces the missed one.
+Future events are never calculated here: they come from running the rules forward on a copy of the state.
 """
 
 from collections.abc import Iterator
@@ -28,12 +28,11 @@ NoticeKey = tuple[NoticeKind, date, int]
 
 
 class Notice(Frozen):
-    """One thing to tell, with all that its letter says.
+    """A notice, with all contents of its email.
 
-    `about` is the business date that it speaks of: when it happens, or since when a domain is unproved.
-    `days` is the policy's number that was reached. `happens` is what the rules will bring about, `then`
-    what follows it, `lines` what is charged at that moment. `state` is the subscription at the start of
-    the day.
+    `about` is the business date of the event, or the date since which a domain is not verified. `days` is
+    the number of days of the policy. `happens` is the future event, `then` the event after it, and `lines`
+    the charges at that time. `state` is the subscription at the start of the day.
     """
 
     kind: NoticeKind
@@ -47,7 +46,7 @@ class Notice(Frozen):
 
     @property
     def key(self) -> NoticeKey:
-        """A subscription is told this once."""
+        """Return the key of the notice; a subscription gets each key once."""
         return self.kind, self.about, self.days
 
     @property
@@ -56,12 +55,12 @@ class Notice(Frozen):
 
     @property
     def penalty(self) -> int:
-        """The part of it that is for leaving early (R30)."""
+        """Return the early-termination charges among the charges (R30)."""
         return sum(line.amount for line in self.lines if line.kind is not LineKind.SERVICE_FEE)
 
 
 def notices_due(state: Subscription, day: date, book: PriceBook) -> tuple[Notice, ...]:
-    """What there is to tell on `day`, by the subscription's own clock at least as late as its last event."""
+    """Return the notices that are due on `day`, but not before the subscription's last event."""
     today = max(day, day_of(state.last_at)) if state.last_at else day
     state = advance(state, start_of(today), book)
     if not state.state.accepts_commands:
@@ -71,7 +70,7 @@ def notices_due(state: Subscription, day: date, book: PriceBook) -> tuple[Notice
 
 
 def recipient(state: Subscription, policy: NoticePolicy) -> str:
-    """The administrator's mail address: the account itself on a domain name, below ours on a group name."""
+    """Return the administrator's mail address: at the account's domain, or below the group mail domain."""
     assert state.account is not None
     name = state.account.name
     domain = name if state.account.kind is AccountKind.DOMAIN else f"{name}.{policy.group_mail_domain}"
@@ -79,9 +78,9 @@ def recipient(state: Subscription, policy: NoticePolicy) -> str:
 
 
 def _local_part(admin_id: str) -> str:
-    """An ID may have dots where a mail address has them only in quotes (R6)."""
-    bare = all(admin_id.split("."))
-    return admin_id if bare else f'"{admin_id}"'
+    """Return the ID, in quotes if it needs them: first, last or repeated dots are valid in an ID (R6)."""
+    is_dot_atom = all(admin_id.split("."))
+    return admin_id if is_dot_atom else f'"{admin_id}"'
 
 
 def _event_notices(
@@ -95,7 +94,7 @@ def _event_notices(
 
 
 def _upcoming_occasions(state: Subscription, last_day: date, book: PriceBook) -> Iterator[Notice]:
-    """What happens next, up to `last_day` and to the first event that begins or ends a contract."""
+    """Yield the future occasions up to `last_day`, and up to the first that begins or ends a contract."""
     lines: tuple[LedgerLine, ...] = ()
     for event, then in pairwise(event for event, _ in future_events(state, book)):
         day = day_of(event.at)
@@ -135,7 +134,7 @@ def _days_before(notice: Notice, policy: NoticePolicy) -> tuple[int, ...]:
 
 
 def _lookahead(policy: NoticePolicy) -> timedelta:
-    """Beyond that nothing is looked for."""
+    """Return the largest number of days in the policy; later events are not checked."""
     days = (
         *policy.trial_days,
         *policy.reservation_days,

@@ -27,8 +27,8 @@ class _Bounds:
         return f"{self.least} to {self.most}{self.unit}"
 
 
-# The lower bounds are those that OWASP recommends. The upper ones hold one verification to 64 MiB and to a
-# fraction of a second, because every sign-in pays the cost that the hash names.
+# The lower bounds are OWASP's recommendations. The upper bounds limit a verification to 64 MiB and a fraction
+# of a second, because the parameters in the hash determine the cost of every sign-in.
 MEMORY = _Bounds(19_456, 65_536, " KiB")
 PASSES = _Bounds(2, 4)
 LANES = _Bounds(1, 4)
@@ -40,16 +40,16 @@ ALLOWED = f"version {_VERSION}, m {MEMORY}, t {PASSES}, p {LANES}, a salt of {SA
 PLACEHOLDER = (
     "$argon2id$v=19$m=65536,t=3,p=4$c2FtcGxlc2FsdHNhbXBsZQ$c2FtcGxlaGFzaHNhbXBsZWhhc2hzYW1wbGVoYXNoc2E"
 )
-"""An acceptable hash of no password, for a request that is checked before its password is known."""
+"""A valid hash that belongs to no password, for checking a request before its password is known."""
 
 
 def password_hash_problem(text: str) -> Literal["FORM", "COST"] | None:
-    """Return why the hash is not accepted, or None; verify no hash for which this returns a reason."""
-    read = _PHC.fullmatch(text) if len(text) <= _LONGEST else None
-    if read is None:
+    """Return why the hash is not accepted, or None. Never verify a password against a refused hash."""
+    match = _PHC.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
         return "FORM"
-    version, memory, passes, lanes = (int(number) for number in read.groups()[:4])
-    salt, digest = (_bytes_in(part) for part in read.groups()[4:])
+    version, memory, passes, lanes = (int(number) for number in match.groups()[:4])
+    salt, digest = (_bytes_in(part) for part in match.groups()[4:])
     allowed = (
         version == _VERSION
         and memory in MEMORY
@@ -62,7 +62,7 @@ def password_hash_problem(text: str) -> Literal["FORM", "COST"] | None:
 
 
 def _bytes_in(unpadded: str) -> int | None:
-    """Return the length of the decoded text; None if it is not Base64 in its one canonical form."""
+    """Return the length of the decoded text; None if it is not canonical Base64."""
     try:
         decoded = b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
     except Base64Error:

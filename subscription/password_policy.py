@@ -1,4 +1,4 @@
-"""Password policy for administrators (R7). Stores and sends nothing."""
+"""Password policy for administrators (R7). Neither stores nor sends passwords."""
 
 from itertools import pairwise
 
@@ -6,7 +6,7 @@ from subscription.refusals import Problem, RefusalCode
 
 
 def password_problems(password: str) -> tuple[Problem, ...]:
-    """Everything that is wrong with a password, at once; empty if it may be chosen (R7)."""
+    """Return all problems of a password; empty if the password is allowed (R7)."""
     broken: list[str] = []
     if not 8 <= len(password) <= 40:
         broken.append("LENGTH")
@@ -31,7 +31,7 @@ def _has_consecutive_run(password: str) -> bool:
 
 
 def _step(first: str, second: str) -> int:
-    """+1 or -1 when `second` follows or precedes `first` among the letters or among the digits, else 0."""
+    """Return +1 or -1 if `second` follows or precedes `first` in a-z or 0-9, else 0."""
     same_kind = any(low <= first <= high and low <= second <= high for low, high in ("az", "09"))
     distance = ord(second) - ord(first)
     return distance if same_kind and abs(distance) == 1 else 0

@@ -4,8 +4,8 @@ from subscription.refusals import RefusalCode, misfit
 
 
 def phone_number(text: str) -> str:
-    """The number as E.164; a Korean one when no country code is given (R8)."""
-    import phonenumbers  # here, for its tables are read longer than most commands take
+    """Return the number in E.164 format; without a country code it is a Korean number (R8)."""
+    import phonenumbers  # lazy, because loading its tables takes longer than most CLI commands
 
     try:
         number = phonenumbers.parse(text, "KR")

@@ -11,13 +11,13 @@ from subscription.model import Frozen, Wire
 from subscription.validation import require_storable
 
 GRACE_MINUTES, MOST_GRACE_MINUTES = 10, 10 * 365 * 24 * 60
-"""What began or ended less than so long ago may still be under way."""
+"""The grace period: subscriptions that began or ended within it may still be in progress."""
 
 
 class FindingCode(StrEnum):
-    """What was found. The codes are a public interface; docs/scheduled-jobs.md has their meanings."""
+    """The finding codes. They are a public interface; docs/scheduled-jobs.md explains them."""
 
-    # The workflow against the record.
+    # Differences between the workflow and the database.
     WORKFLOW_MISSING = "WORKFLOW_MISSING"
     WORKFLOW_BEHIND = "WORKFLOW_BEHIND"
     WORKFLOW_DIFFERS = "WORKFLOW_DIFFERS"
@@ -27,7 +27,7 @@ class FindingCode(StrEnum):
     DEADLINE_LONG_PAST = "DEADLINE_LONG_PAST"
     WORKFLOW_RESET = "WORKFLOW_RESET"
     UNKNOWN_WORKFLOW = "UNKNOWN_WORKFLOW"
-    # The record against itself, and against the rules.
+    # Inconsistencies within the database, and differences from the rules.
     ROW_MISSING = "ROW_MISSING"
     ROW_DIFFERS = "ROW_DIFFERS"
     EVENT_MISSING = "EVENT_MISSING"
@@ -41,14 +41,14 @@ class FindingCode(StrEnum):
     ADJUSTMENT_DIFFERS = "ADJUSTMENT_DIFFERS"
     INVOICE_MISSING = "INVOICE_MISSING"
     INVOICE_DIFFERS = "INVOICE_DIFFERS"
-    # Data that should or should not be there.
+    # Missing data, and data that should have been deleted.
     DATA_MISSING = "DATA_MISSING"
     DATA_LEFT = "DATA_LEFT"
     UNREADABLE = "UNREADABLE"
 
 
 class Finding(Frozen):
-    """One thing that was amiss; `message` names no person. `subscription_id` is None for an invoice's."""
+    """An inconsistency. `message` has no personal data; `subscription_id` is None for invoices."""
 
     subscription_id: str | None
     code: FindingCode
@@ -57,13 +57,13 @@ class Finding(Frozen):
 
 
 class ReportedFinding(Finding):
-    """A finding in a report, and when it was found, by the database's clock."""
+    """A finding in a report, with its time by the database's clock."""
 
     found_at: Instant
 
 
 class Reconciliation(Frozen):
-    """A run of the job as the record has it; `finished_at` is None while it is under way."""
+    """A run of the job as stored in the database; `finished_at` is None while it is running."""
 
     run: str
     started_at: Instant
@@ -78,14 +78,14 @@ class Reconciliation(Frozen):
 
 
 class ReconcileStep(StrEnum):
-    """The parts of a run, in their order."""
+    """The steps of a run, in order."""
 
     RECORD = "RECORD"
-    """Each subscription of the record, with its workflow."""
+    """Compare each subscription in the database with its workflow."""
     RUNNING = "RUNNING"
-    """Running workflows that the record does not expect."""
+    """Find running workflows that are not expected by the database."""
     CLOSED = "CLOSED"
-    """Histories that should be gone."""
+    """Find histories that should have been deleted."""
     ADJUSTMENTS = "ADJUSTMENTS"
     INVOICES = "INVOICES"
     REPORT = "REPORT"
@@ -97,9 +97,10 @@ class ReconcileStep(StrEnum):
 
 
 class ReconcilePage(Frozen):
-    """Look at what comes after `after`, which is where an earlier page said that the next one begins.
+    """Check a page after the cursor `after`, the `next_after` of the previous page.
 
-    `run` names the report. What began or ended less than `grace_minutes` ago may still be under way.
+    `run` identifies the report. Subscriptions that began or ended less than `grace_minutes` ago may still be
+    in progress.
     """
 
     run: str
@@ -108,7 +109,7 @@ class ReconcilePage(Frozen):
 
 
 class ReconcilePageResult(Frozen):
-    """What a page came to; `next_after` is where the next one begins, None if there is none."""
+    """The result of a page. `next_after` is the cursor of the next page; None on the last page."""
 
     looked_at: int
     found: int
@@ -116,7 +117,7 @@ class ReconcilePageResult(Frozen):
 
 
 class ReconcileProgress(Wire):
-    """How far a run has come. Who starts one by hand may set `grace_minutes` and leaves the rest out."""
+    """The progress of a run. To start a run manually, set `grace_minutes` or nothing."""
 
     grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
     step: Annotated[ReconcileStep, Field(strict=False)] = ReconcileStep.RECORD
@@ -135,14 +136,14 @@ class ReconcileProgress(Wire):
 
 
 class FinishReconciliation(Frozen):
-    """Close the report of this run, which looked at so many subscriptions."""
+    """Finish the report of a run; `looked_at` is the number of checked subscriptions."""
 
     run: str
     looked_at: int
 
 
 class ReconcileReport(Frozen):
-    """What the job says when it is done; `worksub findings` has every finding."""
+    """The result of the job; `worksub findings` shows every finding."""
 
     summary: str
     run: str
@@ -153,7 +154,7 @@ class ReconcileReport(Frozen):
 
 
 def report_of(run: str, looked_at: int, found: Mapping[FindingCode, int], repaired: int) -> ReconcileReport:
-    """The report of a run that found so many of each code."""
+    """Return the report of a run; `found` has the number of findings of each code."""
     return ReconcileReport(
         summary=_summary(looked_at, sum(found.values()), repaired),
         run=run,

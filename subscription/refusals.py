@@ -1,8 +1,7 @@
-"""Refusals: a stable code, the parameters of its message, the message, and the field at fault.
+"""Refusals: a stable code, the parameters of its message, the message, and the invalid field.
 
-A code with several sentences has a `reason` for each of them. `SENTENCES` has every sentence in English
-and is the only place that does: no message of a refusal is written anywhere else. Other languages format
-their sentences from the same parameters.
+A code with several messages has a `reason` for each of them. `SENTENCES` has the English templates of all
+messages and is the only place for them. Other languages format their own templates with the same parameters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from subscription.model import Frozen
 class RefusalCode(StrEnum):
     """The refusal codes. They are a public interface: `ApplicationError.type` and `code` in JSON."""
 
-    # What was sent cannot be read, or is not a possible value.
+    # The input cannot be parsed, or a value is invalid.
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     MISSING_FIELD = "MISSING_FIELD"
     UNKNOWN_FIELD = "UNKNOWN_FIELD"
@@ -88,10 +87,10 @@ class RefusalCode(StrEnum):
 
 
 SENTENCES: Mapping[str, str] = {
-    # Of a whole that has problems, whose own sentences are its message.
+    # A refusal with problems: its message consists of the messages of its problems.
     "INVALID_ARGUMENT": "The argument cannot be read.",
     "REQUEST_REFUSED": "The request cannot be accepted.",
-    # What was sent cannot be read.
+    # The input cannot be parsed.
     "INVALID_ARGUMENT.NOT_AN_OBJECT": "The argument must be one JSON object of named fields.",
     "INVALID_ARGUMENT.FINGERPRINT": (
         "The fingerprint must be a text; without one the answer is the first answer."
@@ -275,11 +274,14 @@ SENTENCES: Mapping[str, str] = {
     "CLOCK_PASSED": "The clock has passed that time: something happened at %(last_at)s.",
     "NO_TEST_CLOCK": "Only a simulated subscription takes a time.",
 }
-"""The sentences by code, or by code and reason: `CODE.REASON`. One about a field is its predicate."""
+"""The templates by code, or by code and reason: `CODE.REASON`.
+
+The message about a field has no subject: the field's name precedes it.
+"""
 
 
-class _Said(Frozen):
-    """A code with what its sentence is about. `message` is the sentence in English."""
+class _Coded(Frozen):
+    """A code with the parameters of its message. `message` is in English."""
 
     code: str
     reason: str | None = None
@@ -289,24 +291,24 @@ class _Said(Frozen):
 
     @property
     def key(self) -> str:
-        """The key of its sentence."""
+        """Return the key of the message's template."""
         return key_of(self.code, self.reason)
 
 
-class Problem(_Said):
-    """One thing that is wrong with one field. `field` is a dotted path, or None for the whole."""
+class Problem(_Coded):
+    """A problem with one field. `field` is a dotted path, or None for the whole input."""
 
     @classmethod
     def of(
         cls, code: RefusalCode, field: str | None = None, /, *, reason: str | None = None, **values: Value
     ) -> "Problem":
-        return cls(**_said(code, field, reason, values))
+        return cls(**_coded(code, field, reason, values))
 
 
-class Refusal(_Said):
-    """The rules said no, and nothing changed.
+class Refusal(_Coded):
+    """A command or request that the rules refuse; nothing has changed.
 
-    `judged_by_catalogue` says that a newer catalogue could have allowed it.
+    `judged_by_catalogue` is set if a newer catalogue may allow it.
     """
 
     code: RefusalCode
@@ -324,21 +326,21 @@ class Refusal(_Said):
         judged_by_catalogue: bool = False,
         **values: Value,
     ) -> "Refusal":
-        return cls(**_said(code, field, reason, values), judged_by_catalogue=judged_by_catalogue)
+        return cls(**_coded(code, field, reason, values), judged_by_catalogue=judged_by_catalogue)
 
     @classmethod
     def of_problems(
         cls, code: RefusalCode, problems: Sequence[Problem], *, whole: str, message: str | None = None
     ) -> "Refusal":
-        """A refusal for these problems; `whole` names what they are in, where they have no field."""
-        said = "; ".join(f"{problem.field or whole} {problem.message}" for problem in problems)
+        """Return a refusal with these problems; `whole` is the subject of problems without a field."""
+        joined = "; ".join(f"{problem.field or whole} {problem.message}" for problem in problems)
         return cls(
-            code=code, message=message or f"{said}.", field=problems[0].field, problems=tuple(problems)
+            code=code, message=message or f"{joined}.", field=problems[0].field, problems=tuple(problems)
         )
 
 
 class RefusalError(Exception):
-    """A refusal on its way out of the function that found it."""
+    """Carries a refusal out of the function that refuses."""
 
     def __init__(self, refused: Refusal) -> None:
         super().__init__(refused.message)
@@ -360,10 +362,10 @@ def refusal(
 
 
 def misfit(code: RefusalCode, /, *, reason: str | None = None, **values: Value) -> PydanticCustomError:
-    """Return the error by which a field's validator refuses a value."""
-    said = _said(code, None, reason, values)
+    """Return the error that a field's validator raises to refuse a value."""
+    details = _coded(code, None, reason, values)
     return PydanticCustomError(
-        code.value, "{message}", {name: said[name] for name in ("message", "reason", "parameters")}
+        code.value, "{message}", {name: details[name] for name in ("message", "reason", "parameters")}
     )
 
 
@@ -371,7 +373,7 @@ def key_of(code: str, reason: str | None) -> str:
     return f"{code}.{reason}" if reason else str(code)
 
 
-def _said(
+def _coded(
     code: RefusalCode, field: str | None, reason: str | None, values: Mapping[str, Value]
 ) -> dict[str, Any]:
     parameters = as_parameters(values)

@@ -32,7 +32,7 @@ class AccountKind(StrEnum):
 
 
 class Account(Frozen):
-    """The name that a subscription is held under; which kind it is, is stored, never guessed (R4)."""
+    """The account name of a subscription. Its kind is stored and never derived from the name (R4)."""
 
     kind: AccountKind
     name: str
@@ -59,7 +59,7 @@ class AccountName(Wire):
 
 
 class TermAgreement(Wire):
-    """A term of service, in the version that was agreed to (R3)."""
+    """A term of service, with the accepted version (R3)."""
 
     id: Annotated[str, Field(max_length=64)]
     version: Annotated[str, Field(max_length=64)]
@@ -122,7 +122,7 @@ def _catalogue(info: ValidationInfo) -> Catalogue | None:
 def missing_terms_message(
     agreed: tuple[TermAgreement, ...], catalogue: Catalogue
 ) -> tuple[Literal["MISSING", "VERSIONS"], tuple[str, ...]] | None:
-    """Return why these agreements are not enough, with the terms that would be; None if they are (R3)."""
+    """Return why the agreements are incomplete, with the terms to agree to; None if complete (R3)."""
     current = {(term.id, term.version) for term in catalogue.terms}
     given = {(term.id, term.version) for term in agreed}
     missing = [t for t in required_terms(catalogue) if (t.id, t.version) not in given]
@@ -134,7 +134,7 @@ def missing_terms_message(
 
 
 class Request(Wire):
-    """A request that is in order (R1-R8). The password is here as its Argon2id hash alone (R7)."""
+    """A valid subscription request (R1-R8). It has only the Argon2id hash of the password (R7)."""
 
     request_id: Annotated[str, AfterValidator(_opaque_id)]
     customer_id: Annotated[str, AfterValidator(_opaque_id)]
@@ -151,16 +151,16 @@ class Request(Wire):
     company_name: Annotated[str, AfterValidator(_company_name)]
     company_phone: Annotated[str, AfterValidator(phone_number)]
     simulated_at: Instant | None = None
-    """Where this life's clock begins, in a simulation; a worker that serves customers refuses it."""
+    """The start of the subscription's clock in a simulation. A production worker refuses it."""
 
     def fingerprint(self) -> str:
-        """Tells one body from another (R9). The password is left out: its hash is salted."""
+        """Return a hash of the body, to compare requests (R9). It excludes the salted password hash."""
         body = self.model_dump_json(exclude={"password_hash", "request_id"})
         return hashlib.sha256(body.encode()).hexdigest()
 
 
 def parse_request(data: object, book: PriceBook, now: datetime) -> Request | Refusal:
-    """The request, or every single thing that is wrong with it (R9), by the catalogue in force now."""
+    """Parse a request by the catalogue in force; return a refusal with all problems if it is invalid (R9)."""
     catalogue = book.in_force(day_of(now))
     if catalogue is None:
         return Refusal.of(RefusalCode.NOTHING_ON_SALE, judged_by_catalogue=True)
@@ -179,6 +179,6 @@ def _read(data: dict[str, Any], catalogue: Catalogue) -> Request | Refusal:
 
 
 def name_taken_refusal(kind: AccountKind) -> Refusal:
-    """The refusal of a request whose name another live subscription holds (R5)."""
+    """Return the refusal of a request whose name is reserved by another active subscription (R5)."""
     problem = Problem.of(RefusalCode.NAME_TAKEN, f"account.{kind.lower()}")
     return Refusal.of_problems(RefusalCode.NAME_TAKEN, (problem,), whole="the request")

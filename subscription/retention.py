@@ -11,20 +11,20 @@ from subscription.reconciliation import GRACE_MINUTES, MOST_GRACE_MINUTES
 
 
 class PurgeInput(Wire):
-    """What a run may be started with by hand: how long ago a run must have closed to be purged."""
+    """The input of a run: the minutes after which a closed run may be purged. May be set manually."""
 
     grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
 
 
 class PurgeHistoriesInput(Frozen):
-    """Delete what should be gone among a page of closed runs, after `after`."""
+    """Delete the orphaned histories among a page of closed runs after the cursor `after`."""
 
     grace_minutes: int
     after: str = ""
 
 
 class PurgeHistoriesResult(Frozen):
-    """So many histories were deleted; `next_after` is where the next page begins, None if there is none."""
+    """The number of deleted histories. `next_after` is the next page's cursor; None on the last page."""
 
     histories: int
     failed: tuple[MemberFailure, ...] = ()
@@ -36,14 +36,14 @@ class PurgeRowsInput(Frozen):
 
 
 class PurgeRowsResult(Frozen):
-    """How many rows of which table were deleted."""
+    """The number of deleted rows of each table."""
 
     rows: Mapping[str, int]
     failed: tuple[MemberFailure, ...] = ()
 
 
 class PurgeReport(Frozen):
-    """What the job says when it is done."""
+    """The result of the job."""
 
     summary: str
     histories: int

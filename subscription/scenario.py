@@ -27,7 +27,7 @@ CONFIRM_DOMAIN = "confirm_domain"
 
 
 class ScenarioError(Exception):
-    """A scenario that cannot be read: all that is wrong with it."""
+    """An invalid scenario, with all its problems."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{p.field or 'the scenario'} {p.message}" for p in problems))
@@ -35,7 +35,7 @@ class ScenarioError(Exception):
 
 
 class ScenarioStep(Wire):
-    """One command of a scenario: its argument is judged when its time comes, as on the wire."""
+    """A command of a scenario. Its argument is parsed only when the step is executed, as by the service."""
 
     at: Instant
     command: str
@@ -43,7 +43,7 @@ class ScenarioStep(Wire):
 
 
 class Scenario(Wire):
-    """A life written down. `request` keeps what was given; what is left out gets a sample value."""
+    """A scripted subscription. `request` has only the given fields; the others get sample values."""
 
     model_config = ConfigDict(validate_by_name=False)
 
@@ -55,7 +55,7 @@ class Scenario(Wire):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_the_start_out_of_the_request(cls, data: Any) -> Any:
+    def _extract_start(cls, data: Any) -> Any:
         if not isinstance(data, dict) or not isinstance(data.get("request"), dict):
             return data
         request = dict(data["request"])
@@ -101,7 +101,7 @@ def _step(entry: Any) -> Any:
 
 
 def read_scenario(data: object) -> Scenario:
-    """Read a scenario; raises `ScenarioError`."""
+    """Parse a scenario; raises `ScenarioError`."""
     try:
         return parse_strict(Scenario, data)
     except ValidationError as error:
@@ -123,7 +123,7 @@ class FinalState(Frozen):
 
 
 class ScenarioResult(Frozen):
-    """What a scenario came to: the same document from the rules alone and from the running service."""
+    """The result of a scenario. The rules alone and the running service produce the same document."""
 
     name: str
     outcomes: tuple[CommandOutcome, ...]
@@ -142,7 +142,7 @@ class ScenarioResult(Frozen):
 
 
 def sample_request(scenario: Scenario, book: PriceBook, request_id: str) -> dict[str, Any]:
-    """The scenario's request with valid sample values for all that it leaves out."""
+    """Return the scenario's request, with valid sample values for the missing fields."""
     catalogue = book.in_force(day_of(scenario.starts_at))
     return {
         "request_id": request_id,
@@ -162,18 +162,18 @@ def sample_request(scenario: Scenario, book: PriceBook, request_id: str) -> dict
 
 
 def agreed_terms(book: PriceBook, at: datetime) -> list[dict[str, str]]:
-    """Every required term of the catalogue in force at that moment, as a caller agrees to it (R3)."""
+    """Return agreements to all required terms of the catalogue in force at `at` (R3)."""
     catalogue = book.in_force(day_of(at))
     return [{"id": t.id, "version": t.version} for t in required_terms(catalogue)] if catalogue else []
 
 
 def confirmation_in(state: Subscription, known: str = "") -> str:
-    """Return what confirms a cancellation; after an erasure `known`, which was right before it."""
+    """Return the confirmation of a cancellation; after erasure return `known`, the last one before it."""
     return confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else known
 
 
 def with_default_arguments(step: ScenarioStep, book: PriceBook, confirmation: str) -> Any:
-    """A step's argument with what scenarios leave out: the confirmation, the agreement to the terms."""
+    """Return a step's argument, completed with the confirmation and the agreement to the terms."""
     if not isinstance(step.argument, Mapping):
         return step.argument
     if step.command == "cancel" and "confirmation" not in step.argument:
@@ -195,7 +195,7 @@ def outcome(step: ScenarioStep, decision: Decision | Refusal) -> CommandOutcome:
 
 
 def refused_request(scenario: Scenario, refused: Refusal) -> ScenarioResult:
-    """The document of a scenario whose request was refused: no step has anything to act on."""
+    """Return the result of a scenario whose request was refused; all its steps are refused, too."""
     return ScenarioResult(
         name=scenario.name,
         outcomes=tuple(outcome(step, refused) for step in scenario.steps),
@@ -214,15 +214,15 @@ def refused_request(scenario: Scenario, refused: Refusal) -> ScenarioResult:
 
 
 def simulate(scenario: Scenario, book: PriceBook, subscription_id: str) -> ScenarioResult:
-    """What the rules alone make of a scenario."""
+    """Run a scenario against the rules alone."""
     request = parse_request(sample_request(scenario, book, subscription_id), book, scenario.starts_at)
     if isinstance(request, Refusal):
         return refused_request(scenario, request)
-    return _ScenarioRun(subscription_id, request, scenario, book).lived()
+    return _ScenarioRun(subscription_id, request, scenario, book).run()
 
 
 class _ScenarioRun:
-    """One life, lived by the rules alone."""
+    """The execution of a scenario by the rules alone."""
 
     def __init__(self, subscription_id: str, request: Request, scenario: Scenario, book: PriceBook) -> None:
         self._scenario, self._book = scenario, book
@@ -239,8 +239,8 @@ class _ScenarioRun:
             start_trial(scenario.starts_at, account, request.agreed_terms, catalogue, token="simulated")
         )
 
-    def lived(self) -> ScenarioResult:
-        outcomes = [self._take(step) for step in self._scenario.steps]
+    def run(self) -> ScenarioResult:
+        outcomes = [self._execute_step(step) for step in self._scenario.steps]
         self._advance_to(self._scenario.until)
         return ScenarioResult(
             name=self._scenario.name,
@@ -252,25 +252,25 @@ class _ScenarioRun:
             ),
         )
 
-    def _take(self, step: ScenarioStep) -> CommandOutcome:
+    def _execute_step(self, step: ScenarioStep) -> CommandOutcome:
         self._advance_to(step.at)
-        command = self._command(step)
-        return outcome(step, command if isinstance(command, Refusal) else self._answered(step, command))
+        command = self._parse_command(step)
+        return outcome(step, command if isinstance(command, Refusal) else self._execute(step, command))
 
-    def _command(self, step: ScenarioStep) -> Command | Refusal:
+    def _parse_command(self, step: ScenarioStep) -> Command | Refusal:
         if step.command == CONFIRM_DOMAIN:
             return parse_command(CheckDomain.name, step.argument)
         self._confirmation = confirmation_in(self._state, self._confirmation)
         argument = with_default_arguments(step, self._book, self._confirmation)
         return parse_command(step.command, argument)
 
-    def _answered(self, step: ScenarioStep, command: Command) -> Decision | Refusal:
-        first = self._first_answer(command, step.at)
-        if first is not None:
-            return first
+    def _execute(self, step: ScenarioStep, command: Command) -> Decision | Refusal:
+        original = self._original_answer(command, step.at)
+        if original is not None:
+            return original
         proved = tuple(claim.name for claim in self._state.claims) if step.command == CONFIRM_DOMAIN else ()
-        found = ExternalFacts(token="simulated", proved=proved)
-        decision = decide(self._state, command, step.at, self._book, found)
+        facts = ExternalFacts(token="simulated", proved=proved)
+        decision = decide(self._state, command, step.at, self._book, facts)
         if isinstance(decision, Decision):
             for event in decision.events:
                 self._apply_event(event)
@@ -279,26 +279,26 @@ class _ScenarioRun:
                 self._answers[command.id] = command.fingerprint(), step.at, decision
         return decision
 
-    def _first_answer(self, command: Command, now: datetime) -> Decision | Refusal | None:
-        """Return the first answer given under this id (R22); after the end it is known forever."""
+    def _original_answer(self, command: Command, now: datetime) -> Decision | Refusal | None:
+        """Return the original response to this ID (R22). After the subscription's end, it never expires."""
         if command.id not in self._answers:
             return None
-        fingerprint, accepted_at, first = self._answers[command.id]
+        fingerprint, accepted_at, original = self._answers[command.id]
         is_same = fingerprint == command.fingerprint()
         if self._state.state.over:
-            return first if is_same else ID_REUSED
+            return original if is_same else ID_REUSED
         match self._recent.known(command, now):
             case Refusal() as refused:
                 return refused
             case Known.NEW:
                 return None
             case _ if is_same:
-                return first
+                return original
             case _:
                 return ID_REUSED if now - accepted_at < REMEMBERED_FOR else None
 
-    def _advance_to(self, moment: datetime) -> None:
-        while event := next_due_event(self._state, moment, self._book):
+    def _advance_to(self, now: datetime) -> None:
+        while event := next_due_event(self._state, now, self._book):
             self._apply_event(event)
 
     def _apply_event(self, event: Event) -> None:

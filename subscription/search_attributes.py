@@ -10,11 +10,11 @@ from subscription.state import State, Subscription
 KEYWORDS = ("SubscriptionState", "Access", "Plan", "Term", "AccountName", "CustomerId")
 DATETIMES = ("NextDeadline", "TrialEndsAt", "ContractEndsAt")
 NEEDS_ATTENTION_NAME = "NeedsAttention"
-"""No part of the state: set while somebody must look."""
+"""Set while an operator must intervene. It is not part of the state."""
 
 
 def search_attribute_values(state: Subscription) -> Mapping[str, str | datetime | None]:
-    """Every attribute with its value; None where it is unset. An erased subscription names nobody (R31)."""
+    """Return all attributes with their values; None if unset. Erasure removes all personal data (R31)."""
     return dict.fromkeys((*KEYWORDS, *DATETIMES)) | _keywords(state) | _datetimes(state)
 
 

@@ -53,11 +53,11 @@ Reservation = Annotated[ReservedSwitch | ReservedCancellation, Field(discriminat
 
 
 class Subscription(Frozen):
-    """The whole state. After erasure nothing is left in it that names a person (R31).
+    """The whole state of a subscription. After erasure it contains no personal data (R31).
 
-    `plan` and `members` are those of the contract, or those requested while there is none. `rates` goes
-    back as far as something may still have to be worked out from it. `billed_up_to` is the first day
-    that no service fee has been posted for.
+    `plan` and `members` are those of the contract; without a contract, those of the request. `rates` go back
+    as far as charges may still be calculated from them. `billed_up_to` is the first day for which no service
+    fee has been posted.
     """
 
     subscription_id: str
@@ -86,24 +86,24 @@ class Subscription(Frozen):
 
     @property
     def access(self) -> Access:
-        """Who may use the product now (the table of states)."""
+        """Return the access to the product in this state (see the table of states in the rules)."""
         if self.state not in (State.TRIAL, State.ACTIVE):
             return Access.NONE
         return Access.FULL if self.claim is None else Access.RESTRICTED
 
     @property
     def rate(self) -> Rate:
-        """The rate in force; only a paid subscription has one."""
+        """Return the rate in force; only a paid subscription has one."""
         return self.rates[-1]
 
     @property
     def claims(self) -> tuple[PendingDomain, ...]:
-        """The domains that are still to be proved: the one in use, the one held for a change of name."""
+        """Return the pending domains: the current one, and the one that is reserved for a rename."""
         return tuple(claim for claim in (self.claim, self.rename_claim) if claim is not None)
 
 
 def provisioning(subscription_id: str, request: Request) -> Subscription:
-    """The state before anything exists (R9)."""
+    """Return the state before any external resource exists (R9)."""
     return Subscription(
         subscription_id=subscription_id,
         customer_id=request.customer_id,

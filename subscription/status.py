@@ -11,7 +11,10 @@ from subscription.state import Access, Reservation, State, Subscription
 
 
 class Status(Frozen):
-    """`account` is what cancelling wants typed (R27); `proofs` are the records to be published (R12)."""
+    """The public status. `account` is the confirmation of a cancellation (R27).
+
+    `proofs` are the DNS records to publish (R12).
+    """
 
     subscription_id: str
     customer_id: str

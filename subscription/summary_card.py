@@ -10,11 +10,11 @@ from subscription.state import Access, State, Subscription
 
 
 def summary_card(state: Subscription, now: datetime) -> str:
-    """What an operator wants to see first; `now` is the subscription's own clock."""
+    """Return the summary for operators; `now` is the time of the subscription's clock."""
     rows = [
         ("Customer", state.customer_id),
         ("State", state.state.value),
-        ("Access", _access_words(state)),
+        ("Access", _format_access(state)),
         ("Plan", f"{state.plan}, {format_members(state.members)}"),
     ]
     if state.state.accepts_commands:
@@ -24,7 +24,7 @@ def summary_card(state: Subscription, now: datetime) -> str:
     return "\n".join(f"- **{name}**: {value}" for name, value in rows)
 
 
-def _access_words(state: Subscription) -> str:
+def _format_access(state: Subscription) -> str:
     if state.access is Access.RESTRICTED:
         return f"{state.access}, until the ownership of the domain is proved"
     return state.access
@@ -40,9 +40,7 @@ def _upcoming_rows(state: Subscription) -> list[tuple[str, str]]:
     elif state.trial_ends_at and state.grace_ends_at:
         rows.append(("Trial ends", _moment(state.trial_ends_at)))
         rows.append(("Grace ends", _moment(state.grace_ends_at)))
-    reserved = state.reservation
-    words = f"{reserved.kind.lower().replace('_', ' ')} on {reserved.date}" if reserved else "nothing"
-    rows.append(("Reserved", words))
+    rows.append(("Reserved", _format_reservation(state)))
     if state.rename_claim:
         rows.append(("New name", "a domain is held until its ownership is proved"))
     if deadline := next_deadline(state):
@@ -50,12 +48,19 @@ def _upcoming_rows(state: Subscription) -> list[tuple[str, str]]:
     return rows
 
 
+def _format_reservation(state: Subscription) -> str:
+    reservation = state.reservation
+    if reservation is None:
+        return "nothing"
+    return f"{reservation.kind.lower().replace('_', ' ')} on {reservation.date}"
+
+
 def _moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} KST"
 
 
 def _due_so_far(state: Subscription, now: datetime) -> int:
-    """The service fees of the days of this month before today (R21)."""
+    """Return the unposted service fees of the days of this month before today (R21)."""
     today = day_of(now)
     if state.billed_up_to is None:
         return 0

@@ -10,11 +10,11 @@ from subscription.model import Frozen
 from subscription.state import Access, State, Subscription
 
 TIMELINE_KEPT = 100
-"""So many of the latest entries a workflow keeps for its `timeline` query; the record has them all."""
+"""The number of latest entries in a workflow, for its `timeline` query; the database has all entries."""
 
 
 class TimelineEntry(Frozen):
-    """One line of a subscription's life, in the shape that people and programs read."""
+    """An entry of a subscription's timeline, for users and clients."""
 
     sequence: int
     at: Instant
@@ -24,7 +24,7 @@ class TimelineEntry(Frozen):
 
 
 class Answer(Frozen):
-    """What an accepted command caused (R22: the same again when it is sent again)."""
+    """The result of an accepted command. Repeating the command returns the original result (R22)."""
 
     command: str
     message: str
@@ -35,7 +35,7 @@ class Answer(Frozen):
 
 
 class RequestAnswer(Frozen):
-    """The answer to an accepted request (R9)."""
+    """The response to an accepted request (R9)."""
 
     subscription_id: str
     state: State
@@ -43,7 +43,7 @@ class RequestAnswer(Frozen):
 
 
 class ErasureCertificate(Frozen):
-    """What was erased: how many rows of each, and when, counted again afterwards (R31)."""
+    """The certificate of an erasure: its time, and the deleted rows of each table, verified (R31)."""
 
     subscription_id: str
     erased_at: Instant

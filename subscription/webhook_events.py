@@ -10,7 +10,7 @@ from subscription.model import Frozen
 from subscription.state import State
 
 PARKED_AFTER = timedelta(days=3)
-"""An event that could not be told for so long is parked."""
+"""An event that could not be delivered for this long is parked (dead letter)."""
 _LONGEST_ENDPOINT_PAUSE = timedelta(minutes=10)
 _LONGEST_SLOW_PAUSE = timedelta(minutes=1)
 _LONGEST_EVENT_PAUSE = timedelta(hours=6)
@@ -18,7 +18,7 @@ _LONGEST_EVENT_PAUSE = timedelta(hours=6)
 TYPE_PREFIX = "worksub.subscription."
 TEST_TYPE = "worksub.webhook.test"
 DATA_SCHEMA = "urn:worksub:schema:subscription-event:1"
-"""The `$id` of the JSON Schema of `data`: docs/schemas/subscription-event.json, served by the API as well."""
+"""The `$id` of the JSON Schema of `data`: docs/schemas/subscription-event.json, also served by the API."""
 _SOURCE = "/worksub/subscriptions"
 
 
@@ -27,7 +27,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "DELIVERED"
     """The endpoint has answered 2xx."""
     PARKED = "PARKED"
-    """It was tried for three days, and is tried again when somebody asks for it."""
+    """A dead letter: delivery failed for three days. An operator or client can request a retry."""
 
 
 class EndpointStatus(StrEnum):
@@ -39,7 +39,7 @@ class EndpointStatus(StrEnum):
 
 
 class EventPayload(Frozen):
-    """`data` of an event: an entry of the timeline, whose it is, and the ledger lines that it posted."""
+    """The `data` of an event: a timeline entry with its subscription, customer and ledger lines."""
 
     subscription_id: str
     customer_id: str
@@ -69,33 +69,33 @@ def event_type(event: str) -> str:
     return TYPE_PREFIX + event.lower()
 
 
-def cloud_event(told: EventPayload, at: datetime) -> CloudEvent:
+def cloud_event(payload: EventPayload, at: datetime) -> CloudEvent:
     return CloudEvent(
-        id=f"{told.subscription_id}.{told.sequence}",
-        type=event_type(told.event),
-        subject=told.subscription_id,
+        id=f"{payload.subscription_id}.{payload.sequence}",
+        type=event_type(payload.event),
+        subject=payload.subscription_id,
         time=at,
-        sequence=f"{told.sequence:010}",
+        sequence=f"{payload.sequence:010}",
         dataschema=DATA_SCHEMA,
-        data=told,
+        data=payload,
     )
 
 
 def test_event(number: int, at: datetime) -> CloudEvent:
-    """What an endpoint is sent to see whether it listens."""
+    """Return the test event that checks whether an endpoint is reachable."""
     return CloudEvent(id=f"test.{number}", type=TEST_TYPE, time=at)
 
 
 def event_retry_delay(attempts: int) -> timedelta:
-    """How long to wait after so many failures of one event: 5 s, 20 s, 80 s and so on, up to 6 hours."""
+    """Return the delay after failed attempts of one event: 5 s, 20 s, 80 s and so on, up to 6 hours."""
     return min(timedelta(seconds=5 * 4 ** min(attempts - 1, 8)), _LONGEST_EVENT_PAUSE)
 
 
 def endpoint_retry_delay(failures: int) -> timedelta:
-    """How long nothing is sent to an endpoint that failed so often in a row: 2 s, 4 s, up to 10 minutes."""
+    """Return the delay after consecutive failures of an endpoint: 2 s, 4 s and so on, up to 10 minutes."""
     return min(timedelta(seconds=2 ** min(failures, 10)), _LONGEST_ENDPOINT_PAUSE)
 
 
 def pause_of_slow_endpoint(failures: int) -> timedelta:
-    """Return the pause after a call that succeeded slowly: as after a failure, up to a minute."""
+    """Return the delay after a slow success: that of a failure, but at most a minute."""
     return min(endpoint_retry_delay(failures), _LONGEST_SLOW_PAUSE)

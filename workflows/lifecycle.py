@@ -163,8 +163,8 @@ class SubscriptionLifecycle:
         policy, state = self.price_book.domain_policy, self.state
         self.state = state.model_copy(
             update={
-                "claim": state.claim and state.claim.looked_at(now, policy),
-                "rename_claim": state.rename_claim and state.rename_claim.looked_at(now, policy),
+                "claim": state.claim and state.claim.after_failed_check(now, policy),
+                "rename_claim": state.rename_claim and state.rename_claim.after_failed_check(now, policy),
             }
         )
 

@@ -66,7 +66,7 @@ def charge_findings(recorded: RecordSnapshot, base: Subscription, book: PriceBoo
         event = found.event
         message = (
             f"{event.event} of {event.at:%Y-%m-%d} charges {_sum(event.lines)}; "
-            f"the rules reckon {_sum(found.reckoned)}."
+            f"the rules reckon {_sum(found.expected)}."
         )
         yield _finding(recorded, FindingCode.CHARGE_DIFFERS, message)
 

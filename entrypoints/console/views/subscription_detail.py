@@ -113,7 +113,7 @@ def _proof(claim: PendingDomain, standing: CurrentState) -> Proof:
             ("CNAME", proof.cname_name, proof.cname_target),
         ),
         last_look_at=last_check_at(claim, standing.now, policy),
-        next_look_at=claim.looked_at(standing.now, policy).next_look_at,
+        next_look_at=claim.after_failed_check(standing.now, policy).next_look_at,
     )
 
 

@@ -94,7 +94,7 @@ def looks(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
     waiting, found = new_pending_domain("acme.co.kr", TOKEN, SINCE), []
     while (look := waiting.next_look_at) <= until:
         found.append(look - SINCE)
-        waiting = waiting.looked_at(look, policy)
+        waiting = waiting.after_failed_check(look, policy)
         assert waiting.next_look_at > look
     return found
 
@@ -118,14 +118,16 @@ def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
     ],
 )
 def test_r13_missed_checks_are_not_repeated(looked: str, following: str) -> None:
-    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).looked_at(on(looked), POLICY)
+    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).after_failed_check(on(looked), POLICY)
     assert waiting.next_look_at == on(following)
 
 
 def test_r13_requested_check_keeps_the_schedule() -> None:
     # The schedule counts from the claim, so a requested check does not move it.
-    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).looked_at(on("2027-01-01 09:05"), POLICY)
-    assert waiting.looked_at(on("2027-01-01 09:07"), POLICY) == waiting
+    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).after_failed_check(
+        on("2027-01-01 09:05"), POLICY
+    )
+    assert waiting.after_failed_check(on("2027-01-01 09:07"), POLICY) == waiting
 
 
 def test_r13_check_schedule_is_policy() -> None:

@@ -47,7 +47,7 @@ def test_r30_charge_contradicting_the_rules_is_found() -> None:
     forgiven = canceled.model_copy(update={"posted": canceled.posted[:1]})
     [found] = charge_mismatches(subscription.state, [*before, forgiven], BOOK)
     assert found.event == forgiven
-    assert [line.amount for line in found.reckoned] == [36_000, 18_000]
+    assert [line.amount for line in found.expected] == [36_000, 18_000]
 
 
 def test_r21_a_month_that_charges_nothing_is_found() -> None:
@@ -59,4 +59,4 @@ def test_r21_a_month_that_charges_nothing_is_found() -> None:
     ]
     [found] = charge_mismatches(subscription.state, events, BOOK)
     # 10 members at the list price of 3,600.
-    assert [line.amount for line in found.reckoned] == [36_000]
+    assert [line.amount for line in found.expected] == [36_000]
