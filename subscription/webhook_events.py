@@ -81,7 +81,7 @@ def cloud_event(payload: EventPayload, at: datetime) -> CloudEvent:
     )
 
 
-def test_event(number: int, at: datetime) -> CloudEvent:
+def make_test_event(number: int, at: datetime) -> CloudEvent:
     """Return the test event that checks whether an endpoint is reachable."""
     return CloudEvent(id=f"test.{number}", type=TEST_TYPE, time=at)
 

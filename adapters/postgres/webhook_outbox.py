@@ -21,8 +21,8 @@ from subscription.webhook_events import (
     cloud_event,
     endpoint_retry_delay,
     event_retry_delay,
+    make_test_event,
     pause_of_slow_endpoint,
-    test_event,
 )
 
 
@@ -103,7 +103,7 @@ async def contents(pool: Pool, delivery: Claimed) -> tuple[CloudEvent, tuple[str
     async with pool.acquire() as connection:
         secrets = await _secrets(connection, delivery.endpoint_id)
         if delivery.subscription_id is None or delivery.sequence is None:
-            return test_event(delivery.number, delivery.queued_at), secrets
+            return make_test_event(delivery.number, delivery.queued_at), secrets
         return await _event(connection, delivery.subscription_id, delivery.sequence), secrets
 
 

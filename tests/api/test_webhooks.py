@@ -26,7 +26,7 @@ from adapters.webhooks.http_client import (
 from dev_stack.stack import EmbeddedStack
 from starter.webhook_endpoints import Delivery, Endpoint, EndpointNotFoundError, WebhookEndpointStore
 from subscription.business_calendar import KST
-from subscription.webhook_events import DeliveryState, EndpointStatus, test_event
+from subscription.webhook_events import DeliveryState, EndpointStatus, make_test_event
 
 TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 TODAY = datetime.now(KST).date().isoformat()
@@ -281,7 +281,7 @@ async def test_endpoint_receives_only_subscribed_event_types(
     ],
 )
 async def test_retry_after_is_heeded_and_bounded(status: int, header: str, pause: timedelta) -> None:
-    event = test_event(1, datetime.now(KST))
+    event = make_test_event(1, datetime.now(KST))
     async with receiving() as receiver, WebhookHttpClient(anywhere=True) as caller:
         receiver.status, receiver.headers = status, {"Retry-After": header}
         with pytest.raises((EndpointUnavailableError, EventRejectedError)) as failed:
@@ -536,7 +536,7 @@ async def test_admin_and_reader_roles_cannot_read_secrets(post: ServiceEnv) -> N
 
 
 async def test_private_targets_and_redirects_are_not_requested() -> None:
-    event = test_event(1, datetime.now(KST))
+    event = make_test_event(1, datetime.now(KST))
     async with receiving() as receiver:
         port = receiver.url.rpartition(":")[2]
         async with WebhookHttpClient(anywhere=False) as caller:

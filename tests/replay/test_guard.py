@@ -58,17 +58,21 @@ def in_other_words(*arguments: object, **tense: object) -> str:
 
 
 STOPPED = "it does not replay"
+EXECUTE = "workflows.lifecycle.execute_until_success"
 FOUND = {
-    "an effect more": ("workflows.lifecycle.carry_out", asking_for_prices_first, STOPPED),
+    "an effect more": (EXECUTE, asking_for_prices_first, STOPPED),
     "a refusal more": ("workflows.lifecycle.decide", refusing, STOPPED),
-    "search attributes less": ("workflows.lifecycle.changes", nothing, STOPPED),
+    "search attributes less": ("workflows.lifecycle.search_attribute_updates", nothing, STOPPED),
     "no end of a year": ("workflows.lifecycle._ends_a_year", nothing, STOPPED),
     "another percentage": ("subscription.deadlines._fee_percent", twelve_percent, "was 10 and is now 12"),
     "nothing charged": ("subscription.deadlines.service_fees", nothing, "events.0.posted was [{"),
 }
 PASSES = {
-    "an effect more, guarded": ("workflows.lifecycle.carry_out", asking_for_prices_first_if_patched),
-    "other words": ("subscription.timeline.sentence", in_other_words),
+    "an effect more, guarded": (
+        "workflows.lifecycle.execute_until_success",
+        asking_for_prices_first_if_patched,
+    ),
+    "other words": ("subscription.timeline.event_message", in_other_words),
 }
 
 

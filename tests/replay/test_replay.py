@@ -8,7 +8,7 @@ from .corpus import RecordedLife, recorded_lives, releases
 LIVES = [subscription for release in releases() for subscription in recorded_lives(release)]
 
 
-@pytest.mark.parametrize("life", LIVES, ids=str)
+@pytest.mark.parametrize("subscription", LIVES, ids=str)
 async def test_recorded_histories_replay_identically(subscription: RecordedLife) -> None:
     found = await differences(subscription)
     assert not found, "\n".join(

@@ -174,9 +174,9 @@ def documented_fields() -> list[str]:
 
 FOREIGN = r"""
 import logging, warnings
-from adapters.observability.logging import LogFormat, write_logs
+from adapters.observability.logging import LogFormat, configure_logging
 
-write_logs(LogFormat("{log_format}"))
+configure_logging(LogFormat("{log_format}"))
 someone = logging.getLogger("library")
 someone.warning("%s has %d calls in %s", "acme", 7, "0b5b0f1e-8a14-4cf4-9cc0-3d4e1ad1c1f0")
 someone.error("It failed with Key (name)=(acme)")
@@ -208,9 +208,9 @@ def test_only_harmless_library_log_records_are_kept() -> None:
 
 OURS = r"""
 import logging
-from adapters.observability.logging import LogFormat, write_logs
+from adapters.observability.logging import LogFormat, configure_logging
 
-write_logs(LogFormat("{log_format}"))
+configure_logging(LogFormat("{log_format}"))
 fields = {"subscription_id": "by\nhand", "attempt": 2, "activity": None, "command": "an unknown signal"}
 logging.getLogger("worksub").info("command refused", extra={"fields": fields})
 """

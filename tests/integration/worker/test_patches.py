@@ -53,10 +53,10 @@ async def test_each_release_replays_histories_of_the_previous(
     subscriptions = {}
     async with open_scene(stack) as scene:
         for release in REPLAYS:
-            monkeypatch.setattr("workflows.lifecycle.carry_out", release)
+            monkeypatch.setattr("workflows.lifecycle.execute_until_success", release)
             runs = await KINDS["cancelled-in-the-trial"].live(scene)
             subscriptions[release] = RecordedLife("today", release.__name__, tuple(runs))
     for release in REPLAYS:
-        monkeypatch.setattr("workflows.lifecycle.carry_out", release)
+        monkeypatch.setattr("workflows.lifecycle.execute_until_success", release)
         replayed = {each for each in REPLAYS if not await differences(subscriptions[each])}
         assert replayed == {*REPLAYS[release]}, release.__name__

@@ -36,7 +36,7 @@ async def test_running_workflows_replay_or_are_named_with_reason(
     assert (as_it_is.replayed, as_it_is.failed, looked) == (2, (), [1, 2])
     assert (await replay(service_env.temporal, both, limit=1)).replayed == 1
 
-    monkeypatch.setattr("workflows.lifecycle.carry_out", careless)
+    monkeypatch.setattr("workflows.lifecycle.execute_until_success", careless)
     # Nothing has been asked of the one in its trial, so its history knows nothing of the edit.
     edited = await replay(service_env.temporal, both)
     assert edited.replayed == 1

@@ -99,7 +99,7 @@ async def many_lives(worker_env: WorkerEnv, count: int) -> list[SubscriptionDriv
 
     async def lived() -> SubscriptionDriver:
         subscription = await worker_env.service_env.requested()
-        await subscription.send("rename_account", group=unique_name("worker_env"), id="rename")
+        await subscription.send("rename_account", group=unique_name("worker-env"), id="rename")
         await subscription.send("cancel", date=f"{await subscription.today()}", id="the-end")
         return subscription
 
