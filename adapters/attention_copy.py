@@ -1,4 +1,4 @@
-"""Loop of the worker that copies the reasons why subscriptions need attention to PostgreSQL."""
+"""Background task of the worker that copies the `NeedsAttention` reasons from Temporal to PostgreSQL."""
 
 import asyncio
 import logging
@@ -13,18 +13,18 @@ from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.ids import WORKFLOW_ID_PREFIX
 
 MARKED = "NeedsAttention = true AND CloseTime IS NULL"
-"""The running workflows that need attention, in the visibility query language."""
+"""Visibility query for the running workflows that need attention."""
 
 _PAUSE_SECONDS = 5.0
 _PAUSE_FACTOR = 2
-"""A copy that takes long is followed by a pause of twice that time."""
+"""The pause after a copy is at least twice the duration of that copy."""
 
 _log = logging.getLogger("worksub")
 
 
 @asynccontextmanager
 async def attention_copied(pool: Pool, client: Client) -> AsyncIterator[None]:
-    """Copy the reasons again and again while in this block."""
+    """Copy the reasons periodically until the context exits."""
     task = asyncio.create_task(_copy_for_ever(pool, client))
     try:
         yield
@@ -41,14 +41,17 @@ async def _copy_for_ever(pool: Pool, client: Client) -> None:
             await copy_attention(pool, client)
             failing = False
         except Exception as error:
-            if not failing:  # once for each outage
-                _log.warning("the reasons of attention could not be copied", exc_info=error)
+            if not failing:  # log once per outage
+                _log.warning("the NeedsAttention reasons could not be copied", exc_info=error)
             failing = True
         await asyncio.sleep(max(_PAUSE_SECONDS, _PAUSE_FACTOR * (time.monotonic() - begin)))
 
 
 async def copy_attention(pool: Pool, client: Client) -> None:
-    """Make the record's reasons those that Temporal has now. Several workers may do so at once."""
+    """Replace the reasons in the database with the present ones from Temporal.
+
+    Several workers may run this concurrently.
+    """
     marked = {
         run.id.removeprefix(WORKFLOW_ID_PREFIX): await attention_of(run)
         or Attention(kind=AttentionKind.OPERATOR)
@@ -77,9 +80,10 @@ async def copy_attention(pool: Pool, client: Client) -> None:
 
 
 async def attention_of(run: WorkflowExecution) -> Attention | None:
-    """Return the reason in the memo of a run, None without one. An unreadable one is a reason without text.
+    """Return the reason in the memo of a run, or None if the memo has no reason.
 
-    A client can start a workflow with any memo, and one memo must not keep all others from being read.
+    An unreadable memo yields a reason without text. A client can start a workflow with any memo, and one
+    invalid memo must not prevent the others from being read.
     """
     try:
         attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)

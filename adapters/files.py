@@ -4,28 +4,28 @@ import sys
 from pathlib import Path
 
 STANDARD_INPUT = Path("-")
-"""The name by which command lines know standard input."""
+"""Conventional command-line name for standard input."""
 
-_MOST_MEGABYTES = 16
+_MAX_MEGABYTES = 16
 
 
 class TooLargeError(Exception):
-    """It goes on for longer than any file of ours; the message says so."""
+    """A file is larger than the size limit; the message names the limit."""
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, with or without a byte order mark; a pipe is read to its end.
+    """Read a UTF-8 text file, with or without a byte order mark. A pipe is read to its end.
 
-    The file "-" is standard input.
+    The path "-" means standard input.
 
     Raises `OSError`, `UnicodeDecodeError` or `TooLargeError`.
     """
-    most = _MOST_MEGABYTES * 2**20
+    max_bytes = _MAX_MEGABYTES * 2**20
     if path == STANDARD_INPUT:
-        content = sys.stdin.buffer.read(most + 1)
+        content = sys.stdin.buffer.read(max_bytes + 1)
     else:
         with path.open("rb") as file:
-            content = file.read(most + 1)
-    if len(content) > most:
-        raise TooLargeError(f"is larger than {_MOST_MEGABYTES} MB")
+            content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise TooLargeError(f"is larger than {_MAX_MEGABYTES} MB")
     return content.decode("utf-8-sig")

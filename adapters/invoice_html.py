@@ -12,7 +12,7 @@ from subscription.catalogue import PriceBook
 from subscription.invoice import Invoice, InvoiceKind
 from subscription.ledger import ChargedRate, LineKind
 
-_WORDS: Mapping[Language, Mapping[str, str]] = {
+_LABELS: Mapping[Language, Mapping[str, str]] = {
     Language.EN: {
         InvoiceKind.INVOICE: "Invoice",
         InvoiceKind.CREDIT_NOTE: "Credit note",
@@ -89,9 +89,10 @@ _PAGES = Environment(loader=PackageLoader("adapters"), autoescape=True, undefine
 
 
 def invoice_page(invoice: Invoice, language: Language, book: PriceBook) -> str:
-    """Return an HTML document that needs no other file, made to be printed on A4.
+    """Render a self-contained HTML document, laid out for printing on A4.
 
-    Plans go by the titles that they had on the first day charged; published versions never change.
+    Each plan has the title that was valid on the first day charged. Published catalogue versions never
+    change, so the page is reproducible.
     """
 
     def day(day: date) -> str:
@@ -103,7 +104,7 @@ def invoice_page(invoice: Invoice, language: Language, book: PriceBook) -> str:
     page: Any = _PAGES.get_template("invoice.html")
     html: str = page.render(
         invoice=invoice,
-        words=_WORDS[language],
+        words=_LABELS[language],
         language=language.value,
         day=day,
         month=written_month(invoice.month, language),

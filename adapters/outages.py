@@ -6,7 +6,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.postgres.pool import CONNECTION_ERRORS
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 
-_TEMPORAL_IS_AWAY = (
+_TEMPORAL_UNAVAILABLE = (
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.UNAUTHENTICATED,
     RPCStatusCode.PERMISSION_DENIED,
@@ -14,9 +14,9 @@ _TEMPORAL_IS_AWAY = (
 
 
 def concerns_all(error: BaseException) -> bool:
-    """Return whether this error would meet every other member of a batch as well."""
+    """Return whether this error would also affect every other item of a batch."""
     if isinstance(error, asyncpg.DataError | asyncpg.QueryCanceledError):
-        return False  # a value that PostgreSQL cannot hold, or a query that was too slow for this member
+        return False  # PostgreSQL cannot store this item's value, or this item's query timed out
     if isinstance(error, RPCError):
-        return error.status in _TEMPORAL_IS_AWAY and outcome_of(error) is Outcome.OUTAGE
+        return error.status in _TEMPORAL_UNAVAILABLE and outcome_of(error) is Outcome.OUTAGE
     return isinstance(error, (*CONNECTION_ERRORS, asyncpg.InsufficientResourcesError))

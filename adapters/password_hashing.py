@@ -1,4 +1,4 @@
-"""Argon2id hashing in a bounded thread pool, which protects memory and the event loop."""
+"""Argon2id password hashing in a bounded thread pool, which protects memory and the event loop."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from subscription.password_hash_policy import PLACEHOLDER, password_hash_problem
 
 THREADS = 2
 WAITING = 16
-PATIENCE_SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 CUSTOMER_PLACES = 2
 
 T = TypeVar("T")
@@ -26,24 +26,26 @@ class HashingBusyError(Exception):
 
 
 class PasswordHashing:
-    """At most `threads` hashes at once and `waiting` callers more, each of which waits `patience` at most.
+    """Compute at most `threads` hashes concurrently; at most `waiting` further callers queue.
 
-    No accepted hash takes longer than a fraction of a second, so neither does the end of the process.
+    A queued caller waits at most `timeout` seconds. Each accepted hash takes less than a second, so running
+    hashes do not delay the shutdown of the process noticeably.
     """
 
     def __init__(
-        self, *, threads: int = THREADS, waiting: int = WAITING, patience: float = PATIENCE_SECONDS
+        self, *, threads: int = THREADS, waiting: int = WAITING, timeout: float = TIMEOUT_SECONDS
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="argon2")
         self._free = asyncio.Semaphore(threads)
         self._places = threads + waiting
-        self._patience = patience
+        self._timeout = timeout
         self._hashing: Counter[str] = Counter()
 
     async def hash(self, password: str, customer_id: str) -> str:
         """Return an Argon2id hash with a new salt. Raises `HashingBusyError`.
 
-        A customer has `CUSTOMER_PLACES` at once, because no limit of failures stops one who sends many.
+        One customer can run at most `CUSTOMER_PLACES` hashes concurrently. The rate limit on failed sign-ins
+        does not apply here, so it does not stop a customer that sends many passwords.
         """
         if self._hashing[customer_id] >= CUSTOMER_PLACES:
             raise HashingBusyError
@@ -52,12 +54,13 @@ class PasswordHashing:
             return await self._run(PasswordHasher().hash, password)
         finally:
             self._hashing[customer_id] -= 1
-            self._hashing += Counter()  # drops the customers who have none
+            self._hashing += Counter()  # removes customers with a count of zero
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Return whether the password matches; None does the work of a hash and matches nothing.
+        """Return whether the password matches. Raises `HashingBusyError`.
 
-        A stored hash whose cost is not acceptable is logged and not computed. Raises `HashingBusyError`.
+        A hash of None matches no password, but costs the same time as a real hash. A stored hash with
+        unacceptable cost parameters is logged and never computed.
         """
         problem = password_hash_problem(password_hash) if password_hash is not None else None
         if problem is not None:
@@ -72,7 +75,7 @@ class PasswordHashing:
             raise HashingBusyError
         self._places -= 1
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._timeout):
                 await self._free.acquire()
         except BaseException as error:
             self._places += 1
@@ -81,7 +84,7 @@ class PasswordHashing:
             raise
         loop = asyncio.get_running_loop()
         running = self._pool.submit(work, *arguments)
-        # Released by the thread and not by the caller, who may leave while the thread still computes.
+        # The thread releases the slot, because the caller may be canceled while the thread still computes.
         running.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
         return await asyncio.wrap_future(running)
 
@@ -98,5 +101,5 @@ def _matches(password_hash: str, password: str) -> bool:
 
 
 def hashed(password: str) -> str:
-    """Its Argon2id hash, salted anew each time: all that others ever see."""
+    """Return the Argon2id hash of the password with a new salt. The password itself is never stored."""
     return PasswordHasher().hash(password)

@@ -20,18 +20,18 @@ DEFAULT_CATALOGUE = Path(__file__).parents[1] / "catalogue.toml"
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message is one sentence that says which and what would be right."""
+    """A setting is missing or invalid; the message names the setting and a valid value."""
 
 
 class HostPort(NamedTuple):
-    """Where to listen, or whom to ask."""
+    """An IP address and port to listen on or to connect to."""
 
     host: str
     port: int
 
     @classmethod
     def read(cls, text: str, usual_port: str = "") -> Self:
-        """As in 1.1.1.1:53 or [::1]:53; raises `ValueError`."""
+        """Parse an address such as 1.1.1.1:53 or [::1]:53; raises `ValueError`."""
         bare = text.count(":") != 1 and "]:" not in text
         host, _, port = (text, "", usual_port) if bare else text.rpartition(":")
         address = cls(str(ip_address(host.strip("[]"))), int(port))
@@ -45,7 +45,7 @@ class HostPort(NamedTuple):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What the worker takes from its environment, beside Temporal's and OpenTelemetry's own settings."""
+    """Environment settings of the worker, except the standard ones of Temporal and OpenTelemetry."""
 
     database_url: str
     catalogue: Catalogue
@@ -56,7 +56,7 @@ class WorkerSettings:
     mail_server: MailServer | None
     deployment: WorkerDeploymentConfig | None
     webhooks_anywhere: bool
-    """Whether webhooks may go to internal addresses and over plain HTTP."""
+    """True if webhooks may target internal addresses and use plain HTTP."""
     cached_workflows: int
 
 
@@ -77,7 +77,10 @@ def load_worker_settings(environment: Mapping[str, str]) -> WorkerSettings:
 
 
 def allow_private_webhook_targets(environment: Mapping[str, str]) -> bool:
-    """Whether webhooks may go to internal addresses and over plain HTTP; raises `SettingsError`."""
+    """Return whether webhooks may target internal addresses and use plain HTTP; raises `SettingsError`.
+
+    The default (`public`) enables the SSRF protection of `adapters.webhooks.url_policy`.
+    """
     targets = environment.get("WORKSUB_WEBHOOK_TARGETS") or "public"
     if targets not in ("public", "any"):
         raise SettingsError(f"WORKSUB_WEBHOOK_TARGETS is {targets!r}; it must be public or any.")
@@ -85,12 +88,12 @@ def allow_private_webhook_targets(environment: Mapping[str, str]) -> bool:
 
 
 def database_url_from(environment: Mapping[str, str]) -> str:
-    """Where PostgreSQL is; raises `SettingsError`."""
+    """Return the validated URL of PostgreSQL; raises `SettingsError`."""
     url = environment.get("DATABASE_URL")
     if not url:
         raise SettingsError(
-            "DATABASE_URL is not set; it must say where PostgreSQL is, "
-            "as in postgresql://worksub@localhost:5432/worksub."
+            "DATABASE_URL is not set. Set it to the URL of PostgreSQL, "
+            "such as postgresql://worksub@localhost:5432/worksub."
         )
     try:
         validate_url(url)
@@ -113,7 +116,7 @@ def _resolvers(setting: str) -> tuple[str, ...]:
 
 
 def listening_address(name: str, environment: Mapping[str, str]) -> HostPort | None:
-    """Where to listen, by the setting of this name, if it is set; raises `SettingsError`."""
+    """Return the listen address of this setting, or None if it is not set; raises `SettingsError`."""
     text = environment.get(name)
     if not text:
         return None
@@ -150,7 +153,7 @@ def _cached_workflows(text: str | None) -> int:
 
 
 def log_format_of(text: str) -> LogFormat:
-    """Raises `SettingsError`."""
+    """Parse the log format; raises `SettingsError`."""
     try:
         return LogFormat(text)
     except ValueError:
@@ -158,7 +161,7 @@ def log_format_of(text: str) -> LogFormat:
 
 
 def read_catalogue(path: Path) -> Catalogue:
-    """Read a catalogue file; raises `SettingsError` that names every line that is wrong."""
+    """Read a catalogue file; raises `SettingsError`, whose message names every invalid line."""
     try:
         return parse_catalogue(read_text(path), str(path))
     except TooLargeError as error:

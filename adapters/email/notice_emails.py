@@ -17,7 +17,7 @@ from subscription.notices import Notice, recipient
 
 
 class NoticeEmail(Frozen):
-    """What is sent: to whom, and plain text."""
+    """A plain-text notice email and its recipient."""
 
     recipient: str
     subject: str
@@ -28,9 +28,12 @@ _Filters = Mapping[str, Callable[[Any], Any]]
 
 
 def render_notice_email(notice: Notice, book: PriceBook) -> NoticeEmail:
-    """The letter that tells this notice. It speaks of dates and not of days, for mail may be late."""
+    """Render the email of a notice.
+
+    The text contains dates instead of a number of days, because an email may arrive late.
+    """
     facts = _facts(notice, book)
-    korean, english = (_written(language, notice, facts) for language in (_KOREAN, _ENGLISH))
+    korean, english = (_render(language, notice, facts) for language in (_KOREAN, _ENGLISH))
     return NoticeEmail(
         recipient=recipient(notice.state, book.notice_policy),
         subject=f"[NAVER WORKS] {korean[0]} / {english[0]}",
@@ -63,15 +66,15 @@ def _facts(notice: Notice, book: PriceBook) -> dict[str, Any]:
     }
 
 
-def _written(language: Environment, notice: Notice, facts: Mapping[str, Any]) -> tuple[str, str]:
-    """Subject and text: the template's first line, and what follows the empty one below it."""
+def _render(language: Environment, notice: Notice, facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Render subject and text: the template's first line, and the lines after the empty second line."""
     name = f"{notice.kind.lower()}.{language.globals['language']}.txt"
     subject, _, text = language.get_template(name).render(facts).partition("\n\n")
     return subject, text
 
 
 def _language(name: str, filters: _Filters) -> Environment:
-    environment = Environment(  # nosec B701  # letters are plain text
+    environment = Environment(  # nosec B701  # emails are plain text
         loader=PackageLoader("adapters.email"), autoescape=False, undefined=StrictUndefined
     )
     environment.globals["language"] = name
@@ -80,7 +83,7 @@ def _language(name: str, filters: _Filters) -> Environment:
 
 
 def _monthly(rate: Rate) -> int:
-    """KRW for a whole month (R20)."""
+    """Return the amount in KRW for a whole month (R20)."""
     return rate.price * rate.members
 
 
@@ -90,7 +93,7 @@ def _korean_day(day: date) -> str:
 
 
 def _english_day(day: date) -> str:
-    # Not by strftime, whose names are those of the machine's language.
+    # Not strftime: its day and month names depend on the locale of the process.
     day = day_of(day) if isinstance(day, datetime) else day
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year} ({_WEEKDAYS[day.weekday()]})"
 

@@ -10,12 +10,12 @@ _PORTS = {"smtp": 587, "smtps": 465}
 
 
 class MailSettingsError(Exception):
-    """A setting is missing or wrong; the message is one sentence that says which and what would be right."""
+    """A setting is missing or invalid; the message names the setting and a valid value."""
 
 
 @dataclass(frozen=True)
 class MailServer:
-    """Where mail is handed in, and whom it is from. With `tls` the connection begins with it."""
+    """SMTP server and sender address. `tls` means implicit TLS from the start of the connection."""
 
     host: str
     port: int
@@ -24,7 +24,7 @@ class MailServer:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     answer_seconds: float = 30.0
-    """How long the connecting may take, and then each mail."""
+    """Timeout for connecting, and for sending each email."""
 
     @property
     def address(self) -> str:
@@ -32,14 +32,14 @@ class MailServer:
 
 
 def mail_server(environment: Mapping[str, str]) -> MailServer | None:
-    """The server by WORKSUB_SMTP_URL, None if there is no such setting. Raises `MailSettingsError`."""
+    """Return the server of WORKSUB_SMTP_URL, or None if it is not set. Raises `MailSettingsError`."""
     url, sender = environment.get("WORKSUB_SMTP_URL"), environment.get("WORKSUB_SMTP_FROM")
     password = environment.get("WORKSUB_SMTP_PASSWORD")
     if not url:
         if sender or password:
             raise MailSettingsError(
                 f"{'WORKSUB_SMTP_FROM' if sender else 'WORKSUB_SMTP_PASSWORD'} is set and WORKSUB_SMTP_URL "
-                "is not; it must say where the mail server is, as in smtp://user@mail.acme.example:587."
+                "is not. Set it to the URL of the mail server, such as smtp://user@mail.acme.example:587."
             )
         return None
     scheme, host, port, user = _parts(url)
@@ -72,7 +72,7 @@ def _parts(url: str) -> tuple[str, str, int | None, str | None]:
         raise wrong from None
     if parts.password is not None:
         raise MailSettingsError(
-            "WORKSUB_SMTP_URL must not have a password in it; set WORKSUB_SMTP_PASSWORD to it."
+            "WORKSUB_SMTP_URL must not contain a password. Set WORKSUB_SMTP_PASSWORD instead."
         )
     rest = parts.path.removeprefix("/") + parts.query + parts.fragment
     if parts.scheme not in _PORTS or not host or port == 0 or rest or any(c.isspace() for c in url):
@@ -89,7 +89,7 @@ def _sender(text: str) -> Address:
     usable = sender and sender.username and sender.domain and sender.addr_spec.isascii()
     if not usable or header.defects or not text.isprintable():
         raise MailSettingsError(
-            "WORKSUB_SMTP_FROM must be the one address that notices come from, as in "
+            "WORKSUB_SMTP_FROM must be exactly one sender address, such as "
             "NAVER WORKS <notices@works.example>."
         )
     assert isinstance(sender, Address)

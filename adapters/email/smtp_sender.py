@@ -1,6 +1,6 @@
 """SMTP delivery, with errors mapped to temporary, permanent and server-wide failures.
 
-The server's own words are never repeated, for they name the address.
+Error messages contain only the SMTP status codes of the server, because its texts contain the address.
 """
 
 import asyncio
@@ -25,38 +25,44 @@ _ENHANCED_CODE = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?=\s)")
 
 
 class SmtpServerError(Exception):
-    """Nothing can be sent at present, whatever it is; the message says why."""
+    """The server accepts no email at present; the message contains the reason."""
 
 
 class SmtpConnectionLostError(Exception):
-    """The connection broke, or nothing was answered, while a mail was sent; perhaps it was taken."""
+    """The connection broke or timed out during a send; the server may have accepted the email."""
 
 
 class SmtpRejectedError(Exception):
-    """The server has refused this one mail, `for_good` or for now."""
+    """The server has rejected this email, permanently (`for_good`) or temporarily."""
 
     def __init__(self, message: str, *, for_good: bool) -> None:
         super().__init__(message)
         self.for_good = for_good
 
 
-def build_message(letter: NoticeEmail, sender: Address, name: str) -> EmailMessage:
-    """The letter as a message; by its id, made of `name`, one that comes twice is known to be the same."""
+def build_message(email: NoticeEmail, sender: Address, name: str) -> EmailMessage:
+    """Build the MIME message of a notice email.
+
+    The Message-ID is derived from `name`, so that the receiver can recognize duplicates.
+    """
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = sender
-    message["To"] = letter.recipient
-    message["Subject"] = letter.subject
+    message["To"] = email.recipient
+    message["Subject"] = email.subject
     message["Date"] = datetime.now(UTC)
     message["Message-ID"] = f"<{hashlib.sha256(name.encode()).hexdigest()[:32]}@{sender.domain}>"
     message["Auto-Submitted"] = "auto-generated"
-    # Not every server takes eight bits.
-    message.set_content(letter.body, cte="base64")
+    # base64, because some servers do not support 8BITMIME.
+    message.set_content(email.body, cte="base64")
     message["Content-Language"] = "ko, en"
     return message
 
 
 class SmtpSender:
-    """`async with SmtpSender(server) as mailer`: connected when first needed, and again after it broke."""
+    """SMTP connection, used as `async with SmtpSender(server) as mailer`.
+
+    `ready` connects on first use, and again after the connection broke.
+    """
 
     def __init__(self, server: MailServer) -> None:
         self._server = server
@@ -75,7 +81,7 @@ class SmtpSender:
         self._disconnect()
 
     async def ready(self) -> None:
-        """Be connected. Raises `SmtpServerError`."""
+        """Connect unless connected. Raises `SmtpServerError`."""
         if self._connection and self._connection.is_connected:
             return
         server = self._server
@@ -85,7 +91,7 @@ class SmtpSender:
             username=server.user,
             password=server.password,
             use_tls=server.tls,
-            # Where it is offered, and with a password in any case.
+            # None means STARTTLS if the server offers it; with a password it is required.
             start_tls=True if server.user and not server.tls else None,
             timeout=server.answer_seconds,
         )
@@ -97,7 +103,7 @@ class SmtpSender:
             raise SmtpServerError(_why_not_connected(error)) from None
 
     async def send(self, message: EmailMessage, recipient: str) -> None:
-        """Hand one mail in. Raises `SmtpRejectedError`, `SmtpConnectionLostError` or `SmtpServerError`."""
+        """Send one email. Raises `SmtpRejectedError`, `SmtpConnectionLostError` or `SmtpServerError`."""
         assert self._connection is not None
         try:
             async with asyncio.timeout(self._server.answer_seconds):
@@ -107,7 +113,7 @@ class SmtpSender:
         except aiosmtplib.SMTPRecipientsRefused as error:
             raise self._refused("the address", error.recipients[0]) from None
         except aiosmtplib.SMTPDataError as error:
-            raise self._refused("the letter", error) from None
+            raise self._refused("the message", error) from None
         except aiosmtplib.SMTPResponseException as error:
             self._disconnect()
             what = "the mail server closes" if error.code == _CLOSING else "the sender is refused"
@@ -157,6 +163,6 @@ def _why_not_connected(error: Exception) -> str:
 
 
 def _code(error: aiosmtplib.SMTPResponseException) -> str:
-    """Its numbers, without its words."""
+    """Return the status code and the enhanced status code, without the text."""
     enhanced = _ENHANCED_CODE.match(error.message)
     return f"{error.code} {enhanced[0]}" if enhanced else str(error.code)

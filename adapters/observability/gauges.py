@@ -1,4 +1,4 @@
-"""Gauges for Prometheus, read from PostgreSQL and Temporal at an interval."""
+"""Prometheus gauges, sampled from PostgreSQL and Temporal at a fixed interval."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ from adapters.postgres.pool import Pool
 from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.state import State
 
-_EVERY_SECONDS = 15.0
+_INTERVAL_SECONDS = 15.0
 SCHEDULED_JOBS = ("reconcile", "purge", "invoices", "notices")
-_MOST_CLASSIFIED = 1000
+_MAX_CLASSIFIED = 1000
 _UNKNOWN_KIND = "UNKNOWN"
 _SCHEDULE_ID_PREFIX = "worksub-"
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("worksub")
 
 @asynccontextmanager
 async def run_gauge_sampler(pool: Pool, client: Client, meter: MetricMeter) -> AsyncIterator[None]:
-    """Keep the gauges up to date while in this block."""
+    """Update the gauges periodically until the context exits."""
     task = asyncio.create_task(GaugeSampler(pool, client, meter).run())
     try:
         yield
@@ -37,62 +37,65 @@ async def run_gauge_sampler(pool: Pool, client: Client, meter: MetricMeter) -> A
 
 
 class GaugeSampler:
-    """Each worker reads the same numbers, so of several workers' gauges the highest counts, not the sum."""
+    """Sampler of the gauges.
+
+    Every worker reports the same numbers, so aggregate the gauges of several workers with max, not sum.
+    """
 
     def __init__(self, pool: Pool, client: Client, meter: MetricMeter) -> None:
         self._pool = pool
         self._client = client
         self._subscriptions = meter.create_gauge("worksub_subscriptions", "Subscriptions by state")
         self._overdue = meter.create_gauge(
-            "worksub_deadlines_overdue", "Subscriptions whose next deadline should have been met and has not"
+            "worksub_deadlines_overdue", "Subscriptions whose next deadline is past and not yet processed"
         )
         self._most_overdue = meter.create_gauge_float(
-            "worksub_deadlines_overdue_longest_seconds", "How long the earliest of them has been due"
+            "worksub_deadlines_overdue_longest_seconds", "Time since the earliest overdue deadline"
         )
         self._attention = meter.create_gauge(
-            "worksub_needing_attention", "Subscriptions that somebody must look at"
+            "worksub_needing_attention", "Subscriptions with NeedsAttention set"
         )
         self._reconciled_at = meter.create_gauge_float(
             "worksub_reconciliation_timestamp_seconds",
-            "When the latest comparison was finished; before the first, when the database was set up",
+            "Time of the latest completed reconciliation; before the first one, time of the database setup",
         )
         self._findings = meter.create_gauge(
-            "worksub_reconciliation_findings", "What the latest comparison found and could not repair"
+            "worksub_reconciliation_findings", "Unrepaired findings of the latest reconciliation"
         )
         self._webhooks_waiting = meter.create_gauge(
-            "worksub_webhooks_waiting", "Events that are still to be told to an endpoint"
+            "worksub_webhooks_waiting", "Webhook deliveries waiting to be sent"
         )
         self._longest_waiting = meter.create_gauge_float(
-            "worksub_webhooks_waiting_longest_seconds", "How long the earliest of them has been waiting"
+            "worksub_webhooks_waiting_longest_seconds", "Age of the oldest waiting webhook delivery"
         )
         self._webhooks_parked = meter.create_gauge(
-            "worksub_webhooks_parked", "Events that an endpoint was not told in three days"
+            "worksub_webhooks_parked", "Parked webhook deliveries (dead letters), not delivered in three days"
         )
         self._schedules = meter.create_gauge(
             "worksub_schedule_active", "1 if the schedule of this job exists and is not paused, else 0"
         )
         self._sampled_at = meter.create_gauge_float(
-            "worksub_sample_timestamp_seconds", "When these gauges were last read"
+            "worksub_sample_timestamp_seconds", "Time of the last successful sampling of these gauges"
         )
 
     async def run(self) -> None:
-        """Sample until cancelled. While a server is away the gauges keep their values.
+        """Sample until canceled. While a server is unavailable, the gauges keep their values.
 
-        An unexpected error is logged like an outage. The sampling time then stays behind, which
-        raises the alert WorksubBlind; if this task ended instead, the gauges would never recover.
+        An unexpected error is logged like an outage. The sampling timestamp then becomes stale, which
+        raises the alert WorksubBlind. If this task ended instead, the gauges would never recover.
         """
         while True:
             try:
                 await self.sample()
             except Exception as error:
                 _log.warning("the gauges could not be read", exc_info=error)
-            await asyncio.sleep(_EVERY_SECONDS)
+            await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def sample(self) -> None:
-        """Read everything once."""
+        """Read every gauge once."""
         await self._count_subscriptions()
-        await self._look_for_overdue()
-        await self._look_at_the_latest_comparison()
+        await self._count_overdue()
+        await self._read_latest_reconciliation()
         await self._count_webhooks()
         await self._check_schedules()
         await self._count_needing_attention()
@@ -104,7 +107,7 @@ class GaugeSampler:
         for state in State:
             self._subscriptions.set(counts.get(state, 0), {"state": state})
 
-    async def _look_for_overdue(self) -> None:
+    async def _count_overdue(self) -> None:
         row = await self._pool.fetchrow(
             """
             SELECT count(*), extract(epoch FROM clock_timestamp() - min(at))::float8
@@ -119,10 +122,10 @@ class GaugeSampler:
         self._overdue.set(count)
         self._most_overdue.set(longest or 0)
 
-    async def _look_at_the_latest_comparison(self) -> None:
-        """Report the latest comparison. Before the first, its age counts from the set-up of the database.
+    async def _read_latest_reconciliation(self) -> None:
+        """Report the latest reconciliation; before the first one, report the setup time of the database.
 
-        Without that starting point a comparison that never runs would have no age, and no alert.
+        Without that initial value, a reconciliation that never runs would have no age and raise no alert.
         """
         row = await self._pool.fetchrow(
             """
@@ -143,17 +146,17 @@ class GaugeSampler:
         return set_up_at
 
     async def _count_needing_attention(self) -> None:
-        """Count by kind. Beyond a page of workflows only their number is read, and reported as UNKNOWN."""
+        """Count by kind. Workflows beyond the first page are only counted, and reported as UNKNOWN."""
         total = (await self._client.count_workflows(MARKED)).count
         counts = Counter[str]()
-        async for run in self._client.list_workflows(MARKED, limit=_MOST_CLASSIFIED):
+        async for run in self._client.list_workflows(MARKED, limit=_MAX_CLASSIFIED):
             counts[await _kind_of(run)] += 1
         counts[_UNKNOWN_KIND] += max(0, total - counts.total())
         for kind in (*AttentionKind, _UNKNOWN_KIND):
             self._attention.set(counts[kind], {"kind": kind})
 
     async def _check_schedules(self) -> None:
-        """Report for each job whether Temporal has its schedule and the schedule is not paused."""
+        """Report for each job whether its schedule exists in Temporal and is not paused."""
         active = {
             listed.id
             async for listed in await self._client.list_schedules()
@@ -163,7 +166,7 @@ class GaugeSampler:
             self._schedules.set(int(_SCHEDULE_ID_PREFIX + job in active), {"schedule": job})
 
     async def _count_webhooks(self) -> None:
-        """Count deliveries of endpoints that are neither removed nor, as to waiting, paused on purpose."""
+        """Count waiting deliveries of enabled endpoints, and parked deliveries of all existing endpoints."""
         row = await self._pool.fetchrow(
             """
             SELECT count(*) FILTER (WHERE state = 'WAITING' AND status = 'ENABLED'),
@@ -181,7 +184,7 @@ class GaugeSampler:
 
 
 async def _kind_of(run: WorkflowExecution) -> str:
-    """Return the kind in the memo. One that cannot be read must not keep all gauges from being read."""
+    """Return the kind in the memo. An unreadable memo must not prevent the sampling of all gauges."""
     try:
         attention: Attention | None = await run.memo_value(ATTENTION_MEMO, None, type_hint=Attention)
     except Exception as error:

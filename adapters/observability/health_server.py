@@ -1,4 +1,4 @@
-"""Health endpoint of the worker: `/livez` and `/readyz`."""
+"""Health endpoint of the worker: liveness (`/livez`) and readiness (`/readyz`)."""
 
 import asyncio
 import json
@@ -15,14 +15,14 @@ from temporalio.worker import Worker
 from adapters.observability.internal_http_server import Answer, internally_served
 from adapters.postgres.pool import DATABASE_ERRORS, Pool
 
-_PATIENCE_SECONDS = 3.0
-_LOOP_PATIENCE_SECONDS = 2 * _PATIENCE_SECONDS
+_TIMEOUT_SECONDS = 3.0
+_LOOP_TIMEOUT_SECONDS = 2 * _TIMEOUT_SECONDS
 
 Problems = Mapping[str, str]
 
 
 class WorkerHealth:
-    """What readiness is judged by; whoever connects and starts the worker fills it in."""
+    """Inputs of the readiness check; the worker sets them as it connects and starts."""
 
     client: Client | None = None
     pool: Pool | None = None
@@ -30,29 +30,29 @@ class WorkerHealth:
     stopping = False
 
     async def problems(self) -> Problems:
-        """What keeps the worker from working, by what it concerns; nothing when it is ready."""
+        """Return the failed checks, each with its reason; an empty mapping means ready."""
         temporal, database = await asyncio.gather(self._temporal(), self._database())
-        found = {"Temporal": temporal, "PostgreSQL": database, "worker": self._worker()}
-        return {what: problem for what, problem in found.items() if problem}
+        checks = {"Temporal": temporal, "PostgreSQL": database, "worker": self._worker()}
+        return {name: problem for name, problem in checks.items() if problem}
 
     async def _temporal(self) -> str | None:
         if self.client is None:
-            return "it is waited for"
+            return "not connected yet"
         request = DescribeNamespaceRequest(namespace=self.client.namespace)
         return await _problem_of(self.client.workflow_service.describe_namespace(request))
 
     async def _database(self) -> str | None:
-        return "it is waited for" if self.pool is None else await _problem_of(self.pool.fetchval("SELECT 1"))
+        return "not connected yet" if self.pool is None else await _problem_of(self.pool.fetchval("SELECT 1"))
 
     def _worker(self) -> str | None:
         if self.stopping:
-            return "it finishes what it has begun, and stops"
-        return None if self.worker and self.worker.is_running else "it does not ask for work"
+            return "shutting down"
+        return None if self.worker and self.worker.is_running else "not polling for tasks"
 
 
 async def _problem_of(attempt: Awaitable[Any]) -> str | None:
     try:
-        async with asyncio.timeout(_PATIENCE_SECONDS):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             await attempt
     except RPCError as error:
         return f"it answers {error.status.name}"
@@ -67,23 +67,23 @@ async def _nothing() -> Problems:
 
 @asynccontextmanager
 async def serve_health(host: str, port: int, health: WorkerHealth) -> AsyncIterator[None]:
-    """Answer over HTTP while in this block; raises `OSError` if nothing can listen there.
+    """Serve the health endpoint until the context exits; raises `OSError` if the address is unusable.
 
-    It answers from threads of its own, so that an event loop that hangs is noticed.
+    The server runs in its own threads, so that it can report a blocked event loop.
     """
     loop = asyncio.get_running_loop()
-    asked: Mapping[str, Callable[[], Any]] = {"/livez": _nothing, "/readyz": health.problems}
+    checks: Mapping[str, Callable[[], Any]] = {"/livez": _nothing, "/readyz": health.problems}
 
     def answer_for(path: str) -> Answer:
-        problems = asked.get(path)
-        if problems is None:
-            return _json(HTTPStatus.NOT_FOUND, {"paths": list(asked)})
+        check = checks.get(path)
+        if check is None:
+            return _json(HTTPStatus.NOT_FOUND, {"paths": list(checks)})
         try:
-            found = asyncio.run_coroutine_threadsafe(problems(), loop).result(_LOOP_PATIENCE_SECONDS)
+            problems = asyncio.run_coroutine_threadsafe(check(), loop).result(_LOOP_TIMEOUT_SECONDS)
         except TimeoutError:
-            found = {"worker": "its event loop hangs"}
-        status = HTTPStatus.SERVICE_UNAVAILABLE if found else HTTPStatus.OK
-        return _json(status, {"well": not found, "problems": found})
+            problems = {"worker": "event loop blocked"}
+        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
+        return _json(status, {"well": not problems, "problems": problems})
 
     async with internally_served(host, port, answer_for):
         yield

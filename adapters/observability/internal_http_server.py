@@ -1,4 +1,4 @@
-"""Bounded HTTP server in threads of its own, for health and metrics."""
+"""Threaded HTTP server with fixed limits, for health and metrics."""
 
 import asyncio
 import http.client
@@ -20,7 +20,10 @@ _log = logging.getLogger("worksub")
 
 @dataclass(frozen=True)
 class Limits:
-    """A connection is for one request. `idle_seconds` bound each read, `connection_seconds` all of it."""
+    """Limits of the server. A connection serves one request.
+
+    `idle_seconds` limits each read, `connection_seconds` the whole connection.
+    """
 
     connections: int = 32
     idle_seconds: float = 6
@@ -35,11 +38,11 @@ class Answer:
     body: bytes
 
 
-_USUAL_LIMITS = Limits()
+_DEFAULT_LIMITS = Limits()
 
 
 class _Head(io.BufferedIOBase):
-    """The lines of a request, up to so many bytes of all of them together."""
+    """Reader of the request head with a limit on its total size in bytes."""
 
     def __init__(self, lines: io.BufferedIOBase, left: int) -> None:
         super().__init__()
@@ -48,7 +51,7 @@ class _Head(io.BufferedIOBase):
 
     def readline(self, size: int | None = -1, /) -> bytes:
         if self._left <= 0:
-            raise http.client.HTTPException("The head of the request is too long")
+            raise http.client.HTTPException("Request head too large")
         line = self._lines.readline(min(self._left, size if size and size > 0 else self._left))
         self._left -= len(line)
         return line
@@ -60,11 +63,11 @@ class _Head(io.BufferedIOBase):
 
 @asynccontextmanager
 async def internally_served(
-    host: str, port: int, answer_for: Callable[[str], Answer], *, limits: Limits = _USUAL_LIMITS
+    host: str, port: int, answer_for: Callable[[str], Answer], *, limits: Limits = _DEFAULT_LIMITS
 ) -> AsyncIterator[None]:
-    """Answer GET requests by their path while in this block; raises `OSError` if nothing can listen there.
+    """Serve GET requests by path until the context exits; raises `OSError` if the address is unusable.
 
-    `answer_for` runs in a thread of its own, so it may wait, and an event loop that hangs stops nothing.
+    `answer_for` runs in a separate thread. It may block, and a blocked event loop does not stop the server.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -75,18 +78,18 @@ async def internally_served(
             self.rfile = cast(io.BufferedReader, _Head(self.rfile, limits.head_bytes))
 
         def handle(self) -> None:
-            # `timeout` bounds each read; a client that sends a byte now and then is bounded by this.
-            ending = threading.Timer(limits.connection_seconds, self._hang_up)
-            ending.daemon = True
-            ending.start()
+            # `timeout` limits each read only. This timer stops clients that send single bytes (slowloris).
+            timer = threading.Timer(limits.connection_seconds, self._disconnect)
+            timer.daemon = True
+            timer.start()
             try:
                 super().handle()
-            except (OSError, ValueError):  # the client has gone, or was too slow
+            except (OSError, ValueError):  # the client disconnected or was too slow
                 self.close_connection = True
             finally:
-                ending.cancel()
+                timer.cancel()
 
-        def _hang_up(self) -> None:
+        def _disconnect(self) -> None:
             with suppress(OSError):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
@@ -101,7 +104,7 @@ async def internally_served(
             self.wfile.write(answer.body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Log nothing: tools ask every few seconds."""
+            """Log nothing, because monitoring tools send a request every few seconds."""
 
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -122,7 +125,7 @@ async def internally_served(
                 self.free.release()
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            _log.warning("A request to an internal server has failed.", exc_info=True)
+            _log.warning("Request to an internal HTTP server failed", exc_info=True)
 
     with Server((host, port), Handler) as server:
         serving = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,))

@@ -1,8 +1,8 @@
 """Process logging as text or JSON, with personal data removed.
 
-Our own records bring a message and `fields`, ids and codes. Of what libraries log, only what cannot hold a
-person's data is kept: the first words of the message, ids and numbers. Of an error its kind is kept and the
-places that it came through, and never its words, which may quote a value.
+Log records of this service have a constant message and `fields` with IDs and codes. From records of libraries
+only parts without personal data are kept: the first words of the message, IDs and numbers. From an error only
+its type and stack locations are kept. Its message is dropped, because it may quote a value.
 """
 
 import contextlib
@@ -24,9 +24,9 @@ from temporalio.exceptions import ApplicationError
 
 from subscription.ids import WORKFLOW_ID_PREFIX, subscription_id_of
 
-_OURS = "worksub"
+_LOGGER = "worksub"
 _HOME = Path(__file__).parents[2]
-_OUR_CODE = (
+_OWN_CODE = (
     "subscription",
     "adapters",
     "workflows",
@@ -36,9 +36,9 @@ _OUR_CODE = (
     "entrypoints",
     "worker.py",
 )
-_PLACES = 3
-# Where a message of a library goes on with a value, or with more than its first line.
-_END_OF_THE_FIRST_WORDS = re.compile(r"[:=({<\"'\n]")
+_MAX_LOCATIONS = 3
+# The start of a value, or of a second line, in the message of a library.
+_MESSAGE_PREFIX_END = re.compile(r"[:=({<\"'\n]")
 _WORD = re.compile(r"[\w.:/…-]+")
 
 
@@ -48,21 +48,21 @@ class LogFormat(StrEnum):
 
 
 def configure_logging(log_format: LogFormat) -> None:
-    """From now on every log record and warning of this process is a line on standard output."""
+    """Write each log record and warning of this process as one line to standard output."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLine() if log_format is LogFormat.JSON else _TextLine())
     handler.addFilter(_not_reported_elsewhere)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
-    # What cannot be written is lost; logging's own complaint would quote it on standard error.
+    # A record that cannot be formatted is dropped: logging's error report would quote it on standard error.
     logging.raiseExceptions = False
-    logging.getLogger(_OURS).setLevel(logging.INFO)
+    logging.getLogger(_LOGGER).setLevel(logging.INFO)
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
 
 
 def _not_reported_elsewhere(record: logging.LogRecord) -> bool:
-    """Whether nothing else says it: of attempts that fail we tell ourselves."""
+    """Reject the SDK's activity failure records; the failure interceptor already logs them."""
     return getattr(record, "__temporal_error_identifier", None) != "ActivityFailure"
 
 
@@ -88,19 +88,19 @@ class _TextLine(logging.Formatter):
 
 
 def _in_text(value: Any) -> str:
-    """One word, or quoted, so that a line stays a line."""
+    """Return the value as one word, or quoted as JSON, so that a record stays on one line."""
     text = ", ".join(value) if isinstance(value, list) else str(value)
     return text if _WORD.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def _message(record: logging.LogRecord) -> str:
-    if record.name == _OURS:
+    if record.name == _LOGGER:
         return record.getMessage()
-    words = str(record.msg)
+    message = str(record.msg)
     if isinstance(record.args, tuple):
         with contextlib.suppress(TypeError, ValueError):
-            words %= tuple(_redact(value) for value in record.args)
-    return _END_OF_THE_FIRST_WORDS.split(words)[0].strip()
+            message %= tuple(_redact(value) for value in record.args)
+    return _MESSAGE_PREFIX_END.split(message)[0].strip()
 
 
 def _redact(value: object) -> object:
@@ -113,16 +113,16 @@ def _redact(value: object) -> object:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    fields = getattr(record, "fields", None) or _sdks_fields(record)
+    fields = getattr(record, "fields", None) or _sdk_fields(record)
     shown = {name: value for name, value in fields.items() if value is not None}
     if record.exc_info and record.exc_info[1]:
-        _, error, came_through = record.exc_info
-        shown |= {"error": _exception_chain(error), "where": list(_stack_locations(came_through))}
+        _, error, trace = record.exc_info
+        shown |= {"error": _exception_chain(error), "where": list(_stack_locations(trace))}
     return shown
 
 
-def _sdks_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """What the SDK says of the workflow or the activity that it speaks of."""
+def _sdk_fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return the IDs of the workflow or activity that an SDK record refers to."""
     details = getattr(record, "temporal_activity", None) or getattr(record, "temporal_workflow", None) or {}
     return {
         "subscription_id": subscription_id_of(details.get("workflow_id") or ""),
@@ -133,12 +133,12 @@ def _sdks_fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def error_type(error: BaseException) -> str:
-    """What the error is called in code: its class, or the type that it was given."""
+    """Return the type of an `ApplicationError`, or else the class name of the error."""
     return (isinstance(error, ApplicationError) and error.type) or type(error).__name__
 
 
 def _exception_chain(error: BaseException) -> str:
-    """The error's kind, and the kinds of what it came from."""
+    """Return the type of the error, followed by the types of its causes."""
     kinds = [error_type(error)]
     while cause := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         kinds.append(error_type(cause))
@@ -146,17 +146,17 @@ def _exception_chain(error: BaseException) -> str:
     return " from ".join(kinds)
 
 
-def _stack_locations(came_through: TracebackType | None) -> Iterator[str]:
-    """The latest places in our own code; where there is none, the very last one."""
-    frames = traceback.extract_tb(came_through)
-    ours = [(path, frame) for frame in frames if (path := _our_path(frame.filename))]
-    for path, frame in ours[-_PLACES:] or [(Path(frame.filename).name, frame) for frame in frames[-1:]]:
+def _stack_locations(trace: TracebackType | None) -> Iterator[str]:
+    """Yield the innermost stack locations in the code of this service, or else the innermost location."""
+    frames = traceback.extract_tb(trace)
+    own = [(path, frame) for frame in frames if (path := _own_path(frame.filename))]
+    for path, frame in own[-_MAX_LOCATIONS:] or [(Path(frame.filename).name, frame) for frame in frames[-1:]]:
         yield f"{path}:{frame.lineno} {frame.name}"
 
 
-def _our_path(filename: str) -> str | None:
+def _own_path(filename: str) -> str | None:
     path = Path(filename)
     if not path.is_relative_to(_HOME):
         return None
-    ours = path.relative_to(_HOME)
-    return str(ours) if ours.parts[0] in _OUR_CODE else None
+    relative = path.relative_to(_HOME)
+    return str(relative) if relative.parts[0] in _OWN_CODE else None

@@ -19,20 +19,20 @@ from temporalio.runtime import (
 from adapters.observability.internal_http_server import Answer, internally_served
 
 _LOOPBACK = "127.0.0.1"
-_PATIENCE_SECONDS = 5.0
+_TIMEOUT_SECONDS = 5.0
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
-# In seconds. A deadline is met in moments, or after as long as nothing could be done.
+# In seconds. A deadline is processed within moments, or at the end of an outage of any length.
 _LATENESS = (1, 5, 15, _MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 6 * _HOUR, _DAY, 7 * _DAY)
 _BUCKETS: Mapping[str, Sequence[float]] = {"worksub_deadline_lateness": _LATENESS}
 
 
 @asynccontextmanager
 async def metrics_served(host: str, port: int) -> AsyncIterator[Runtime]:
-    """Answer `/metrics` at the address while in this block, with the metrics of the runtime that it yields.
+    """Serve the metrics of the yielded runtime as `/metrics` at the address until the context exits.
 
-    The SDK's own server has no bounds, so it listens on this machine alone, behind one that has them.
-    Raises `OSError` if nothing can listen at the address.
+    The SDK's own metrics server has no limits. It therefore listens on the loopback interface only, behind a
+    server with limits. Raises `OSError` if the address is unusable.
     """
     with socket.create_server((_LOOPBACK, 0)) as probe:
         sdk_port: int = probe.getsockname()[1]
@@ -40,12 +40,12 @@ async def metrics_served(host: str, port: int) -> AsyncIterator[Runtime]:
     def answer_for(path: str) -> Answer:
         if path != "/metrics":
             return Answer(HTTPStatus.NOT_FOUND, "text/plain", b"Metrics are at /metrics.\n")
-        connection = http.client.HTTPConnection(_LOOPBACK, sdk_port, timeout=_PATIENCE_SECONDS)
+        connection = http.client.HTTPConnection(_LOOPBACK, sdk_port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("GET", path)
-            answered = connection.getresponse()
-            content_type = answered.getheader("Content-Type", "text/plain")
-            return Answer(HTTPStatus(answered.status), content_type, answered.read())
+            response = connection.getresponse()
+            content_type = response.getheader("Content-Type", "text/plain")
+            return Answer(HTTPStatus(response.status), content_type, response.read())
         finally:
             connection.close()
 
@@ -54,13 +54,13 @@ async def metrics_served(host: str, port: int) -> AsyncIterator[Runtime]:
 
 
 def telemetry_runtime(metrics_address: str | None) -> Runtime:
-    """A runtime whose metrics are served under `/metrics` at the address, if there is one.
+    """Create a runtime that serves its metrics as `/metrics` at the address, if an address is given.
 
-    Raises `ValueError` if nothing can listen there.
+    Raises `ValueError` if the address is unusable.
     """
     return Runtime(
         telemetry=TelemetryConfig(
-            # What the SDK attaches to its records may quote an error, so only their messages are taken.
+            # The log fields of the SDK may quote an error, so only the messages are forwarded.
             logging=LoggingConfig(
                 filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
                 forwarding=LogForwardingConfig(

@@ -10,17 +10,17 @@ _CAUSE: ContextVar[Payload | None] = ContextVar("cause", default=None)
 
 
 def current_trace_header() -> Payload | None:
-    """The header that names the trace; None while nobody traces, and for what falls due by itself."""
+    """Return the trace header; None if tracing is off or a deadline, not a caller, started the work."""
     return _CAUSE.get()
 
 
 @contextmanager
 def use_trace_header(header: Payload | None) -> Iterator[None]:
-    """What is done within is done for this trace."""
+    """Assign all work within the context to this trace."""
     token = _CAUSE.set(header)
     try:
         yield
     finally:
-        # A run that the worker evicts is cleared away wherever garbage is collected, in another context.
+        # The garbage collector may finish an evicted run in another context, where reset raises ValueError.
         with suppress(ValueError):
             _CAUSE.reset(token)

@@ -1,8 +1,8 @@
 """Tracing interceptor: each command belongs to its caller's trace, not to the workflow's first trace.
 
-The SDK's own interceptor keeps all that a workflow ever does in the trace that started it, and hands that on
-from run to run. A life lasts for years, so here a command is part of its caller's trace, and nothing is
-handed on.
+The SDK's interceptor assigns all work of a workflow to the trace that started it, and passes that trace on
+with continue-as-new. A subscription lasts for years. Therefore this interceptor assigns each command to its
+caller's trace, and passes no trace on to the next run.
 """
 
 from collections.abc import Mapping
@@ -36,11 +36,11 @@ REFUSAL_CODE = "worksub.refusal_code"
 
 
 class CommandTracingInterceptor(TracingInterceptor):
-    """Spans of clients, workflows and activities, for the `interceptors` of a client."""
+    """Interceptor that creates spans for clients, workflows and activities; set it on the client."""
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__(tracer)
-        # Without the baggage that callers may carry: it would be kept in histories.
+        # Without W3C baggage, because values from callers would be stored in workflow histories.
         self.text_map_propagator = TraceContextTextMapPropagator()
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> Any:
@@ -52,9 +52,9 @@ class CommandTracingInterceptor(TracingInterceptor):
     def step(
         self, name: str, header: Payload | None, attributes: Mapping[str, str] | None = None
     ) -> Payload | None:
-        """A span without duration below the one that the header names; the header for what follows from it.
+        """Create a span of zero duration under the header's span; return the header for its children.
 
-        A replay makes none again, so there what follows hangs below the asker's own span.
+        During replay no span is created, and the children have the caller's span as their parent.
         """
         parent = self._parent(header)
         if parent is None:
@@ -82,7 +82,7 @@ class CommandTracingInterceptor(TracingInterceptor):
             return None
         try:
             return self.text_map_propagator.extract(self.payload_converter.from_payloads([header])[0])
-        except Exception:  # what a stranger sends must not stall the workflow
+        except Exception:  # an invalid header from any client must not block the workflow
             return None
 
 
@@ -105,7 +105,7 @@ class _TracingInbound(WorkflowInboundInterceptor):
         try:
             super().handle_update_validator(input)
         except ApplicationError as error:
-            self._refused(error, input)
+            self._record_refusal(error, input)
             raise
 
     async def handle_update_handler(self, input: HandleUpdateInput) -> Any:
@@ -113,10 +113,10 @@ class _TracingInbound(WorkflowInboundInterceptor):
             try:
                 return await super().handle_update_handler(input)
             except ApplicationError as error:
-                self._refused(error, input)
+                self._record_refusal(error, input)
                 raise
 
-    def _refused(self, error: ApplicationError, input: HandleUpdateInput) -> None:
+    def _record_refusal(self, error: ApplicationError, input: HandleUpdateInput) -> None:
         header = input.headers.get(self.tracing.header_key)
         self.tracing.step(f"RefuseUpdate:{input.update}", header, {REFUSAL_CODE: error.type or ""})
 

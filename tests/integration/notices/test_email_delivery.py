@@ -91,9 +91,9 @@ async def test_temporarily_refused_email_is_retried_and_sent_once(
 @pytest.mark.parametrize(
     ("answer", "state", "reason"),
     [
-        ("554 5.6.0 not like this", NoticeState.GIVEN_UP, "the letter is refused: 554 5.6.0"),
-        ("452 4.3.1 no room", NoticeState.WAITING, "the letter is refused: 452 4.3.1"),
-        ("451 later", NoticeState.WAITING, "the letter is refused: 451"),
+        ("554 5.6.0 not like this", NoticeState.GIVEN_UP, "the message is refused: 554 5.6.0"),
+        ("452 4.3.1 no room", NoticeState.WAITING, "the message is refused: 452 4.3.1"),
+        ("451 later", NoticeState.WAITING, "the message is refused: 451"),
     ],
 )
 async def test_response_to_message_decides_the_notice_state(

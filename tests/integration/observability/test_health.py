@@ -46,7 +46,7 @@ async def test_worker_is_alive_at_start_and_ready_when_connected(
         to_postgresql.leads_to("")
         through = {"DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
         async with probed_worker(worker_env, **through) as (worker, health):
-            waiting, idle = "it is waited for", "it does not ask for work"
+            waiting, idle = "not connected yet", "not polling for tasks"
             assert await probed(f"{health}/livez") == (200, {})
             assert await probed(f"{health}/readyz") == (
                 503,
@@ -91,7 +91,7 @@ async def test_worker_that_shuts_down_is_not_ready(worker_env: WorkerEnv) -> Non
             worker.send(signal.SIGTERM)
             await worker.says("Stopping")
             status, problems = await probed(f"{health}/readyz")
-            assert (status, problems["worker"]) == (503, "it finishes what it has begun, and stops")
+            assert (status, problems["worker"]) == (503, "shutting down")
         assert await worker.exit_code() == 0
     async with probed_worker(worker_env):
         await asking
@@ -124,7 +124,7 @@ async def test_blocked_event_loop_fails_liveness() -> None:
     hanging.start()
     await asyncio.to_thread(serving.wait)
     try:
-        assert await probed(f"http://127.0.0.1:{port}/livez") == (503, {"worker": "its event loop hangs"})
+        assert await probed(f"http://127.0.0.1:{port}/livez") == (503, {"worker": "event loop blocked"})
     finally:
         goes_on.set()
         await asyncio.to_thread(hanging.join)

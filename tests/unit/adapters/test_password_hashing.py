@@ -19,7 +19,7 @@ async def test_hash_is_acceptable_and_verifies() -> None:
 
 
 async def test_excess_hashing_is_refused_and_slots_are_released() -> None:
-    hashing = PasswordHashing(threads=1, waiting=2, patience=60)
+    hashing = PasswordHashing(threads=1, waiting=2, timeout=60)
     for _ in range(2):
         answers = await asyncio.gather(
             *(hashing.verify(PASSWORD_HASH, PASSWORD) for _ in range(10)), return_exceptions=True
@@ -29,7 +29,7 @@ async def test_excess_hashing_is_refused_and_slots_are_released() -> None:
 
 
 async def test_one_customer_cannot_use_every_slot() -> None:
-    hashing = PasswordHashing(threads=1, waiting=5, patience=60)
+    hashing = PasswordHashing(threads=1, waiting=5, timeout=60)
     greedy = [asyncio.create_task(hashing.hash(PASSWORD, "C-1")) for _ in range(10)]
     await asyncio.sleep(0)
     assert await hashing.hash(PASSWORD, "C-2")
@@ -40,7 +40,7 @@ async def test_one_customer_cannot_use_every_slot() -> None:
 
 
 async def test_waiting_for_a_slot_times_out() -> None:
-    hashing = PasswordHashing(threads=1, waiting=5, patience=0)
+    hashing = PasswordHashing(threads=1, waiting=5, timeout=0)
     first = asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD))
     await asyncio.sleep(0)
     with pytest.raises(HashingBusyError):
@@ -49,7 +49,7 @@ async def test_waiting_for_a_slot_times_out() -> None:
 
 
 async def test_cancelled_caller_releases_slot_when_thread_ends() -> None:
-    hashing = PasswordHashing(threads=1, waiting=0, patience=60)
+    hashing = PasswordHashing(threads=1, waiting=0, timeout=60)
     leaving = asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD))
     await asyncio.sleep(0)
     leaving.cancel()
