@@ -10,7 +10,7 @@ from subscription.refusals import Refusal
 
 
 class PublishingError(Exception):
-    """A catalogue that cannot be published beside those that already are."""
+    """A catalogue version conflicts with the published versions."""
 
     def __init__(self, version: str, refused: Refusal) -> None:
         super().__init__(f"Catalogue version {version} cannot be published: {refused.message}")
@@ -18,7 +18,7 @@ class PublishingError(Exception):
 
 
 async def versions_after(connection: Connection | Pool, edition: int) -> tuple[Catalogue, ...]:
-    """The versions that a price book of this edition does not know."""
+    """Return the versions that a price book of this edition does not contain."""
     rows = await connection.fetch(
         "SELECT document FROM catalogue_versions WHERE number > $1 ORDER BY number", edition
     )
@@ -26,26 +26,27 @@ async def versions_after(connection: Connection | Pool, edition: int) -> tuple[C
 
 
 async def has_edition(connection: Connection | Pool, edition: int) -> bool:
-    """Return whether the record has as many versions as a price book of this edition knows."""
-    found: bool = await connection.fetchval("SELECT count(*) >= $1 FROM catalogue_versions", edition)
-    return found
+    """Return whether the database contains all versions of a price book of this edition."""
+    is_complete: bool = await connection.fetchval("SELECT count(*) >= $1 FROM catalogue_versions", edition)
+    return is_complete
 
 
 async def restore_versions(pool: Pool, book: PriceBook) -> bool:
-    """Publish again what a price book knows and the record has lost; False if the record has others instead.
+    """Publish again the versions of a price book that the database has lost.
 
-    No day is compared: these versions were published before, when their day had not passed.
+    Return False if the database contains different versions instead. Effective dates are not checked against
+    today, because these versions were published before their dates.
     """
     known = await load_price_book(pool)
-    lost = book.versions[known.edition :]
-    for number, catalogue in enumerate(lost, start=known.edition + 1):
+    missing = book.versions[known.edition :]
+    for number, catalogue in enumerate(missing, start=known.edition + 1):
         await _insert(pool, number, catalogue)
     return (await load_price_book(pool)).versions[: book.edition] == book.versions
 
 
 @lru_cache(maxsize=100)
 def _read(document: str) -> Catalogue:
-    """A version never changes, so each is read once."""
+    """Parse a version. The result is cached, because published versions never change."""
     return Catalogue.model_validate_json(document)
 
 
@@ -54,9 +55,9 @@ async def load_price_book(connection: Connection | Pool) -> PriceBook:
 
 
 async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None) -> bool:
-    """Publish a version, and return False if it already is; raise `PublishingError` if it may not be.
+    """Publish a version; return False if it is already published. Raises `PublishingError`.
 
-    `today` is the business day of the publication. It is the database's; only a simulated one has another.
+    `today` is the business day of the publication: that of the database clock, except in simulations.
     """
     while True:
         book = await load_price_book(pool)
@@ -65,8 +66,8 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
         refused = book.refusal_of(catalogue, today or await _today(pool))
         if refused:
             raise PublishingError(catalogue.version, refused)
-        # A concurrent publisher may have taken the number, the version or the date: then read the book again.
-        # If this named one of the constraints, the others would raise an error.
+        # A concurrent publisher may have taken the number, the version or the date: read the book again.
+        # ON CONFLICT names no constraint, because conflicts on the other constraints would raise an error.
         if await _insert(pool, book.edition + 1, catalogue):
             return True
 
@@ -86,6 +87,6 @@ async def _insert(pool: Pool, number: int, catalogue: Catalogue) -> bool:
 
 
 async def _today(pool: Pool) -> date:
-    """The business day by the clock of the database, which all publishers share."""
+    """Return the business day of the database clock, which all publishers share."""
     now: datetime = await pool.fetchval("SELECT clock_timestamp()")
     return day_of(now)

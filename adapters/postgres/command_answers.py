@@ -1,12 +1,12 @@
-"""Stored answers to accepted commands (R22)."""
+"""Stored answers to accepted commands, for idempotency (R22)."""
 
 from adapters.postgres.pool import Pool
 from subscription.activity_contracts import AnswerRecalled, StoredAnswerInput
 from subscription.timeline import Answer
 
 
-async def recalled_answer(pool: Pool, wanted: StoredAnswerInput) -> AnswerRecalled:
-    """The original answer to the command that was accepted under this id, if one was (R22)."""
+async def recalled_answer(pool: Pool, input: StoredAnswerInput) -> AnswerRecalled:
+    """Return the original answer to the command that was accepted under this ID, if any (R22)."""
     row = await pool.fetchrow(
         """
         SELECT answer, fingerprint = keyed_hash($3) AS same,
@@ -15,10 +15,10 @@ async def recalled_answer(pool: Pool, wanted: StoredAnswerInput) -> AnswerRecall
          WHERE subscription_id = $1 AND command_id = $2
          ORDER BY sequence DESC LIMIT 1
         """,
-        wanted.subscription_id,
-        wanted.command_id,
-        wanted.fingerprint,
-        wanted.since,
+        input.subscription_id,
+        input.command_id,
+        input.fingerprint,
+        input.since,
     )
     if row is None:
         return AnswerRecalled()

@@ -1,4 +1,4 @@
-"""Migrations: plain SQL files, applied in order under an advisory lock."""
+"""Migrations: plain SQL files, applied in order under a table lock."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """Every migration that this release knows, in order."""
+    """Return all migrations of this release, in order."""
     files = (
         entry
         for entry in resources.files("adapters.postgres.migrations").iterdir()
@@ -38,10 +38,10 @@ def migrations() -> list[Migration]:
 
 
 async def migrate(url: str, *, lock_seconds: float = _LOCK_SECONDS) -> list[str]:
-    """Bring the database at `url` up to date and return what was applied.
+    """Apply the missing migrations to the database at `url` and return their names.
 
-    Raises `DatabaseError` if a migration that was applied has been changed since, or if other sessions hold
-    what it needs for longer than `lock_seconds`.
+    Raises `DatabaseError` if an applied migration has changed since, or if other sessions hold a required
+    lock for longer than `lock_seconds`.
     """
     validate_url(url)
     try:
@@ -55,12 +55,13 @@ async def migrate(url: str, *, lock_seconds: float = _LOCK_SECONDS) -> list[str]
     try:
         await _ensure_bookkeeping(connection)
         async with connection.transaction():
-            # Only who may change the table can take this lock; who may read it can not.
+            # Serializes concurrent migrations. Unlike an advisory lock, which every login could hold, this
+            # lock requires the privilege to change the table.
             await connection.execute("LOCK TABLE schema_migrations IN SHARE ROW EXCLUSIVE MODE")
             return await _apply_missing(connection)
     except asyncpg.LockNotAvailableError:
         raise DatabaseError(
-            f"The database is in use: {await _holders(connection)} has held a table that must be changed for "
+            f"The database is in use: {await _holders(connection)} has locked a required table for more than "
             f"{lock_seconds:g} s. End that session and run `worksub setup` again; nothing was changed."
         ) from None
     finally:
@@ -68,7 +69,10 @@ async def migrate(url: str, *, lock_seconds: float = _LOCK_SECONDS) -> list[str]
 
 
 async def _ensure_bookkeeping(connection: asyncpg.Connection) -> None:
-    """Create the table of applied migrations; `IF NOT EXISTS` alone can fail when two create it at once."""
+    """Create the table of applied migrations.
+
+    `CREATE TABLE IF NOT EXISTS` can raise an error if another session creates the same table concurrently.
+    """
     try:
         await connection.execute(_CREATE_MIGRATIONS_TABLE)
     except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
@@ -76,7 +80,7 @@ async def _ensure_bookkeeping(connection: asyncpg.Connection) -> None:
 
 
 async def _holders(connection: asyncpg.Connection) -> str:
-    """Name the sessions that hold tables of this database now."""
+    """Return the names of the sessions that hold table locks in this database now."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT usename, pid FROM pg_locks JOIN pg_stat_activity USING (pid)

@@ -16,7 +16,7 @@ from subscription.state import Subscription
 
 @dataclass(frozen=True)
 class QueueDepth:
-    """How many notices wait, and in how many seconds the first of them may be tried; None if none waits."""
+    """Number of waiting notices, and seconds until the next attempt; None if no notice waits."""
 
     count: int
     next_in_seconds: float | None
@@ -24,7 +24,7 @@ class QueueDepth:
 
 @dataclass(frozen=True)
 class ClaimedDelivery:
-    """A notice that this transaction alone may send. `name` is the same for it at every attempt."""
+    """A notice that only this transaction may send. `name` is the same for every attempt."""
 
     number: int
     name: str
@@ -33,42 +33,46 @@ class ClaimedDelivery:
 
 
 async def sync_notices(pool: Pool, subscription_id: str, day: date, book: PriceBook) -> int:
-    """The outbox has what is due for this subscription on `day`, in its present words; how much is new.
+    """Enqueue the notices due for this subscription on `day`; return the number of new ones.
 
-    What waits and is due no longer is outdated. What is being sent at this moment is left alone.
+    The email texts of waiting notices are rendered again. Waiting notices that are no longer due become
+    OUTDATED. Notices that another transaction is sending at this moment are not changed.
     """
     async with pool.acquire() as connection, connection.transaction():
-        # An erasure comes before this or after it, so that no letter is written behind its back.
+        # FOR SHARE serializes with erasure, so that no email is written after the data has been erased.
         document = await connection.fetchval(
             "SELECT snapshot FROM subscriptions WHERE subscription_id = $1 FOR SHARE", subscription_id
         )
         due = notices_due(Subscription.model_validate_json(document), day, book)
         known = (await states(connection, [subscription_id]))[subscription_id]
-        await _correct_what_waits(connection, subscription_id, due, book)
+        await _update_waiting(connection, subscription_id, due, book)
         return sum([await _add(connection, notice, book) for notice in due if is_new(notice, known)])
 
 
 async def states(
     connection: Connection | Pool, subscription_ids: Sequence[str]
 ) -> dict[str, dict[NoticeKey, NoticeState]]:
-    """How far the notices of each of these subscriptions are."""
+    """Return the state of every notice of each of these subscriptions."""
     rows = await connection.fetch(
         "SELECT subscription_id, kind, about, days, state FROM notices WHERE subscription_id = ANY($1)",
         subscription_ids,
     )
-    found: dict[str, dict[NoticeKey, NoticeState]] = {each: {} for each in subscription_ids}
+    by_subscription: dict[str, dict[NoticeKey, NoticeState]] = {id: {} for id in subscription_ids}
     for row in rows:
-        found[row["subscription_id"]][_key(row)] = NoticeState(row["state"])
-    return found
+        by_subscription[row["subscription_id"]][_key(row)] = NoticeState(row["state"])
+    return by_subscription
 
 
 def is_new(notice: Notice, known: Mapping[NoticeKey, NoticeState]) -> bool:
-    """What was outdated without being sent, and is due again, is new again."""
+    """Return whether a due notice is unknown, or became OUTDATED without being sent."""
     return known.get(notice.key, NoticeState.OUTDATED) is NoticeState.OUTDATED
 
 
 async def expire_all(connection: Connection, subscription_id: str) -> None:
-    """Nothing more is told to this subscription; what is being sent at this moment is waited for."""
+    """Mark all waiting notices of a subscription as OUTDATED.
+
+    The update blocks on the row lock of a notice that is being sent, until that transaction ends.
+    """
     await connection.execute(
         """
         UPDATE notices SET state = 'OUTDATED', settled_at = clock_timestamp()
@@ -79,7 +83,7 @@ async def expire_all(connection: Connection, subscription_id: str) -> None:
 
 
 async def due_notices(pool: Pool, limit: int) -> list[tuple[int, str]]:
-    """The numbers of notices that may be tried now, each with its subscription; the longest due first."""
+    """Return number and subscription of the notices to attempt now, in order of their due times."""
     rows = await pool.fetch(
         """
         SELECT number, subscription_id FROM notices
@@ -93,9 +97,10 @@ async def due_notices(pool: Pool, limit: int) -> list[tuple[int, str]]:
 
 @asynccontextmanager
 async def claim(pool: Pool, number: int) -> AsyncIterator[tuple[Connection, ClaimedDelivery | None]]:
-    """The notice, if it still waits for an attempt and nobody else is at it; no other can be meanwhile.
+    """Claim a notice for one attempt; yield None if it is not due or another transaction has claimed it.
 
-    An erasure waits until the transaction has ended, and then finds nothing that is still to be sent.
+    The row lock lasts for the context. An erasure waits for the end of this transaction, and then no notice
+    of the subscription remains to be sent.
     """
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(
@@ -107,13 +112,13 @@ async def claim(pool: Pool, number: int) -> AsyncIterator[tuple[Connection, Clai
             """,
             number,
         )
-        yield connection, _taken(row) if row else None
+        yield connection, _claimed_delivery(row) if row else None
 
 
 async def settle(
     connection: Connection, number: int, state: NoticeState, last_error: str | None = None
 ) -> None:
-    """The attempt was the last one."""
+    """Record the final attempt and the resulting state of a notice."""
     await connection.execute(
         """
         UPDATE notices
@@ -127,7 +132,7 @@ async def settle(
 
 
 async def reschedule(connection: Connection, number: int, pause: timedelta, last_error: str) -> None:
-    """The attempt has failed, and another one is made after the pause."""
+    """Record a failed attempt and schedule the next attempt after the pause."""
     await connection.execute(
         """
         UPDATE notices
@@ -141,7 +146,10 @@ async def reschedule(connection: Connection, number: int, pause: timedelta, last
 
 
 async def set_waiting_reason(pool: Pool, reason: str) -> None:
-    """Nothing at all can be sent, which is no failed attempt of any of them."""
+    """Store the reason why no notice can be sent at present.
+
+    The mail server is unavailable; this does not count as a failed attempt of a notice.
+    """
     await pool.execute(
         """
         UPDATE notices SET last_error = $1
@@ -166,7 +174,7 @@ async def queue_depth(pool: Pool) -> QueueDepth:
     return QueueDepth(row["count"], row["seconds"])
 
 
-async def _correct_what_waits(
+async def _update_waiting(
     connection: Connection, subscription_id: str, due: Iterable[Notice], book: PriceBook
 ) -> None:
     by_key = {notice.key: notice for notice in due}
@@ -188,7 +196,7 @@ async def _correct_what_waits(
 
 
 async def _add(connection: Connection, notice: Notice, book: PriceBook) -> bool:
-    """False if somebody else has added it at the same time."""
+    """Insert or reactivate a notice; return False if a concurrent transaction has already done so."""
     number = await connection.fetchval(
         """
         INSERT INTO notices (subscription_id, customer_id, kind, about, days) VALUES ($1, $2, $3, $4, $5)
@@ -211,7 +219,7 @@ async def _add(connection: Connection, notice: Notice, book: PriceBook) -> bool:
 
 
 async def _write(connection: Connection, number: int, notice: Notice, book: PriceBook) -> None:
-    written = render_notice_email(notice, book)
+    email = render_notice_email(notice, book)
     await connection.execute(
         """
         INSERT INTO notice_letters (number, subscription_id, recipient, subject, body)
@@ -221,9 +229,9 @@ async def _write(connection: Connection, number: int, notice: Notice, book: Pric
         """,
         number,
         notice.state.subscription_id,
-        written.recipient,
-        written.subject,
-        written.body,
+        email.recipient,
+        email.subject,
+        email.body,
     )
 
 
@@ -231,7 +239,7 @@ def _key(row: Any) -> NoticeKey:
     return NoticeKind(row["kind"]), row["about"], row["days"]
 
 
-def _taken(row: Any) -> ClaimedDelivery:
+def _claimed_delivery(row: Any) -> ClaimedDelivery:
     kind, about, days = _key(row)
     return ClaimedDelivery(
         number=row["number"],

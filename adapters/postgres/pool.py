@@ -17,8 +17,8 @@ Connection = asyncpg.pool.PoolConnectionProxy
 _FILES = ("sslcert", "sslkey", "sslrootcert")
 _CONNECT_SECONDS = 5
 _COMMAND_SECONDS = 30
-# The server cancels a statement before this process gives up. So a row that another session has locked is an
-# error of that row alone, and not of a database that is away.
+# The server's statement timeout is shorter than the client's command timeout. A row locked by another session
+# is therefore an error of that row (QueryCanceledError), not an outage of the database.
 _STATEMENT_SECONDS = 25
 _TIME_LIMITS = {"statement_timeout": f"{_STATEMENT_SECONDS}s", "idle_in_transaction_session_timeout": "5min"}
 
@@ -29,7 +29,7 @@ CONNECT_ERRORS = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
 )
-"""What a database that is away, starting, stopping or too busy answers."""
+"""Errors raised on connect when the database is unreachable, starting, stopping or out of connections."""
 
 CONNECTION_ERRORS = (
     *CONNECT_ERRORS,
@@ -38,48 +38,48 @@ CONNECTION_ERRORS = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
 )
-"""What a question ends in whose database goes away in the middle of it, or has another take its place."""
+"""Errors raised by a query when the connection is lost or the server fails over."""
 
 DATABASE_ERRORS = (*CONNECTION_ERRORS, asyncpg.PostgresError)
-"""What any question to a database may end in."""
+"""All errors that a query can raise."""
 
 
 class DatabaseError(Exception):
-    """The database cannot be used as it is; the message says what to do."""
+    """The database cannot be used until it is changed; the message says what to do."""
 
 
 def validate_url(url: str) -> None:
-    """Raises `DatabaseError` if no database could be found by this URL, whatever runs there."""
+    """Raise `DatabaseError` if the URL is invalid. No connection is made."""
     try:
         parts = urlsplit(url)
-        # Of several hosts, each may have a port, which asyncpg reads itself.
+        # A URL with several hosts may have a port for each host; asyncpg parses these ports.
         ports = "," in parts.netloc or parts.port != 0
-    except ValueError:  # a port or an IPv6 address that is none
+    except ValueError:  # an invalid port or IPv6 address
         ports = False
     if not ports or parts.scheme not in ("postgresql", "postgres"):
         raise DatabaseError(
-            "DATABASE_URL is not a PostgreSQL URL; it must be as in postgresql://worksub@localhost:5432/worksub."
+            "DATABASE_URL is not a PostgreSQL URL. Use a form such as postgresql://worksub@localhost:5432/worksub."
         )
     for name, file in parse_qsl(parts.query):
         if name in _FILES and not os.path.exists(file):
-            raise DatabaseError(f"DATABASE_URL has {file} as its {name}, and there is no such file.")
+            raise DatabaseError(f"DATABASE_URL sets {name} to {file}, which does not exist.")
 
 
 def redacted_location(url: str) -> str:
-    """Host, port and database, without the login."""
+    """Return host, port and database of the URL, without the login."""
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "an address that cannot be read"
+        return "(unreadable URL)"
     return (parts.netloc.rpartition("@")[2] or "localhost") + parts.path
 
 
 @asynccontextmanager
 async def create_pool(url: str, role: Role, *, connections: int = 10) -> AsyncIterator[Pool]:
-    """A pool on the database at `url`, acting as `role`.
+    """Open a connection pool to the database at `url` with the privileges of `role`.
 
-    Raises `DatabaseError` where waiting will not help: a wrong URL, a login that may not, no schema.
-    Raises one of `UNREACHABLE` where it may.
+    Raises `DatabaseError` for permanent errors: an invalid URL, missing privileges, a missing schema.
+    Raises one of `CONNECT_ERRORS` if a retry may succeed.
     """
     validate_url(url)
     try:
@@ -99,17 +99,17 @@ async def create_pool(url: str, role: Role, *, connections: int = 10) -> AsyncIt
             },
         )
     except CONNECT_ERRORS as error:
-        if trouble := _tls_error_message(error):
-            raise DatabaseError(f"DATABASE_URL asks for TLS, and {trouble}.") from None
+        if message := _tls_error_message(error):
+            raise DatabaseError(f"TLS connection to PostgreSQL failed: {message}.") from None
         raise
     except asyncpg.InvalidCatalogNameError as error:
         raise DatabaseError(
-            f"PostgreSQL says: {error}. Create it and run `worksub setup`, or correct DATABASE_URL."
+            f"PostgreSQL reports: {error}. Create it and run `worksub setup`, or correct DATABASE_URL."
         ) from None
     except asyncpg.InvalidParameterValueError as error:
         raise DatabaseError(f"The database is not set up yet ({error}): run `worksub setup`.") from None
     except asyncpg.PostgresError as error:
-        raise DatabaseError(f"PostgreSQL does not let us in: {error}. Check DATABASE_URL.") from None
+        raise DatabaseError(f"PostgreSQL refuses the connection: {error}. Check DATABASE_URL.") from None
     except (ValueError, asyncpg.InterfaceError) as error:
         raise DatabaseError(f"DATABASE_URL is not a PostgreSQL URL: {error}.") from None
     try:
@@ -119,24 +119,24 @@ async def create_pool(url: str, role: Role, *, connections: int = 10) -> AsyncIt
 
 
 def _tls_error_message(error: Exception) -> str | None:
-    """What keeps a connection from being made over TLS and will not pass by waiting; no secret is in it."""
-    told = str(error)
+    """Return the message for a permanent TLS error, or None for another error. It contains no secret."""
     match error:
         case ssl.SSLCertVerificationError():
-            reason = f"PostgreSQL's certificate does not count, for {error.verify_message.rstrip('.')}"
-            return f"{reason}: see sslrootcert, and the host name"
+            reason = f"the certificate is not trusted ({error.verify_message.rstrip('.')})"
+            return f"{reason}: check sslrootcert and the host name in DATABASE_URL"
         case ssl.SSLError():
-            return f"no connection comes about ({error.reason}): see sslcert, sslkey and sslmode"
-    return f"{told}: see sslmode" if "rejected SSL" in told else None
+            return f"{error.reason}: check sslcert, sslkey and sslmode in DATABASE_URL"
+    text = str(error)
+    return f"{text}: check sslmode in DATABASE_URL" if "rejected SSL" in text else None
 
 
 async def _register_json_codec(connection: asyncpg.Connection) -> None:
-    """JSON goes in and comes out as text, which pydantic reads and writes itself."""
+    """Transfer JSON as text, because pydantic parses and serializes it."""
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=str)
 
 
 async def _skip_reset(connection: asyncpg.Connection) -> None:
-    """Nothing is ever set for longer than a transaction, so there is nothing to ask a server to take back."""
+    """Skip asyncpg's reset query: no session state outlives a transaction."""
 
 
 async def _close(pool: Pool) -> None:

@@ -11,26 +11,29 @@ _BIGINT = range(-(2**63), 2**63)
 
 
 class ReadOnlyPool:
-    """A pool to read from. A question with a value that PostgreSQL cannot hold finds nothing."""
+    """Pool for queries. A query with a parameter that PostgreSQL cannot store returns no rows.
+
+    Such parameters are strings with NUL characters and integers outside the range of bigint.
+    """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def fetch(self, question: str, *values: object) -> list[asyncpg.Record]:
-        return await self._pool.fetch(question, *values) if _all_can_be_held(values) else []
+    async def fetch(self, query: str, *values: object) -> list[asyncpg.Record]:
+        return await self._pool.fetch(query, *values) if _all_storable(values) else []
 
-    async def fetchrow(self, question: str, *values: object) -> asyncpg.Record | None:
-        return await self._pool.fetchrow(question, *values) if _all_can_be_held(values) else None
+    async def fetchrow(self, query: str, *values: object) -> asyncpg.Record | None:
+        return await self._pool.fetchrow(query, *values) if _all_storable(values) else None
 
-    async def fetchval(self, question: str, *values: object) -> Any:
-        return await self._pool.fetchval(question, *values) if _all_can_be_held(values) else None
-
-
-def _all_can_be_held(values: tuple[object, ...]) -> bool:
-    return all(map(_can_be_held, values))
+    async def fetchval(self, query: str, *values: object) -> Any:
+        return await self._pool.fetchval(query, *values) if _all_storable(values) else None
 
 
-def _can_be_held(value: object) -> bool:
+def _all_storable(values: tuple[object, ...]) -> bool:
+    return all(map(_is_storable, values))
+
+
+def _is_storable(value: object) -> bool:
     match value:
         case str():
             return is_storable(value)

@@ -24,17 +24,17 @@ ErasedPart = Literal["DATABASE", "HISTORIES"]
 
 
 async def lock_subscription_id(connection: Connection, subscription_id: str) -> None:
-    """Lock a subscription that has no row yet to be locked, until the transaction ends.
+    """Lock a subscription ID until the transaction ends, because there is no subscription row to lock yet.
 
-    The row is deleted at once: its insertion alone blocks others, which no advisory lock does that any
-    login could hold.
+    Concurrent inserts of the same key block each other, so the lock row is deleted immediately. An advisory
+    lock would be unsafe, because every login could hold it.
     """
     await connection.execute("INSERT INTO subscription_locks VALUES ($1)", subscription_id)
     await connection.execute("DELETE FROM subscription_locks WHERE subscription_id = $1", subscription_id)
 
 
 async def lock_row_and_get_sequence(connection: Connection, subscription_id: str) -> int | None:
-    """The last event's number, with the row locked until the transaction ends; None if there is no row."""
+    """Lock the row until the transaction ends and return the last event's number; None without a row."""
     sequence: int | None = await connection.fetchval(
         "SELECT sequence FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription_id
     )
@@ -42,7 +42,7 @@ async def lock_row_and_get_sequence(connection: Connection, subscription_id: str
 
 
 async def snapshot(connection: Connection | Pool, subscription_id: str) -> Subscription | None:
-    """The whole state as it was last recorded."""
+    """Return the last recorded state."""
     document = await connection.fetchval(
         "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription_id
     )
@@ -62,7 +62,7 @@ async def latest_timeline(connection: Connection, subscription_id: str) -> tuple
 
 
 async def recorded_event(connection: Connection, subscription_id: str, sequence: int) -> Event | None:
-    """The event of this number, without what is private; None if there is none."""
+    """Return the event with this number, without its private fields; None if it does not exist."""
     detail = await connection.fetchval(
         "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 AND sequence = $2",
         subscription_id,
@@ -72,9 +72,9 @@ async def recorded_event(connection: Connection, subscription_id: str, sequence:
 
 
 async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:
-    """Insert the first row; return False if its request id or its own id is taken (R9).
+    """Insert the first row; return False if its request ID or its subscription ID exists (R9).
 
-    A conflict target would let a conflict on the other unique index raise an error.
+    ON CONFLICT has no target, because a conflict on the other unique index would then raise an error.
     """
     contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
     assert contract is None
@@ -106,7 +106,7 @@ async def insert_subscription(connection: Connection, state: Subscription, reque
 
 
 async def update_subscription(connection: Connection, state: Subscription) -> None:
-    """Make the row show this state."""
+    """Update the row to this state."""
     contract, reservation, deadline = state.contract, state.reservation, next_deadline(state)
     await connection.execute(
         """
@@ -145,13 +145,13 @@ async def insert_events(
     events: Sequence[Event],
     by: Sequence[str | None] = (),
 ) -> None:
-    """The events, numbered from `first_sequence`, with their ledger lines; what is private, apart.
+    """Insert events, numbered from `first_sequence`, with their ledger lines.
 
-    `by` says who asked for each; it may be shorter.
+    Private fields go to a separate table. `by` names the actor of each event; it may be shorter.
     """
-    for number, (event, asked_by) in enumerate(zip_longest(events, by)):
+    for number, (event, actor) in enumerate(zip_longest(events, by)):
         sequence = first_sequence + number
-        await insert_event(connection, state, sequence, event, asked_by)
+        await insert_event(connection, state, sequence, event, actor)
         if event.lines:
             await insert_lines(connection, state, sequence, enumerate(event.lines))
 
@@ -159,7 +159,10 @@ async def insert_events(
 async def insert_event(
     connection: Connection, state: Subscription, sequence: int, event: Event, asked_by: str | None = None
 ) -> None:
-    """An event without its ledger lines. `state` is the one after it, or after all that happened with it."""
+    """Insert an event without its ledger lines.
+
+    `state` is the state after this event, or after all events of the same transition.
+    """
     private = private_fields(event)
     await connection.execute(
         """
@@ -193,7 +196,7 @@ async def insert_event(
 async def insert_lines(
     connection: Connection, state: Subscription, sequence: int, lines: Iterable[tuple[int, LedgerLine]]
 ) -> None:
-    """Ledger lines of the event of this number, each with its position among them."""
+    """Insert ledger lines of the event with this number, each with its position within the event."""
     await connection.executemany(
         """
         INSERT INTO ledger_lines
@@ -223,7 +226,7 @@ async def insert_lines(
 async def save_answer(
     connection: Connection, subscription_id: str, sequence: int, kept: StoredAnswer
 ) -> None:
-    """The answer to a command, by the number of the last event before it was given (R22)."""
+    """Store the answer to a command with the number of the last event before the answer (R22)."""
     await connection.execute(
         """
         INSERT INTO command_answers (subscription_id, command_id, sequence, answer, fingerprint)
@@ -238,8 +241,9 @@ async def save_answer(
 
 
 async def reserve_name(connection: Connection, subscription_id: str, name: str, kind: str) -> bool:
-    """Hold an account name; False if another live subscription does, whoever came at the same time (R5)."""
-    # Of two at once the later one waits for the earlier, and then finds neither a place nor its own row.
+    """Reserve an account name; return False if another active subscription has reserved it (R5)."""
+    # Concurrent inserts serialize on the unique key. The loser inserts nothing, and its statement snapshot
+    # does not contain the winner's row, so the query returns NULL.
     holder = await connection.fetchval(
         """
         WITH taken AS (
@@ -265,7 +269,10 @@ async def release_names(connection: Connection, subscription_id: str, names: Seq
 
 
 async def request_fingerprint(connection: Connection, subscription_id: str) -> str:
-    """What tells the request of a live subscription from another body under the same id (R9)."""
+    """Return the fingerprint of the request body, which detects another body with the same request ID (R9).
+
+    The fingerprint exists only until the subscription is erased.
+    """
     fingerprint: str = await connection.fetchval(
         "SELECT request_fingerprint FROM subscriptions WHERE subscription_id = $1", subscription_id
     )
@@ -273,7 +280,10 @@ async def request_fingerprint(connection: Connection, subscription_id: str) -> s
 
 
 async def was_requested_so(connection: Connection, subscription_id: str, fingerprint: str | None) -> bool:
-    """Return whether an erased subscription was requested with this body; true if the body cannot be read."""
+    """Return whether an erased subscription was requested with this body.
+
+    Return True if the body is unreadable and has no fingerprint.
+    """
     same: bool = fingerprint is None or await connection.fetchval(
         "SELECT was_requested_so($1, $2)", subscription_id, fingerprint
     )
@@ -281,9 +291,10 @@ async def was_requested_so(connection: Connection, subscription_id: str, fingerp
 
 
 async def erase_personal_data(connection: Connection, subscription_id: str) -> ErasureCertificate:
-    """Delete what names a person. The database counts and certifies that itself; the first certificate stays.
+    """Delete all personal data of a subscription (R31).
 
-    Raises `asyncpg.RestrictViolationError` if the record does not say that the subscription is erased (R31).
+    A database function counts the deleted rows and issues the certificate; the first certificate is kept.
+    Raises `asyncpg.RestrictViolationError` unless the recorded state of the subscription is ERASED.
     """
     row = await connection.fetchrow("SELECT erased_at, rows FROM erase_personal_data($1)", subscription_id)
     assert row is not None
@@ -291,9 +302,10 @@ async def erase_personal_data(connection: Connection, subscription_id: str) -> E
 
 
 async def certify_histories(connection: Connection | Pool, subscription_id: str, runs: int) -> None:
-    """Certify that so many runs of an erased subscription are deleted; the first certificate stays (R31).
+    """Certify the deletion of `runs` workflow histories; the first certificate is kept (R31).
 
-    Nothing where the database is not certified: a backup has brought the time before it back.
+    Nothing happens without a certificate for the database: then a restored backup dates from before the
+    erasure.
     """
     await connection.execute("SELECT certify_histories($1, $2)", subscription_id, runs)
 
@@ -318,7 +330,7 @@ def _certificate(subscription_id: str, row: asyncpg.Record) -> ErasureCertificat
 async def _insert_agreements(
     connection: Connection, subscription_id: str, sequence: int, event: TrialStarted | Upgraded
 ) -> None:
-    """Which terms were agreed to and when: it stays (R3, R31)."""
+    """Insert the versions of the terms agreed to, and the time. They survive erasure (R3, R31)."""
     await connection.executemany(
         """
         INSERT INTO terms_agreements (subscription_id, sequence, term_id, term_version, agreed_at)

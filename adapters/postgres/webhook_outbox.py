@@ -1,8 +1,11 @@
 """Webhook outbox in PostgreSQL: filled by a trigger on lifecycle_events, emptied in order.
 
-Of one subscription and endpoint only the first waiting delivery may be sent. A dispatcher claims it for
-longer than a call may last, so no other process sends that delivery or the next one at the same time. When a
-process is killed, its claims run out, and the deliveries are sent again.
+Only the first waiting delivery of a subscription and endpoint may be sent. A dispatcher claims it with a
+lease longer than the HTTP timeout, so no other process sends this delivery or the next one concurrently. When
+a process is killed, its leases expire, and the deliveries are sent again (at-least-once delivery).
+
+A delivery that fails for three days is parked: dead-lettered with the state PARKED. The command
+`worksub webhooks replay` sends parked deliveries again.
 """
 
 import uuid
@@ -28,7 +31,7 @@ from subscription.webhook_events import (
 
 @dataclass(frozen=True)
 class Claimed:
-    """A delivery that only the holder of `claim` may settle, while the claim lasts."""
+    """A delivery that only the holder of `claim` may settle until the lease expires."""
 
     number: int
     claim: uuid.UUID
@@ -42,7 +45,7 @@ class Claimed:
 
 
 async def ready_endpoints(pool: Pool) -> list[ReadyEndpoint]:
-    """Return the endpoints for which a delivery is due."""
+    """Return the enabled endpoints with due deliveries."""
     rows = await pool.fetch(
         """
         SELECT endpoint_id, customer_id, failures FROM webhook_endpoints AS endpoint
@@ -58,7 +61,7 @@ async def ready_endpoints(pool: Pool) -> list[ReadyEndpoint]:
 
 
 async def claim(pool: Pool, endpoint_id: str, *, limit: int, lease: timedelta) -> list[Claimed]:
-    """Claim deliveries that may be made now: one for each subscription at most, the longest due first."""
+    """Claim due deliveries in order of their due times, at most one for each subscription."""
     rows = await pool.fetch(
         """
         WITH due AS MATERIALIZED (
@@ -87,19 +90,19 @@ async def claim(pool: Pool, endpoint_id: str, *, limit: int, lease: timedelta) -
 
 
 async def release(pool: Pool, deliveries: list[Claimed]) -> None:
-    """Give claims back, so that another process need not wait until they run out."""
+    """Release claims, so that other processes need not wait until the leases expire."""
     await pool.execute(
         """
         UPDATE webhook_deliveries SET claim = NULL, claimed_until = NULL
          WHERE number = ANY ($1) AND claim = ANY ($2)
         """,
-        [each.number for each in deliveries],
-        [each.claim for each in deliveries],
+        [delivery.number for delivery in deliveries],
+        [delivery.claim for delivery in deliveries],
     )
 
 
 async def contents(pool: Pool, delivery: Claimed) -> tuple[CloudEvent, tuple[str, ...]]:
-    """Return the event of a delivery, and the secrets that are in force, the newest first."""
+    """Return the event of a delivery, and the valid signing secrets, newest first."""
     async with pool.acquire() as connection:
         secrets = await _secrets(connection, delivery.endpoint_id)
         if delivery.subscription_id is None or delivery.sequence is None:
@@ -108,7 +111,7 @@ async def contents(pool: Pool, delivery: Claimed) -> tuple[CloudEvent, tuple[str
 
 
 async def mark_delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
-    """Settle a delivery. An endpoint that was slow is left alone for a while, as one that failed."""
+    """Settle a delivery. A slow endpoint is paused, like an endpoint that failed."""
     async with pool.acquire() as connection, connection.transaction():
         held = await connection.fetchval(
             """
@@ -132,9 +135,12 @@ async def mark_delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
 async def reschedule(
     pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()
 ) -> None:
-    """Retry an event that its endpoint has refused. Later events of its subscription wait, others do not."""
+    """Schedule a retry of an event that its endpoint has rejected, with exponential backoff.
+
+    Later events of the same subscription wait; events of other subscriptions do not.
+    """
     async with pool.acquire() as connection, connection.transaction():
-        await _failed(
+        await _record_failure(
             connection, delivery, reason, max(retry_after, event_retry_delay(delivery.attempts + 1))
         )
 
@@ -142,10 +148,10 @@ async def reschedule(
 async def pause_endpoint(
     pool: Pool, delivery: Claimed, reason: str, retry_after: timedelta = timedelta()
 ) -> None:
-    """Send nothing to an endpoint that is away for a while. What has waited too long for it is parked."""
+    """Pause an unavailable endpoint, with exponential backoff, and park deliveries that are too old."""
     pause = max(retry_after, endpoint_retry_delay(delivery.failures + 1))
     async with pool.acquire() as connection, connection.transaction():
-        if not await _failed(connection, delivery, reason, pause):
+        if not await _record_failure(connection, delivery, reason, pause):
             return
         await _pause(connection, delivery, pause)
         await connection.execute(
@@ -167,9 +173,12 @@ async def pause_endpoint(
 
 
 async def disable(pool: Pool, delivery: Claimed, reason: str) -> None:
-    """Send and queue nothing any more for an endpoint that is gone; what waits for it is parked."""
+    """Disable an endpoint that answered 410 Gone, and park its waiting deliveries.
+
+    No further events are queued or sent for it.
+    """
     async with pool.acquire() as connection, connection.transaction():
-        if not await _failed(connection, delivery, reason, timedelta()):
+        if not await _record_failure(connection, delivery, reason, timedelta()):
             return
         await connection.execute(
             "UPDATE webhook_endpoints SET status = 'DISABLED', status_reason = $2 WHERE endpoint_id = $1",
@@ -189,7 +198,7 @@ async def disable(pool: Pool, delivery: Claimed, reason: str) -> None:
 
 
 async def _pause(connection: Connection, delivery: Claimed, pause: timedelta) -> None:
-    """Pause the endpoint. Of calls that failed at the same time, one counts."""
+    """Pause the endpoint. Concurrent failed calls count as one failure."""
     await connection.execute(
         """
         UPDATE webhook_endpoints SET failures = failures + 1, paused_until = clock_timestamp() + $2::interval
@@ -201,8 +210,11 @@ async def _pause(connection: Connection, delivery: Claimed, pause: timedelta) ->
     )
 
 
-async def _failed(connection: Connection, delivery: Claimed, reason: str, pause: timedelta) -> bool:
-    """Retry after the pause, or park what was tried for long enough. Return False if the claim is lost."""
+async def _record_failure(connection: Connection, delivery: Claimed, reason: str, pause: timedelta) -> bool:
+    """Schedule a retry after the pause, or park a delivery that is too old.
+
+    Return False if the claim was lost.
+    """
     held = await connection.fetchval(
         """
         UPDATE webhook_deliveries
@@ -248,7 +260,7 @@ async def _event(connection: Connection, subscription_id: str, sequence: int) ->
             event=row["event"],
             state=State(row["state"]),
             message=row["message"],
-            ledger=tuple(LedgerLine.model_validate_json(each["line"]) for each in lines),
+            ledger=tuple(LedgerLine.model_validate_json(line["line"]) for line in lines),
         ),
         at.astimezone(KST),
     )

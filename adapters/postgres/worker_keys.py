@@ -1,15 +1,15 @@
-"""Keys with which workers authenticate messages, readable by the worker's database role alone."""
+"""Message authentication keys of the workers, readable only by the worker's database role."""
 
 from adapters.postgres.pool import DatabaseError, Pool
 from subscription.message_authentication import Seals
 
 
 async def worker_seals(pool: Pool) -> Seals:
-    """Load the keys, the newest first. A worker loads them once: restart it after a new key was added."""
+    """Load the keys, newest first. A worker loads them once; restart it after adding a key."""
     rows = await pool.fetch("SELECT key FROM worker_keys ORDER BY number DESC")
     if not rows:
         raise DatabaseError(
-            "The table worker_keys is empty. As the owner of the database: "
+            "The table worker_keys is empty. Execute as the owner of the database: "
             "INSERT INTO worker_keys DEFAULT VALUES."
         )
     return Seals(tuple(row["key"] for row in rows))

@@ -1,4 +1,4 @@
-"""Workspace provisioner: the port to the product, and its PostgreSQL implementation."""
+"""Workspace provisioner: the port to the product, and its PostgreSQL adapter."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from subscription.state import Access, Subscription
 
 
 class Workspace(Frozen):
-    """What the product should be for a subscription; `version` tells a newer wish from an older one."""
+    """Desired state of a subscription's workspace in the product. `version` orders the updates."""
 
     subscription_id: str
     account_name: str
@@ -21,22 +21,22 @@ class Workspace(Frozen):
 
 
 class WorkspaceProvisioner(Protocol):
-    """Both calls may be repeated at any time, and a wish older than the last one changes nothing."""
+    """Port to the product. Both calls are idempotent, and an outdated version changes nothing."""
 
     async def put(self, workspace: Workspace) -> None: ...
 
     async def delete(self, subscription_id: str) -> None:
-        """Remove the workspace, within the transaction that records the erasure: if it fails, nothing is."""
+        """Delete the workspace within the transaction that records the erasure; an error rolls it back."""
 
 
 class PostgresWorkspaceProvisioner:
-    """Workspaces as rows, for a product that reads them from the same database."""
+    """Adapter that writes workspaces as rows, for a product that reads them from the same database."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def put(self, workspace: Workspace) -> None:
-        # A late attempt must not bring back what was erased, so the subscription's row decides.
+        # A late retry must not recreate an erased workspace, so the state of the subscription's row decides.
         await self._pool.execute(
             """
             INSERT INTO workspaces
@@ -59,7 +59,7 @@ class PostgresWorkspaceProvisioner:
         )
 
     async def delete(self, subscription_id: str) -> None:
-        """The row goes with all others of the subscription, and is counted with them."""
+        """Do nothing: `erase_personal_data` deletes and counts this row with the others."""
 
 
 def wanted_workspace(state: Subscription) -> Workspace:

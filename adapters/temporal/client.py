@@ -19,21 +19,22 @@ _DEFAULT_ADDRESS = "localhost:7233"
 
 _COLLECTORS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
-_OUR_PROTOCOL = "http/protobuf"
+_SUPPORTED_PROTOCOL = "http/protobuf"
 _CERTIFICATE_SETTINGS = "TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH"
+_BAD_CERTIFICATE = f"cannot be used: {_CERTIFICATE_SETTINGS} are not a certificate and its matching key"
 _ERROR_MESSAGES = {
-    "InvalidContentType": "does not speak TLS, which TEMPORAL_TLS, an API key or a certificate asks for",
-    "InvalidCertificate": "shows a certificate that is not trusted: see TEMPORAL_TLS_SERVER_CA_CERT_PATH and "
+    "InvalidContentType": "does not support TLS, which TEMPORAL_TLS, an API key or a certificate requires",
+    "InvalidCertificate": "has an untrusted certificate: check TEMPORAL_TLS_SERVER_CA_CERT_PATH and "
     "TEMPORAL_TLS_SERVER_NAME",
-    "PrivateKeyParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
-    "KeyMismatch": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
-    "CertificateParseError": f"is not asked, for {_CERTIFICATE_SETTINGS} are no certificate with its key",
-    "code: Unauthenticated": "does not let us in: see TEMPORAL_API_KEY, or the client's certificate",
-    "code: PermissionDenied": "does not let us in: see TEMPORAL_API_KEY, or the client's certificate",
-    "code: Unimplemented": "is no Temporal server: see TEMPORAL_ADDRESS",
+    "PrivateKeyParseError": _BAD_CERTIFICATE,
+    "KeyMismatch": _BAD_CERTIFICATE,
+    "CertificateParseError": _BAD_CERTIFICATE,
+    "code: Unauthenticated": "refuses access: check TEMPORAL_API_KEY or the client certificate",
+    "code: PermissionDenied": "refuses access: check TEMPORAL_API_KEY or the client certificate",
+    "code: Unimplemented": "is not a Temporal server: check TEMPORAL_ADDRESS",
 }
 
-# How it sounds when whoever answers wants something else, or when it is just going away.
+# Error texts that indicate a TLS mismatch or a server that is shutting down.
 _DISCONNECT_MARKERS = (
     "broken pipe",
     "operation was canceled",
@@ -46,15 +47,15 @@ _DISCONNECT_MARKERS = (
 
 
 class ConnectionSettingsError(Exception):
-    """Temporal's settings (TEMPORAL_ADDRESS, profiles, TLS, API keys) or those of traces make no sense."""
+    """A setting of Temporal (TEMPORAL_ADDRESS, profiles, TLS, API keys) or of tracing is invalid."""
 
 
 class TemporalUnavailableError(RuntimeError):
-    """Nobody answers at Temporal's address; the message says where, and why."""
+    """Temporal cannot be reached; the message contains the address and the reason."""
 
 
 async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runtime | None = None) -> Client:
-    """A client by Temporal's own settings; `service` is who it is in traces.
+    """Connect a client with the standard Temporal settings; `service` is its service name in traces.
 
     Raises `ConnectionSettingsError`, or `TemporalUnavailableError` if the server cannot be reached.
     """
@@ -63,12 +64,12 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
     try:
         config = ClientConfig.load_client_connect_config()
     except Exception as error:
-        words = " ".join(str(error).split())
-        raise ConnectionSettingsError(f"Temporal's settings cannot be read: {words}.") from None
+        reason = " ".join(str(error).split())
+        raise ConnectionSettingsError(f"Temporal's settings cannot be read: {reason}.") from None
     address = config.setdefault("target_host", _DEFAULT_ADDRESS)
     if "://" in address or re.fullmatch(r".+:[0-9]+", address) is None:
         raise ConnectionSettingsError(
-            f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, as in {_DEFAULT_ADDRESS}."
+            f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, such as {_DEFAULT_ADDRESS}."
         )
     try:
         return await Client.connect(
@@ -76,56 +77,56 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
         )
     except ValueError as error:
         raise ConnectionSettingsError(
-            f"TEMPORAL_ADDRESS is not an address: {error}. It must be as in {_DEFAULT_ADDRESS}."
+            f"TEMPORAL_ADDRESS is not an address: {error}. Use a host and a port, such as {_DEFAULT_ADDRESS}."
         ) from None
     except RuntimeError as error:
-        if misfit := connection_error_message(str(error)):
-            raise ConnectionSettingsError(f"Temporal at {address} {misfit}.") from None
+        if message := connection_error_message(str(error)):
+            raise ConnectionSettingsError(f"Temporal at {address} {message}.") from None
         raise TemporalUnavailableError(f"{address} does not answer: {root_cause(str(error))}") from None
 
 
 def _check_environment() -> None:
-    """What the SDK would read as something else, or pass over in silence."""
+    """Reject settings that the SDK would misinterpret or ignore without an error."""
     tls = os.environ.get("TEMPORAL_TLS")
     if tls and tls.lower() not in ("true", "false", "1", "0"):
         raise ConnectionSettingsError(f"TEMPORAL_TLS is {tls!r}; it must be true or false.")
     file = os.environ.get("TEMPORAL_CONFIG_FILE")
     if file and not os.path.exists(file):
-        raise ConnectionSettingsError(f"TEMPORAL_CONFIG_FILE is {file}, and there is no such file.")
+        raise ConnectionSettingsError(f"TEMPORAL_CONFIG_FILE is {file}, which does not exist.")
 
 
-def connection_error_message(told: str) -> str | None:
-    """What keeps a connection from being made and will not pass by waiting, out of what the SDK tells."""
-    return next((misfit for sign, misfit in _ERROR_MESSAGES.items() if sign in told), None)
+def connection_error_message(sdk_error: str) -> str | None:
+    """Return the message for an SDK error that a retry cannot resolve; None for a temporary error."""
+    return next((message for marker, message in _ERROR_MESSAGES.items() if marker in sdk_error), None)
 
 
-def root_cause(told: str) -> str:
-    """Why a connection was not made, out of what the SDK tells: the innermost of its causes."""
-    reasons = re.findall(r'(?:message|error): "([^"]+)"', told)
-    reason = (reasons[-1] if reasons else told).partition(": https://")[0]
-    if any(sign in reason for sign in _DISCONNECT_MARKERS):
-        wanted = f"if it wants TLS or a client's certificate, see TEMPORAL_TLS and {_CERTIFICATE_SETTINGS}"
-        return f"{reason}; {wanted}"
+def root_cause(sdk_error: str) -> str:
+    """Extract the innermost cause from the text of an SDK connection error."""
+    reasons = re.findall(r'(?:message|error): "([^"]+)"', sdk_error)
+    reason = (reasons[-1] if reasons else sdk_error).partition(": https://")[0]
+    if any(marker in reason for marker in _DISCONNECT_MARKERS):
+        hint = f"if it requires TLS or a client certificate, check TEMPORAL_TLS and {_CERTIFICATE_SETTINGS}"
+        return f"{reason}; {hint}"
     return reason
 
 
 @cache
 def tracing(service: str) -> Sequence[Interceptor]:
-    """What traces a client and its workers; nothing unless OpenTelemetry's variables name a collector.
+    """Return the tracing interceptors of a client and its workers.
 
-    Raises `ConnectionSettingsError`.
+    They are empty unless an OpenTelemetry variable names a collector. Raises `ConnectionSettingsError`.
     """
     if not any(os.environ.get(name) for name in _COLLECTORS):
         return ()
     for name in _PROTOCOLS:
-        if os.environ.get(name, _OUR_PROTOCOL) != _OUR_PROTOCOL:
-            raise ConnectionSettingsError(f"{name} must be {_OUR_PROTOCOL}, or not be set.")
+        if os.environ.get(name, _SUPPORTED_PROTOCOL) != _SUPPORTED_PROTOCOL:
+            raise ConnectionSettingsError(f"{name} must be {_SUPPORTED_PROTOCOL} or unset.")
     try:
         from adapters.observability.trace_exporter import exporting_tracer
         from adapters.observability.tracing_interceptor import CommandTracingInterceptor
     except ImportError:
         raise ConnectionSettingsError(
-            "OTEL_EXPORTER_OTLP_ENDPOINT asks for traces, and OpenTelemetry is not installed: "
+            "OTEL_EXPORTER_OTLP_ENDPOINT enables tracing, but OpenTelemetry is not installed: "
             "pip install 'worksub[tracing]'."
         ) from None
     return (CommandTracingInterceptor(exporting_tracer(service)),)

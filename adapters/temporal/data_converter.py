@@ -1,6 +1,7 @@
 """Data converters: pydantic payloads, optional encryption, no stack traces for refusals.
 
-Where there are keys, all of it is encrypted, the words of failures included; a refusal's code stays readable.
+If encryption keys are configured, the payload codec encrypts all payloads and failure messages. Only the code
+of a refusal stays readable.
 """
 
 import os
@@ -26,13 +27,13 @@ from subscription.refusals import RefusalCode
 
 _REFUSALS = frozenset(RefusalCode)
 
-# Temporal makes a converter for each workflow, and building what a type is read by takes longer than all the
-# rest of a month's turn. So all converters of a process share what they have built.
-_AS_PYDANTIC_WRITES_IT = tuple(PydanticPayloadConverter().converters.values())
+# The SDK creates a converter for each workflow. Building pydantic's type adapters takes longer than all other
+# work of a month-end run, so all converters of a process share the adapters.
+_PYDANTIC_CONVERTERS = tuple(PydanticPayloadConverter().converters.values())
 
 
 class RefusalFailureConverter(DefaultFailureConverter):
-    """A refusal is an answer, not a fault: where in our code it was made helps nobody who reads it."""
+    """Failure converter that removes the stack traces of refusals, which are answers and not faults."""
 
     def to_failure(
         self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
@@ -43,26 +44,27 @@ class RefusalFailureConverter(DefaultFailureConverter):
 
 
 class EncryptedFailureConverter(RefusalFailureConverter):
-    """Messages and stack traces as payloads, which are encrypted. In their place stands a refusal's code.
+    """Failure converter that moves messages and stack traces into an encrypted payload.
 
-    A query's failure reaches its caller with that place alone, so the code is all that is told there.
+    The message field then contains only the refusal's code. The failure of a query reaches its caller without
+    the payload, so the caller receives only the code.
     """
 
     def to_failure(
         self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
     ) -> None:
         super().to_failure(exception, payload_converter, failure)
-        if failure.HasField("encoded_attributes"):  # it was when it came in
+        if failure.HasField("encoded_attributes"):  # a received failure that is already encoded
             return
-        words = {"message": failure.message, "stack_trace": failure.stack_trace}
-        failure.encoded_attributes.CopyFrom(payload_converter.to_payload(words))
+        attributes = {"message": failure.message, "stack_trace": failure.stack_trace}
+        failure.encoded_attributes.CopyFrom(payload_converter.to_payload(attributes))
         kind = failure.application_failure_info.type
         failure.message = kind if kind in _REFUSALS else "Encoded failure"
         failure.stack_trace = ""
 
 
 class MissingKeyPayloadConverter(EncodingPayloadConverter):
-    """What stands where nothing could be decrypted: no value, but the reason why there is none."""
+    """Converter that raises the reason why a payload could not be decrypted, for example a missing key."""
 
     @property
     def encoding(self) -> str:
@@ -74,19 +76,19 @@ class MissingKeyPayloadConverter(EncodingPayloadConverter):
     def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
         envelope = EncryptedPayload.of(payload)
         if envelope is None:
-            raise ValueError("It is encrypted, and not by this service.")
+            raise ValueError("The payload is encrypted, but not by this service.")
         raise UnknownKeyError(envelope.key_id)
 
 
 class Payloads(CompositePayloadConverter):
-    """As pydantic writes it. What is still encrypted here is under a key that this process does not have.
+    """Pydantic payload converter. A payload still encrypted here needs a key that this process does not have.
 
-    Several arguments of which nobody says the types are not read at all: a workflow's handlers take one, and
-    another one that cannot be read would make the SDK drop the signal without a word.
+    Several arguments without type hints are not decoded: workflow handlers take one argument. If a surplus
+    argument could not be decoded, the SDK would drop the signal without an error.
     """
 
     def __init__(self) -> None:
-        super().__init__(*_AS_PYDANTIC_WRITES_IT, MissingKeyPayloadConverter())
+        super().__init__(*_PYDANTIC_CONVERTERS, MissingKeyPayloadConverter())
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         if type_hints is None and len(payloads) > 1:
@@ -94,25 +96,23 @@ class Payloads(CompositePayloadConverter):
         return super().from_payloads(payloads, type_hints)
 
 
-_IN_THE_CLEAR = DataConverter(
-    payload_converter_class=Payloads, failure_converter_class=RefusalFailureConverter
-)
+_PLAINTEXT = DataConverter(payload_converter_class=Payloads, failure_converter_class=RefusalFailureConverter)
 
 
 def data_converter(environment: Mapping[str, str] = os.environ) -> DataConverter:
-    """By the keys in the environment. Raises `EncryptionSettingsError`."""
+    """Return the data converter for the keys in the environment. Raises `EncryptionSettingsError`."""
     return encrypting(keyring_from(environment))
 
 
 def encrypting(keyring: Keyring) -> DataConverter:
-    """With the keys of this keyring; in the clear if it has none."""
+    """Return a data converter that encrypts with this keyring; without keys, it does not encrypt."""
     if not keyring:
-        return _IN_THE_CLEAR
+        return _PLAINTEXT
     try:
         from adapters.temporal.payload_codec import AesGcmPayloadCodec
     except ImportError:
         raise EncryptionSettingsError(
-            "There are keys to encrypt with, and cryptography is not installed: "
+            "Encryption keys are set, but the package cryptography is not installed: "
             "pip install 'worksub[encryption]'."
         ) from None
     return DataConverter(

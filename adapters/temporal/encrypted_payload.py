@@ -19,14 +19,14 @@ class UnknownKeyError(Exception):
 
     def __init__(self, key_id: str) -> None:
         super().__init__(
-            f"Something is encrypted with the key {key_id}, which this process does not have: add that key "
-            f"to {KEYS_FILE} or {KEYS}, and start it again. Nothing is lost meanwhile."
+            f"A payload is encrypted with the key {key_id}, which this process does not have: add that key "
+            f"to {KEYS_FILE} or {KEYS} and restart the process. No data is lost."
         )
         self.key_id = key_id
 
 
 class EncryptedPayload(NamedTuple):
-    """The key is named in the metadata, for all to see; the rest is the payload's data."""
+    """An encrypted payload. The key ID is plaintext metadata; nonce and ciphertext are the payload's data."""
 
     key_id: str
     nonce: bytes
@@ -34,7 +34,7 @@ class EncryptedPayload(NamedTuple):
 
     @classmethod
     def of(cls, payload: Payload) -> Self | None:
-        """None if it is no payload that was encrypted by us."""
+        """Parse a payload; return None if this service has not encrypted it."""
         metadata, data = payload.metadata, payload.data
         key_id = metadata.get(_KEY_FIELD, b"")
         if metadata.get("encoding") != ENCODING.encode() or metadata.get(_VERSION_FIELD) != _VERSION:
@@ -55,5 +55,5 @@ class EncryptedPayload(NamedTuple):
 
 
 def associated_data(key_id: str) -> bytes:
-    """What is authenticated with the ciphertext: version and key."""
+    """Return the associated data that AES-GCM authenticates with the ciphertext: version and key ID."""
     return b"worksub payload\n" + _VERSION + b"\n" + key_id.encode()

@@ -1,4 +1,4 @@
-"""Encryption keys from the environment or a file. The first key encrypts; all decrypt."""
+"""Encryption keys from the environment or a file. The first key encrypts; all keys decrypt."""
 
 import base64
 import binascii
@@ -12,33 +12,33 @@ KEYS, KEYS_FILE = "WORKSUB_ENCRYPTION_KEYS", "WORKSUB_ENCRYPTION_KEYS_FILE"
 KEY_BYTES = 32
 
 _ID_PURPOSE = b"worksub encryption key id\n"
-_MUST_NOT = stat.S_IWGRP | stat.S_IRWXO
+_FORBIDDEN_MODE = stat.S_IWGRP | stat.S_IRWXO
 
 
 class EncryptionSettingsError(Exception):
-    """The keys cannot be used; the message says which setting, what is wrong, and never a key."""
+    """The keys are invalid; the message names the setting and the problem, but never contains a key."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """An AES-256 key. Its id is made from it, so two keys never have the same one, nor one key two."""
+    """An AES-256 key. Its ID is derived from the secret, so that the ID identifies exactly one key."""
 
     secret: bytes = field(repr=False)
 
     @property
     def id(self) -> str:
-        import hashlib  # here, for it brings OpenSSL, and most who import this have no keys
+        import hashlib  # imported here, because it loads OpenSSL and most processes have no keys
 
         return hashlib.sha256(_ID_PURPOSE + self.secret).hexdigest()[:16]
 
     def __str__(self) -> str:
-        """As it is written in the settings."""
+        """Return the key in base64, as in the settings."""
         return base64.b64encode(self.secret).decode()
 
 
 @dataclass(frozen=True)
 class Keyring:
-    """The first key encrypts; every one decrypts. Without keys nothing is encrypted."""
+    """A list of keys. The first key encrypts; all keys decrypt. Without keys nothing is encrypted."""
 
     keys: tuple[Key, ...] = ()
 
@@ -47,10 +47,10 @@ class Keyring:
 
 
 def keyring_from(environment: Mapping[str, str]) -> Keyring:
-    """Read the keys; none if neither setting is there. Raises `EncryptionSettingsError`."""
+    """Read the keys; the keyring is empty if neither setting is set. Raises `EncryptionSettingsError`."""
     text, file = environment.get(KEYS), environment.get(KEYS_FILE)
     if text and file:
-        raise EncryptionSettingsError(f"{KEYS} and {KEYS_FILE} are both set; it must be one of them.")
+        raise EncryptionSettingsError(f"{KEYS} and {KEYS_FILE} are both set; set only one of them.")
     if text:
         return _keyring(KEYS, enumerate(text.split(","), start=1), "key")
     if file:
@@ -68,15 +68,15 @@ def _keyring(source: str, written: Iterator[tuple[int, str]], unit: str) -> Keyr
         key = _key(text.strip())
         if key is None:
             raise EncryptionSettingsError(
-                f"{source}: {unit} {number} is not a key, which is {KEY_BYTES} bytes in base64, "
-                "as `worksub codec generate-key` makes them."
+                f"{source}: {unit} {number} is not a key, which is {KEY_BYTES} bytes in base64; "
+                "`worksub codec generate-key` creates one."
             )
         if key in keys:
-            raise EncryptionSettingsError(f"{source}: {unit} {number} is a key that stands there already.")
+            raise EncryptionSettingsError(f"{source}: {unit} {number} repeats an earlier key.")
         keys.append(key)
     if not keys:
         raise EncryptionSettingsError(
-            f"{source} has no key; make one with `worksub codec generate-key`, or unset it."
+            f"{source} contains no key; create one with `worksub codec generate-key`, or unset it."
         )
     return Keyring(tuple(keys))
 
@@ -90,14 +90,14 @@ def _key(text: str) -> Key | None:
 
 
 def _lines_of(file: Path) -> list[tuple[int, str]]:
-    """The numbered lines of a file that holds secrets."""
+    """Read the numbered lines of a file with secrets, which other accounts must not read or change."""
     try:
         with file.open(encoding="ascii") as opened:
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
-            if mode & _MUST_NOT:
+            if mode & _FORBIDDEN_MODE:
                 raise EncryptionSettingsError(
-                    f"{KEYS_FILE}: others may read or change {file} (its mode is {mode:04o}); "
-                    f"`chmod 600 {file}` makes it the owner's alone."
+                    f"{KEYS_FILE}: other accounts may read or change {file} (mode {mode:04o}); "
+                    f"run `chmod 600 {file}`."
                 )
             return list(enumerate(opened, start=1))
     except OSError as error:

@@ -16,19 +16,19 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.client import TASK_QUEUE
 
-_LOOK_AGAIN_AFTER_SECONDS = (0.05, 0.1, 0.2, 0.4, *(0.5,) * 40)
+_POLL_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, *(0.5,) * 40)
 
 
 async def list_runs(client: Client, workflow_id: str) -> list[Run]:
-    """The runs that the server lists, the oldest first; one that has just been deleted may still be there."""
-    if "\0" in workflow_id:  # which no server can look for, though it lets one start under it
+    """Return the runs that the server lists, oldest first. A run deleted just before may still be listed."""
+    if "\0" in workflow_id:  # the server can start such a workflow, but not search for its ID
         return []
     runs = [run async for run in client.list_workflows(f"WorkflowId = {quote_visibility_value(workflow_id)}")]
     return sorted(runs, key=lambda run: run.start_time)
 
 
 async def list_runs_page(client: Client, query: str, after: str, limit: int) -> tuple[list[Run], str | None]:
-    """A page of the runs that a visibility query finds, and where the next begins; None if there is none."""
+    """Return a page of the runs that match a visibility query, and the token of the next page or None."""
     runs = client.list_workflows(query, page_size=limit, next_page_token=b64decode(after))
     await runs.fetch_next_page()
     token = runs.next_page_token
@@ -36,25 +36,25 @@ async def list_runs_page(client: Client, query: str, after: str, limit: int) -> 
 
 
 async def delete_runs(client: Client, workflow_id: str, run_ids: Iterable[str]) -> None:
-    """Delete these runs, a running one too; returns once none can be read. Again, it changes nothing."""
+    """Delete these runs, including a running one, and wait until none of them can be read. Idempotent."""
     runs = list(run_ids)
     for run_id in runs:
         await _delete(client, workflow_id, run_id)
-    # Deleting is asynchronous in the server: it takes moments, and half a minute on a busy cluster.
-    for pause in _LOOK_AGAIN_AFTER_SECONDS:
+    # The server deletes asynchronously: usually within a second, on a busy cluster within half a minute.
+    for pause in _POLL_PAUSES_SECONDS:
         runs = [run_id for run_id in runs if await _exists(client, workflow_id, run_id)]
         if not runs:
             return
         await asyncio.sleep(pause)
     raise ApplicationError(
-        f"{len(runs)} runs can still be read; looking again later",
+        f"{len(runs)} runs can still be read; checking again later",
         type="HistoriesLeft",
         category=ApplicationErrorCategory.BENIGN,
     )
 
 
 def quote_visibility_value(text: str) -> str:
-    """The text as a value in a visibility query."""
+    """Quote and escape a text as a value in a visibility query."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
@@ -83,18 +83,18 @@ async def _exists(client: Client, workflow_id: str, run_id: str) -> bool:
     return True
 
 
-# The server remembers pollers for minutes after they are gone; a worker asks anew every minute at most.
-_LATELY = timedelta(seconds=70)
+# The server lists pollers for minutes after they stop; a running worker polls again within a minute.
+_POLLER_TIMEOUT = timedelta(seconds=70)
 
 
 async def is_worked_on(client: Client) -> bool:
-    """Whether a worker asks for the tasks of subscriptions, as far as the server has heard lately."""
-    answer = await client.workflow_service.describe_task_queue(
+    """Return whether a worker has recently polled the task queue of subscriptions."""
+    response = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,
             task_queue=TaskQueue(name=TASK_QUEUE),
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
     )
-    lately = datetime.now(UTC) - _LATELY
-    return any(poller.last_access_time.ToDatetime(UTC) > lately for poller in answer.pollers)
+    earliest = datetime.now(UTC) - _POLLER_TIMEOUT
+    return any(poller.last_access_time.ToDatetime(UTC) > earliest for poller in response.pollers)

@@ -1,4 +1,4 @@
-"""Count the payloads encrypted with each key."""
+"""Counts of the payloads encrypted with each key, to find out whether an old key can be retired."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from subscription.model import Frozen
 
 
 class KeyUsage(Frozen):
-    """`key_id` is None for what is in the clear. `known`: whether this process has the key."""
+    """Usage of one key. `key_id` is None for plaintext. `known` is true if this process has the key."""
 
     key_id: str | None
     known: bool
     encrypts: bool
-    """Whether it is the key that new payloads are encrypted with."""
+    """True for the key that encrypts new payloads."""
     payloads: int
     runs: int
 
@@ -33,28 +33,29 @@ async def keys_in_use(
     limit: int | None = None,
     on_progress: Callable[[int], None] = lambda runs: None,
 ) -> list[KeyUsage]:
-    """Count the payloads of every run that can be read, closed ones included.
+    """Count the payloads of all readable runs, including closed runs.
 
-    Search attributes are never encrypted. A schedule's only payload is its note, which no worker reads.
+    Search attributes are never encrypted. Schedules are not counted: their only payload is the note, which no
+    worker reads.
     """
     payloads: Counter[str | None] = Counter()
     runs: Counter[str | None] = Counter()
-    looked_at = 0
+    checked = 0
     async for run in client.list_workflows(query or None, limit=limit):
         handle = client.get_workflow_handle(run.id, run_id=run.run_id)
-        found: Counter[str | None] = Counter()
+        in_run: Counter[str | None] = Counter()
         try:
             async for event in handle.fetch_history_events():
-                found.update(_key_of(payload) for payload in payloads_in(event))
+                in_run.update(_key_of(payload) for payload in payloads_in(event))
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:  # it has just been deleted
+            if error.status is not RPCStatusCode.NOT_FOUND:  # the run was deleted concurrently
                 raise
-        payloads += found
-        runs.update(found.keys())
-        looked_at += 1
-        on_progress(looked_at)
+        payloads += in_run
+        runs.update(in_run.keys())
+        checked += 1
+        on_progress(checked)
     ids = [key.id for key in keyring.keys]
-    named = [*ids, *sorted(key for key in payloads if key and key not in ids), None]
+    all_ids = [*ids, *sorted(key for key in payloads if key and key not in ids), None]
     return [
         KeyUsage(
             key_id=key_id,
@@ -63,7 +64,7 @@ async def keys_in_use(
             payloads=payloads[key_id],
             runs=runs[key_id],
         )
-        for key_id in named
+        for key_id in all_ids
     ]
 
 
@@ -73,9 +74,10 @@ def _key_of(payload: Payload) -> str | None:
 
 
 def payloads_in(message: Message) -> Iterator[Payload]:
-    """Every payload that stands anywhere in a message, but for those that no codec sees.
+    """Yield all payloads in a message, except those that the payload codec does not process.
 
-    Those are search attributes, headers, and what the SDK notes of a local activity: its name and its times.
+    These exceptions are search attributes, headers, and the SDK's own data about a local activity (its name
+    and times).
     """
     if isinstance(message, Payload):
         yield message
@@ -89,15 +91,15 @@ def payloads_in(message: Message) -> Iterator[Payload]:
     for field, value in message.ListFields():
         if field.message_type is None or field.name == "header":
             continue
-        for each in _messages_in(value):
-            yield from payloads_in(each)
+        for submessage in _messages_in(value):
+            yield from payloads_in(submessage)
 
 
 def _messages_in(value: object) -> Iterator[Message]:
     if isinstance(value, Message):
         yield value
     elif hasattr(value, "values"):  # a map
-        yield from (each for each in value.values() if isinstance(each, Message))
+        yield from (item for item in value.values() if isinstance(item, Message))
     elif isinstance(value, str | bytes | int | float):
         return
     else:

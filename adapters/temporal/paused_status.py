@@ -1,4 +1,4 @@
-"""Support for the workflow status PAUSED, which the SDK does not know."""
+"""Support for the workflow status PAUSED, which the SDK does not define."""
 
 from temporalio.client import WorkflowExecutionStatus
 
@@ -7,10 +7,10 @@ PAUSED = 8
 
 
 def read_paused_as_running() -> None:
-    """Let the SDK read the status PAUSED as RUNNING.
+    """Make the SDK decode the status PAUSED as RUNNING.
 
-    Otherwise describing or listing one paused workflow raises ValueError, which would stop every job and
-    list that meets it.
+    Otherwise describing or listing a paused workflow raises ValueError, and one paused workflow would break
+    every job and list that includes it.
     """
 
     def missing(cls: type[WorkflowExecutionStatus], value: object) -> WorkflowExecutionStatus | None:

@@ -1,6 +1,6 @@
 """Payload codec: AES-256-GCM with a random nonce per payload.
 
-The whole of a payload, metadata included, is in the ciphertext of the one that stands for it.
+The ciphertext of an encoded payload contains the complete original payload, including its metadata.
 """
 
 import os
@@ -23,24 +23,25 @@ from adapters.temporal.encryption_keys import Keyring
 
 
 class AesGcmPayloadCodec(PayloadCodec):
-    """Encrypts with the first key; reads what any of its keys has encrypted, and what nobody has."""
+    """Encrypt with the first key; decrypt with any key, and pass plaintext payloads through unchanged."""
 
     def __init__(self, keyring: Keyring) -> None:
-        self._in_use = keyring.keys[0].id
+        self._active_key_id = keyring.keys[0].id
         self._ciphers = {key.id: AESGCM(key.secret) for key in keyring.keys}
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         return [self._encrypted(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """What is under an unknown key is left as it is: only where it is read is it known whose words it is.
+        """Decrypt payloads; leave payloads with an unknown key encrypted, because their origin is unknown.
 
-        The service's own is waited for, a caller's is refused (`workflows.command_handlers`).
+        The reading code decides: the service waits until its own payloads can be decrypted, and refuses the
+        payload of a caller (`workflows.command_handlers`).
         """
         return [self._decrypted(payload) for payload in payloads]
 
     async def decrypted(self, payloads: Sequence[Payload]) -> list[Payload]:
-        """All of these in the clear; raises `UnknownKeyError`."""
+        """Decrypt all payloads; raises `UnknownKeyError`."""
         for payload in payloads:
             envelope = EncryptedPayload.of(payload)
             if envelope and envelope.key_id not in self._ciphers:
@@ -48,9 +49,9 @@ class AesGcmPayloadCodec(PayloadCodec):
         return [self._decrypted(payload) for payload in payloads]
 
     def _encrypted(self, payload: Payload) -> Payload:
-        key_id, nonce = self._in_use, os.urandom(NONCE_BYTES)
-        clear = payload.SerializeToString()
-        ciphertext = self._ciphers[key_id].encrypt(nonce, clear, associated_data(key_id))
+        key_id, nonce = self._active_key_id, os.urandom(NONCE_BYTES)
+        plaintext = payload.SerializeToString()
+        ciphertext = self._ciphers[key_id].encrypt(nonce, plaintext, associated_data(key_id))
         return EncryptedPayload(key_id, nonce, ciphertext).as_payload()
 
     def _decrypted(self, payload: Payload) -> Payload:
@@ -61,9 +62,9 @@ class AesGcmPayloadCodec(PayloadCodec):
         if cipher is None:
             return payload
         try:
-            clear = cipher.decrypt(envelope.nonce, envelope.ciphertext, associated_data(envelope.key_id))
-            return Payload.FromString(clear)
+            plaintext = cipher.decrypt(envelope.nonce, envelope.ciphertext, associated_data(envelope.key_id))
+            return Payload.FromString(plaintext)
         except (InvalidTag, DecodeError):
-            # Nobody who has the key has made it. An error would stall the workflow that it was sent to, for
-            # ever; as one of unknown origin it is refused like any other payload that cannot be read.
+            # Authentication failed: the payload is forged. Raising would block the workflow task forever, so
+            # the payload is passed on undecoded and refused like any other unreadable payload.
             return Payload(metadata={"encoding": ENCODING.encode()}, data=payload.data)

@@ -8,23 +8,23 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from subscription.refusals import RefusalCode
 
-_UPDATE_DROPPED = "workflow update was aborted"
-"""How a server that is not away words UNAVAILABLE: a new run has overtaken the update."""
+_UPDATE_ABORTED_MESSAGE = "workflow update was aborted"
+"""Text of an UNAVAILABLE error that is no outage: continue-as-new has aborted the update."""
 _TOO_LARGE = "larger than max"
-"""How RESOURCE_EXHAUSTED is worded where the message itself is refused, however often it is sent."""
-_CUT_OFF = "AcceptedUpdateCompletedWorkflow"
-"""The failure of an update whose workflow ended or was terminated while it was carried out."""
+"""Text of a RESOURCE_EXHAUSTED error that is permanent: the message itself is too large."""
+_INTERRUPTED_TYPE = "AcceptedUpdateCompletedWorkflow"
+"""Failure type of an update whose workflow completed or was terminated during the update."""
 
 
 class Outcome(StrEnum):
-    """What a failed call means to its caller."""
+    """Classification of a failed call."""
 
     RETRY = "RETRY"
-    """The same call may succeed in a moment: too many at a time, or a new run has overtaken it."""
+    """The same call may succeed soon: too many concurrent calls, or continue-as-new interrupted it."""
     REFUSED = "REFUSED"
-    """The same call is answered the same, for what it says or names."""
+    """Repeating the call fails again, because of its arguments."""
     OUTAGE = "OUTAGE"
-    """Temporal is away, or does not let us in: an operator must check."""
+    """Temporal is unavailable or refuses access; an operator must intervene."""
 
 
 _BY_STATUS = {
@@ -37,8 +37,8 @@ _BY_STATUS = {
     RPCStatusCode.ALREADY_EXISTS: Outcome.REFUSED,
     RPCStatusCode.PERMISSION_DENIED: Outcome.OUTAGE,
     RPCStatusCode.RESOURCE_EXHAUSTED: Outcome.RETRY,
-    # "Unexpected workflow task failure": something came in while a run went on in another one. It is also the
-    # answer of a workflow whose tasks keep failing, so callers do not try again without end.
+    # "Unexpected workflow task failure": a call arrived while a run continued as new. A workflow whose tasks
+    # keep failing raises the same error, so callers limit their retries.
     RPCStatusCode.FAILED_PRECONDITION: Outcome.RETRY,
     RPCStatusCode.ABORTED: Outcome.RETRY,
     RPCStatusCode.OUT_OF_RANGE: Outcome.REFUSED,
@@ -51,15 +51,15 @@ _BY_STATUS = {
 
 
 def outcome_of(error: RPCError | WorkflowUpdateFailedError) -> Outcome:
-    """Classify a failed call, or the failure of an update that was carried out."""
+    """Classify a failed call, or the failure of an executed update."""
     if isinstance(error, WorkflowUpdateFailedError):
         return _outcome_of_update(error)
     message = error.message.lower()
     match error.status:
-        case RPCStatusCode.UNAVAILABLE if _UPDATE_DROPPED in message:
+        case RPCStatusCode.UNAVAILABLE if _UPDATE_ABORTED_MESSAGE in message:
             return Outcome.RETRY
         case RPCStatusCode.FAILED_PRECONDITION if is_paused(error):
-            return Outcome.OUTAGE  # until an operator ends the pause
+            return Outcome.OUTAGE  # until an operator unpauses the workflow
         case RPCStatusCode.RESOURCE_EXHAUSTED if _TOO_LARGE in message:
             return Outcome.REFUSED
         case RPCStatusCode.NOT_FOUND if "namespace" in message:
@@ -74,4 +74,4 @@ def is_paused(error: RPCError) -> bool:
 
 def _outcome_of_update(error: WorkflowUpdateFailedError) -> Outcome:
     kind = error.cause.type if isinstance(error.cause, ApplicationError) else None
-    return Outcome.RETRY if kind in (_CUT_OFF, RefusalCode.TRY_AGAIN) else Outcome.REFUSED
+    return Outcome.RETRY if kind in (_INTERRUPTED_TYPE, RefusalCode.TRY_AGAIN) else Outcome.REFUSED

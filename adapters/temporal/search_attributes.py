@@ -1,4 +1,4 @@
-"""Search attribute keys, and registering them with a namespace."""
+"""Search attribute keys and their registration with a namespace."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ _TYPES = {
     SearchAttributeIndexedValueType.BOOL: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
 }
 
-# How Temporal Cloud answers an operator's questions, which it keeps for its own tools.
-_NOT_OFFERED = (
+# Temporal Cloud does not offer the OperatorService and answers its calls with one of these codes.
+_OPERATOR_API_UNAVAILABLE = (
     RPCStatusCode.PERMISSION_DENIED,
     RPCStatusCode.UNAUTHENTICATED,
     RPCStatusCode.UNIMPLEMENTED,
@@ -35,20 +35,23 @@ _NOT_OFFERED = (
 
 
 async def missing_search_attributes(client: Client) -> list[str]:
-    """The names in the registry that the client's namespace does not know."""
+    """Return the names of the registry that are not registered in the client's namespace."""
     try:
         known = await client.operator_service.list_search_attributes(
             ListSearchAttributesRequest(namespace=client.namespace), retry=True
         )
     except RPCError as error:
-        if error.status not in _NOT_OFFERED:
+        if error.status not in _OPERATOR_API_UNAVAILABLE:
             raise
         return await missing_by_query(client)
     return [key.name for key in REGISTRY if key.name not in known.custom_attributes]
 
 
 async def missing_by_query(client: Client) -> list[str]:
-    """The same, where a server does not let its users list them: a query with an unknown one is refused."""
+    """Return the missing names without the OperatorService.
+
+    The server refuses a visibility query with an unknown search attribute.
+    """
 
     async def is_known(name: str) -> bool:
         try:
@@ -63,7 +66,7 @@ async def missing_by_query(client: Client) -> list[str]:
 
 
 async def register_search_attributes(client: Client) -> list[str]:
-    """Add what is missing and return its names; doing it again changes nothing."""
+    """Register the missing search attributes and return their names. Idempotent."""
     missing = await missing_search_attributes(client)
     if missing:
         await client.operator_service.add_search_attributes(

@@ -9,7 +9,7 @@ from temporalio.worker import WorkerDeploymentConfig
 # The variables that the Temporal Worker Controller sets on Kubernetes.
 _DEPLOYMENT, _BUILD = "TEMPORAL_DEPLOYMENT_NAME", "TEMPORAL_WORKER_BUILD_ID"
 
-# Narrower than the server's own rules: to a name that it does not like it gives no tasks, without a word.
+# Stricter than the server's rules: a worker with an invalid name receives no tasks and no error.
 _FORMS = {
     _DEPLOYMENT: (re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]{0,199}"), "hyphens, underscores and slashes"),
     _BUILD: (re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}"), "hyphens, underscores, dots and plus signs"),
@@ -17,11 +17,11 @@ _FORMS = {
 
 
 class VersionSettingsError(Exception):
-    """The version's settings do not make sense; the message is one sentence that says what would."""
+    """The version settings are invalid; the message names valid values."""
 
 
 def deployment_from(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None:
-    """The deployment that the environment names; None if it names none. Raises `VersionSettingsError`."""
+    """Return the deployment version of the environment, or None. Raises `VersionSettingsError`."""
     named = {name: environment[name] for name in _FORMS if environment.get(name)}
     if not named:
         return None
@@ -29,7 +29,7 @@ def deployment_from(environment: Mapping[str, str]) -> WorkerDeploymentConfig | 
         if name not in named:
             [other] = named
             raise VersionSettingsError(
-                f"{other} is set and {name} is not; set both, as in worksub and 0.1.0, or neither."
+                f"{other} is set and {name} is not; set both, for example to worksub and 0.1.0, or neither."
             )
         if not form.fullmatch(named[name]):
             raise VersionSettingsError(
@@ -39,6 +39,6 @@ def deployment_from(environment: Mapping[str, str]) -> WorkerDeploymentConfig | 
     return WorkerDeploymentConfig(
         version=WorkerDeploymentVersion(named[_DEPLOYMENT], named[_BUILD]),
         use_worker_versioning=True,
-        # A subscription lives for years: if it stayed with the version that began it, none could ever end.
+        # Subscriptions run for years. If they stayed pinned to a version, no version could be retired.
         default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
     )

@@ -1,7 +1,8 @@
-"""Webhook dispatcher: a loop in every worker that sends the due deliveries of the outbox.
+"""Webhook dispatcher: a loop in every worker that sends the due deliveries of the webhook outbox.
 
-It is a loop and not a workflow: the deliveries, their retries and their claims are rows in the database, and
-the transaction that records an event writes them.
+The dispatcher is a loop and not a workflow, because deliveries, retries and claims are rows in the database,
+written in the transaction that records an event. All workers share the outbox through claims. A delivery that
+fails for three days is parked (dead-lettered).
 """
 
 import asyncio
@@ -24,18 +25,18 @@ from adapters.webhooks.http_client import (
     WebhookHttpClient,
 )
 
-_LOOK_SECONDS = 1.0
-# With the worker's own 20 seconds less than the 30 after which its container is killed.
+_POLL_SECONDS = 1.0
+# Together with the worker's 20 seconds, less than the 30 seconds after which the container is killed.
 _FINISH_SECONDS = 3.0
 _BATCH = 4
-"""Deliveries of different subscriptions that are sent to one endpoint at the same time, if it is well."""
+"""Concurrent deliveries to one healthy endpoint, each for a different subscription."""
 _TURN_SECONDS = 2.0
-"""An endpoint with more to send than fits into this time goes to the end of the line."""
+"""Duration of a turn. An endpoint with more deliveries waits for its next turn (round-robin)."""
 _SLOW_SECONDS = 5.0
 _CLAIM_MARGIN_SECONDS = 10.0
 
 CONNECTIONS = 6
-"""Each is held for single statements only, never while an endpoint is called."""
+"""Database connections. They are used for single statements, never held during an HTTP call."""
 
 _log = logging.getLogger("worksub")
 
@@ -44,7 +45,7 @@ _log = logging.getLogger("worksub")
 async def run_webhook_dispatcher(
     pool: Pool, *, anywhere: bool, patience: float = PATIENCE_SECONDS
 ) -> AsyncIterator[None]:
-    """Deliver while in this block. On leaving, calls under way have a moment to finish."""
+    """Deliver webhooks until the context exits; running calls then have a short time to finish."""
     async with WebhookHttpClient(anywhere=anywhere, patience=patience) as caller:
         dispatcher = Dispatcher(pool, caller, lease=timedelta(seconds=patience + _CLAIM_MARGIN_SECONDS))
         working = asyncio.create_task(dispatcher.work())
@@ -58,7 +59,7 @@ async def run_webhook_dispatcher(
 
 
 class Dispatcher:
-    """`lease` is for how long a delivery is claimed; it is longer than a call may last."""
+    """Dispatcher loop. `lease` is the duration of a claim; it must exceed the timeout of a call."""
 
     def __init__(self, pool: Pool, caller: WebhookHttpClient, *, lease: timedelta) -> None:
         self._pool = pool
@@ -68,7 +69,7 @@ class Dispatcher:
         self._turns: dict[str, int] = {}
         self._turn_number = 0
         self._more = asyncio.Event()
-        """Set when a turn has ended that may have left more to send, or has freed a slot."""
+        """Set after each batch: more deliveries may be due, or a slot may be free."""
         self._stopping = False
 
     async def work(self) -> None:
@@ -77,14 +78,14 @@ class Dispatcher:
             try:
                 self._begin_turns(await webhook_outbox.ready_endpoints(self._pool))
             except DATABASE_ERRORS:
-                pass  # the database is away; the next poll tries again
+                pass  # the database is unavailable; the next poll retries
             except Exception:
-                _log.exception("The webhook dispatcher has failed unforeseen, and goes on.")
+                _log.exception("Webhook dispatcher failed unexpectedly; continuing")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), _LOOK_SECONDS)
+                await asyncio.wait_for(self._more.wait(), _POLL_SECONDS)
 
     async def finish(self) -> None:
-        """Wait a moment for the calls under way; the claims of the others are released."""
+        """Wait briefly for running calls; cancel the remaining calls and release their claims."""
         self._stopping = True
         turns = list(self._running.values())
         if turns:
@@ -94,8 +95,8 @@ class Dispatcher:
             await asyncio.gather(*turns, return_exceptions=True)
 
     def _begin_turns(self, ready: list[ReadyEndpoint]) -> None:
-        known = {each.endpoint_id for each in (*ready, *self._running)}
-        self._turns = {each: number for each, number in self._turns.items() if each in known}
+        known = {endpoint.endpoint_id for endpoint in (*ready, *self._running)}
+        self._turns = {id: number for id, number in self._turns.items() if id in known}
         for endpoint in admitted(ready, self._running.keys(), self._turns):
             self._turn_number += 1
             self._turns[endpoint.endpoint_id] = self._turn_number
@@ -107,21 +108,23 @@ class Dispatcher:
         del self._running[endpoint]
 
     async def _turn(self, endpoint: ReadyEndpoint) -> None:
-        """Send what is due to one endpoint, for as long as it takes it and its turn lasts."""
+        """Send due deliveries to one endpoint until a batch fails or the turn ends."""
         ends_at = asyncio.get_running_loop().time() + _TURN_SECONDS
         try:
             while not self._stopping and await self._send_batch(endpoint):
-                # Also a slot that is free again is worth a poll: another endpoint may wait for it.
+                # Poll again now: another endpoint may be waiting for a free slot.
                 self._more.set()
                 if asyncio.get_running_loop().time() >= ends_at:
                     return
         except DATABASE_ERRORS as error:
-            _log.warning("Webhooks wait for the database.", extra={"fields": {"error": type(error).__name__}})
+            _log.warning(
+                "Webhook dispatcher waits for the database", extra={"fields": {"error": type(error).__name__}}
+            )
         except Exception:
-            _log.exception("A turn of a webhook endpoint has failed unforeseen.")
+            _log.exception("Webhook delivery failed unexpectedly")
 
     async def _send_batch(self, endpoint: ReadyEndpoint) -> bool:
-        """Return whether the endpoint has taken all of a batch that was not empty."""
+        """Return whether the endpoint accepted every delivery of a non-empty batch."""
         limit = 1 if endpoint.failures else _BATCH
         batch = await webhook_outbox.claim(self._pool, endpoint.endpoint_id, limit=limit, lease=self._lease)
         try:
@@ -136,31 +139,31 @@ class Dispatcher:
         return bool(batch) and all(results)
 
     async def _deliver(self, delivery: Claimed) -> bool:
-        """Return whether the endpoint has taken the event, and took no longer for it than it should."""
+        """Return whether the endpoint accepted the event within the time limit for slow calls."""
         try:
             event, secrets = await webhook_outbox.contents(self._pool, delivery)
         except Exception as error:
             if concerns_all(error):
                 raise
-            _log.exception("A webhook event cannot be read.")
+            _log.exception("Webhook event cannot be read")
             await webhook_outbox.reschedule(self._pool, delivery, "the event cannot be read")
             return False
-        began = asyncio.get_running_loop().time()
+        started_at = asyncio.get_running_loop().time()
         try:
             await self._caller.call(delivery.url, event, secrets)
-        except EndpointGone as gone:
-            await webhook_outbox.disable(self._pool, delivery, str(gone))
+        except EndpointGone as error:
+            await webhook_outbox.disable(self._pool, delivery, str(error))
             return False
-        except EventRejectedError as refusal:
-            await webhook_outbox.reschedule(self._pool, delivery, str(refusal), refusal.retry_after)
+        except EventRejectedError as error:
+            await webhook_outbox.reschedule(self._pool, delivery, str(error), error.retry_after)
             return False
-        except EndpointUnavailableError as failure:
-            await webhook_outbox.pause_endpoint(self._pool, delivery, str(failure), failure.retry_after)
+        except EndpointUnavailableError as error:
+            await webhook_outbox.pause_endpoint(self._pool, delivery, str(error), error.retry_after)
             return False
         except Exception:
-            _log.exception("A webhook event cannot be sent.")
+            _log.exception("Webhook event cannot be sent")
             await webhook_outbox.reschedule(self._pool, delivery, "the event cannot be sent")
             return False
-        slow = asyncio.get_running_loop().time() - began > _SLOW_SECONDS
+        slow = asyncio.get_running_loop().time() - started_at > _SLOW_SECONDS
         await webhook_outbox.mark_delivered(self._pool, delivery, slow=slow)
         return not slow

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 SLOTS = 128
-"""Endpoints that one process calls at the same time. A call holds a socket and no database connection."""
+"""Endpoints that one process calls concurrently. A call holds a socket, but no database connection."""
 _SLOTS_OF_CUSTOMER = 8
 
 
 @dataclass(frozen=True)
 class ReadyEndpoint:
-    """An endpoint for which a delivery is due. `failures` counts failed and slow calls in a row."""
+    """An endpoint with due deliveries. `failures` counts consecutive failed and slow calls."""
 
     endpoint_id: str
     customer_id: str | None
@@ -21,24 +21,24 @@ class ReadyEndpoint:
 def admitted(
     ready: Iterable[ReadyEndpoint], running: Collection[ReadyEndpoint], turns: Mapping[str, int]
 ) -> list[ReadyEndpoint]:
-    """Return the endpoints whose turn begins now; `turns` has the number of each endpoint's last turn.
+    """Return the endpoints whose turn starts now; `turns` maps each endpoint to the number of its last turn.
 
-    The endpoint whose last turn is the longest ago comes first. One customer has eight slots at most.
-    Endpoints that failed or were slow the last time share a quarter of all slots, and half of their
-    customer's, so that any number of them leaves room for those that answer.
+    The endpoint with the oldest last turn is first. One customer uses at most eight slots. Endpoints that
+    failed or were slow in their last call share a quarter of all slots, and half of their customer's slots.
+    Therefore any number of failing endpoints leaves slots for healthy endpoints.
     """
-    busy = {each.endpoint_id for each in running}
-    used = Counter(_customer(each) for each in running)
-    doubtful = Counter(_customer(each) for each in running if each.failures)
+    busy = {endpoint.endpoint_id for endpoint in running}
+    used = Counter(_customer(endpoint) for endpoint in running)
+    failing = Counter(_customer(endpoint) for endpoint in running if endpoint.failures)
     chosen = []
-    for endpoint in sorted(ready, key=lambda each: turns.get(each.endpoint_id, 0)):
+    for endpoint in sorted(ready, key=lambda endpoint: turns.get(endpoint.endpoint_id, 0)):
         customer = _customer(endpoint)
         if endpoint.endpoint_id in busy or used.total() >= SLOTS or used[customer] >= _SLOTS_OF_CUSTOMER:
             continue
         if endpoint.failures:
-            if doubtful.total() >= SLOTS // 4 or doubtful[customer] >= _SLOTS_OF_CUSTOMER // 2:
+            if failing.total() >= SLOTS // 4 or failing[customer] >= _SLOTS_OF_CUSTOMER // 2:
                 continue
-            doubtful[customer] += 1
+            failing[customer] += 1
         used[customer] += 1
         chosen.append(endpoint)
     return chosen

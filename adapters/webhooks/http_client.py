@@ -1,4 +1,8 @@
-"""HTTP client for webhooks: signed requests, no redirects, no internal addresses."""
+"""HTTP client for webhooks: signed requests, no redirects, no internal addresses.
+
+It prevents server-side request forgery (SSRF). The URL policy rejects internal targets. The network backend
+checks the resolved addresses and connects to exactly these addresses, which prevents DNS rebinding.
+"""
 
 import asyncio
 import ssl
@@ -21,15 +25,15 @@ from subscription.webhook_events import CloudEvent
 
 PATIENCE_SECONDS = 20.0
 LONGEST_RETRY_AFTER = timedelta(hours=1)
-"""An endpoint that asks for a longer pause is called again after this one."""
-_RESOLVING_AT_ONCE = 64
+"""Upper limit for the pause that an endpoint requests with `Retry-After`."""
+_MAX_DNS_THREADS = 64
 _MEDIA_TYPE = "application/cloudevents+json"
-# What a proxy or a server says of itself, rather than of what it was sent.
-_NOT_ABOUT_THE_EVENT = (408, 429, 502, 503, 504)
+# Status codes that concern the endpoint or a proxy, not the event.
+_ENDPOINT_UNAVAILABLE = (408, 429, 502, 503, 504)
 
 
 class _CallFailed(Exception):  # noqa: N818
-    """A call that did not succeed; `retry_after` is the pause for which the endpoint has asked."""
+    """A failed call; `retry_after` is the pause that the endpoint has requested."""
 
     def __init__(self, reason: str, retry_after: timedelta = timedelta()) -> None:
         super().__init__(reason)
@@ -37,23 +41,27 @@ class _CallFailed(Exception):  # noqa: N818
 
 
 class EventRejectedError(_CallFailed):
-    """The endpoint has answered, but not with 2xx; the message names the status."""
+    """The endpoint has rejected the event with a status other than 2xx; the message contains the status."""
 
 
 class EndpointUnavailableError(_CallFailed):
-    """The endpoint cannot be reached or does not answer; the message has the reason."""
+    """The endpoint cannot be reached or does not answer; the message contains the reason."""
 
 
 class EndpointGone(_CallFailed):
-    """The endpoint has answered 410: nothing is to be sent there any more."""
+    """The endpoint has answered 410 Gone: no further events may be sent to it."""
 
 
 class _InternalAddressError(Exception):
-    """The host's name stands for an address that is not public."""
+    """The host name resolves to an address that is not public."""
 
 
 class WebhookHttpClient:
-    """`anywhere` allows internal addresses and plain HTTP, as on the embedded stack, which is internal."""
+    """HTTP client that sends signed webhook events.
+
+    `anywhere` disables the SSRF protection: it allows internal addresses and plain HTTP. The local stack
+    needs this, because its endpoints are internal.
+    """
 
     def __init__(self, *, anywhere: bool, patience: float = PATIENCE_SECONDS) -> None:
         self._anywhere = anywhere
@@ -61,7 +69,7 @@ class WebhookHttpClient:
         self._http = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
             network_backend=_PublicAddressBackend(anywhere=anywhere),
-            # The dispatcher bounds its calls. With the pool's default of 10, slow ones would block others.
+            # The dispatcher limits its calls. The pool's default of 10 would let slow calls block the others.
             max_connections=None,
             max_keepalive_connections=0,
         )
@@ -76,9 +84,9 @@ class WebhookHttpClient:
         await self._http.__aexit__(kind, error, trace)
 
     async def call(self, url: str, event: CloudEvent, secrets: Iterable[str]) -> None:
-        """Return when the endpoint has taken it; no redirect is followed.
+        """Send an event and return when the endpoint has accepted it. Redirects are not followed.
 
-        Raises `EventRejectedError` or `EndpointUnavailableError`.
+        Raises `EventRejectedError`, `EndpointUnavailableError` or `EndpointGone`.
         """
         if problem := url_problem(url, anywhere=self._anywhere):
             raise EndpointUnavailableError(f"its URL {problem}")
@@ -87,7 +95,7 @@ class WebhookHttpClient:
         try:
             async with (
                 asyncio.timeout(self._patience),
-                # What it says beside the status is not read, however much it is.
+                # The response body is never read, so its size does not matter.
                 self._http.stream("POST", url, headers=headers, content=body.encode()) as answer,
             ):
                 status: int = answer.status
@@ -95,12 +103,12 @@ class WebhookHttpClient:
         except TimeoutError:
             raise EndpointUnavailableError(f"it did not answer within {self._patience:g} s") from None
         except _InternalAddressError:
-            raise EndpointUnavailableError("its name stands for an internal address") from None
+            raise EndpointUnavailableError("its name resolves to an internal address") from None
         except ssl.SSLError as error:
             raise EndpointUnavailableError(f"its certificate is not trusted ({error.reason})") from None
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
             raise EndpointUnavailableError(f"it cannot be reached ({type(error).__name__})") from None
-        if status in _NOT_ABOUT_THE_EVENT:
+        if status in _ENDPOINT_UNAVAILABLE:
             raise EndpointUnavailableError(f"it answered {status}", retry_after)
         if status == HTTPStatus.GONE:
             raise EndpointGone(f"it answered {status}")
@@ -109,11 +117,11 @@ class WebhookHttpClient:
 
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> timedelta:
-    """Return the pause of a `Retry-After` header, in seconds or as a date, bounded; zero if unreadable."""
+    """Return the pause of a `Retry-After` header (seconds or a date), limited; zero if it is unreadable."""
     value = next((value for name, value in headers if name.lower() == b"retry-after"), b"").decode("latin-1")
     try:
         if value.strip().isdecimal():
-            # More digits than these are out of range for `timedelta`.
+            # More digits would exceed the range of `timedelta`.
             pause = timedelta(seconds=int(value.strip()[:9]))
         else:
             pause = parsedate_to_datetime(value).astimezone(UTC) - datetime.now(UTC)
@@ -134,13 +142,16 @@ def _headers(event_id: str, body: str, secrets: Iterable[str]) -> dict[bytes | s
 
 
 class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
-    """Connects to the very address that was looked at, whatever the name means a moment later."""
+    """Network backend that connects to the validated address, to prevent SSRF through DNS rebinding.
+
+    The host name is resolved once. A second resolution by the HTTP library could return another address.
+    """
 
     def __init__(self, *, anywhere: bool) -> None:
         self._anywhere = anywhere
         self._network = httpcore.AnyIOBackend()
-        # Threads of its own: names that resolve slowly would fill the few that the event loop shares.
-        self._resolving = ThreadPoolExecutor(_RESOLVING_AT_ONCE, thread_name_prefix="webhook-dns")
+        # A dedicated thread pool: slow DNS lookups would exhaust the event loop's default executor.
+        self._dns_threads = ThreadPoolExecutor(_MAX_DNS_THREADS, thread_name_prefix="webhook-dns")
 
     async def connect_tcp(
         self,
@@ -151,12 +162,12 @@ class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
         socket_options: Any = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._resolving, partial(getaddrinfo, host, port, type=SOCK_STREAM)
+            results = await asyncio.get_running_loop().run_in_executor(
+                self._dns_threads, partial(getaddrinfo, host, port, type=SOCK_STREAM)
             )
         except UnicodeError:  # raised for a name that cannot be encoded for DNS
             raise OSError(f"no address for port {port}") from None
-        addresses = [str(each[4][0]) for each in found]
+        addresses = [str(result[4][0]) for result in results]
         if not self._anywhere and not all(is_public(ip_address(address)) for address in addresses):
             raise _InternalAddressError
         failure: Exception | None = None

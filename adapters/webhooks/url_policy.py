@@ -1,4 +1,8 @@
-"""Target URL policy of webhooks: HTTPS and public addresses only (SSRF protection)."""
+"""Target URL policy of webhooks: HTTPS and public addresses only (SSRF protection).
+
+The URL is checked when an endpoint is registered and before each call. `adapters.webhooks.http_client` also
+checks the resolved addresses, against DNS rebinding.
+"""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
@@ -6,8 +10,8 @@ from urllib.parse import urlsplit
 _NAT64 = IPv6Network("64:ff9b::/96")
 _UNICAST = IPv6Network("2000::/3")
 
-# The registries of special-purpose addresses (RFC 6890), of which a version of Python knows those of its day;
-# and one that has no registry: Azure answers every virtual machine there, with its secrets.
+# Special-purpose addresses (RFC 6890) that older Python versions do not know, and 168.63.129.16. That address
+# is in no registry: Azure uses it to serve each virtual machine its secrets.
 _SPECIAL_V4 = tuple(
     map(
         IPv4Network,
@@ -18,7 +22,7 @@ _SPECIAL_V4 = tuple(
     )
 )
 
-# 2001::/23 has Teredo and ORCHID in it, 2002::/16 is 6to4: they stand for other addresses and are obsolete.
+# 2001::/23 contains Teredo and ORCHID, 2002::/16 is 6to4. They embed other addresses and are obsolete.
 _SPECIAL_V6 = tuple(
     map(
         IPv6Network,
@@ -28,7 +32,10 @@ _SPECIAL_V6 = tuple(
 
 
 def url_problem(url: str, *, anywhere: bool) -> str | None:
-    """Why nothing may be sent to this URL; None if it may. `anywhere` allows plain HTTP and any address."""
+    """Return why this URL is not allowed, or None if it is allowed.
+
+    `anywhere` disables the SSRF protection: it allows plain HTTP and any address.
+    """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -41,7 +48,7 @@ def url_problem(url: str, *, anywhere: bool) -> str | None:
     if not host or port == 0:
         return "must name a host"
     if parts.username is not None or parts.password is not None or parts.fragment:
-        return "must have no login and no fragment in it"
+        return "must not contain a login or a fragment"
     try:
         address = ip_address(host)
     except ValueError:
@@ -52,19 +59,19 @@ def url_problem(url: str, *, anywhere: bool) -> str | None:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Return whether the address is one of the public Internet, and does not stand for one that is not."""
+    """Return whether the address is public and does not embed an address that is not public."""
     if isinstance(address, IPv6Address):
-        stands_for = _embedded(address)
-        if stands_for is not None:
-            return is_public(stands_for)
-        special = address not in _UNICAST or any(address in each for each in _SPECIAL_V6)
+        embedded = _embedded(address)
+        if embedded is not None:
+            return is_public(embedded)
+        special = address not in _UNICAST or any(address in network for network in _SPECIAL_V6)
     else:
-        special = any(address in each for each in _SPECIAL_V4)
+        special = any(address in network for network in _SPECIAL_V4)
     return address.is_global and not (special or address.is_multicast or address.is_reserved)
 
 
 def _embedded(address: IPv6Address) -> IPv4Address | None:
-    """Return the IPv4 address that a translator on the way, or the machine itself, makes of this one."""
+    """Return the IPv4 address to which NAT64 or the local IP stack translates this address, or None."""
     if address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None

@@ -88,7 +88,7 @@ async def refusals_of(service_env: ServiceEnv, subscription: SubscriptionDriver)
 async def waits(subscription: SubscriptionDriver, key: Key, caplog: pytest.LogCaptureFixture) -> None:
     """Its tasks are tried again and again, and the log says what for."""
     await is_tried_again(subscription)
-    said = f"Something is encrypted with the key {key.id}, which this process does not have: add that key"
+    said = f"A payload is encrypted with the key {key.id}, which this process does not have: add that key"
     assert any(record.getMessage().startswith(said) for record in caplog.records)
 
 

@@ -185,7 +185,7 @@ def test_keys_are_read_from_the_environment() -> None:
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o606, 0o660, 0o777])
 def test_a_file_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(EncryptionSettingsError, match=rf"its mode is {mode:04o}.*chmod 600"):
+    with pytest.raises(EncryptionSettingsError, match=rf"mode {mode:04o}.*chmod 600"):
         keyring_from(key_file(tmp_path, f"{new_key()}\n", mode))
 
 
@@ -198,8 +198,8 @@ SHORT = base64.b64encode(b"sixteen bytes ok").decode()
     [
         (f"{GOOD}\nnonsense\n", "line 2 is not a key"),
         (SHORT, "line 1 is not a key, which is 32 bytes"),
-        (f"{GOOD}\n# again\n{GOOD}\n", "line 3 is a key that stands there already"),
-        ("# nothing yet\n", "has no key; make one with `worksub codec generate-key`"),
+        (f"{GOOD}\n# again\n{GOOD}\n", "line 3 repeats an earlier key"),
+        ("# nothing yet\n", "contains no key; create one with `worksub codec generate-key`"),
         ("열쇠", "is not a list of keys"),
     ],
     ids=["nonsense", "short", "twice", "empty", "letters"],

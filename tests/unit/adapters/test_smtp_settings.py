@@ -65,7 +65,7 @@ def test_missing_url_disables_smtp(environment: dict[str, str]) -> None:
         ),
         (
             {"WORKSUB_SMTP_URL": f"smtp://worksub:{SECRET}@mail.acme.example", **FROM},
-            "WORKSUB_SMTP_URL must not have a password",
+            "WORKSUB_SMTP_URL must not contain a password",
         ),
         (
             {"WORKSUB_SMTP_URL": "smtp://worksub@mail.acme.example", **FROM},
@@ -80,7 +80,7 @@ def test_missing_url_disables_smtp(environment: dict[str, str]) -> None:
         *(
             (
                 {"WORKSUB_SMTP_URL": "smtp://mail.acme.example", "WORKSUB_SMTP_FROM": sender},
-                "WORKSUB_SMTP_FROM must be the one address",
+                "WORKSUB_SMTP_FROM must be exactly one sender address",
             )
             for sender in (
                 "",

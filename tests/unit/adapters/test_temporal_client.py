@@ -35,14 +35,17 @@ def test_innermost_connection_error_is_reported(told: str, reason: str) -> None:
         (
             "tonic::transport::Error(Transport, ConnectError(Custom { kind: InvalidData, "
             "error: InvalidMessage(InvalidContentType) }))",
-            "does not speak TLS",
+            "does not support TLS",
         ),
         (
             "tonic::transport::Error(Transport, ConnectError(Custom { kind: InvalidData, "
             "error: InvalidCertificate(UnknownIssuer) }))",
-            "not trusted",
+            "untrusted certificate",
         ),
-        ("tonic::transport::Error(Transport, PrivateKeyParseError)", "no certificate with its key"),
+        (
+            "tonic::transport::Error(Transport, PrivateKeyParseError)",
+            "a certificate and its matching key",
+        ),
         (
             "`get_system_info` call error after connection: Status { code: PermissionDenied, "
             'message: "Request unauthorized.", source: None }',
@@ -51,7 +54,7 @@ def test_innermost_connection_error_is_reported(told: str, reason: str) -> None:
         (
             "`get_system_info` call error after connection: Status { code: Unimplemented, "
             'message: "grpc-status header missing, mapped from HTTP status code 404", source: None }',
-            "is no Temporal server",
+            "is not a Temporal server",
         ),
     ],
 )
