@@ -84,7 +84,7 @@ async def _exists(client: Client, workflow_id: str, run_id: str) -> bool:
 
 
 # The server lists pollers for minutes after they stop; a running worker polls again within a minute.
-_POLLER_TIMEOUT = timedelta(seconds=70)
+POLLER_TIMEOUT = timedelta(seconds=70)
 
 
 async def is_worked_on(client: Client) -> bool:
@@ -96,5 +96,5 @@ async def is_worked_on(client: Client) -> bool:
             task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
     )
-    earliest = datetime.now(UTC) - _POLLER_TIMEOUT
+    earliest = datetime.now(UTC) - POLLER_TIMEOUT
     return any(poller.last_access_time.ToDatetime(UTC) > earliest for poller in response.pollers)

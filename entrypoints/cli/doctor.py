@@ -14,7 +14,7 @@ from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrations
 from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_pool
 from adapters.temporal.client import TASK_QUEUE
-from adapters.temporal.executions import _LATELY, is_worked_on
+from adapters.temporal.executions import POLLER_TIMEOUT, is_worked_on
 from adapters.temporal.search_attributes import missing_search_attributes
 from entrypoints.cli.clock_skew import postgresqls_clock, temporals_clock
 from entrypoints.cli.database_logins import logins, signed_in
@@ -149,7 +149,7 @@ async def _schedules(client: Client) -> CheckResult:
 
 async def _worker(client: Client) -> CheckResult:
     if await is_worked_on(client):
-        if advice := await idle_version(client, datetime.now(UTC) - _LATELY):
+        if advice := await idle_version(client, datetime.now(UTC) - POLLER_TIMEOUT):
             return CheckResult(what="worker", verdict=CheckStatus.MISSING, text=advice)
         return CheckResult(
             what="worker", verdict=CheckStatus.OK, text=f"A worker polls task queue {TASK_QUEUE}."
