@@ -235,7 +235,7 @@ async def test_a_request_is_read_from_standard_input(cli: Cli) -> None:
     assert (ended.code, "no terminal" in ended.err) == (2, True)
     both = await cli.run("request", "-", "--password-stdin", "--json", typed="{}")
     assert (both.code, both.error["code"]) == (2, "USAGE")
-    assert both.error["message"].startswith("FILE and --password-stdin would both read standard input")
+    assert both.error["message"].startswith("FILE and --password-stdin cannot both read standard input")
 
 
 async def test_a_scenario_and_a_catalogue_are_read_from_standard_input(alone: Cli) -> None:
