@@ -17,21 +17,21 @@ async def service_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[S
 
 
 @pytest.fixture(scope="session")
-async def reception(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
+async def api_server(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
     async with open_api_server(service_env) as opened:
         yield opened
 
 
 @pytest.fixture(scope="session")
-async def operator(reception: ApiServer) -> ApiClient:
-    return await reception.visitor(None)
+async def operator(api_server: ApiServer) -> ApiClient:
+    return await api_server.visitor(None)
 
 
 @pytest.fixture(scope="session")
-async def acme(reception: ApiServer) -> ApiClient:
-    return await reception.visitor("C-acme")
+async def acme(api_server: ApiServer) -> ApiClient:
+    return await api_server.visitor("C-acme")
 
 
 @pytest.fixture(scope="session")
-async def rival(reception: ApiServer) -> ApiClient:
-    return await reception.visitor("C-rival")
+async def rival(api_server: ApiServer) -> ApiClient:
+    return await api_server.visitor("C-rival")

@@ -98,25 +98,25 @@ async def test_unknown_query_parameter_refusal_lists_known_ones(acme: ApiClient)
     assert (answer.status_code, answer.json()["code"]) == (400, "REPEATED_PARAMETER")
 
 
-async def test_health_needs_no_key(reception: ApiServer) -> None:
-    stranger = (await reception.with_token(None)).http
+async def test_health_needs_no_key(api_server: ApiServer) -> None:
+    stranger = (await api_server.with_token(None)).http
     assert (await stranger.get("/healthz")).json() == {"well": True, "problems": {}, "warnings": {}}
     assert (await stranger.get("/readyz")).status_code == 200
     assert "swagger" in (await stranger.get("/docs")).text
 
 
 async def test_database_outage_is_reported_and_recovers(service_env: ServiceEnv) -> None:
-    async with TcpProxy() as door:
-        url = door.leads_to_database(service_env.web_url)
+    async with TcpProxy() as proxy:
+        url = proxy.leads_to_database(service_env.web_url)
         behind = url.partition("@")[2] and service_env.web_url.rpartition("@")[2].partition("/")[0]
-        async with open_api_server(service_env, database_url=url) as reception:
-            visitor = await reception.visitor("C-outage")
+        async with open_api_server(service_env, database_url=url) as api_server:
+            visitor = await api_server.visitor("C-outage")
             await visitor.gets("/subscriptions")
-            door.closes()
+            proxy.closes()
             answer = await visitor.gets("/subscriptions", 503)
             assert answer["code"] == "DATABASE_UNREACHABLE"
             assert (await visitor.http.get("/readyz")).json()["problems"].keys() == {"PostgreSQL"}
-            door.leads_to(behind)
+            proxy.leads_to(behind)
 
             async def is_back() -> bool:
                 return (await visitor.http.get("/v1/subscriptions")).status_code == 200
@@ -143,15 +143,15 @@ async def test_database_stop_during_query_is_retryable(service_env: ServiceEnv, 
 async def test_asyncpg_internal_error_is_retryable(
     service_env: ServiceEnv,
 ) -> None:
-    class LostCount(ApiKeyStore):
+    class InternalErrorStore(ApiKeyStore):
         """Simulate an asyncpg internal error that can occur when the server dies under load."""
 
         async def opening(self, token: str) -> ApiKey | None:
             raise InternalClientError
 
-    async with open_api_server(service_env) as reception:
-        visitor = await reception.visitor("C-lost")
-        object.__setattr__(reception.service, "keys", LostCount(service_env.pool))
+    async with open_api_server(service_env) as api_server:
+        visitor = await api_server.visitor("C-lost")
+        object.__setattr__(api_server.service, "keys", InternalErrorStore(service_env.pool))
         assert (await visitor.gets("/subscriptions", 503))["code"] == "DATABASE_UNREACHABLE"
 
 
@@ -160,18 +160,18 @@ async def test_read_only_database_serves_reads(service_env: ServiceEnv) -> None:
     setting = f"ALTER ROLE {WEB} IN DATABASE {database}"
     await service_env.owner.execute(f"{setting} SET default_transaction_read_only = on")
     try:
-        async with open_api_server(service_env) as reception:
-            await (await reception.visitor("C-standby")).gets("/subscriptions")
+        async with open_api_server(service_env) as api_server:
+            await (await api_server.visitor("C-standby")).gets("/subscriptions")
     finally:
         await service_env.owner.execute(f"{setting} RESET default_transaction_read_only")
 
 
 async def test_missing_worker_times_out(stack: object, service_env: ServiceEnv, temporal: Client) -> None:
-    async with open_api_server(service_env, timeout_seconds=0.5) as reception:
-        service = reception.service
+    async with open_api_server(service_env, timeout_seconds=0.5) as api_server:
+        service = api_server.service
         alone = SubscriptionClient(temporal, service.reading, task_queue="nobody-works-here")
         object.__setattr__(service, "client", alone)
-        visitor = await reception.visitor("C-alone")
+        visitor = await api_server.visitor("C-alone")
         body = visitor.request_body(service_env)
         answer = await visitor.posts("/subscriptions", body, 504, key="once")
         assert answer["code"] == "NO_ANSWER"
@@ -180,9 +180,9 @@ async def test_missing_worker_times_out(stack: object, service_env: ServiceEnv, 
 async def test_unhandled_exception_discloses_nothing(
     service_env: ServiceEnv, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with open_api_server(service_env) as reception:
-        visitor = await reception.visitor("C-fault")
-        object.__setattr__(reception.service, "client", None)
+    async with open_api_server(service_env) as api_server:
+        visitor = await api_server.visitor("C-fault")
+        object.__setattr__(api_server.service, "client", None)
         answer = await visitor.gets("/catalogue", 500)
         assert (answer["code"], answer["detail"]) == (
             "FAULT",
@@ -191,7 +191,7 @@ async def test_unhandled_exception_discloses_nothing(
 
 
 async def test_the_log_has_ids_and_codes_and_nothing_personal(
-    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient, capsys: pytest.CaptureFixture[str]
+    service_env: ServiceEnv, api_server: ApiServer, acme: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level

@@ -33,15 +33,15 @@ async def metrics_of(metrics: HttpMetrics) -> Scraped:
 
 
 async def test_requests_are_counted_by_route_template_and_status_class(service_env: ServiceEnv) -> None:
-    async with open_api_server(service_env) as reception:
-        visitor = await reception.visitor("C-counted")
+    async with open_api_server(service_env) as api_server:
+        visitor = await api_server.visitor("C-counted")
         subscription_id = await visitor.requests(service_env)
         await visitor.gets(f"/subscriptions/{subscription_id}")
         await visitor.gets("/subscriptions/another", 404)
         for path in ("/v1/nowhere", "/v1/nowhere/else", f"/v1/{subscription_id}/x"):
             await visitor.http.get(path)
         await visitor.http.request("BREW", "/v1/coffee")
-        found = await metrics_of(reception.service.metrics)
+        found = await metrics_of(api_server.service.metrics)
     one = "/v1/subscriptions/{subscription_id}"
     assert found.value(REQUESTS, server="api", route="/v1/subscriptions", method="POST", status="2xx") == 1
     assert found.value(REQUESTS, server="api", route=one, method="GET", status="2xx") == 1
@@ -54,13 +54,13 @@ async def test_requests_are_counted_by_route_template_and_status_class(service_e
 
 
 async def test_refused_keys_and_rate_limits_are_counted(service_env: ServiceEnv) -> None:
-    async with open_api_server(service_env, rates=RateLimits("2/minute", "100/minute")) as reception:
-        nobody, guessing = await reception.with_token(None), await reception.with_token("wsk_guess")
-        visitor = await reception.visitor("C-limited")
+    async with open_api_server(service_env, rates=RateLimits("2/minute", "100/minute")) as api_server:
+        nobody, guessing = await api_server.with_token(None), await api_server.with_token("wsk_guess")
+        visitor = await api_server.visitor("C-limited")
         for asking, statuses in ((nobody, [401]), (guessing, [401, 401]), (visitor, [200, 200, 429])):
             for status in statuses:
                 await asking.gets("/catalogue", status)
-        found = await metrics_of(reception.service.metrics)
+        found = await metrics_of(api_server.service.metrics)
     refusals = found.values("worksub_sign_in_refusals_total", by="code", server="api")
     assert {code: count for code, count in refusals.items() if count} == {
         "CREDENTIALS_MISSING": 1,
@@ -71,35 +71,35 @@ async def test_refused_keys_and_rate_limits_are_counted(service_env: ServiceEnv)
 
 
 async def test_open_event_streams_are_counted(service_env: ServiceEnv) -> None:
-    async with open_api_server(service_env) as reception:
-        visitor = await reception.visitor("C-streams")
+    async with open_api_server(service_env) as api_server:
+        visitor = await api_server.visitor("C-streams")
         subscription_id = await visitor.requests(service_env)
         path = f"/v1/subscriptions/{subscription_id}/events"
         async with visitor.http.stream("GET", path) as one, visitor.http.stream("GET", path) as two:
             streams = [one.aiter_bytes(), two.aiter_bytes()]  # an abandoned stream is closed
             await asyncio.gather(*map(anext, streams))
-            assert (await metrics_of(reception.service.metrics)).value("worksub_http_streams") == 2
+            assert (await metrics_of(api_server.service.metrics)).value("worksub_http_streams") == 2
 
         async def are_closed() -> bool:
-            return (await metrics_of(reception.service.metrics)).value("worksub_http_streams") == 0
+            return (await metrics_of(api_server.service.metrics)).value("worksub_http_streams") == 0
 
         await wait_for("the streams are closed", are_closed)
 
 
 async def test_pages_of_the_console_are_counted_as_the_consoles(
-    service_env: ServiceEnv, reception: ApiServer
+    service_env: ServiceEnv, api_server: ApiServer
 ) -> None:
     with bind("localhost") as place:
         settings = ConsoleSettings(url=place.url, embedded=True)
         async with (
             create_pool(service_env.web_url, "worksub_console", connections=2) as pool,
             serve_app(
-                create_app(reception.service, create_console(service_env.client, pool, settings)), place
+                create_app(api_server.service, create_console(service_env.client, pool, settings)), place
             ),
             httpx.AsyncClient(base_url=place.url) as browser,
         ):
             await _visit_pages(browser)
-    found = await metrics_of(reception.service.metrics)
+    found = await metrics_of(api_server.service.metrics)
     pages = found.values(REQUESTS, by="route", server="console")
     assert pages == {"/sign-in": 1, "/sign-in/developer": 1, "unknown": 1, "/static": 1}
     assert found.value("worksub_sign_in_refusals_total", server="console", code="CUSTOMER_ID_INVALID") == 1
@@ -139,10 +139,10 @@ async def test_issuer_outage_warns_and_keeps_readiness(
 
 
 async def test_the_page_has_every_metric_of_the_http_servers(service_env: ServiceEnv) -> None:
-    async with open_api_server(service_env) as reception:
-        await (await reception.visitor("C-documented")).gets("/catalogue")
-        reception.service.metrics.issuer_gauge()
-        found = await metrics_of(reception.service.metrics)
+    async with open_api_server(service_env) as api_server:
+        await (await api_server.visitor("C-documented")).gets("/catalogue")
+        api_server.service.metrics.issuer_gauge()
+        found = await metrics_of(api_server.service.metrics)
     [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "metric of HTTP"]
     assert {row[0]: (row[1], set(row[2].replace("`", "").split(", ")) - {""}) for row in table.rows} == {
         family.name + ("_total" if family.type == "counter" else ""): (

@@ -69,8 +69,8 @@ async def test_every_write_needs_a_key(service_env: ServiceEnv, acme: ApiClient)
         assert refused["code"] == "INVALID_IDEMPOTENCY_KEY"
 
 
-async def test_pages_have_everything_once(service_env: ServiceEnv, reception: ApiServer) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_pages_have_everything_once(service_env: ServiceEnv, api_server: ApiServer) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
     requested = {await visitor.requests(service_env) for _ in range(3)}
     found, cursor = [], None
     while True:
@@ -82,70 +82,70 @@ async def test_pages_have_everything_once(service_env: ServiceEnv, reception: Ap
 
 
 async def test_api_key_is_valid_until_revoked(
-    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient
+    service_env: ServiceEnv, api_server: ApiServer, acme: ApiClient
 ) -> None:
-    keys = reception.keys
-    made = await keys.create("C-keys", "billing")
-    holder = await reception.with_token(made.token)
+    keys = api_server.keys
+    created = await keys.create("C-keys", "billing")
+    holder = await api_server.with_token(created.token)
     await holder.gets("/subscriptions")
 
     async def was_used() -> bool:
-        [key] = [key for key in await keys.list("C-keys") if key.prefix == made.key.prefix]
+        [key] = [key for key in await keys.list("C-keys") if key.prefix == created.key.prefix]
         return key.last_used_at is not None
 
     await wait_for("its use is noted", was_used)
-    turned = await keys.rotate(made.key.prefix, timedelta(hours=1))
-    newer = await reception.with_token(turned.token)
+    turned = await keys.rotate(created.key.prefix, timedelta(hours=1))
+    newer = await api_server.with_token(turned.token)
     await holder.gets("/subscriptions")
     await newer.gets("/subscriptions")
-    await keys.revoke(made.key.prefix)
+    await keys.revoke(created.key.prefix)
     assert (await holder.gets("/subscriptions", 401))["code"] == "UNAUTHENTICATED"
     await newer.gets("/subscriptions")
     lasting = await keys.create("C-keys", "", timedelta(milliseconds=1))
-    brief = await reception.with_token(lasting.token)
+    brief = await api_server.with_token(lasting.token)
     await asyncio.sleep(0.01)
     await brief.gets("/subscriptions", 401)
 
 
-async def test_invalid_api_key_is_unauthenticated(reception: ApiServer, acme: ApiClient) -> None:
-    made = await reception.keys.create("C-keys", "")
-    right = made.token
+async def test_invalid_api_key_is_unauthenticated(api_server: ApiServer, acme: ApiClient) -> None:
+    created = await api_server.keys.create("C-keys", "")
+    right = created.token
     other = right[:-1] + ("A" if right[-1] != "A" else "B")
-    stranger = await reception.with_token(None)
-    for wrong in (b"", b"x", right[:-1].encode(), f"{right}x".encode(), other.encode(), b"\xff" * 58):
-        headers = [(b"Authorization", b"Bearer " + wrong)] if wrong else []
+    stranger = await api_server.with_token(None)
+    for invalid in (b"", b"x", right[:-1].encode(), f"{right}x".encode(), other.encode(), b"\xff" * 58):
+        headers = [(b"Authorization", b"Bearer " + invalid)] if invalid else []
         answer = await stranger.http.get("/v1/subscriptions", headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_the_database_has_no_key_but_its_hash(service_env: ServiceEnv, reception: ApiServer) -> None:
-    made = await reception.keys.create("C-keys", "")
-    secret = made.token.split("_", 2)[2]  # the secret itself may contain underscores
+async def test_the_database_has_no_key_but_its_hash(service_env: ServiceEnv, api_server: ApiServer) -> None:
+    created = await api_server.keys.create("C-keys", "")
+    secret = created.token.split("_", 2)[2]  # the secret itself may contain underscores
     rows = await service_env.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
     assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
     async with create_pool(service_env.web_url, "worksub_api", connections=1) as pool:
-        assert await ApiKeyStore(pool).opening(made.token) is not None
+        assert await ApiKeyStore(pool).opening(created.token) is not None
 
 
 async def test_rate_limited_caller_gets_429(service_env: ServiceEnv) -> None:
-    async with open_api_server(service_env, rates=RateLimits("3/minute", "2/minute")) as reception:
-        eager, patient = await reception.visitor("C-eager"), await reception.visitor("C-patient")
+    async with open_api_server(service_env, rates=RateLimits("3/minute", "2/minute")) as api_server:
+        eager, patient = await api_server.visitor("C-eager"), await api_server.visitor("C-patient")
         for _ in range(3):
             await eager.gets("/subscriptions")
         answer = await eager.http.get("/v1/subscriptions")
         assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
         assert 1 <= int(answer.headers["retry-after"]) <= 60
         await patient.gets("/subscriptions")
-        stranger = await reception.with_token("nonsense")
+        stranger = await api_server.with_token("nonsense")
         for status in (401, 401, 429):
             await stranger.gets("/subscriptions", status)
         await patient.gets("/subscriptions")
 
 
 async def test_responses_have_rate_limit_headers(service_env: ServiceEnv) -> None:
-    async with open_api_server(service_env, rates=RateLimits("2/minute", "1/minute")) as reception:
-        visitor = await reception.visitor("C-counted")
+    async with open_api_server(service_env, rates=RateLimits("2/minute", "1/minute")) as api_server:
+        visitor = await api_server.visitor("C-counted")
         for path, status, left in (
             ("catalogue", 200, 1),
             ("invoices?month=x", 422, 0),
@@ -155,7 +155,7 @@ async def test_responses_have_rate_limit_headers(service_env: ServiceEnv) -> Non
             assert answer.status_code == status
             assert answer.headers["RateLimit-Policy"] == '"key";q=2;w=60'
             assert answer.headers["RateLimit"].startswith(f'"key";r={left};t=')
-        stranger = await reception.with_token("wsk_wrong")
+        stranger = await api_server.with_token("wsk_wrong")
         answer = await stranger.http.get("/v1/catalogue")
         assert answer.headers["RateLimit"].startswith('"address";r=0;t=')
 
@@ -195,8 +195,8 @@ async def test_unchanged_resource_returns_304(service_env: ServiceEnv, acme: Api
 
 
 async def test_flood_of_one_command_does_not_block_other_commands(service_env: ServiceEnv) -> None:
-    async with open_api_server(service_env, command_rates=CommandRates("3/minute")) as reception:
-        eager, rival = await reception.visitor("C-flooding"), await reception.visitor("C-rival")
+    async with open_api_server(service_env, command_rates=CommandRates("3/minute")) as api_server:
+        eager, rival = await api_server.visitor("C-flooding"), await api_server.visitor("C-rival")
         mine = f"/subscriptions/{await eager.requests(service_env)}"
         for _ in range(5):  # another customer's subscription returns 404 and uses no quota
             await rival.posts(f"{mine}/check-domain", {}, 404)

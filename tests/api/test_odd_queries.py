@@ -88,8 +88,8 @@ async def test_a_value_that_would_be_misread_is_refused(
     assert [(each["field"], each["code"]) for each in refused["problems"]] == [(name, code)]
 
 
-async def test_a_cursor_belongs_to_its_list(service_env: ServiceEnv, reception: ApiServer) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_a_cursor_belongs_to_its_list(service_env: ServiceEnv, api_server: ApiServer) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
     ids = sorted(
         [
             (await visitor.posts("/subscriptions", visitor.request_body(service_env), 201))["subscription_id"]
@@ -106,8 +106,8 @@ async def test_a_cursor_belongs_to_its_list(service_env: ServiceEnv, reception: 
         assert (await visitor.gets("/subscriptions", 400, cursor=wrong))["code"] == "INVALID_CURSOR"
 
 
-async def test_account_lookup_normalizes_input(service_env: ServiceEnv, reception: ApiServer) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_account_lookup_normalizes_input(service_env: ServiceEnv, api_server: ApiServer) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
     name = unique_name("filter")
     for account, typed in (
         ({"group": name}, (name, name.upper())),
@@ -116,7 +116,9 @@ async def test_account_lookup_normalizes_input(service_env: ServiceEnv, receptio
             (f"{name.upper()}.\u1112\u1161\u11ab\u1100\u116e\u11a8", f"{name}.xn--3e0b707e"),
         ),
     ):
-        made = await visitor.posts("/subscriptions", visitor.request_body(service_env, account=account), 201)
+        created = await visitor.posts(
+            "/subscriptions", visitor.request_body(service_env, account=account), 201
+        )
         for text in typed:
             found = await visitor.gets("/subscriptions", account_name=text)
-            assert [each["subscription_id"] for each in found["items"]] == [made["subscription_id"]], text
+            assert [each["subscription_id"] for each in found["items"]] == [created["subscription_id"]], text

@@ -34,8 +34,8 @@ async def _run(visitor: ApiClient, directory: Path, *command: str, typed: str = 
     return out.decode()
 
 
-async def test_in_python(reception: ApiServer, tmp_path: Path) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_in_python(api_server: ApiServer, tmp_path: Path) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
     [script] = [block.text for block in blocks(PAGE, "python") if "PasswordHasher" in block.text]
     script = script.replace("acme-3", unique_name("acme"))
     printed = await _run(visitor, tmp_path, sys.executable, "-c", script, typed=f"{PASSWORD}\n")
@@ -43,8 +43,8 @@ async def test_in_python(reception: ApiServer, tmp_path: Path) -> None:
     assert (await visitor.gets(f"/subscriptions/{subscription_id}"))["state"] == "TRIAL"
 
 
-async def test_with_curl(reception: ApiServer, tmp_path: Path) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_with_curl(api_server: ApiServer, tmp_path: Path) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
     first, script = [block.text for block in blocks(PAGE, "sh") if "KEY" in block.text][:2]
     [field] = re.findall(r"^field\(\) .*$", first, re.MULTILINE)
     text = f"set -eu\n{field}\n{script}\necho; echo $ID"

@@ -18,9 +18,9 @@ async def test_concurrent_requests_respect_the_rate_limit() -> None:
 
 
 async def test_concurrent_endpoint_creation_respects_the_limit(
-    reception: ApiServer,
+    api_server: ApiServer,
 ) -> None:
-    visitor = await reception.visitor("C-endpoints")
+    visitor = await api_server.visitor("C-endpoints")
 
     async def add(number: int) -> int:
         answer = await visitor.http.post(

@@ -31,36 +31,36 @@ CHECKS = [
 
 
 async def test_every_response_conforms_to_the_schema(
-    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient, operator: ApiClient
+    service_env: ServiceEnv, api_server: ApiServer, acme: ApiClient, operator: ApiClient
 ) -> None:
-    living = await acme.requests(service_env)
-    tried = await asyncio.to_thread(
-        _try_everything,
-        reception.url,
+    active_id = await acme.requests(service_env)
+    statuses = await asyncio.to_thread(
+        _run_cases,
+        api_server.url,
         [visitor.http.headers["authorization"] for visitor in (acme, operator)],
-        living,
+        active_id,
     )
-    print(f"{tried.total():,} cases: {dict(sorted(tried.items()))}")
+    print(f"{statuses.total():,} cases: {dict(sorted(statuses.items()))}")
     # Requests passed authentication and parsing and reached the business rules.
-    assert {200, 404, 422} <= tried.keys()
+    assert {200, 404, 422} <= statuses.keys()
 
 
 def _cases(operation: Any) -> Any:
     """Return valid cases, and invalid ones where the operation has any input."""
-    fitting, misfit = (
+    valid, invalid = (
         operation.as_strategy(mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
     )
     return (
-        fitting | misfit
+        valid | invalid
         if operation.method != "get" or operation.path_parameters or operation.query
-        else fitting
+        else valid
     )
 
 
-def _try_everything(url: str, keys: list[str], living: str) -> Counter[int]:
+def _run_cases(url: str, keys: list[str], active_id: str) -> Counter[int]:
     """Return the number of responses by status. Half of the cases use an existing subscription."""
     schema: Any = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    tried: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
     for operation in (found.ok() for found in schema.get_all_operations()):
 
         @settings(
@@ -73,13 +73,13 @@ def _try_everything(url: str, keys: list[str], living: str) -> Counter[int]:
         )
         @given(case=_cases(operation))
         def answers(case: Any) -> None:
-            number = tried.total()
+            number = statuses.total()
             # The event stream of an active subscription never ends.
             if number % 2 and "subscription_id" in case.path_parameters and not case.path.endswith("/events"):
-                case.path_parameters["subscription_id"] = living
+                case.path_parameters["subscription_id"] = active_id
             answer = case.call(base_url=url, headers={"Authorization": keys[number % 3 == 0]}, timeout=60)
-            tried[answer.status_code] += 1
+            statuses[answer.status_code] += 1
             case.validate_response(answer, checks=CHECKS)
 
         answers()
-    return tried
+    return statuses

@@ -59,7 +59,7 @@ async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(
 
 
 async def test_complete_subscription_lifecycle(
-    service_env: ServiceEnv, reception: ApiServer, acme: ApiClient
+    service_env: ServiceEnv, api_server: ApiServer, acme: ApiClient
 ) -> None:
     name = unique_name("acme")
     there = f"/subscriptions/{await acme.requests(service_env, account={'group': name})}"
@@ -86,7 +86,7 @@ async def test_complete_subscription_lifecycle(
         f"{there}/cancel", {"date": str(TODAY), "confirmation": f"admin@{name}-kr", "by": "kim"}
     )
     assert ended["ledger"] == leaving["ledger"]
-    await reception.subscription(there.rpartition("/")[2]).has_closed()
+    await api_server.subscription(there.rpartition("/")[2]).has_closed()
     assert (await acme.gets(there))["state"] == "ERASED"
     timeline = await acme.gets(f"{there}/timeline")
     assert timeline["items"][-1]["event"] == "ERASED"

@@ -78,7 +78,7 @@ NOBODYS = {("GET", path) for path in ("/healthz", "/readyz", "/v1/catalogue", "/
 
 
 @dataclass(frozen=True)
-class Theirs:
+class OtherCustomer:
     """A subscription of another customer, and the numbers of its documents by path."""
 
     subscription_id: str
@@ -86,12 +86,12 @@ class Theirs:
 
 
 @pytest.fixture(scope="session")
-async def theirs(service_env: ServiceEnv, acme: ApiClient) -> str:
+async def other_id(service_env: ServiceEnv, acme: ApiClient) -> str:
     return await acme.requests(service_env)
 
 
 @pytest.fixture(scope="module")
-async def billed(service_env: ServiceEnv) -> AsyncIterator[Theirs]:
+async def billed(service_env: ServiceEnv) -> AsyncIterator[OtherCustomer]:
     """Create another customer's subscription with an invoice and a notice, and return their numbers.
 
     Deletes the notice afterwards, because other tests expect an empty outbox.
@@ -109,7 +109,7 @@ async def billed(service_env: ServiceEnv) -> AsyncIterator[Theirs]:
         """,
         subscription.id,
     )
-    yield Theirs(
+    yield OtherCustomer(
         subscription.id, {"/v1/invoices/{number}": invoice.number, "/v1/notices/{number}": str(notice)}
     )
     await service_env.owner.execute("DELETE FROM notices WHERE number = $1", notice)
@@ -137,10 +137,10 @@ def test_no_route_is_left_out_of_the_description() -> None:
 
 
 @pytest.mark.parametrize("path", QUESTIONS)
-async def test_reads_of_other_customer_are_not_found(rival: ApiClient, theirs: str, path: str) -> None:
+async def test_reads_of_other_customer_are_not_found(rival: ApiClient, other_id: str, path: str) -> None:
     for query in QUESTIONS[path]:
         question = path.removeprefix("/v1") + query
-        found = await rival.gets(question.format(subscription_id=theirs), 404)
+        found = await rival.gets(question.format(subscription_id=other_id), 404)
         nothing = await rival.gets(question.format(subscription_id=NOBODY), 404)
         assert without(found, "request_id") == without(nothing, "request_id")
         assert found["code"] == "SUBSCRIPTION_NOT_FOUND"
@@ -148,16 +148,16 @@ async def test_reads_of_other_customer_are_not_found(rival: ApiClient, theirs: s
 
 @pytest.mark.parametrize("path", COMMANDS)
 async def test_commands_to_other_customer_are_not_found(
-    reception: ApiServer, acme: ApiClient, rival: ApiClient, theirs: str, path: str
+    api_server: ApiServer, acme: ApiClient, rival: ApiClient, other_id: str, path: str
 ) -> None:
     command = path.removeprefix("/v1")
-    before = await acme.gets(f"/subscriptions/{theirs}/timeline")
-    found = await rival.posts(command.format(subscription_id=theirs), COMMANDS[path], 404)
+    before = await acme.gets(f"/subscriptions/{other_id}/timeline")
+    found = await rival.posts(command.format(subscription_id=other_id), COMMANDS[path], 404)
     nothing = await rival.posts(command.format(subscription_id=NOBODY), COMMANDS[path], 404)
     assert without(found, "request_id") == without(nothing, "request_id")
-    assert await acme.gets(f"/subscriptions/{theirs}/timeline") == before
+    assert await acme.gets(f"/subscriptions/{other_id}/timeline") == before
     # No update reached the workflow: its history has only the request.
-    history = await reception.subscription(theirs).history()
+    history = await api_server.subscription(other_id).history()
     accepted = [event.workflow_execution_update_accepted_event_attributes for event in history]
     asked = [each.accepted_request.input.name for each in accepted]
     assert {name for name in asked if name} <= {"request"}
@@ -165,31 +165,31 @@ async def test_commands_to_other_customer_are_not_found(
 
 @pytest.mark.parametrize("path", NUMBERED)
 async def test_resource_of_other_customer_is_not_found_by_number(
-    operator: ApiClient, rival: ApiClient, billed: Theirs, path: str
+    operator: ApiClient, rival: ApiClient, billed: OtherCustomer, path: str
 ) -> None:
-    numbered, (nobodys, code) = path.removeprefix("/v1"), NUMBERED[path]
+    numbered, (unknown, code) = path.removeprefix("/v1"), NUMBERED[path]
     await operator.gets(numbered.format(number=billed.numbers[path]))
     found = await rival.gets(numbered.format(number=billed.numbers[path]), 404)
-    nothing = await rival.gets(numbered.format(number=nobodys), 404)
+    nothing = await rival.gets(numbered.format(number=unknown), 404)
     assert found["code"] == nothing["code"] == code
     assert without(found, "request_id") == without(nothing, "request_id")
 
 
 @pytest.mark.parametrize(("method", "path"), OWN)
 async def test_lists_exclude_other_customers(
-    rival: ApiClient, theirs: str, billed: Theirs, method: str, path: str
+    rival: ApiClient, other_id: str, billed: OtherCustomer, method: str, path: str
 ) -> None:
     query = OWN[method, path]
     for asked in ("", f"?{query}"):
         found = str(await rival.gets(path.removeprefix("/v1") + asked))
         assert [
-            word for word in (theirs, billed.subscription_id, "C-acme", "C-billed") if word in found
+            word for word in (other_id, billed.subscription_id, "C-acme", "C-billed") if word in found
         ] == []
 
 
 @pytest.mark.parametrize("path", ["/notices", "/events"])
 async def test_list_of_other_customers_subscription_is_not_found(
-    rival: ApiClient, billed: Theirs, path: str
+    rival: ApiClient, billed: OtherCustomer, path: str
 ) -> None:
     found = await rival.gets(path, 404, subscription_id=billed.subscription_id)
     nothing = await rival.gets(path, 404, subscription_id=NOBODY)
@@ -209,9 +209,9 @@ async def test_tampered_cursor_discloses_no_other_customer(rival: ApiClient) -> 
 
 @pytest.mark.parametrize(("method", "path"), sorted(OPERATORS))
 async def test_operator_routes_refuse_customers(
-    rival: ApiClient, theirs: str, method: str, path: str
+    rival: ApiClient, other_id: str, method: str, path: str
 ) -> None:
-    there = path.removeprefix("/v1").format(subscription_id=theirs, run="run-1")
+    there = path.removeprefix("/v1").format(subscription_id=other_id, run="run-1")
     if method == "GET":
         refused = await rival.gets(there, 403)
     else:
@@ -243,13 +243,13 @@ async def test_a_webhook_endpoint_of_another_customer_is_not_there(
     acme: ApiClient, rival: ApiClient, method: str, path: str
 ) -> None:
     body = {"url": "https://hooks.acme.example/"}
-    theirs = (await acme.posts("/webhook-endpoints", body, 201))["endpoint_id"]
-    for endpoint_id in (theirs, "we_0000000000000000"):
+    other_id = (await acme.posts("/webhook-endpoints", body, 201))["endpoint_id"]
+    for endpoint_id in (other_id, "we_0000000000000000"):
         answer = await rival.http.request(method, path.format(endpoint_id=endpoint_id), **_sent(method))
         assert (answer.status_code, answer.json()["code"]) == (404, "ENDPOINT_NOT_FOUND")
-    found = await acme.gets(f"/webhook-endpoints/{theirs}")
+    found = await acme.gets(f"/webhook-endpoints/{other_id}")
     assert (found["status"], found["waiting"]) == ("ENABLED", 0)
-    removed = await acme.http.delete(f"/v1/webhook-endpoints/{theirs}")
+    removed = await acme.http.delete(f"/v1/webhook-endpoints/{other_id}")
     assert removed.status_code == 204
 
 
@@ -261,16 +261,16 @@ async def test_idempotency_keys_are_scoped_by_customer(
     service_env: ServiceEnv, acme: ApiClient, rival: ApiClient
 ) -> None:
     first, second = acme.request_body(service_env), rival.request_body(service_env)
-    theirs = await acme.posts("/subscriptions", first, 201, key="order-1")
+    other_id = await acme.posts("/subscriptions", first, 201, key="order-1")
     mine = await rival.posts("/subscriptions", second, 201, key="order-1")
-    assert theirs["subscription_id"] != mine["subscription_id"]
-    assert await acme.posts("/subscriptions", first, 201, key="order-1") == theirs
+    assert other_id["subscription_id"] != mine["subscription_id"]
+    assert await acme.posts("/subscriptions", first, 201, key="order-1") == other_id
     # The other customer's own body is refused too, because the name is taken.
     refused = await rival.posts("/subscriptions", first, 409, key="order-2")
     assert refused["code"] == "NAME_TAKEN"
 
 
-async def test_operators_see_both(operator: ApiClient, rival: ApiClient, theirs: str) -> None:
-    assert (await operator.gets(f"/subscriptions/{theirs}"))["customer_id"] == "C-acme"
+async def test_operators_see_both(operator: ApiClient, rival: ApiClient, other_id: str) -> None:
+    assert (await operator.gets(f"/subscriptions/{other_id}"))["customer_id"] == "C-acme"
     listed = await operator.gets("/subscriptions", customer_id="C-acme", limit=200)
-    assert theirs in [each["subscription_id"] for each in listed["items"]]
+    assert other_id in [each["subscription_id"] for each in listed["items"]]

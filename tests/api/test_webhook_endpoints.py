@@ -20,25 +20,27 @@ TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 
 
 @pytest.fixture(scope="module")
-async def anywhere(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
+async def private_targets_api(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
     """Run the API of a deployment that allows webhooks to private addresses."""
     async with open_api_server(service_env, webhooks_anywhere=True) as opened:
         yield opened
 
 
-async def test_a_customer_manages_an_endpoint(service_env: ServiceEnv, anywhere: ApiServer) -> None:
-    visitor = await anywhere.visitor(unique_name("C"))
+async def test_a_customer_manages_an_endpoint(
+    service_env: ServiceEnv, private_targets_api: ApiServer
+) -> None:
+    visitor = await private_targets_api.visitor(unique_name("C"))
     async with (
         receiving() as receiver,
         create_pool(service_env.worker_url, "worksub_worker", connections=4) as pool,
         run_webhook_dispatcher(pool, anywhere=True),
     ):
         wanted = {"url": receiver.url, "events": ["TRIAL_STARTED", "SWITCH_RESERVED"]}
-        made = await visitor.posts("/webhook-endpoints", wanted, 201)
-        there = f"/webhook-endpoints/{made['endpoint_id']}"
+        created = await visitor.posts("/webhook-endpoints", wanted, 201)
+        there = f"/webhook-endpoints/{created['endpoint_id']}"
         await visitor.posts(f"{there}/test", {})
         await receiver.is_called(1)
-        assert receiver.verifies(made["secret"])
+        assert receiver.verifies(created["secret"])
         await visitor.posts(f"{there}/pause", {})
         subscription_id = await visitor.requests(service_env)
         found = await visitor.gets(there)
@@ -64,8 +66,8 @@ async def test_a_customer_manages_an_endpoint(service_env: ServiceEnv, anywhere:
     assert (await visitor.gets("/webhook-endpoints"))["items"] == []
 
 
-async def test_repeated_write_runs_once_and_hides_the_secret(anywhere: ApiServer) -> None:
-    visitor = await anywhere.visitor(unique_name("C"))
+async def test_repeated_write_runs_once_and_hides_the_secret(private_targets_api: ApiServer) -> None:
+    visitor = await private_targets_api.visitor(unique_name("C"))
     body, key = {"url": "https://hooks.acme.example/"}, uuid.uuid4().hex
     answers = await gather_all(visitor.posts("/webhook-endpoints", body, 201, key=key) for _ in range(5))
     assert len({answer["endpoint_id"] for answer in answers}) == 1
@@ -79,8 +81,8 @@ async def test_repeated_write_runs_once_and_hides_the_secret(anywhere: ApiServer
     assert [each.json()["secret"] is None for each in turned] == [False, True]
 
 
-async def test_invalid_endpoint_is_refused(reception: ApiServer, operator: ApiClient) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_invalid_endpoint_is_refused(api_server: ApiServer, operator: ApiClient) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
     for body, status, code, field in (
         ({"url": "http://hooks.acme.example/"}, 422, "INVALID_URL", "url"),
         ({"url": "https://169.254.169.254/"}, 422, "INVALID_URL", "url"),
@@ -91,18 +93,18 @@ async def test_invalid_endpoint_is_refused(reception: ApiServer, operator: ApiCl
     ):
         refused = await visitor.posts("/webhook-endpoints", body, status)
         assert (refused["code"], refused["field"]) == (code, field)
-    made = await operator.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
-    found = await operator.gets(f"/webhook-endpoints/{made['endpoint_id']}")
+    created = await operator.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
+    found = await operator.gets(f"/webhook-endpoints/{created['endpoint_id']}")
     assert found["customer_id"] is None
-    await operator.http.delete(f"/v1/webhook-endpoints/{made['endpoint_id']}")
+    await operator.http.delete(f"/v1/webhook-endpoints/{created['endpoint_id']}")
 
 
 async def test_a_replay_names_a_subscription_that_there_is(
-    service_env: ServiceEnv, reception: ApiServer, rival: ApiClient
+    service_env: ServiceEnv, api_server: ApiServer, rival: ApiClient
 ) -> None:
-    visitor = await reception.visitor(unique_name("C"))
-    made = await visitor.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
-    there = f"/webhook-endpoints/{made['endpoint_id']}/replay"
+    visitor = await api_server.visitor(unique_name("C"))
+    created = await visitor.posts("/webhook-endpoints", {"url": "https://a.example/"}, 201)
+    there = f"/webhook-endpoints/{created['endpoint_id']}/replay"
     of_another = await rival.requests(service_env)
     for unknown in ("none", of_another, "a\0b", ""):
         refused = await visitor.posts(there, {"subscription_id": unknown}, 404)
@@ -114,8 +116,8 @@ async def test_a_replay_names_a_subscription_that_there_is(
     assert await visitor.posts(there, {"subscription_id": own}) == {"queued": 1}
 
 
-async def test_burst_of_endpoints_respects_the_limit(reception: ApiServer) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_burst_of_endpoints_respects_the_limit(api_server: ApiServer) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
 
     async def creates() -> int:
         answer = await visitor.http.post(
@@ -130,10 +132,10 @@ async def test_burst_of_endpoints_respects_the_limit(reception: ApiServer) -> No
 
 
 async def test_a_program_catches_up_with_all_events_of_its_customer(
-    service_env: ServiceEnv, reception: ApiServer, operator: ApiClient
+    service_env: ServiceEnv, api_server: ApiServer, operator: ApiClient
 ) -> None:
     customer = unique_name("C")
-    visitor = await reception.visitor(customer)
+    visitor = await api_server.visitor(customer)
     ids = await gather_all(visitor.requests(service_env) for _ in range(3))
     for each in ids:
         await visitor.posts(f"/subscriptions/{each}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
@@ -159,8 +161,8 @@ async def test_a_program_catches_up_with_all_events_of_its_customer(
     assert (await visitor.gets("/events", 422, event="TRIAL"))["field"] == "event"
 
 
-async def test_a_list_is_filtered_by_every_column(service_env: ServiceEnv, reception: ApiServer) -> None:
-    visitor = await reception.visitor(unique_name("C"))
+async def test_a_list_is_filtered_by_every_column(service_env: ServiceEnv, api_server: ApiServer) -> None:
+    visitor = await api_server.visitor(unique_name("C"))
     name = unique_name("filtered")
     reserved = await visitor.requests(service_env, account={"group": name}, plan="premium", members=7)
     await visitor.posts(f"/subscriptions/{reserved}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})

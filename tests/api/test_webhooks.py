@@ -33,20 +33,22 @@ TODAY = datetime.now(KST).date().isoformat()
 
 
 @pytest.fixture(scope="module")
-async def post(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def webhook_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """Open an isolated service environment, because dispatchers deliver to all of its endpoints."""
     async with open_service_env(stack, temporal) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-async def webhooks(post: ServiceEnv) -> AsyncIterator[WebhookEndpointStore]:
-    async with create_pool(post.people_url, "worksub_admin", connections=2) as pool:
+async def endpoint_store(webhook_env: ServiceEnv) -> AsyncIterator[WebhookEndpointStore]:
+    async with create_pool(webhook_env.people_url, "worksub_admin", connections=2) as pool:
         yield WebhookEndpointStore(pool)
 
 
 @asynccontextmanager
-async def couriers(service_env: ServiceEnv, number: int = 1, *, patience: float = 10) -> AsyncIterator[None]:
+async def dispatchers(
+    service_env: ServiceEnv, number: int = 1, *, patience: float = 10
+) -> AsyncIterator[None]:
     """Run the webhook dispatchers of this many processes."""
     async with AsyncExitStack() as stack:
         for _ in range(number):
@@ -57,7 +59,7 @@ async def couriers(service_env: ServiceEnv, number: int = 1, *, patience: float 
         yield
 
 
-async def changed_often(subscription: SubscriptionDriver, times: int) -> None:
+async def add_events(subscription: SubscriptionDriver, times: int) -> None:
     """Create a subscription with two additional events per repetition."""
     for _ in range(times):
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
@@ -65,17 +67,17 @@ async def changed_often(subscription: SubscriptionDriver, times: int) -> None:
 
 
 async def test_every_event_is_delivered_signed_and_in_order(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, couriers(post):
-        made = await webhooks.add(receiver.url, customer)
-        await webhooks.add(other.url, unique_name("C"))
-        subscription = await post.requested(customer_id=customer)
+    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env):
+        created = await endpoint_store.add(receiver.url, customer)
+        await endpoint_store.add(other.url, unique_name("C"))
+        subscription = await webhook_env.requested(customer_id=customer)
         await subscription.send("switch_to_paid", date=TODAY, term="ANNUAL")
         await subscription.send("cancel", date=TODAY)
         await receiver.has(subscription.id, 1, 2, 3, 4)
-        assert receiver.verifies(made.secret)
+        assert receiver.verifies(created.secret)
         first = receiver.taken[0]
         assert first == {
             "specversion": "1.0",
@@ -111,19 +113,19 @@ async def test_every_event_is_delivered_signed_and_in_order(
 
 
 async def test_failed_delivery_is_retried_without_blocking_others(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
-        made = await webhooks.add(receiver.url, customer)
-        refused = await post.requested(customer_id=customer)
+    async with receiving() as receiver, dispatchers(webhook_env):
+        created = await endpoint_store.add(receiver.url, customer)
+        refused = await webhook_env.requested(customer_id=customer)
         receiver.bad.add(refused.id)
-        await changed_often(refused, 1)
-        well = await post.requested(customer_id=customer)
+        await add_events(refused, 1)
+        well = await webhook_env.requested(customer_id=customer)
         await receiver.has(well.id, 1)
 
         async def waiting() -> list[Delivery] | None:
-            told = await webhooks.deliveries(made.endpoint_id)
+            told = await endpoint_store.deliveries(created.endpoint_id)
             of_the_refused = [each for each in told if each.subscription_id == refused.id]
             return of_the_refused if of_the_refused[0].last_error else None
 
@@ -131,24 +133,26 @@ async def test_failed_delivery_is_retried_without_blocking_others(
         assert (first.state, first.last_error) == (DeliveryState.WAITING, "it answered 500")
         assert [each.attempts for each in behind] == [0, 0]
         receiver.bad.clear()
-        await webhooks.replay_subscription(made.endpoint_id, refused.id)
+        await endpoint_store.replay_subscription(created.endpoint_id, refused.id)
         await receiver.has(refused.id, 1, 2, 3)
 
 
 async def test_unavailable_receiver_backs_off_and_recovers(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, couriers(post, patience=0.3):
+    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env, patience=0.3):
         receiver.hangs = True
-        made = await webhooks.add(receiver.url, customer)
-        await webhooks.add(other.url, customer)
-        subscription = await post.requested(customer_id=customer)
+        created = await endpoint_store.add(receiver.url, customer)
+        await endpoint_store.add(other.url, customer)
+        subscription = await webhook_env.requested(customer_id=customer)
         await receiver.is_called(1)
         await other.has(subscription.id, 1)
 
         async def shown() -> Endpoint:
-            [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+            [found] = [
+                each for each in await endpoint_store.list() if each.endpoint_id == created.endpoint_id
+            ]
             return found
 
         async def is_paused() -> bool:
@@ -160,14 +164,14 @@ async def test_unavailable_receiver_backs_off_and_recovers(
             return (found.failures, found.waiting) == (0, 0)
 
         await wait_for("nothing is sent there for a while", is_paused)
-        await changed_often(subscription, 1)
+        await add_events(subscription, 1)
         receiver.hangs = False
         await receiver.has(subscription.id, 1, 2, 3)
         await wait_for("nothing waits any more", is_well)
 
 
 async def test_slow_responses_do_not_block_other_receivers(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     """Waiting for a slow receiver blocks no other endpoint and holds no database connection."""
     slow_customer, other_customer = unique_name("C"), unique_name("C")
@@ -176,16 +180,16 @@ async def test_slow_responses_do_not_block_other_receivers(
         good, others = [await receivers.enter_async_context(receiving()) for _ in range(2)]
         for receiver in held:
             receiver.holds()
-            await webhooks.add(receiver.url, slow_customer)
-        await webhooks.add(good.url, slow_customer)
-        await webhooks.add(others.url, other_customer)
+            await endpoint_store.add(receiver.url, slow_customer)
+        await endpoint_store.add(good.url, slow_customer)
+        await endpoint_store.add(others.url, other_customer)
         # The pool has one connection: a call that held it would block all others.
         pool = await receivers.enter_async_context(
-            create_pool(post.worker_url, "worksub_worker", connections=1)
+            create_pool(webhook_env.worker_url, "worksub_worker", connections=1)
         )
         async with run_webhook_dispatcher(pool, anywhere=True):
-            subscriptions = [await post.requested(customer_id=slow_customer) for _ in range(3)]
-            theirs = await post.requested(customer_id=other_customer)
+            subscriptions = [await webhook_env.requested(customer_id=slow_customer) for _ in range(3)]
+            theirs = await webhook_env.requested(customer_id=other_customer)
             for receiver in held:
                 await receiver.is_called(1)
             for subscription in subscriptions:
@@ -200,32 +204,36 @@ async def test_slow_responses_do_not_block_other_receivers(
 
 
 async def test_hanging_receivers_leave_capacity_for_other_customers(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     slow_customer, other_customer = unique_name("C"), unique_name("C")
-    async with receiving() as held, receiving() as good, couriers(post):
+    async with receiving() as held, receiving() as good, dispatchers(webhook_env):
         held.holds()
         for _ in range(20):
-            await webhooks.add(held.url, slow_customer)
-        await webhooks.add(good.url, other_customer)
-        await post.requested(customer_id=slow_customer)
+            await endpoint_store.add(held.url, slow_customer)
+        await endpoint_store.add(good.url, other_customer)
+        await webhook_env.requested(customer_id=slow_customer)
         await held.is_called(8)
-        theirs = await post.requested(customer_id=other_customer)
+        theirs = await webhook_env.requested(customer_id=other_customer)
         await good.has(theirs.id, 1)
         assert len(held.calls) == 8, "one customer's share of the slots"
         held.releases()
         await held.is_called(20)
 
 
-async def test_an_endpoint_that_is_gone_is_disabled(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+async def test_an_endpoint_that_is_gone_is_disabled(
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
+) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
+    async with receiving() as receiver, dispatchers(webhook_env):
         receiver.status = 410
-        made = await webhooks.add(receiver.url, customer)
-        subscription = await post.requested(customer_id=customer)
+        created = await endpoint_store.add(receiver.url, customer)
+        subscription = await webhook_env.requested(customer_id=customer)
 
         async def shown() -> Endpoint | None:
-            [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+            [found] = [
+                each for each in await endpoint_store.list() if each.endpoint_id == created.endpoint_id
+            ]
             return found if found.status is EndpointStatus.DISABLED else None
 
         found = await wait_for("it is disabled", shown)
@@ -233,39 +241,41 @@ async def test_an_endpoint_that_is_gone_is_disabled(post: ServiceEnv, webhooks: 
         assert (found.status_reason, found.waiting, found.parked) == ("it answered 410", 0, 1)
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         receiver.status = 200
-        assert len(await webhooks.deliveries(made.endpoint_id)) == 1, "what happens meanwhile is not queued"
-        await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
-        await webhooks.replay_subscription(made.endpoint_id, subscription.id)
+        assert len(await endpoint_store.deliveries(created.endpoint_id)) == 1, (
+            "what happens meanwhile is not queued"
+        )
+        await endpoint_store.set_status(created.endpoint_id, EndpointStatus.ENABLED)
+        await endpoint_store.replay_subscription(created.endpoint_id, subscription.id)
         await receiver.has(subscription.id, 1, 2)
 
 
 async def test_resumed_endpoint_receives_missed_events(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, couriers(post):
-        made = await webhooks.add(receiver.url, customer)
-        await webhooks.add(other.url, customer)
-        await webhooks.set_status(made.endpoint_id, EndpointStatus.PAUSED)
-        subscription = await post.requested(customer_id=customer)
+    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env):
+        created = await endpoint_store.add(receiver.url, customer)
+        await endpoint_store.add(other.url, customer)
+        await endpoint_store.set_status(created.endpoint_id, EndpointStatus.PAUSED)
+        subscription = await webhook_env.requested(customer_id=customer)
         await other.has(subscription.id, 1)
         assert receiver.calls == []
-        await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
+        await endpoint_store.set_status(created.endpoint_id, EndpointStatus.ENABLED)
         await receiver.has(subscription.id, 1)
 
 
 async def test_endpoint_receives_only_subscribed_event_types(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
-        made = await webhooks.add(receiver.url, customer, events=["SWITCH_RESERVED", "CANCELED"])
-        subscription = await post.requested(customer_id=customer)
+    async with receiving() as receiver, dispatchers(webhook_env):
+        created = await endpoint_store.add(receiver.url, customer, events=["SWITCH_RESERVED", "CANCELED"])
+        subscription = await webhook_env.requested(customer_id=customer)
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await subscription.send("withdraw_reservation")
         await subscription.send("cancel", date=TODAY)
         await receiver.has(subscription.id, 2, 4)
-        assert await webhooks.replay_subscription(made.endpoint_id, subscription.id) == 2
+        assert await endpoint_store.replay_subscription(created.endpoint_id, subscription.id) == 2
 
 
 @pytest.mark.parametrize(
@@ -289,17 +299,19 @@ async def test_retry_after_is_heeded_and_bounded(status: int, header: str, pause
     assert failed.value.retry_after == pause
 
 
-async def test_retry_after_delays_the_endpoint(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+async def test_retry_after_delays_the_endpoint(
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
+) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
+    async with receiving() as receiver, dispatchers(webhook_env):
         receiver.status, receiver.headers = 503, {"Retry-After": "1800"}
-        made = await webhooks.add(receiver.url, customer)
-        await post.requested(customer_id=customer)
+        created = await endpoint_store.add(receiver.url, customer)
+        await webhook_env.requested(customer_id=customer)
 
         async def paused_for() -> timedelta | None:
-            left: timedelta | None = await post.owner.fetchval(
+            left: timedelta | None = await webhook_env.owner.fetchval(
                 "SELECT paused_until - clock_timestamp() FROM webhook_endpoints WHERE endpoint_id = $1",
-                made.endpoint_id,
+                created.endpoint_id,
             )
             return left
 
@@ -326,28 +338,29 @@ def test_endpoints_are_served_round_robin() -> None:
 
 
 async def test_slow_endpoint_is_paused_like_a_failing_one(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
-    made = await webhooks.add("http://127.0.0.1:9/", unique_name("C"))
+    created = await endpoint_store.add("http://127.0.0.1:9/", unique_name("C"))
 
     async def shown() -> Endpoint:
-        [found] = [each for each in await webhooks.list() if each.endpoint_id == made.endpoint_id]
+        [found] = [each for each in await endpoint_store.list() if each.endpoint_id == created.endpoint_id]
         return found
 
-    async with create_pool(post.worker_url, "worksub_worker", connections=1) as pool:
+    async with create_pool(webhook_env.worker_url, "worksub_worker", connections=1) as pool:
         for slow, failures in ((True, 1), (True, 2), (False, 0)):
-            number = await post.owner.fetchval(
-                "INSERT INTO webhook_deliveries (endpoint_id) VALUES ($1) RETURNING number", made.endpoint_id
+            number = await webhook_env.owner.fetchval(
+                "INSERT INTO webhook_deliveries (endpoint_id) VALUES ($1) RETURNING number",
+                created.endpoint_id,
             )
-            await post.owner.execute(
-                "UPDATE webhook_endpoints SET paused_until = NULL WHERE endpoint_id = $1", made.endpoint_id
+            await webhook_env.owner.execute(
+                "UPDATE webhook_endpoints SET paused_until = NULL WHERE endpoint_id = $1", created.endpoint_id
             )
             lease = timedelta(minutes=1)
-            [claimed] = await webhook_outbox.claim(pool, made.endpoint_id, limit=4, lease=lease)
+            [claimed] = await webhook_outbox.claim(pool, created.endpoint_id, limit=4, lease=lease)
             assert claimed.number == number
-            assert await webhook_outbox.claim(pool, made.endpoint_id, limit=4, lease=lease) == []
+            assert await webhook_outbox.claim(pool, created.endpoint_id, limit=4, lease=lease) == []
             await webhook_outbox.mark_delivered(pool, claimed, slow=slow)
-            settled = await webhooks.delivery(number)
+            settled = await endpoint_store.delivery(number)
             assert settled is not None
             assert settled.state is DeliveryState.DELIVERED
             found = await shown()
@@ -355,14 +368,14 @@ async def test_slow_endpoint_is_paused_like_a_failing_one(
 
 
 async def test_unreadable_event_does_not_block_other_deliveries(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
-        made = await webhooks.add(receiver.url, customer)
-        await webhooks.set_status(made.endpoint_id, EndpointStatus.PAUSED)
-        subscription = await post.requested(customer_id=customer)
-        await post.owner.execute(
+    async with receiving() as receiver, dispatchers(webhook_env):
+        created = await endpoint_store.add(receiver.url, customer)
+        await endpoint_store.set_status(created.endpoint_id, EndpointStatus.PAUSED)
+        subscription = await webhook_env.requested(customer_id=customer)
+        await webhook_env.owner.execute(
             """
             INSERT INTO ledger_lines (subscription_id, sequence, position, key, customer_id, kind, first_day,
                                       end_day, amount, effective_at, line)
@@ -372,25 +385,25 @@ async def test_unreadable_event_does_not_block_other_deliveries(
             subscription.id,
             customer,
         )
-        well = await post.requested(customer_id=customer)
-        await webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED)
+        well = await webhook_env.requested(customer_id=customer)
+        await endpoint_store.set_status(created.endpoint_id, EndpointStatus.ENABLED)
         await receiver.has(well.id, 1)
 
-        async def noted() -> bool:
-            told = await webhooks.deliveries(made.endpoint_id)
+        async def failure_is_recorded() -> bool:
+            told = await endpoint_store.deliveries(created.endpoint_id)
             return "the event cannot be read" in [each.last_error for each in told]
 
-        await wait_for("the failure is noted", noted)
+        await wait_for("the failure is noted", failure_is_recorded)
 
 
 async def test_concurrent_dispatchers_neither_repeat_nor_reorder(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post, 3):
-        await webhooks.add(receiver.url, customer)
-        subscriptions = await gather_all(post.requested(customer_id=customer) for _ in range(6))
-        await gather_all(changed_often(subscription, 3) for subscription in subscriptions)
+    async with receiving() as receiver, dispatchers(webhook_env, 3):
+        await endpoint_store.add(receiver.url, customer)
+        subscriptions = await gather_all(webhook_env.requested(customer_id=customer) for _ in range(6))
+        await gather_all(add_events(subscription, 3) for subscription in subscriptions)
         for subscription in subscriptions:
             await receiver.has(subscription.id, 1, 2, 3, 4, 5, 6, 7)
         assert not receiver.overlapped
@@ -398,34 +411,36 @@ async def test_concurrent_dispatchers_neither_repeat_nor_reorder(
         assert len(ids) == len(set(ids)) == 42
 
 
-async def test_interrupted_delivery_is_sent_again(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+async def test_interrupted_delivery_is_sent_again(
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
+) -> None:
     customer = unique_name("C")
     async with receiving() as receiver:
         receiver.hangs = True
-        await webhooks.add(receiver.url, customer)
-        subscription = await post.requested(customer_id=customer)
-        async with create_pool(post.worker_url, "worksub_worker", connections=2) as pool:
+        await endpoint_store.add(receiver.url, customer)
+        subscription = await webhook_env.requested(customer_id=customer)
+        async with create_pool(webhook_env.worker_url, "worksub_worker", connections=2) as pool:
             # The claim expires ten seconds after the request timeout.
             async with run_webhook_dispatcher(pool, anywhere=True, patience=1):
                 await receiver.is_called(1)
                 # Simulate SIGKILL: connections close and the delivery is not settled.
                 pool.terminate()
             receiver.hangs = False
-        async with couriers(post):
+        async with dispatchers(webhook_env):
             await receiver.has(subscription.id, 1)
         assert {headers["webhook-id"] for headers, _ in receiver.calls} == {f"{subscription.id}.1"}
 
 
 async def test_delivery_is_parked_after_three_days_and_replayed(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
+    async with receiving() as receiver, dispatchers(webhook_env):
         receiver.status = 400
-        made = await webhooks.add(receiver.url, customer)
-        subscription = await post.requested(customer_id=customer)
+        created = await endpoint_store.add(receiver.url, customer)
+        subscription = await webhook_env.requested(customer_id=customer)
         await receiver.is_called(1)
-        await post.owner.execute(
+        await webhook_env.owner.execute(
             """
             UPDATE webhook_deliveries SET queued_at = queued_at - interval '73 hours',
                    next_attempt_at = clock_timestamp() WHERE subscription_id = $1
@@ -434,55 +449,55 @@ async def test_delivery_is_parked_after_three_days_and_replayed(
         )
 
         async def parked() -> bool:
-            found = await webhooks.deliveries(made.endpoint_id, state=DeliveryState.PARKED)
+            found = await endpoint_store.deliveries(created.endpoint_id, state=DeliveryState.PARKED)
             return [each.last_error for each in found] == ["it answered 400"]
 
         await wait_for("it is parked", parked)
         receiver.status = 200
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await receiver.has(subscription.id, 2)
-        assert await webhooks.replay_parked(made.endpoint_id) == 1
+        assert await endpoint_store.replay_parked(created.endpoint_id) == 1
         await receiver.has(subscription.id, 2, 1)
 
 
 async def test_long_outage_parks_all_pending_deliveries(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
     async with receiving() as receiver:
         gone = receiver.url
-    made = await webhooks.add(gone, customer)
-    subscriptions = [await post.requested(customer_id=customer) for _ in range(3)]
-    await post.owner.execute(
+    created = await endpoint_store.add(gone, customer)
+    subscriptions = [await webhook_env.requested(customer_id=customer) for _ in range(3)]
+    await webhook_env.owner.execute(
         "UPDATE webhook_deliveries SET queued_at = queued_at - interval '73 hours' WHERE endpoint_id = $1",
-        made.endpoint_id,
+        created.endpoint_id,
     )
-    async with couriers(post):
+    async with dispatchers(webhook_env):
 
         async def all_parked() -> bool:
-            found = await webhooks.deliveries(made.endpoint_id, state=DeliveryState.PARKED)
+            found = await endpoint_store.deliveries(created.endpoint_id, state=DeliveryState.PARKED)
             return len(found) == len(subscriptions)
 
         await wait_for("all of it is parked", all_parked)
 
 
 async def test_rotated_secret_overlaps_with_the_previous_one(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
-        old = await webhooks.add(receiver.url, customer)
-        new = await webhooks.rotate(old.endpoint_id, timedelta(hours=1))
-        number = await webhooks.test(old.endpoint_id)
+    async with receiving() as receiver, dispatchers(webhook_env):
+        old = await endpoint_store.add(receiver.url, customer)
+        new = await endpoint_store.rotate(old.endpoint_id, timedelta(hours=1))
+        number = await endpoint_store.test(old.endpoint_id)
         await receiver.is_called(1)
         assert receiver.verifies(old.secret)
         assert receiver.verifies(new.secret)
         assert receiver.taken[0]["type"] == "worksub.webhook.test"
-        tried = await webhooks.delivery(number)
+        tried = await endpoint_store.delivery(number)
         assert tried is not None
         receiver.calls.clear()
-        last = await webhooks.rotate(old.endpoint_id, timedelta())
-        await webhooks.test(old.endpoint_id)
+        last = await endpoint_store.rotate(old.endpoint_id, timedelta())
+        await endpoint_store.test(old.endpoint_id)
         await receiver.is_called(1)
         assert receiver.verifies(last.secret)
         with pytest.raises(WebhookVerificationError):
@@ -490,46 +505,50 @@ async def test_rotated_secret_overlaps_with_the_previous_one(
 
 
 async def test_concurrent_secret_rotations_keep_one_secret(
-    post: ServiceEnv, webhooks: WebhookEndpointStore
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     """Each rotation ends all earlier secrets; otherwise an old secret could sign forever."""
-    made = await webhooks.add("https://receiver.example/", unique_name("C"))
-    await gather_all(webhooks.rotate(made.endpoint_id, timedelta(hours=1)) for _ in range(6))
-    without_end = await post.owner.fetchval(
-        "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND ends_at IS NULL", made.endpoint_id
+    created = await endpoint_store.add("https://receiver.example/", unique_name("C"))
+    await gather_all(endpoint_store.rotate(created.endpoint_id, timedelta(hours=1)) for _ in range(6))
+    without_end = await webhook_env.owner.fetchval(
+        "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND ends_at IS NULL", created.endpoint_id
     )
     assert without_end == 1
 
 
-async def test_a_removed_endpoint_is_not_changed(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
-    made = await webhooks.add("https://receiver.example/", unique_name("C"))
-    await webhooks.remove(made.endpoint_id)
+async def test_a_removed_endpoint_is_not_changed(
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
+) -> None:
+    created = await endpoint_store.add("https://receiver.example/", unique_name("C"))
+    await endpoint_store.remove(created.endpoint_id)
     for change in (
-        webhooks.set_status(made.endpoint_id, EndpointStatus.ENABLED),
-        webhooks.rotate(made.endpoint_id, timedelta()),
-        webhooks.remove(made.endpoint_id),
+        endpoint_store.set_status(created.endpoint_id, EndpointStatus.ENABLED),
+        endpoint_store.rotate(created.endpoint_id, timedelta()),
+        endpoint_store.remove(created.endpoint_id),
     ):
         with pytest.raises(EndpointNotFoundError):
             await change
 
 
-async def test_removed_endpoint_receives_nothing(post: ServiceEnv, webhooks: WebhookEndpointStore) -> None:
+async def test_removed_endpoint_receives_nothing(
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
+) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, couriers(post):
-        made = await webhooks.add(receiver.url, customer)
-        await webhooks.remove(made.endpoint_id)
-        await post.requested(customer_id=customer)
+    async with receiving() as receiver, dispatchers(webhook_env):
+        created = await endpoint_store.add(receiver.url, customer)
+        await endpoint_store.remove(created.endpoint_id)
+        await webhook_env.requested(customer_id=customer)
         with pytest.raises(EndpointNotFoundError):
-            await webhooks.deliveries(made.endpoint_id)
+            await endpoint_store.deliveries(created.endpoint_id)
         await asyncio.sleep(0)
         assert receiver.calls == []
 
 
-async def test_admin_and_reader_roles_cannot_read_secrets(post: ServiceEnv) -> None:
-    async with create_pool(post.people_url, "worksub_admin", connections=1) as pool:
+async def test_admin_and_reader_roles_cannot_read_secrets(webhook_env: ServiceEnv) -> None:
+    async with create_pool(webhook_env.people_url, "worksub_admin", connections=1) as pool:
         with pytest.raises(Exception, match="permission denied"):
             await pool.fetch("SELECT secret FROM webhook_secrets")
-    async with create_pool(post.people_url, "worksub_reader", connections=1) as pool:
+    async with create_pool(webhook_env.people_url, "worksub_reader", connections=1) as pool:
         for table in ("webhook_secrets", "webhook_endpoints", "api_keys"):
             with pytest.raises(Exception, match="permission denied"):
                 await pool.fetch(f"SELECT * FROM {table}")

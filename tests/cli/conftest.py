@@ -84,6 +84,6 @@ def cli(service: Service, tmp_path: Path) -> Cli:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Cli:
+def unconfigured_cli(tmp_path: Path) -> Cli:
     """Return `worksub` without a configured service."""
     return Cli({}, tmp_path)

@@ -15,8 +15,8 @@ from .conftest import Service
 
 
 async def test_keys_are_created_listed_rotated_and_revoked(service: Service, cli: Cli) -> None:
-    made = await cli.json("keys", "create", "--customer", "C-cli", "--label", "billing", "--days", "30")
-    prefix, token = made["key"]["prefix"], made["token"]
+    created = await cli.json("keys", "create", "--customer", "C-cli", "--label", "billing", "--days", "30")
+    prefix, token = created["key"]["prefix"], created["token"]
     turned = await cli.json("keys", "rotate", prefix, "--overlap", "0")
     assert turned["key"]["ends_at"] is not None
     listed = (await cli.json("keys", "list", "--customer", "C-cli"))["keys"]
@@ -48,28 +48,28 @@ async def test_keys_are_created_listed_rotated_and_revoked(service: Service, cli
 async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
     refused = await cli.run("webhooks", "add", "http://127.0.0.1/", "--all", "--json")
     assert (refused.code, refused.error["field"]) == (2, "url")
-    anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
+    private_targets_cli = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
     url = as_login(service.settings["DATABASE_URL"], WORKER)
     async with (
         receiving() as receiver,
         create_pool(url, "worksub_worker", connections=3) as pool,
         run_webhook_dispatcher(pool, anywhere=True),
     ):
-        made = await anywhere.json("webhooks", "add", receiver.url, "--customer", "C-cli")
-        endpoint = made["endpoint_id"]
-        tried = await anywhere.json("webhooks", "test", endpoint)
+        created = await private_targets_cli.json("webhooks", "add", receiver.url, "--customer", "C-cli")
+        endpoint = created["endpoint_id"]
+        tried = await private_targets_cli.json("webhooks", "test", endpoint)
         assert (tried["state"], tried["last_error"]) == ("DELIVERED", None)
-        assert receiver.verifies(made["secret"])
+        assert receiver.verifies(created["secret"])
         assert "test event" in (await cli.run("webhooks", "deliveries", endpoint)).out
         receiver.status = 404
-        failed = await anywhere.run("webhooks", "test", endpoint, "--json")
+        failed = await private_targets_cli.run("webhooks", "test", endpoint, "--json")
         assert (failed.code, failed.json["last_error"]) == (1, "it answered 404")
     [listed] = (await cli.json("webhooks", "list"))["endpoints"]
     assert (listed["url"], listed["waiting"]) == (receiver.url, 1)
     for command, status in (("pause", "PAUSED"), ("resume", "ENABLED")):
         await cli.json("webhooks", command, endpoint)
         assert [each["status"] for each in (await cli.json("webhooks", "list"))["endpoints"]] == [status]
-    unknown = await anywhere.run(
+    unknown = await private_targets_cli.run(
         "webhooks", "add", receiver.url, "--all", "--event", "TRIAL_STARTS", "--json"
     )
     assert (unknown.code, unknown.error["field"]) == (2, "event")
@@ -83,8 +83,8 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
 
 
 async def test_doctor_reports_failed_deliveries(service: Service, cli: Cli) -> None:
-    anywhere = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
-    made = await anywhere.json("webhooks", "add", "http://127.0.0.1:9/", "--customer", "C-cli")
+    private_targets_cli = cli.with_settings(WORKSUB_WEBHOOK_TARGETS="any")
+    created = await private_targets_cli.json("webhooks", "add", "http://127.0.0.1:9/", "--customer", "C-cli")
     ids = [await service.subscribed() for _ in range(3)]
     owner = await asyncpg.connect(service.stack.addresses.database_url)
     try:
@@ -96,7 +96,7 @@ async def test_doctor_reports_failed_deliveries(service: Service, cli: Cli) -> N
                    ($1, $3, 1, 'WAITING', clock_timestamp() - interval '61 minutes', NULL),
                    ($1, $4, 1, 'WAITING', clock_timestamp() - interval '59 minutes', NULL)
             """,
-            made["endpoint_id"],
+            created["endpoint_id"],
             *ids,
         )
     finally:
@@ -104,7 +104,7 @@ async def test_doctor_reports_failed_deliveries(service: Service, cli: Cli) -> N
     found = await _webhooks_finding(cli)
     assert found["verdict"] == "NOTE"
     assert found["text"].startswith("Waiting for more than an hour: 1. Parked after three days: 1.")
-    await cli.json("webhooks", "remove", made["endpoint_id"])
+    await cli.json("webhooks", "remove", created["endpoint_id"])
     assert (await _webhooks_finding(cli))["verdict"] == "OK"
 
 

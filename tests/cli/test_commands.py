@@ -186,11 +186,11 @@ async def test_a_group_name_changes_at_once_and_only_once_a_day(service: Service
 async def test_verify_domain_record_proves_ownership(service: Service, cli: Cli) -> None:
     domain = f"{fresh('shop')}.example"
     subscription_id = await service.subscribed(account={"domain": domain})
-    looked, shown = await asyncio.gather(
+    checked, shown = await asyncio.gather(
         cli.json("verify-domain", subscription_id), cli.run("verify-domain", subscription_id)
     )
-    [proof] = looked["proofs"]
-    assert (looked["access"], looked["events"]) == ("RESTRICTED", [])
+    [proof] = checked["proofs"]
+    assert (checked["access"], checked["events"]) == ("RESTRICTED", [])
     assert f"  {proof['txt_name']} TXT {proof['txt_value']}\n" in shown.out
     assert f"  {proof['cname_name']} CNAME {proof['cname_target']}\n" in shown.out
     assert "not found yet" in shown.out
@@ -269,23 +269,23 @@ async def test_a_switch_and_an_upgrade_are_quoted_before_they_are_done(service: 
     ],
 )
 async def test_conflicting_quote_options_are_refused(cli: Cli, given: tuple[str, ...], field: str) -> None:
-    ended = await cli.run("quote", "any-id", *given, "--json")
-    assert (ended.code, ended.error["field"]) == (2, field)
+    result = await cli.run("quote", "any-id", *given, "--json")
+    assert (result.code, result.error["field"]) == (2, field)
 
 
 async def test_unquotable_date_is_refused_with_the_valid_range(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
-    ended = await cli.run("quote", subscription_id, "--date", "2020-01-01")
-    assert ended.code == 1
-    assert "The date must be today" in ended.err
+    result = await cli.run("quote", subscription_id, "--date", "2020-01-01")
+    assert result.code == 1
+    assert "The date must be today" in result.err
 
 
 async def test_timeline_lists_events(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
-    ended = await cli.run("timeline", subscription_id)
-    assert ended.code == 0
-    assert "TRIAL_STARTED" in ended.out
-    assert "The free trial has started" in ended.out
+    result = await cli.run("timeline", subscription_id)
+    assert result.code == 0
+    assert "TRIAL_STARTED" in result.out
+    assert "The free trial has started" in result.out
 
 
 async def test_lists_are_paginated(service: Service, cli: Cli) -> None:
@@ -316,8 +316,8 @@ async def test_missing_subscription_is_not_found(cli: Cli) -> None:
             )
         )
     )
-    for ended in ends:
-        assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
+    for result in ends:
+        assert (result.code, result.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
 
 
 # -- the clock ---------------------------------------------------------------------------------------
@@ -333,9 +333,9 @@ async def test_clock_advances_by_hours_or_to_date_never_back(service: Service, c
     assert (back.code, back.error["code"]) == (1, "CLOCK_PASSED")
     far = await cli.run("clock", "run-to", subscription_id, "9999-01-01", "--json")
     assert (far.code, far.error["field"]) == (2, "target")
-    ended = await cli.json("clock", "run-to", subscription_id, in_days(90))
-    assert ended["state"] == "ERASED"
-    assert [event["event"] for event in ended["events"]] == ["CANCELED", "ERASED"]
+    result = await cli.json("clock", "run-to", subscription_id, in_days(90))
+    assert result["state"] == "ERASED"
+    assert [event["event"] for event in result["events"]] == ["CANCELED", "ERASED"]
 
 
 async def test_at_a_terminal_the_clock_shows_its_date(service: Service, cli: Cli) -> None:

@@ -25,13 +25,13 @@ EXAMPLE = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 
 
 @pytest.fixture
-def cli(alone: Cli, catalogue_file: Path) -> Cli:
+def cli(unconfigured_cli: Cli, catalogue_file: Path) -> Cli:
     """Return `worksub` without a configured service; it starts its own."""
-    return alone.with_settings(WORKSUB_CATALOGUE=str(catalogue_file))
+    return unconfigured_cli.with_settings(WORKSUB_CATALOGUE=str(catalogue_file))
 
 
 @pytest.fixture
-async def usual_ports() -> AsyncIterator[None]:
+async def default_ports() -> AsyncIterator[None]:
     async with usual_ports_held():
         yield
 
@@ -65,7 +65,7 @@ async def is_ready(health_url: str) -> bool:
     return await probed(health_url) == (200, {})
 
 
-async def says(process: asyncio.subprocess.Process, text: str) -> None:
+async def wait_for_output(process: asyncio.subprocess.Process, text: str) -> None:
     assert process.stderr is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
         while text not in (line := (await process.stderr.readline()).decode()):
@@ -83,7 +83,7 @@ def worker_of(dev: asyncio.subprocess.Process) -> int:
     return worker
 
 
-@pytest.mark.usefixtures("usual_ports")
+@pytest.mark.usefixtures("default_ports")
 async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         second = await cli.run("dev", "--json")
@@ -93,16 +93,16 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
         request = request_file(cli, account=domain)
         answer = await cli.json("request", request, "--password-stdin", typed=PASSWORD)
         subscription_id = answer["subscription_id"]
-        await domain_is_proved_in_the_file_of_records(cli, subscription_id)
-        await worker_is_started_again(dev, cli)
+        await check_domain_verification_by_records_file(cli, subscription_id)
+        await check_worker_restarts(dev, cli)
         started = children(dev.pid)
         assert len(started) == 4
         dev.send_signal(signal.SIGTERM)
-        await says(dev, "Stopped. The data is kept")
+        await wait_for_output(dev, "Stopped. The data is kept")
         assert await dev.wait() == 0
         await asyncio.gather(*map(gone, started))
 
-    with usual_ports_taken():
+    with occupied_default_ports():
         terminal = await cli.at_a_terminal("dev")
         for port in USUAL_PORTS:
             await terminal.sees(f"Port {port} is in use by another program, so port ")
@@ -111,8 +111,8 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
         await terminal.sees("worksub verify-domain")
         listed = await cli.json("list")
         assert subscription_id in [each["subscription_id"] for each in listed["subscriptions"]]
-        await both_tools_read_the_same_addresses(cli, subscription_id)
-        await half_of_another_service_is_refused(cli)
+        await check_tools_read_same_addresses(cli, subscription_id)
+        await check_partial_foreign_settings_are_refused(cli)
         shown = len(terminal.shown)
         await terminal.interrupt()
         assert await terminal.ends() == 0
@@ -130,7 +130,7 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
 
 
 @contextmanager
-def usual_ports_taken() -> Iterator[None]:
+def occupied_default_ports() -> Iterator[None]:
     """Listen on the default ports that no other program uses."""
     with ExitStack() as held:
         for port in USUAL_PORTS:
@@ -139,7 +139,7 @@ def usual_ports_taken() -> Iterator[None]:
         yield
 
 
-async def both_tools_read_the_same_addresses(cli: Cli, subscription_id: str) -> None:
+async def check_tools_read_same_addresses(cli: Cli, subscription_id: str) -> None:
     """Source `.worksub/env` in a shell with other Temporal settings and another directory."""
     script = f"""
         set -eu
@@ -166,7 +166,7 @@ async def both_tools_read_the_same_addresses(cli: Cli, subscription_id: str) -> 
     assert modes == [0o600, 0o600]
 
 
-async def half_of_another_service_is_refused(cli: Cli) -> None:
+async def check_partial_foreign_settings_are_refused(cli: Cli) -> None:
     elsewhere = {
         "TEMPORAL_ADDRESS": "127.0.0.1:1",
         "TEMPORAL_CONFIG_FILE": "/etc/temporal.toml",
@@ -181,7 +181,7 @@ async def half_of_another_service_is_refused(cli: Cli) -> None:
     assert (away.code, away.error["code"]) == (3, "DATABASE_UNREACHABLE")
 
 
-async def domain_is_proved_in_the_file_of_records(cli: Cli, subscription_id: str) -> None:
+async def check_domain_verification_by_records_file(cli: Cli, subscription_id: str) -> None:
     [proof] = (await cli.json("status", subscription_id))["proofs"]
     records = cli.directory / ".worksub" / "dns.txt"
     records.write_text(f'this is no record\n{proof["txt_name"]} TXT "{proof["txt_value"]}"\n')
@@ -190,15 +190,15 @@ async def domain_is_proved_in_the_file_of_records(cli: Cli, subscription_id: str
             await cli.run("verify-domain", subscription_id)
 
 
-async def worker_is_started_again(dev: asyncio.subprocess.Process, cli: Cli) -> None:
-    await says(dev, "dns.txt, line 1: invalid record. Use NAME TXT VALUE")
+async def check_worker_restarts(dev: asyncio.subprocess.Process, cli: Cli) -> None:
+    await wait_for_output(dev, "dns.txt, line 1: invalid record. Use NAME TXT VALUE")
     os.kill(worker_of(dev), signal.SIGKILL)
-    await says(dev, "The worker failed with exit code -9")
-    await says(dev, "Starting the worker again…")
+    await wait_for_output(dev, "The worker failed with exit code -9")
+    await wait_for_output(dev, "Starting the worker again…")
     await cli.json("request", request_file(cli), "--password-stdin", typed=PASSWORD)
 
 
-@pytest.mark.usefixtures("usual_ports")
+@pytest.mark.usefixtures("default_ports")
 async def test_dev_stops_servers_after_worker_and_api(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         processes = [
@@ -206,15 +206,15 @@ async def test_dev_stops_servers_after_worker_and_api(cli: Cli) -> None:
         ]
         assert len(processes) == 2
         dev.send_signal(signal.SIGINT)
-        await says(dev, "Stopping the servers…")
+        await wait_for_output(dev, "Stopping the servers…")
         assert [pid for pid in processes if pid in children(dev.pid)] == []
-        await says(dev, "Stopped. The data is kept for the next start.")
+        await wait_for_output(dev, "Stopped. The data is kept for the next start.")
         assert dev.stderr is not None
         assert (await dev.stderr.read()).decode() == ""
         assert await dev.wait() == 0
 
 
-@pytest.mark.usefixtures("usual_ports")
+@pytest.mark.usefixtures("default_ports")
 async def test_concurrent_dev_stacks_use_different_ports(cli: Cli, tmp_path: Path) -> None:
     homes = [tmp_path / name for name in ("first", "second")]
     for home in homes:
@@ -231,7 +231,7 @@ async def test_concurrent_dev_stacks_use_different_ports(cli: Cli, tmp_path: Pat
     assert [name for name in names if first[name] == second[name]] == []
 
 
-@pytest.mark.usefixtures("usual_ports")
+@pytest.mark.usefixtures("default_ports")
 async def test_killed_dev_ends_its_child_processes(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         started = children(dev.pid)
@@ -241,7 +241,7 @@ async def test_killed_dev_ends_its_child_processes(cli: Cli) -> None:
         await asyncio.gather(*map(gone, started))
 
 
-@pytest.mark.usefixtures("usual_ports")
+@pytest.mark.usefixtures("default_ports")
 async def test_dev_exits_and_names_the_server_that_ended(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         started = children(dev.pid)
@@ -274,7 +274,7 @@ async def test_interrupted_stack_leaves_nothing(
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()
     process = await cli.with_settings(TMPDIR=str(elsewhere)).start(*arguments, "--json")
-    await says(process, said)
+    await wait_for_output(process, said)
     started = children(process.pid)
     process.send_signal(number)
     async with asyncio.timeout(PATIENCE_SECONDS):
@@ -289,9 +289,9 @@ async def test_interrupted_stack_leaves_nothing(
 async def test_demo_runs_full_lifecycle_and_leaves_nothing(cli: Cli, tmp_path: Path) -> None:
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()
-    ended = await cli.with_settings(TMPDIR=str(elsewhere)).run("demo", "--json")
-    assert ended.code == 0
-    summary = ended.json
+    result = await cli.with_settings(TMPDIR=str(elsewhere)).run("demo", "--json")
+    assert result.code == 0
+    summary = result.json
     assert summary["seconds"] < 60
     assert {"plan", "members", "password"} <= {problem["field"] for problem in summary["refused"]}
     happened = [entry["event"] for entry in summary["timeline"]]
@@ -308,5 +308,5 @@ async def test_demo_runs_full_lifecycle_and_leaves_nothing(cli: Cli, tmp_path: P
     assert all(place["after"] == 0 for place in places)
     assert (password["before"], password["after"]) == (0, 0)
     assert len(summary["certificates"]) == 2
-    assert "Deleted: all data that identified the customer" in ended.err
+    assert "Deleted: all data that identified the customer" in result.err
     assert list(elsewhere.iterdir()) == []

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from support.cli_runner import ROOT, Cli, command
 
-LIFE = str(ROOT / "tests" / "examples" / "01-trial-lapses.yaml")
+SCENARIO = str(ROOT / "tests" / "examples" / "01-trial-lapses.yaml")
 REQUEST = str(ROOT / "examples" / "request.yaml")
 
 
-async def in_a_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str, str]:
+async def run_in_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str, str]:
     """Run a shell line in which `$W` is the command, and return its exit code and output."""
     process = await asyncio.create_subprocess_exec(
         "bash",
@@ -25,7 +25,7 @@ async def in_a_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str,
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "W": " ".join(command(())),
-            "LIFE": LIFE,
+            "SCENARIO": SCENARIO,
             **environment,
         },
         cwd=cli.directory,
@@ -39,46 +39,46 @@ async def in_a_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str,
 
 
 SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
-    "no home and no language": ("$W simulate $LIFE", {}, 0),
-    "output in ASCII": ("$W simulate $LIFE --json", {"PYTHONIOENCODING": "ascii"}, 0),
-    "one column": ("$W simulate $LIFE", {"COLUMNS": "1"}, 0),
-    "output that is closed": ("$W simulate $LIFE >&-", {}, 0),
+    "no home and no language": ("$W simulate $SCENARIO", {}, 0),
+    "output in ASCII": ("$W simulate $SCENARIO --json", {"PYTHONIOENCODING": "ascii"}, 0),
+    "one column": ("$W simulate $SCENARIO", {"COLUMNS": "1"}, 0),
+    "output that is closed": ("$W simulate $SCENARIO >&-", {}, 0),
     "errors that nobody hears": ("$W simulate none.yaml 2>&-", {}, 2),
     "input that is closed": (f"$W request {REQUEST} <&-", {}, 2),
     "a confirmation, and input that is closed": ("$W cancel ID --date today <&-", {}, 2),
-    "a reader of one line": ("$W simulate $(yes $LIFE | head -300) | head -1", {}, 141),
-    "a reader of one byte": ("$W simulate $(yes $LIFE | head -300) --json | head -c 1", {}, 141),
-    "a full disk": ("$W simulate $LIFE --json >/dev/full", {}, 3),
-    "a full disk, for people": ("$W simulate $LIFE >/dev/full", {}, 3),
+    "a reader of one line": ("$W simulate $(yes $SCENARIO | head -300) | head -1", {}, 141),
+    "a reader of one byte": ("$W simulate $(yes $SCENARIO | head -300) --json | head -c 1", {}, 141),
+    "a full disk": ("$W simulate $SCENARIO --json >/dev/full", {}, 3),
+    "a full disk, for people": ("$W simulate $SCENARIO >/dev/full", {}, 3),
     "a file without an end": ("$W simulate /dev/zero", {}, 2),
-    "a pipe": ("$W simulate <(cat $LIFE)", {}, 0),
+    "a pipe": ("$W simulate <(cat $SCENARIO)", {}, 0),
     "a name that is no text": (r"$W simulate $'\xff.yaml'", {}, 2),
     "an id that is no text": (r"$W switch $'\xff' --date 2027-01-01 --term ANNUAL", {}, 3),
 }
 
 
 @pytest.mark.parametrize("what", [*SURROUNDINGS])
-async def test_command_succeeds_in_any_environment(alone: Cli, what: str) -> None:
+async def test_command_succeeds_in_any_environment(unconfigured_cli: Cli, what: str) -> None:
     line, environment, code = SURROUNDINGS[what]
-    ended, out, _ = await in_a_shell(alone, line, **environment)
-    assert ended == code
-    assert ("ERASED" in out) == (ended == 0 and ">&-" not in line)
+    result, out, _ = await run_in_shell(unconfigured_cli, line, **environment)
+    assert result == code
+    assert ("ERASED" in out) == (result == 0 and ">&-" not in line)
 
 
-async def test_closed_stderr_does_not_redirect_errors_to_stdout(alone: Cli) -> None:
-    assert await in_a_shell(alone, "$W simulate none.yaml 2>&-") == (2, "", "")
+async def test_closed_stderr_does_not_redirect_errors_to_stdout(unconfigured_cli: Cli) -> None:
+    assert await run_in_shell(unconfigured_cli, "$W simulate none.yaml 2>&-") == (2, "", "")
 
 
-async def test_json_is_json_in_any_alphabet(alone: Cli, tmp_path: Path) -> None:
+async def test_json_is_json_in_any_alphabet(unconfigured_cli: Cli, tmp_path: Path) -> None:
     """Characters outside the output encoding use JSON escapes."""
-    ended, out, _ = await in_a_shell(
-        alone, r"$W simulate $'구독\xff.yaml' --json", PYTHONIOENCODING="ascii", PYTHONUTF8="0"
+    result, out, _ = await run_in_shell(
+        unconfigured_cli, r"$W simulate $'구독\xff.yaml' --json", PYTHONIOENCODING="ascii", PYTHONUTF8="0"
     )
-    assert ended == 2
+    assert result == 2
     assert out.isascii()
     assert json.loads(out)["error"]["problems"][0]["file"] == "구독\udcff.yaml"
 
 
-async def test_file_name_control_characters_are_escaped(alone: Cli) -> None:
-    _, _, err = await in_a_shell(alone, r"$W simulate $'\e]0;owned\a\xe2\x80\xae.yaml'")
+async def test_file_name_control_characters_are_escaped(unconfigured_cli: Cli) -> None:
+    _, _, err = await run_in_shell(unconfigured_cli, r"$W simulate $'\e]0;owned\a\xe2\x80\xae.yaml'")
     assert "\\x1b]0;owned\\x07\\u202e.yaml: cannot be read" in err

@@ -30,19 +30,19 @@ def test_advice_is_for_codes_that_there_are() -> None:
     assert set(ADVICE) <= {code.value for code in RefusalCode}
 
 
-async def test_help_has_every_command_under_a_heading(alone: Cli) -> None:
-    ended = await alone.run("--help")
-    assert (ended.code, ended.err) == (0, "")
-    *_, listed = ended.out.partition("Getting started:")
+async def test_help_has_every_command_under_a_heading(unconfigured_cli: Cli) -> None:
+    result = await unconfigured_cli.run("--help")
+    assert (result.code, result.err) == (0, "")
+    *_, listed = result.out.partition("Getting started:")
     assert {
         line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "
     } == set(typer.main.get_group(app).commands)
-    assert "Commands:" not in ended.out
+    assert "Commands:" not in result.out
 
 
-async def test_the_shell_completes_commands_and_values(alone: Cli) -> None:
+async def test_the_shell_completes_commands_and_values(unconfigured_cli: Cli) -> None:
     async def completed(words: str) -> list[str]:
-        asking = alone.with_settings(
+        asking = unconfigured_cli.with_settings(
             _WORKSUB_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
         )
         return (await asking.run()).out.split()

@@ -6,7 +6,7 @@ from support.cli_runner import Cli, Ended
 
 from .conftest import Service
 
-_TELLING = """
+PRINT_IMPORTS = """
 import sys
 from entrypoints.cli.app import run
 code = run(sys.argv[1:])
@@ -17,14 +17,14 @@ sys.exit(code)
 
 async def _run(cli: Cli, *arguments: str) -> tuple[Ended, set[str]]:
     """Run a command that must succeed, and return the heavy modules that it imported."""
-    ended = await cli.python("-c", _TELLING, *arguments)
-    assert ended.code == 0, ended
-    return ended, set(ended.err.split())
+    result = await cli.python("-c", PRINT_IMPORTS, *arguments)
+    assert result.code == 0, result
+    return result, set(result.err.split())
 
 
-async def test_help_imports_nothing_heavy(alone: Cli) -> None:
-    ended, imported = await _run(alone, "--help")
-    assert "Usage: worksub" in ended.out
+async def test_help_imports_nothing_heavy(unconfigured_cli: Cli) -> None:
+    result, imported = await _run(unconfigured_cli, "--help")
+    assert "Usage: worksub" in result.out
     assert imported == set()
 
 

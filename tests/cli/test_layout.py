@@ -31,7 +31,7 @@ def shown(part: RenderableType, width: int) -> list[str]:
     return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
-def lived(file: Path) -> ScenarioResult:
+def simulated(file: Path) -> ScenarioResult:
     [document] = read_documents(file)
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
     [subscription] = simulate_by_rules([read_scenario(document.fields)], book)
@@ -40,7 +40,7 @@ def lived(file: Path) -> ScenarioResult:
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_subscription_output_is_never_truncated(width: int) -> None:
-    subscription = lived(SCENARIO)
+    subscription = simulated(SCENARIO)
     lines = shown(Indented(simulated_view(subscription)), width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
@@ -54,7 +54,7 @@ def test_subscription_output_is_never_truncated(width: int) -> None:
 
 
 def test_names_break_after_an_underscore_if_they_must() -> None:
-    [*_, fee] = lived(SCENARIO).ledger
+    [*_, fee] = simulated(SCENARIO).ledger
     assert fee.kind == "EARLY_TERMINATION_FEE"
     # At 74 columns, 14 remain for Charge: the other columns and the gaps take 60.
     narrow = [line[:14].strip() for line in shown(ledger_table([fee]), 74)]

@@ -141,16 +141,16 @@ async def test_a_query_is_answered_by_temporal(service: Service, cli: Cli) -> No
 
 
 async def test_a_query_that_cannot_be_read_is_refused(cli: Cli) -> None:
-    ended, in_json = await asyncio.gather(
+    result, in_json = await asyncio.gather(
         cli.run("list", "--query", "Plann = 'basic'"), cli.run("list", "--query", "Plan = ", "--json")
     )
-    assert ended.code == 2
-    assert "Temporal cannot read the query: invalid search attribute: Plann." in ended.err
+    assert result.code == 2
+    assert "Temporal cannot read the query: invalid search attribute: Plann." in result.err
     assert (in_json.code, in_json.error["code"], in_json.error["field"]) == (2, "INVALID_QUERY", "query")
 
 
 @pytest.mark.parametrize(("name", "code"), [("suspended", 0), ("needs-attention", 3)])
 async def test_database_lists_work_without_temporal(cli: Cli, name: str, code: int) -> None:
-    ended = await cli.with_settings(TEMPORAL_ADDRESS=NOWHERE).run("list", name)
-    assert ended.code == code
-    assert (NOWHERE in ended.err) is (code == 3)
+    result = await cli.with_settings(TEMPORAL_ADDRESS=NOWHERE).run("list", name)
+    assert result.code == code
+    assert (NOWHERE in result.err) is (code == 3)

@@ -80,11 +80,11 @@ async def test_every_command_takes_the_account(service: Service, cli: Cli) -> No
     for command, options in COMMANDS.items():
         words = [replaced.get(option, option) for option in options]
         if words == ["--subscription"]:
-            ended = await cli.run(*command.split(), *words, group, "--json")
+            result = await cli.run(*command.split(), *words, group, "--json")
         else:
-            ended = await cli.run(*command.split(), group, *words, "--json")
-        found = not isinstance(ended.json, dict) or "error" not in ended.json
-        assert found or ended.error["code"] not in ("SUBSCRIPTION_NOT_FOUND", "USAGE"), (command, ended)
+            result = await cli.run(*command.split(), group, *words, "--json")
+        found = not isinstance(result.json, dict) or "error" not in result.json
+        assert found or result.error["code"] not in ("SUBSCRIPTION_NOT_FOUND", "USAGE"), (command, result)
     assert (await cli.json("status", subscription_id))["state"] in ("CANCELED", "ERASED")
 
 
@@ -116,8 +116,8 @@ async def test_an_account_with_another_administrator_is_not_found(service: Servi
     subscription_id = await service.subscribed(account={"group": group})
     assert (await cli.json("status", f"MINJI@{group}"))["subscription_id"] == subscription_id
     for wrong in (f"admin@{group}", f"@{group}", f"minji@{group}@{group}"):
-        ended = await cli.run("withdraw", wrong, "--json")
-        assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
+        result = await cli.run("withdraw", wrong, "--json")
+        assert (result.code, result.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
 
 
 async def test_internationalized_domain_is_found_in_any_form(service: Service, cli: Cli) -> None:
@@ -138,8 +138,8 @@ async def test_internationalized_domain_is_found_in_any_form(service: Service, c
 async def test_a_filter_by_a_subscription_that_is_not_there_is_refused(
     cli: Cli, words: tuple[str, ...]
 ) -> None:
-    ended = await cli.run(*words, "--json")
-    assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
+    result = await cli.run(*words, "--json")
+    assert (result.code, result.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
 
 
 async def test_an_option_that_would_be_ignored_is_refused(cli: Cli) -> None:
@@ -147,8 +147,8 @@ async def test_an_option_that_would_be_ignored_is_refused(cli: Cli) -> None:
         (("webhooks", "replay", "we_1", "--from", "7"), "from"),
         (("invoice", "show", "2027-000001", "--html", "-"), "html"),
     ):
-        ended = await cli.run(*words, "--json")
-        assert (ended.code, ended.error["code"], ended.error["field"]) == (2, "USAGE", field)
+        result = await cli.run(*words, "--json")
+        assert (result.code, result.error["code"], result.error["field"]) == (2, "USAGE", field)
     assert (await cli.json("list", "--customer", ""))["subscriptions"] == []
 
 
@@ -156,16 +156,16 @@ async def test_a_test_event_for_a_paused_endpoint_is_refused(cli: Cli) -> None:
     added = await cli.json("webhooks", "add", "https://hooks.acme.example/worksub", "--all")
     endpoint = added["endpoint_id"]
     await cli.json("webhooks", "pause", endpoint)
-    ended = await cli.run("webhooks", "test", endpoint, "--json")
-    assert (ended.code, ended.error["code"]) == (1, "ENDPOINT_NOT_ENABLED")
+    result = await cli.run("webhooks", "test", endpoint, "--json")
+    assert (result.code, result.error["code"]) == (1, "ENDPOINT_NOT_ENABLED")
     assert (await cli.json("webhooks", "deliveries", endpoint))["deliveries"] == []
     await cli.json("webhooks", "remove", endpoint)
 
 
 @pytest.mark.parametrize("reference", ["nobody-has-this", "abc", "", "한글", "a@b@c", "%", "____"])
 async def test_unmatched_reference_is_not_found(cli: Cli, reference: str) -> None:
-    ended = await cli.run("status", reference, "--json")
-    assert (ended.code, ended.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
+    result = await cli.run("status", reference, "--json")
+    assert (result.code, result.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
 
 
 async def test_the_list_shows_accounts(service: Service, cli: Cli) -> None:
@@ -181,9 +181,9 @@ async def test_the_list_shows_accounts(service: Service, cli: Cli) -> None:
 
 
 async def watched_to_its_end(cli: Cli, subscription_id: str) -> list[Any]:
-    ended = await cli.run("status", subscription_id, "--watch", "--json")
-    assert ended.code == 0
-    return [json.loads(line) for line in ended.out.splitlines()]
+    result = await cli.run("status", subscription_id, "--watch", "--json")
+    assert result.code == 0
+    return [json.loads(line) for line in result.out.splitlines()]
 
 
 async def test_a_watched_status_is_a_document_a_change(service: Service, cli: Cli) -> None:
@@ -231,43 +231,46 @@ async def test_a_watch_at_a_terminal_ends_with_ctrl_c(
 
 
 async def test_a_request_is_read_from_standard_input(cli: Cli) -> None:
-    ended = await cli.run("request", "-", typed=json.dumps(request_fields()))
-    assert (ended.code, "no terminal" in ended.err) == (2, True)
+    result = await cli.run("request", "-", typed=json.dumps(request_fields()))
+    assert (result.code, "no terminal" in result.err) == (2, True)
     both = await cli.run("request", "-", "--password-stdin", "--json", typed="{}")
     assert (both.code, both.error["code"]) == (2, "USAGE")
     assert both.error["message"].startswith("FILE and --password-stdin cannot both read standard input")
 
 
-async def test_a_scenario_and_a_catalogue_are_read_from_standard_input(alone: Cli) -> None:
+async def test_a_scenario_and_a_catalogue_are_read_from_standard_input(unconfigured_cli: Cli) -> None:
     scenario, catalogue = SCENARIO.read_text(), (ROOT / "catalogue.toml").read_text()
-    from_file = await alone.json("simulate", str(SCENARIO))
-    assert await alone.json("simulate", "-", typed=scenario) == from_file
-    assert await alone.json("simulate", str(SCENARIO), "--catalogue", "-", typed=catalogue) == from_file
+    from_file = await unconfigured_cli.json("simulate", str(SCENARIO))
+    assert await unconfigured_cli.json("simulate", "-", typed=scenario) == from_file
+    assert (
+        await unconfigured_cli.json("simulate", str(SCENARIO), "--catalogue", "-", typed=catalogue)
+        == from_file
+    )
     for arguments in (("-", "-"), ("-", "--catalogue", "-")):
-        refused = await alone.run("simulate", *arguments, "--json", typed=scenario)
+        refused = await unconfigured_cli.run("simulate", *arguments, "--json", typed=scenario)
         assert (refused.code, refused.error["code"]) == (2, "USAGE")
-    wrong = await alone.run("simulate", "-", "--json", typed="name: [")
+    wrong = await unconfigured_cli.run("simulate", "-", "--json", typed="name: [")
     assert wrong.error["problems"][0]["file"] == "standard input"
 
 
-async def test_the_version_is_that_of_the_package(alone: Cli) -> None:
-    ended = await alone.run("--version")
-    assert (ended.code, ended.out) == (0, "worksub 0.1.0\n")
+async def test_the_version_is_that_of_the_package(unconfigured_cli: Cli) -> None:
+    result = await unconfigured_cli.run("--version")
+    assert (result.code, result.out) == (0, "worksub 0.1.0\n")
 
 
-async def test_a_password_is_hashed_for_the_api(alone: Cli) -> None:
-    answer = await alone.json("hash-password", "--password-stdin", typed=f"{PASSWORD}\n")
+async def test_a_password_is_hashed_for_the_api(unconfigured_cli: Cli) -> None:
+    answer = await unconfigured_cli.json("hash-password", "--password-stdin", typed=f"{PASSWORD}\n")
     assert PasswordHasher().verify(answer["password_hash"], PASSWORD)
-    for_scripts = await alone.run("hash-password", "--password-stdin", typed=PASSWORD)
+    for_scripts = await unconfigured_cli.run("hash-password", "--password-stdin", typed=PASSWORD)
     assert PasswordHasher().verify(for_scripts.out.strip(), PASSWORD)
-    weak = await alone.run("hash-password", "--password-stdin", "--json", typed="weak")
+    weak = await unconfigured_cli.run("hash-password", "--password-stdin", "--json", typed="weak")
     assert (weak.code, weak.error["code"]) == (1, "REQUEST_REFUSED")
-    piped = await alone.run("hash-password", "--json")
+    piped = await unconfigured_cli.run("hash-password", "--json")
     assert (piped.code, piped.error["field"]) == (2, "password")
 
 
-async def test_a_password_is_typed_twice(alone: Cli) -> None:
-    terminal = await alone.at_a_terminal("hash-password")
+async def test_a_password_is_typed_twice(unconfigured_cli: Cli) -> None:
+    terminal = await unconfigured_cli.at_a_terminal("hash-password")
     await terminal.sees("Administrator's password: ")
     terminal.type(PASSWORD)
     await terminal.sees("The same password again: ")

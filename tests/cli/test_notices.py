@@ -15,7 +15,7 @@ from .conftest import Service
 
 
 @pytest.fixture
-async def told(service: Service) -> AsyncIterator[str]:
+async def notified_id(service: Service) -> AsyncIterator[str]:
     """Create a subscription with a sent trial-end notice and no waiting notice, and return its id."""
     subscription_id = await service.subscribed()
     status = await service.client.status(subscription_id)
@@ -37,17 +37,17 @@ async def erased(service: Service, subscription_id: str) -> None:
     await service.temporal.get_workflow_handle(f"subscription-{subscription_id}").result()
 
 
-async def test_notices_are_listed_and_shown(cli: Cli, told: str) -> None:
+async def test_notices_are_listed_and_shown(cli: Cli, notified_id: str) -> None:
     listed, in_json = await asyncio.gather(
-        cli.run("notices", "list", "--subscription", told),
-        cli.json("notices", "list", "--subscription", told),
+        cli.run("notices", "list", "--subscription", notified_id),
+        cli.json("notices", "list", "--subscription", notified_id),
     )
     assert listed.code == 0
     [week, three_days] = in_json["notices"]
     assert in_json["after"] is None
     assert (week["kind"], week["days"], week["state"]) == ("TRIAL_ENDING", 7, "OUTDATED")
     assert (three_days["days"], three_days["state"], three_days["attempts"]) == (3, "WAITING", 0)
-    for words in (told, "TRIAL_ENDING", "no mail server is set: WORKSUB_SMTP_URL"):
+    for words in (notified_id, "TRIAL_ENDING", "no mail server is set: WORKSUB_SMTP_URL"):
         assert words in listed.out
 
     number = str(three_days["number"])
@@ -59,24 +59,24 @@ async def test_notices_are_listed_and_shown(cli: Cli, told: str) -> None:
         assert words in shown.out
 
 
-async def test_notices_are_listed_by_state_and_page(cli: Cli, told: str) -> None:
+async def test_notices_are_listed_by_state_and_page(cli: Cli, notified_id: str) -> None:
     waiting, first = await asyncio.gather(
-        cli.json("notices", "list", "--subscription", told, "--state", "waiting"),
-        cli.json("notices", "list", "--subscription", told, "--limit", "1"),
+        cli.json("notices", "list", "--subscription", notified_id, "--state", "waiting"),
+        cli.json("notices", "list", "--subscription", notified_id, "--limit", "1"),
     )
     assert [each["days"] for each in waiting["notices"]] == [3]
     assert [each["days"] for each in first["notices"]] == [7]
     second, none = await asyncio.gather(
-        cli.json("notices", "list", "--subscription", told, "--after", str(first["after"])),
-        cli.run("notices", "list", "--subscription", told, "--state", "GIVEN_UP"),
+        cli.json("notices", "list", "--subscription", notified_id, "--after", str(first["after"])),
+        cli.run("notices", "list", "--subscription", notified_id, "--state", "GIVEN_UP"),
     )
     assert [each["days"] for each in second["notices"]] == [3]
     assert none.out.strip() == "There are no notices."
 
 
-async def test_erasure_deletes_the_email(service: Service, cli: Cli, told: str) -> None:
-    number = str((await service.client.notices(subscription_id=told))[0].number)
-    await erased(service, told)
+async def test_erasure_deletes_the_email(service: Service, cli: Cli, notified_id: str) -> None:
+    number = str((await service.client.notices(subscription_id=notified_id))[0].number)
+    await erased(service, notified_id)
     shown = await cli.run("notices", "show", number)
     assert "The email has been deleted." in shown.out
     assert "무료 체험" not in shown.out

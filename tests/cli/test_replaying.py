@@ -15,12 +15,12 @@ async def test_running_workflow_replays_on_this_release(service: Service, cli: C
 
     await wait_for("it is listed", is_listed)
     assert await cli.json("replay", "--query", query) == {"replayed": 1, "failed": []}
-    ended = await cli.run("replay", "--limit", "1")
-    assert (ended.code, ended.out.strip(), ended.err) == (0, "All 1 runs replay on this release.", "")
+    result = await cli.run("replay", "--limit", "1")
+    assert (result.code, result.out.strip(), result.err) == (0, "All 1 runs replay on this release.", "")
 
 
 async def test_invalid_query_is_refused(cli: Cli) -> None:
-    ended = await cli.run("replay", "--query", "Colour = 'red'")
-    assert ended.code != 0
-    assert "Colour" in ended.err
-    assert "Traceback" not in ended.err
+    result = await cli.run("replay", "--query", "Colour = 'red'")
+    assert result.code != 0
+    assert "Colour" in result.err
+    assert "Traceback" not in result.err

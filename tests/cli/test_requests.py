@@ -31,11 +31,11 @@ async def test_a_name_is_free_until_it_is_requested(service: Service, cli: Cli) 
     assert (requested.error["code"], requested.error["field"]) == ("NAME_TAKEN", "account.group")
 
 
-async def test_invalid_account_name_is_refused(alone: Cli) -> None:
+async def test_invalid_account_name_is_refused(unconfigured_cli: Cli) -> None:
     group, domain, both = await asyncio.gather(
-        alone.run("check-name", "--group", "Admin", "--json"),
-        alone.run("check-name", "--domain", "nodots"),
-        alone.run("check-name", "--group", "acme", "--domain", "acme.kr", "--json"),
+        unconfigured_cli.run("check-name", "--group", "Admin", "--json"),
+        unconfigured_cli.run("check-name", "--domain", "nodots"),
+        unconfigured_cli.run("check-name", "--group", "acme", "--domain", "acme.kr", "--json"),
     )
     assert (group.code, group.error["code"], group.error["field"]) == (1, "INVALID_GROUP_NAME", "group")
     assert domain.code == 1
@@ -77,12 +77,12 @@ async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
     file = request_file(
         cli, plan="gold", members="ten", account={"group": "-x"}, platfrom="VPC", password="In-A-File-1"
     )
-    ended, for_people = await asyncio.gather(
+    result, for_people = await asyncio.gather(
         cli.run("request", file, "--password-stdin", "--json", typed="abcABC"),
         cli.run("request", file, "--password-stdin", typed="abcABC"),
     )
-    assert (ended.code, for_people.code) == (1, 1)
-    assert {(problem["field"], problem["code"]) for problem in ended.error["problems"]} == {
+    assert (result.code, for_people.code) == (1, 1)
+    assert {(problem["field"], problem["code"]) for problem in result.error["problems"]} == {
         ("plan", "PLAN_NOT_SOLD"),
         ("members", "WRONG_TYPE"),
         ("account.group", "INVALID_GROUP_NAME"),
@@ -91,9 +91,9 @@ async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
         ("password", "INVALID_PASSWORD"),
     }
     assert for_people.out == ""
-    for problem in ended.error["problems"]:
+    for problem in result.error["problems"]:
         assert f"{problem['field']} {problem['message']}" in for_people.err
-    everything = ended.out + ended.err + for_people.err
+    everything = result.out + result.err + for_people.err
     assert "abcABC" not in everything
     assert "In-A-File-1" not in everything
 
@@ -106,19 +106,21 @@ async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
         ("plan: lite\n---\nplan: lite\n", "has 2 requests"),
     ],
 )
-async def test_a_file_that_is_no_request_is_a_misuse(alone: Cli, content: str | None, said: str) -> None:
+async def test_a_file_that_is_no_request_is_a_misuse(
+    unconfigured_cli: Cli, content: str | None, said: str
+) -> None:
     if content is not None:
-        (alone.directory / "request.yaml").write_text(content)
-    ended = await alone.run("request", "request.yaml", "--password-stdin", typed=PASSWORD)
-    assert ended.code == 2
-    assert said in ended.err
-    assert "request.yaml" in ended.err
+        (unconfigured_cli.directory / "request.yaml").write_text(content)
+    result = await unconfigured_cli.run("request", "request.yaml", "--password-stdin", typed=PASSWORD)
+    assert result.code == 2
+    assert said in result.err
+    assert "request.yaml" in result.err
 
 
-async def test_without_a_terminal_the_password_must_be_piped_in(alone: Cli) -> None:
-    ended = await alone.run("request", request_file(alone), "--json")
-    assert ended.code == 2
-    assert (ended.error["code"], ended.error["field"]) == ("USAGE", "password")
+async def test_without_a_terminal_the_password_must_be_piped_in(unconfigured_cli: Cli) -> None:
+    result = await unconfigured_cli.run("request", request_file(unconfigured_cli), "--json")
+    assert result.code == 2
+    assert (result.error["code"], result.error["field"]) == ("USAGE", "password")
 
 
 async def test_piped_password_is_taken_verbatim(cli: Cli) -> None:
@@ -126,9 +128,9 @@ async def test_piped_password_is_taken_verbatim(cli: Cli) -> None:
     ends = await asyncio.gather(
         *(cli.run("request", request_file(cli), "--password-stdin", "--json", typed=each) for each in typed)
     )
-    for ended in ends:
-        assert ended.code == 1
-        assert {problem["field"] for problem in ended.error["problems"]} == {"password"}
+    for result in ends:
+        assert result.code == 1
+        assert {problem["field"] for problem in result.error["problems"]} == {"password"}
 
 
 async def test_at_a_terminal_the_password_is_typed_twice_and_unseen(cli: Cli) -> None:

@@ -74,21 +74,25 @@ async def test_reconciliation_findings_are_listed(cli: Cli, service: Service) ->
 
 
 async def test_unknown_run_is_refused(cli: Cli) -> None:
-    ended = await cli.run("findings", "--run", "no-such-run", "--json")
-    assert (ended.code, ended.error["code"], ended.error["field"]) == (1, "RECONCILIATION_NOT_FOUND", "run")
+    result = await cli.run("findings", "--run", "no-such-run", "--json")
+    assert (result.code, result.error["code"], result.error["field"]) == (
+        1,
+        "RECONCILIATION_NOT_FOUND",
+        "run",
+    )
 
 
 async def test_unknown_job_is_a_usage_error(cli: Cli) -> None:
-    ended = await cli.run("schedules", "trigger", "lunch")
-    assert ended.code == 2
-    assert "'lunch' is not one of reconcile, purge, invoices, notices" in ended.err
+    result = await cli.run("schedules", "trigger", "lunch")
+    assert result.code == 2
+    assert "'lunch' is not one of reconcile, purge, invoices, notices" in result.err
 
 
 async def test_a_schedule_that_is_not_in_the_namespace_is_refused(cli: Cli, service: Service) -> None:
     await service.temporal.get_schedule_handle("worksub-purge").delete()
-    ended, listed = await asyncio.gather(
+    result, listed = await asyncio.gather(
         cli.run("schedules", "trigger", "purge", "--json"), cli.run("schedules", "list")
     )
-    assert (ended.code, ended.error["code"]) == (1, "SCHEDULE_NOT_APPLIED")
+    assert (result.code, result.error["code"]) == (1, "SCHEDULE_NOT_APPLIED")
     assert "not applied yet" in listed.out
     assert (await cli.json("schedules", "apply"))["purge"] == "CREATED"

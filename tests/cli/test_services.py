@@ -39,7 +39,7 @@ async def empty_namespace(service: Service) -> str:
 
 
 @pytest.fixture
-def unserved(cli: Cli, empty_namespace: str) -> Cli:
+def cli_without_worker(cli: Cli, empty_namespace: str) -> Cli:
     return cli.with_settings(TEMPORAL_NAMESPACE=empty_namespace)
 
 
@@ -52,10 +52,12 @@ def dearer_catalogue(catalogue: Path, directory: Path) -> str:
     return str(file)
 
 
-async def test_missing_settings_explain_how_to_begin(alone: Cli) -> None:
-    ended, in_json = await asyncio.gather(alone.run("list"), alone.run("doctor", "--json"))
-    assert ended.code == 3
-    assert "`worksub dev`" in ended.err
+async def test_missing_settings_explain_how_to_begin(unconfigured_cli: Cli) -> None:
+    result, in_json = await asyncio.gather(
+        unconfigured_cli.run("list"), unconfigured_cli.run("doctor", "--json")
+    )
+    assert result.code == 3
+    assert "`worksub dev`" in result.err
     assert (in_json.code, in_json.error["code"]) == (3, "NOT_CONFIGURED")
 
 
@@ -81,10 +83,12 @@ async def test_unavailable_server_is_named_with_its_address(service: Service, cl
     assert "DATABASE_URL is not a PostgreSQL URL" in odd.err
 
 
-async def test_server_lost_during_command_prints_one_result(service: Service, unserved: Cli) -> None:
+async def test_server_lost_during_command_prints_one_result(
+    service: Service, cli_without_worker: Cli
+) -> None:
     async with TcpProxy() as to_temporal:
         to_temporal.leads_to(service.stack.addresses.temporal_address)
-        cli = unserved.with_settings(TEMPORAL_ADDRESS=to_temporal.address)
+        cli = cli_without_worker.with_settings(TEMPORAL_ADDRESS=to_temporal.address)
         process = await cli.start(
             *("request", request_file(cli), "--password-stdin", "--timeout", "12", "--json")
         )
@@ -100,11 +104,13 @@ async def test_server_lost_during_command_prints_one_result(service: Service, un
     assert json.loads(out)["error"]["code"] in ("NO_ANSWER", "TEMPORAL_UNREACHABLE")
 
 
-async def test_waiting_for_a_worker_is_logged_and_bounded(unserved: Cli) -> None:
-    file = request_file(unserved)
-    ended = await unserved.run("request", file, "--password-stdin", "--timeout", "14", typed=PASSWORD)
-    assert ended.code == 3
-    waiting, still_waiting, *rest = ended.err.splitlines()
+async def test_waiting_for_a_worker_is_logged_and_bounded(cli_without_worker: Cli) -> None:
+    file = request_file(cli_without_worker)
+    result = await cli_without_worker.run(
+        "request", file, "--password-stdin", "--timeout", "14", typed=PASSWORD
+    )
+    assert result.code == 3
+    waiting, still_waiting, *rest = result.err.splitlines()
     assert waiting == "Waiting for a worker to answer (timeout 14 s)…"
     assert re.fullmatch(r"Waiting for a worker to answer \(1\d s elapsed, timeout 14 s\)…", still_waiting)
     assert "No worker has answered within 14 s" in rest[0]
@@ -112,8 +118,8 @@ async def test_waiting_for_a_worker_is_logged_and_bounded(unserved: Cli) -> None
 
 
 async def test_doctor_passes_on_a_healthy_service(cli: Cli) -> None:
-    ended, in_json = await asyncio.gather(cli.run("doctor"), cli.json("doctor"))
-    assert ended.code == 0
+    result, in_json = await asyncio.gather(cli.run("doctor"), cli.json("doctor"))
+    assert result.code == 0
     assert {finding["verdict"] for finding in in_json["findings"]} == {"OK"}
     assert [finding["what"] for finding in in_json["findings"]] == [
         *("Temporal", "namespace", "Temporal's clock", "search attributes", "schedules", "worker"),
@@ -130,14 +136,14 @@ async def test_doctor_passes_on_a_healthy_service(cli: Cli) -> None:
         "webhooks",
     ]
     for finding in in_json["findings"]:
-        assert finding["text"] in ended.out
+        assert finding["text"] in result.out
 
 
 async def test_setup_fixes_missing_items_reported_by_doctor(
-    service: Service, unserved: Cli, catalogue_file: Path
+    service: Service, cli_without_worker: Cli, catalogue_file: Path
 ) -> None:
     empty = await service.stack.postgres.ensure_database("empty")
-    new = unserved.with_settings(DATABASE_URL=empty)
+    new = cli_without_worker.with_settings(DATABASE_URL=empty)
     doctor = await new.run("doctor", "--json")
     assert doctor.code == 1
     verdicts = {finding["what"]: finding["verdict"] for finding in doctor.json["findings"]}
@@ -247,22 +253,24 @@ def test_clock_difference_excludes_the_round_trip() -> None:
     assert difference(noon + 5 * second, noon, noon + 2 * second) == 3 * second
 
 
-async def test_doctor_names_unavailable_servers(alone: Cli) -> None:
-    away = alone.with_settings(TEMPORAL_ADDRESS=NOWHERE, DATABASE_URL=f"postgresql://{NOWHERE}/worksub")
-    ended = await away.run("doctor")
-    assert ended.code == 3
-    assert ended.out.count("unreachable") == 2
+async def test_doctor_names_unavailable_servers(unconfigured_cli: Cli) -> None:
+    away = unconfigured_cli.with_settings(
+        TEMPORAL_ADDRESS=NOWHERE, DATABASE_URL=f"postgresql://{NOWHERE}/worksub"
+    )
+    result = await away.run("doctor")
+    assert result.code == 3
+    assert result.out.count("unreachable") == 2
 
 
-async def test_a_worker_without_its_settings_ends_at_once(alone: Cli) -> None:
-    located = alone.with_settings(DATABASE_URL="postgresql://localhost/worksub")
-    ended, wrong, unsendable = await asyncio.gather(
-        alone.run("worker"),
+async def test_a_worker_without_its_settings_ends_at_once(unconfigured_cli: Cli) -> None:
+    located = unconfigured_cli.with_settings(DATABASE_URL="postgresql://localhost/worksub")
+    result, wrong, unsendable = await asyncio.gather(
+        unconfigured_cli.run("worker"),
         located.with_settings(WORKSUB_CATALOGUE="missing.toml").run("worker", "--json"),
         located.with_settings(WORKSUB_SMTP_URL="mail.acme.example").run("worker", "--json"),
     )
-    assert ended.code == wrong.code == unsendable.code == 2
-    assert "DATABASE_URL is not set" in ended.err
+    assert result.code == wrong.code == unsendable.code == 2
+    assert "DATABASE_URL is not set" in result.err
     assert "missing.toml cannot be read" in wrong.error["message"]
     assert unsendable.error["code"] == "SETTINGS"
     assert "WORKSUB_SMTP_URL is not the URL of a mail server" in unsendable.error["message"]
@@ -281,14 +289,14 @@ async def test_server_without_test_clocks_is_reported(
             "SubscriptionWorkflow", id=f"subscription-{subscription_id}", task_queue="nobody-listens"
         )
         elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")
-        ended = await elsewhere.run("clock", "advance", subscription_id, "1", "--json")
-        assert (ended.code, ended.error["code"]) == (1, "NO_TEST_CLOCK")
-        assert "cannot move a workflow's clock" in ended.error["message"]
+        result = await elsewhere.run("clock", "advance", subscription_id, "1", "--json")
+        assert (result.code, result.error["code"]) == (1, "NO_TEST_CLOCK")
+        assert "cannot move a workflow's clock" in result.error["message"]
 
 
 async def test_subscription_of_other_server_is_not_reported_ended(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     async with TemporalServer(cli.directory / "temporal", search_attributes={}) as server:
         elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")
-        ended = await elsewhere.run("rename", subscription_id, "--group", "elsewhere", "--json")
-    assert (ended.code, ended.error["code"]) == (3, "WORKFLOW_LOST")
+        result = await elsewhere.run("rename", subscription_id, "--group", "elsewhere", "--json")
+    assert (result.code, result.error["code"]) == (3, "WORKFLOW_LOST")

@@ -17,9 +17,9 @@ until: 2027-02-01T00:00:00+09:00
 """
 
 
-def documents(ended: Ended) -> list[dict[str, Any]]:
-    assert ended.code == 0, ended
-    return [json.loads(line) for line in ended.out.splitlines()]
+def documents(result: Ended) -> list[dict[str, Any]]:
+    assert result.code == 0, result
+    return [json.loads(line) for line in result.out.splitlines()]
 
 
 def as_expected(document: dict[str, Any]) -> dict[str, Any]:
@@ -32,57 +32,61 @@ def as_expected(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_both_engines_match_the_example_expectations(alone: Cli) -> None:
+async def test_both_engines_match_the_example_expectations(unconfigured_cli: Cli) -> None:
     files = [str(path) for path in EXAMPLES]
-    by_rules = await alone.run("simulate", *files, "--json")
+    by_rules = await unconfigured_cli.run("simulate", *files, "--json")
     for path, document in zip(EXAMPLES, documents(by_rules), strict=True):
         expected = json.loads(path.with_name(f"{path.stem}.expected.json").read_text())
         assert as_expected(document) == expected, path.name
     some = files[:: SIZES.examples_on_temporal]  # ids depend on the position, so both engines match
-    on_temporal = await alone.run("simulate", *some, "--engine", "temporal", "--json")
-    assert documents(on_temporal) == documents(await alone.run("simulate", *some, "--json"))
+    on_temporal = await unconfigured_cli.run("simulate", *some, "--engine", "temporal", "--json")
+    assert documents(on_temporal) == documents(await unconfigured_cli.run("simulate", *some, "--json"))
     assert f"{len(some)} of {len(some)} simulated: " in on_temporal.err
 
 
-async def test_documents_follow_file_and_document_order(alone: Cli) -> None:
-    (alone.directory / "two.yaml").write_text("\n---".join(SCENARIO.format(name=name) for name in ("b", "a")))
-    (alone.directory / "one.yaml").write_text(SCENARIO.format(name="c"))
-    ended = await alone.run("simulate", "two.yaml", "one.yaml", "--json")
-    assert [document["name"] for document in documents(ended)] == ["b", "a", "c"]
+async def test_documents_follow_file_and_document_order(unconfigured_cli: Cli) -> None:
+    (unconfigured_cli.directory / "two.yaml").write_text(
+        "\n---".join(SCENARIO.format(name=name) for name in ("b", "a"))
+    )
+    (unconfigured_cli.directory / "one.yaml").write_text(SCENARIO.format(name="c"))
+    result = await unconfigured_cli.run("simulate", "two.yaml", "one.yaml", "--json")
+    assert [document["name"] for document in documents(result)] == ["b", "a", "c"]
 
 
-async def test_another_catalogue_has_other_prices(alone: Cli, tmp_path: Path) -> None:
+async def test_another_catalogue_has_other_prices(unconfigured_cli: Cli, tmp_path: Path) -> None:
     text = (ROOT / "catalogue.toml").read_text()
     (tmp_path / "dear.toml").write_text(text.replace("annual = 3000 ", "annual = 3100 "))
     (tmp_path / "wrong.toml").write_text(text.replace("annual = 3000 ", "annual = 9999 "))
     (tmp_path / "one.yaml").write_text(SCENARIO.format(name="one"))
-    [dear] = documents(await alone.run("simulate", "one.yaml", "--catalogue", "dear.toml", "--json"))
+    [dear] = documents(
+        await unconfigured_cli.run("simulate", "one.yaml", "--catalogue", "dear.toml", "--json")
+    )
     assert [line["amount"] for line in dear["ledger"]] == [3100]
-    wrong = await alone.run("simulate", "one.yaml", "--catalogue", "wrong.toml")
+    wrong = await unconfigured_cli.run("simulate", "one.yaml", "--catalogue", "wrong.toml")
     assert wrong.code == 2
     assert "wrong.toml, line " in wrong.err
 
 
-async def test_text_output_has_tables(alone: Cli) -> None:
-    (alone.directory / "one.yaml").write_text(SCENARIO.format(name="a lite life"))
-    ended = await alone.run("simulate", "one.yaml")
-    assert ended.code == 0
+async def test_text_output_has_tables(unconfigured_cli: Cli) -> None:
+    (unconfigured_cli.directory / "one.yaml").write_text(SCENARIO.format(name="a lite life"))
+    result = await unconfigured_cli.run("simulate", "one.yaml")
+    assert result.code == 0
     for seen in ("a lite life", "switch_to_paid", "accepted", "SWITCHED_TO_PAID", "3,000", "ACTIVE"):
-        assert seen in ended.out
+        assert seen in result.out
 
 
-async def test_no_scenario_runs_while_any_file_is_invalid(alone: Cli) -> None:
-    (alone.directory / "good.yaml").write_text(SCENARIO.format(name="good"))
-    (alone.directory / "bad.yaml").write_text(
+async def test_no_scenario_runs_while_any_file_is_invalid(unconfigured_cli: Cli) -> None:
+    (unconfigured_cli.directory / "good.yaml").write_text(SCENARIO.format(name="good"))
+    (unconfigured_cli.directory / "bad.yaml").write_text(
         SCENARIO.format(name="bad").replace("until: 2027-02-01T00:00:00+09:00", "untill: 2027-02-01")
         + "---"
         + SCENARIO.format(name="worse").replace("switch_to_paid", "switch_to_gold")
     )
-    ended = await alone.run("simulate", "good.yaml", "bad.yaml", "missing.yaml", "--json")
-    assert ended.code == 2
+    result = await unconfigured_cli.run("simulate", "good.yaml", "bad.yaml", "missing.yaml", "--json")
+    assert result.code == 2
     found = [
         (problem["file"], problem["line"], problem["field"], problem["code"])
-        for problem in ended.error["problems"]
+        for problem in result.error["problems"]
     ]
     assert found == [
         ("bad.yaml", 2, "until", "MISSING_FIELD"),
@@ -90,13 +94,15 @@ async def test_no_scenario_runs_while_any_file_is_invalid(alone: Cli) -> None:
         ("bad.yaml", 10, "steps", "INVALID_VALUE"),
         ("missing.yaml", None, None, "INVALID_FILE"),
     ]
-    for_people = await alone.run("simulate", "good.yaml", "bad.yaml", "missing.yaml", "--engine", "temporal")
+    for_people = await unconfigured_cli.run(
+        "simulate", "good.yaml", "bad.yaml", "missing.yaml", "--engine", "temporal"
+    )
     assert for_people.code == 2
     assert "bad.yaml, line 6: untill is not a field that is known here" in for_people.err
     assert "missing.yaml: cannot be read: No such file or directory" in for_people.err
 
 
-async def test_invalid_scenarios_are_refused(alone: Cli) -> None:
+async def test_invalid_scenarios_are_refused(unconfigured_cli: Cli) -> None:
     slips = (
         ("2026-12-21T09", "2026-12-19T09"),
         ("until: 2027-02-01", "until: 2026-12-20"),
@@ -107,10 +113,10 @@ async def test_invalid_scenarios_are_refused(alone: Cli) -> None:
     text = SCENARIO.format(name="odd")
     for number, (old, new) in enumerate(slips):
         assert old in text
-        (alone.directory / f"{number}.yaml").write_text(text.replace(old, new))
+        (unconfigured_cli.directory / f"{number}.yaml").write_text(text.replace(old, new))
     files = [f"{number}.yaml" for number in range(len(slips))]
-    ended = await alone.run("simulate", *files, "--json")
-    assert ended.code == 2
-    assert [problem["field"] for problem in ended.error["problems"]] == [
+    result = await unconfigured_cli.run("simulate", *files, "--json")
+    assert result.code == 2
+    assert [problem["field"] for problem in result.error["problems"]] == [
         *("steps", None, "request.at", "request.at", "until"),
     ]

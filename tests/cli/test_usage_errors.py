@@ -38,27 +38,27 @@ MISUSES: list[tuple[list[str], str]] = [
 ]
 
 
-async def test_a_misuse_is_explained(alone: Cli) -> None:
-    ends = await asyncio.gather(*(alone.run(*arguments, "--json") for arguments, _ in MISUSES))
-    for (arguments, said), ended in zip(MISUSES, ends, strict=True):
-        assert (ended.code, ended.error["code"]) == (2, "USAGE"), arguments
-        assert said in ended.error["message"], arguments
+async def test_a_misuse_is_explained(unconfigured_cli: Cli) -> None:
+    ends = await asyncio.gather(*(unconfigured_cli.run(*arguments, "--json") for arguments, _ in MISUSES))
+    for (arguments, said), result in zip(MISUSES, ends, strict=True):
+        assert (result.code, result.error["code"]) == (2, "USAGE"), arguments
+        assert said in result.error["message"], arguments
 
 
-async def test_usage_error_is_printed_to_standard_error(alone: Cli) -> None:
-    ended = await alone.run("switch", "a", "--term", "ANNUAL", "--date", "soon")
-    assert ended.code == 2
-    assert ended.out == ""
-    assert "Error in date: " in ended.err
-    assert "For usage, see `worksub switch --help`." in ended.err
+async def test_usage_error_is_printed_to_standard_error(unconfigured_cli: Cli) -> None:
+    result = await unconfigured_cli.run("switch", "a", "--term", "ANNUAL", "--date", "soon")
+    assert result.code == 2
+    assert result.out == ""
+    assert "Error in date: " in result.err
+    assert "For usage, see `worksub switch --help`." in result.err
 
 
-async def test_help_names_every_command(alone: Cli) -> None:
-    ended = await alone.run()
-    assert ended.code == 0
+async def test_help_names_every_command(unconfigured_cli: Cli) -> None:
+    result = await unconfigured_cli.run()
+    assert result.code == 0
     commands = (
         "demo dev worker setup check-name request status list timeline ledger switch renewal upgrade cancel "
         "withdraw quote rename verify-domain upcoming explain clock simulate doctor"
     )
     for command in commands.split():
-        assert f" {command} " in ended.out
+        assert f" {command} " in result.out

@@ -65,13 +65,13 @@ async def api(service: Service) -> AsyncIterator[tuple[str, ApiKeyStore]]:
 async def printed_by(command: list[str], api: tuple[str, ApiKeyStore], **environment: str) -> dict[str, Any]:
     """Run a program with the API key of a new customer, and return its output."""
     url, keys = api
-    made = await keys.create(fresh("C"), "clients")
+    created = await keys.create(fresh("C"), "clients")
     process = await asyncio.create_subprocess_exec(
         *command,
         env={
             "PATH": os.environ["PATH"],
             "API_URL": url,
-            "API_KEY": made.token,
+            "API_KEY": created.token,
             "GROUP": fresh("clients"),
             "PASSWORD_HASH": HASH,
             "DATE": TOMORROW,

@@ -20,40 +20,42 @@ from subscription.commands import parse_command
 from subscription.refusals import Refusal, RefusalCode
 
 
-def standing(subscription: ScenarioBuilder) -> CurrentState:
+def current_state(subscription: ScenarioBuilder) -> CurrentState:
     return CurrentState(state=subscription.state, now=subscription.now, book=subscription.book)
 
 
-def possible(subscription: ScenarioBuilder) -> set[str]:
-    return {action.value for action, refused in refusals(standing(subscription)).items() if refused is None}
+def available(subscription: ScenarioBuilder) -> set[str]:
+    return {
+        action.value for action, refused in refusals(current_state(subscription)).items() if refused is None
+    }
 
 
-def pictured(subscription: ScenarioBuilder) -> LifecycleChart:
-    picture = picture_of(standing(subscription), subscription.events)
+def chart_of(subscription: ScenarioBuilder) -> LifecycleChart:
+    picture = picture_of(current_state(subscription), subscription.events)
     assert picture is not None
     return picture
 
 
-def stretches(subscription: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, bool]]:
+def segments(subscription: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, bool]]:
     return [
         (each.kind, f"{each.start:%Y-%m-%d %H:%M}", f"{each.end:%Y-%m-%d %H:%M}", each.planned)
-        for each in pictured(subscription).stretches
+        for each in chart_of(subscription).stretches
     ]
 
 
 def test_each_state_offers_its_allowed_actions() -> None:
     subscription = ScenarioBuilder.requested("2026-12-01 09:00")
-    assert possible(subscription) == {"switch", "cancel", "rename"}
-    assert possible(subscription.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
+    assert available(subscription) == {"switch", "cancel", "rename"}
+    assert available(subscription.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
     paid = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
-    assert possible(paid) == {"renewal", "upgrade", "cancel", "rename"}
+    assert available(paid) == {"renewal", "upgrade", "cancel", "rename"}
     paid.send("cancel", date="2027-05-01")
-    assert possible(paid) == {"renewal", "upgrade", "cancel", "withdraw", "rename"}
-    assert possible(paid.at("2027-05-01")) == set()
+    assert available(paid) == {"renewal", "upgrade", "cancel", "withdraw", "rename"}
+    assert available(paid.at("2027-05-01")) == set()
 
 
 def test_the_reason_is_the_rules_own() -> None:
-    why = refusals(standing(ScenarioBuilder.requested("2026-12-01 09:00")))
+    why = refusals(current_state(ScenarioBuilder.requested("2026-12-01 09:00")))
     assert {action: refused.code for action, refused in why.items() if refused} == {
         Action.RENEWAL: RefusalCode.NOT_YET_PAID,
         Action.UPGRADE: RefusalCode.NOT_YET_PAID,
@@ -64,10 +66,12 @@ def test_the_reason_is_the_rules_own() -> None:
 
 def test_the_highest_annual_contract_can_still_have_more_members() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
-    assert "upgrade" not in possible(subscription)
-    assert "upgrade" in possible(ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=99_999))
-    assert list(plans_to_upgrade_to(standing(subscription.copy()))) != []
-    assert list(plans_to_upgrade_to(standing(ScenarioBuilder.paid("2027-01-01", "MONTHLY")))) == [
+    assert "upgrade" not in available(subscription)
+    assert "upgrade" in available(
+        ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=99_999)
+    )
+    assert list(plans_to_upgrade_to(current_state(subscription.copy()))) != []
+    assert list(plans_to_upgrade_to(current_state(ScenarioBuilder.paid("2027-01-01", "MONTHLY")))) == [
         "basic",
         "premium",
     ]
@@ -75,18 +79,18 @@ def test_the_highest_annual_contract_can_still_have_more_members() -> None:
 
 def test_a_name_changed_a_moment_ago_cannot_be_changed_again() -> None:
     subscription = ScenarioBuilder.requested("2026-12-01 09:00").send("rename_account", group="other")
-    assert "rename" not in possible(subscription)
-    assert "rename" in possible(subscription.at("2026-12-02 09:00"))
+    assert "rename" not in available(subscription)
+    assert "rename" in available(subscription.at("2026-12-02 09:00"))
 
 
 def test_preview_matches_later_events() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00")
     command = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert not isinstance(command, Refusal)
-    foreseen = preview_command(standing(subscription), command)
-    assert isinstance(foreseen, CommandPreview)
-    lived = subscription.send("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
-    assert (*foreseen.caused, *foreseen.coming.events)[: len(lived.events) - 1] == tuple(lived.events[1:5])
+    preview = preview_command(current_state(subscription), command)
+    assert isinstance(preview, CommandPreview)
+    later = subscription.send("switch_to_paid", date="2027-01-01", term="ANNUAL").at("2027-03-01")
+    assert (*preview.caused, *preview.coming.events)[: len(later.events) - 1] == tuple(later.events[1:5])
 
 
 def test_monthly_fees_do_not_hide_later_events() -> None:
@@ -107,21 +111,21 @@ def test_switch_and_upgrade_costs_are_previewed() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
     switch = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})
     assert not isinstance(switch, Refusal)
-    cost = cost_of(standing(subscription), switch)
+    cost = cost_of(current_state(subscription), switch)
     assert cost is not None
     # Ten members at 3,000 for twelve full months.
     assert (cost.monthly, cost.monthly_now, cost.total) == (30_000, 0, 360_000)
     withdrawal = parse_command("withdraw_reservation", {})
     assert not isinstance(withdrawal, Refusal)
-    assert cost_of(standing(subscription), withdrawal) is None
+    assert cost_of(current_state(subscription), withdrawal) is None
 
 
 def test_chart_shows_trial_until_cancellation() -> None:
-    assert stretches(ScenarioBuilder.requested("2026-12-01 09:00")) == [
+    assert segments(ScenarioBuilder.requested("2026-12-01 09:00")) == [
         (PhaseKind.TRIAL, "2026-12-01 09:00", "2026-12-31 09:00", False),
         (PhaseKind.GRACE, "2026-12-31 09:00", "2027-01-30 09:00", True),
     ]
-    assert pictured(ScenarioBuilder.requested("2026-12-01 09:00")).ends
+    assert chart_of(ScenarioBuilder.requested("2026-12-01 09:00")).ends
 
 
 def test_chart_shows_contracts_and_reservations() -> None:
@@ -129,11 +133,11 @@ def test_chart_shows_contracts_and_reservations() -> None:
         "switch_to_paid", date="2027-01-01", term="ANNUAL"
     )
     subscription.at("2027-03-01 12:00").send("cancel", date="2027-07-01")
-    assert stretches(subscription) == [
+    assert segments(subscription) == [
         (PhaseKind.TRIAL, "2026-12-20 10:00", "2027-01-01 00:00", False),
         (PhaseKind.ANNUAL, "2027-01-01 00:00", "2027-07-01 00:00", False),
     ]
-    picture = pictured(subscription)
+    picture = chart_of(subscription)
     assert picture.reserved == 100.0
     assert picture.today is not None
     assert 0 < picture.today < 100
@@ -143,7 +147,7 @@ def test_annual_upgrade_starts_a_new_chart_segment() -> None:
     subscription = (
         ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-10 09:00").send("upgrade", term="ANNUAL")
     )
-    assert [(kind, start) for kind, start, _, _ in stretches(subscription)][:2] == [
+    assert [(kind, start) for kind, start, _, _ in segments(subscription)][:2] == [
         (PhaseKind.MONTHLY, "2027-01-01 09:00"),
         (PhaseKind.ANNUAL, "2027-01-10 09:00"),
     ]

@@ -427,36 +427,36 @@ async def test_completed_request_after_erasure_shows_current_state(console: Cons
 )
 async def test_non_integer_members_are_refused(
     console: ConsoleServer,
-    a_paid_life: SubscriptionDriver,
-    a_trial: SubscriptionDriver,
+    paid_subscription: SubscriptionDriver,
+    trial_subscription: SubscriptionDriver,
     typed: str,
     language: str,
     sentence: str,
 ) -> None:
     async with console.browser(language) as browser:
-        await sign_in(browser, a_paid_life.request["customer_id"])
+        await sign_in(browser, paid_subscription.request["customer_id"])
         page = await submit(browser, await browser.get("/request"), "/product", members=typed)
         assert (page.status_code, sentence in page.text) == (422, True)
         for action in ("upgrade", "renewal"):
-            page = await browser.get(f"/subscriptions/{a_paid_life.id}/{action}")
+            page = await browser.get(f"/subscriptions/{paid_subscription.id}/{action}")
             page = await submit(browser, page, f"/{action}", members=typed)
             optional = action == "renewal" and typed == ""
             assert (page.status_code, sentence in page.text) == ((200, False) if optional else (422, True))
-        await sign_in_again(browser, a_trial)
-        page = await browser.get(f"/subscriptions/{a_trial.id}/switch")
+        await sign_in_again(browser, trial_subscription)
+        page = await browser.get(f"/subscriptions/{trial_subscription.id}/switch")
         page = await submit(browser, page, "/switch", members=typed)
         assert (page.status_code, sentence in page.text) == (422, True)
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "-99999999999999999999999"])
 async def test_members_below_minimum_are_refused(
-    console: ConsoleServer, a_paid_life: SubscriptionDriver, typed: str
+    console: ConsoleServer, paid_subscription: SubscriptionDriver, typed: str
 ) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, a_paid_life.request["customer_id"])
+        await sign_in(browser, paid_subscription.request["customer_id"])
         page = await submit(browser, await browser.get("/request"), "/product", members=typed)
         assert (page.status_code, "Enter 1 or more." in page.text) == (422, True)
-        page = await browser.get(f"/subscriptions/{a_paid_life.id}/renewal")
+        page = await browser.get(f"/subscriptions/{paid_subscription.id}/renewal")
         page = await submit(browser, page, "/renewal", term="ANNUAL", members=typed)
         assert (page.status_code, "Enter 1 or more." in page.text) == (422, True)
 
@@ -471,26 +471,26 @@ async def test_members_below_minimum_are_refused(
 @pytest.mark.parametrize("chosen", [{"plan": "lite"}, {"members": "5"}, {"plan": "lite", "members": "5"}])
 async def test_no_renewal_option_with_a_plan_or_members_is_refused(
     console: ConsoleServer,
-    a_paid_life: SubscriptionDriver,
+    paid_subscription: SubscriptionDriver,
     chosen: dict[str, str],
     language: str,
     sentence: str,
 ) -> None:
     async with console.browser(language) as browser:
-        await sign_in(browser, a_paid_life.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{a_paid_life.id}/renewal")
+        await sign_in(browser, paid_subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{paid_subscription.id}/renewal")
         page = await submit(browser, page, "/renewal", term="NONE", **chosen)
         assert (page.status_code, sentence in page.text) == (422, True)
 
 
 async def test_members_above_maximum_are_refused(
-    console: ConsoleServer, a_paid_life: SubscriptionDriver
+    console: ConsoleServer, paid_subscription: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, a_paid_life.request["customer_id"])
+        await sign_in(browser, paid_subscription.request["customer_id"])
         for typed in ("1000000000000", "9" * 25):
             for action in ("upgrade", "renewal"):
-                page = await browser.get(f"/subscriptions/{a_paid_life.id}/{action}")
+                page = await browser.get(f"/subscriptions/{paid_subscription.id}/{action}")
                 page = await submit(browser, page, f"/{action}", members=typed, term="ANNUAL")
                 assert page.status_code == 422
                 assert "There can be 100,000 members at most." in page.text
@@ -505,12 +505,12 @@ async def sign_in_again(browser: httpx.AsyncClient, subscription: SubscriptionDr
 
 
 @pytest.fixture(scope="module")
-async def a_paid_life(console: ConsoleServer) -> SubscriptionDriver:
+async def paid_subscription(console: ConsoleServer) -> SubscriptionDriver:
     return await annual(console)
 
 
 @pytest.fixture(scope="module")
-async def a_trial(console: ConsoleServer) -> SubscriptionDriver:
+async def trial_subscription(console: ConsoleServer) -> SubscriptionDriver:
     return await console.service_env.requested()
 
 
@@ -518,10 +518,10 @@ async def a_trial(console: ConsoleServer) -> SubscriptionDriver:
 
 
 async def test_language_change_keeps_input(
-    console: ConsoleServer, a_paid_life: SubscriptionDriver, a_trial: SubscriptionDriver
+    console: ConsoleServer, paid_subscription: SubscriptionDriver, trial_subscription: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, a_paid_life.request["customer_id"])
+        await sign_in(browser, paid_subscription.request["customer_id"])
         page = await submit(
             browser, await browser.get("/request"), "/product", plan="premium", members="7x", language="ko"
         )
@@ -541,28 +541,28 @@ async def test_language_change_keeps_input(
             "cancel": {"date": "2031-01-31"},
             "rename": {"name": "half-typ"},
         }.items():
-            page = await browser.get(f"/subscriptions/{a_paid_life.id}/{action}")
+            page = await browser.get(f"/subscriptions/{paid_subscription.id}/{action}")
             language = "en" if 'lang="ko"' in page.text[:200] else "ko"
             page = await submit(browser, page, f"/{action}", **fields, language=language)
             assert f'<html lang="{language}"' in page.text
-            assert page.url.path == f"/subscriptions/{a_paid_life.id}/{action}"
+            assert page.url.path == f"/subscriptions/{paid_subscription.id}/{action}"
             assert 'role="alert"' not in page.text
             assert f'value="{fields.get("members") or fields.get("date") or fields.get("name")}"' in page.text
-    assert (await a_paid_life.events())[-1] == "SWITCHED_TO_PAID"
+    assert (await paid_subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
 async def test_language_change_keeps_confirmation_without_cancelling(
-    console: ConsoleServer, a_paid_life: SubscriptionDriver
+    console: ConsoleServer, paid_subscription: SubscriptionDriver
 ) -> None:
     async with console.browser() as browser:
-        await sign_in(browser, a_paid_life.request["customer_id"])
-        account = await a_paid_life.confirmation()
-        later = await a_paid_life.today() + timedelta(days=40)
-        page = await browser.get(f"/subscriptions/{a_paid_life.id}/cancel?review=1&date={later}")
+        await sign_in(browser, paid_subscription.request["customer_id"])
+        account = await paid_subscription.confirmation()
+        later = await paid_subscription.today() + timedelta(days=40)
+        page = await browser.get(f"/subscriptions/{paid_subscription.id}/cancel?review=1&date={later}")
         page = await submit(browser, page, "/cancel", method="post", confirmation=account, language="ko")
         assert f'value="{account}"' in page.text
         assert f"{Translator(Language.KO).day(later)} 해지 예약</button>" in page.text
-    assert (await a_paid_life.status()).reservation is None
+    assert (await paid_subscription.status()).reservation is None
 
 
 # -- NAVER WORKS Admin ---------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ class TestIssuer:
 
 
 @asynccontextmanager
-async def signed_in(
+async def run_console_with(
     service_env: ServiceEnv, issuer: TestIssuer
 ) -> AsyncIterator[tuple[ConsoleServer, httpx.AsyncClient]]:
     """Run a console that uses this issuer, with a browser."""
@@ -203,7 +203,7 @@ async def signed_in(
 async def test_invalid_issuer_response_has_code_and_no_session(
     service_env: ServiceEnv, issuer: TestIssuer, code: str
 ) -> None:
-    async with signed_in(service_env, issuer) as (console, browser):
+    async with run_console_with(service_env, issuer) as (console, browser):
         answer = await browser.get("/sign-in/issuer?next=/subscriptions")
         assert answer.status_code in (403, 503)
         assert f"{code} · {answer.headers['x-request-id']}" in answer.text
@@ -248,7 +248,7 @@ async def test_invalid_issuer_response_has_code_and_no_session(
     ],
 )
 async def test_valid_issuer_response_signs_in(service_env: ServiceEnv, issuer: TestIssuer, sees: str) -> None:
-    async with signed_in(service_env, issuer) as (_, browser):
+    async with run_console_with(service_env, issuer) as (_, browser):
         assert sees in (await browser.get("/sign-in/issuer")).text
 
 
@@ -264,14 +264,14 @@ async def test_prompt_is_supported_by_the_issuer(
     service_env: ServiceEnv, offered: dict[str, Any], prompt: str
 ) -> None:
     issuer = TestIssuer(offered=offered)
-    async with signed_in(service_env, issuer) as (_, browser):
+    async with run_console_with(service_env, issuer) as (_, browser):
         await browser.get("/sign-in/issuer")
         await browser.get("/sign-in/issuer?choose=1")
     assert [query.get("prompt") for query in issuer.asked] == [None, prompt]
 
 
 async def test_a_sign_in_under_way_takes_no_space_in_the_database(service_env: ServiceEnv) -> None:
-    async with signed_in(service_env, TestIssuer()) as (_, browser):
+    async with run_console_with(service_env, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
         before = await service_env.owner.fetchval("SELECT count(*) FROM console_sessions")
         for _ in range(3):
@@ -287,7 +287,7 @@ async def test_a_sign_in_under_way_takes_no_space_in_the_database(service_env: S
 async def test_a_state_that_was_not_encrypted_here_begins_no_session(
     service_env: ServiceEnv, cookie: str
 ) -> None:
-    async with signed_in(service_env, TestIssuer()) as (_, browser):
+    async with run_console_with(service_env, TestIssuer()) as (_, browser):
         browser.cookies.set("signing-in", cookie)
         answer = await browser.get("/sign-in/callback?code=a&state=b")
         assert answer.status_code == 403
@@ -295,7 +295,7 @@ async def test_a_state_that_was_not_encrypted_here_begins_no_session(
 
 
 async def test_a_long_address_to_return_to_fits_into_the_cookie(service_env: ServiceEnv) -> None:
-    async with signed_in(service_env, TestIssuer()) as (_, browser):
+    async with run_console_with(service_env, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
         for length in (900, 5000):
             answer = await browser.get(f"/sign-in/issuer?next=/subscriptions?{'x' * length}")
@@ -308,7 +308,7 @@ DISCOVERY = "/.well-known/openid-configuration"
 
 async def test_anonymous_flood_does_not_reach_the_issuer(service_env: ServiceEnv) -> None:
     issuer = TestIssuer()
-    async with signed_in(service_env, issuer) as (_, browser):
+    async with run_console_with(service_env, issuer) as (_, browser):
         browser.follow_redirects = False
         answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(40))
         assert {answer.status_code for answer in answers} == {302}
@@ -321,7 +321,7 @@ async def test_anonymous_flood_does_not_reach_the_issuer(service_env: ServiceEnv
 
 async def test_failing_issuer_is_not_queried_per_visitor(service_env: ServiceEnv) -> None:
     issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
-    async with signed_in(service_env, issuer) as (_, browser):
+    async with run_console_with(service_env, issuer) as (_, browser):
         answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(20))
     assert all("ISSUER_UNREACHABLE" in answer.text for answer in answers)
     assert issuer.requests[DISCOVERY] < len(answers)
@@ -359,7 +359,7 @@ async def test_repeated_callback_does_not_flood_the_issuer(
 ) -> None:
     """One pending sign-in cookie allows any number of callbacks with invented codes."""
     issuer = TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)})
-    async with signed_in(service_env, issuer) as (console, browser):
+    async with run_console_with(service_env, issuer) as (console, browser):
         browser.follow_redirects = False
         begun = await browser.get("/sign-in/issuer")
         [state] = parse_qs(begun.headers["location"].partition("?")[2])["state"]

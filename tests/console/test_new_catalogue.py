@@ -14,17 +14,17 @@ DEARER = {"list = 7200": "list = 9200", "rename_lock_hours = 24": "rename_lock_h
 
 
 @pytest.fixture
-async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ConsoleServer]:
+async def isolated_console(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ConsoleServer]:
     """Run a console whose catalogue the test can change."""
     async with open_service_env(stack, temporal) as service_env, run_console(service_env) as console:
         yield console
 
 
 async def test_r19_changed_prices_are_shown_before_charging(
-    shop: ConsoleServer,
+    isolated_console: ConsoleServer,
 ) -> None:
-    subscription = await shop.service_env.requested(plan="basic", members=10)
-    async with shop.browser() as browser:
+    subscription = await isolated_console.service_env.requested(plan="basic", members=10)
+    async with isolated_console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         path = f"/subscriptions/{subscription.id}"
         page = await browser.get(f"{path}/switch")
@@ -32,7 +32,7 @@ async def test_r19_changed_prices_are_shown_before_charging(
         assert "₩72,000" in page.text
         assert "once in 24 hours" in (await browser.get(f"{path}/rename")).text
         assert await publish(
-            shop.service_env.pool, catalogue("newer", f"{await subscription.today()}", **DEARER)
+            isolated_console.service_env.pool, catalogue("newer", f"{await subscription.today()}", **DEARER)
         )
         page = await submit(browser, page, "/switch")
         assert page.status_code == 409

@@ -21,7 +21,7 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-async def a_year(console: ConsoleServer) -> SubscriptionDriver:
+async def year_old_subscription(console: ConsoleServer) -> SubscriptionDriver:
     """Create a subscription with one year of charges."""
     subscription = await console.service_env.paid("2026-01-01 09:00", term="ANNUAL")
     await subscription.advance_to("2027-01-01 00:00")
@@ -30,11 +30,15 @@ async def a_year(console: ConsoleServer) -> SubscriptionDriver:
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_page_size_is_bounded_after_a_year(
-    console: ConsoleServer, a_year: SubscriptionDriver, path: str
+    console: ConsoleServer, year_old_subscription: SubscriptionDriver, path: str
 ) -> None:
     async with console.browser("ko") as browser:
-        await sign_in(browser, a_year.request["customer_id"])
-        address = (await browser.get(path)).url.path if path == "/request" else path.format(id=a_year.id)
+        await sign_in(browser, year_old_subscription.request["customer_id"])
+        address = (
+            (await browser.get(path)).url.path
+            if path == "/request"
+            else path.format(id=year_old_subscription.id)
+        )
         async with browser.stream("GET", address) as answer:
             assert answer.status_code == 200
             assert answer.headers["content-encoding"] == "gzip"

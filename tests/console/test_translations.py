@@ -23,7 +23,7 @@ CONSOLE = Path(refusal_messages.__file__).parent
 _PLACES = re.compile(r"%\((\w+)\)s")
 
 
-def _said() -> set[str]:
+def _message_ids() -> set[str]:
     found = extract_from_dir(
         CONSOLE,
         method_map=[("**.py", "python"), ("**/templates/**.html", "jinja2")],
@@ -43,7 +43,7 @@ def test_korean_catalogue_is_complete_without_obsolete_entries() -> None:
             key = entry.id if isinstance(entry.id, str) else entry.id[0]
             kept[key] = entry.string if isinstance(entry.string, str) else (entry.string or ("",))[0]
             assert not entry.fuzzy, key
-    assert kept.keys() == _said()
+    assert kept.keys() == _message_ids()
     for message, korean in kept.items():
         assert korean, message
         assert set(_PLACES.findall(korean)) <= set(_PLACES.findall(message)), message

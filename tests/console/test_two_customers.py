@@ -83,7 +83,7 @@ NOBODYS = "no-such-subscription"
 
 
 @dataclass(frozen=True)
-class Theirs:
+class OtherCustomer:
     """The other customer's subscription, with all data that must stay hidden."""
 
     subscription: SubscriptionDriver
@@ -102,7 +102,7 @@ class Theirs:
     def secrets(self) -> tuple[str, ...]:
         return (self.subscription.id, self.customer, "Hanbit Trading", "Kim Minji", self.invoice.number)
 
-    def meant_by(self, fields: Mapping[str, str]) -> dict[str, str]:
+    def form_fields(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Return the form fields with placeholders replaced."""
         words = {"the-id": self.subscription.id, "the-customer": self.customer, "the-name": self.name}
         words["the-account"] = f"admin@{self.name}"
@@ -111,7 +111,7 @@ class Theirs:
             for key, value in fields.items()
         }
 
-    async def as_it_is(self) -> tuple[object, ...]:
+    async def snapshot(self) -> tuple[object, ...]:
         """Return a snapshot of all data that a request could have changed."""
         return (
             await self.subscription.client.timeline(self.subscription.id),
@@ -123,7 +123,7 @@ class Theirs:
 
 
 @pytest.fixture(scope="module")
-async def theirs(console: ConsoleServer) -> Theirs:
+async def other_customer(console: ConsoleServer) -> OtherCustomer:
     """Create a subscription charged for March, with an invoice and a member."""
     service_env = console.service_env
     subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
@@ -137,7 +137,7 @@ async def theirs(console: ConsoleServer) -> Theirs:
     )
     record = WorksAdminRepository(service_env.owner)
     assert await record.add_member(subscription.id, Member(member_id="minji", name="Kim Minji"))
-    return Theirs(subscription, invoice, record)
+    return OtherCustomer(subscription, invoice, record)
 
 
 def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:
@@ -154,109 +154,123 @@ def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:
 
 @pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
 async def test_pages_of_other_customer_are_not_found(
-    console: ConsoleServer, theirs: Theirs, method: str, path: str
+    console: ConsoleServer, other_customer: OtherCustomer, method: str, path: str
 ) -> None:
-    fields = theirs.meant_by({**NAMED, **OPERATORS}[method, path])
-    before = await theirs.as_it_is()
+    fields = other_customer.form_fields({**NAMED, **OPERATORS}[method, path])
+    before = await other_customer.snapshot()
     async with console.browser() as browser:
         await sign_in(browser, unique_name("stranger"))
-        theirs_there = path.format(subscription_id=theirs.subscription.id, number=theirs.invoice.number)
+        theirs_there = path.format(
+            subscription_id=other_customer.subscription.id, number=other_customer.invoice.number
+        )
         nobodys_there = path.format(subscription_id=NOBODYS, number="2026-999999")
-        answer = await _asked(console, browser, method, theirs_there, fields)
-        nothing = await _asked(console, browser, method, nobodys_there, fields)
+        answer = await _request(console, browser, method, theirs_there, fields)
+        nothing = await _request(console, browser, method, nobodys_there, fields)
     assert (answer.status_code, nothing.status_code) == (404, 404)
-    assert _without_addresses(answer.text) == _without_addresses(nothing.text)
-    assert await theirs.as_it_is() == before
+    assert _without_return_target(answer.text) == _without_return_target(nothing.text)
+    assert await other_customer.snapshot() == before
 
 
 @pytest.mark.parametrize(("method", "path"), OWN)
 async def test_own_pages_exclude_other_customers(
-    console: ConsoleServer, theirs: Theirs, method: str, path: str
+    console: ConsoleServer, other_customer: OtherCustomer, method: str, path: str
 ) -> None:
-    sent = theirs.meant_by(OWN[method, path])
-    before = await theirs.as_it_is()
+    sent = other_customer.form_fields(OWN[method, path])
+    before = await other_customer.snapshot()
     async with console.browser() as browser:
         await sign_in(browser, unique_name("stranger"))
         draft = (await browser.get("/request")).url.path.split("/")[2]
         for step in ("product", "terms", "information", "check") if "{step}" in path else ("",):
-            answer = await _asked(console, browser, method, path.format(step=step, draft=draft), sent)
+            answer = await _request(console, browser, method, path.format(step=step, draft=draft), sent)
             assert answer.status_code < 500
-            assert [word for word in theirs.secrets if word in _without_addresses(answer.text)] == []
-    assert await theirs.as_it_is() == before
+            assert [
+                word for word in other_customer.secrets if word in _without_return_target(answer.text)
+            ] == []
+    assert await other_customer.snapshot() == before
 
 
 @pytest.mark.parametrize(("method", "path"), WORKS)
 async def test_administrator_reaches_only_own_organization(
-    console: ConsoleServer, theirs: Theirs, method: str, path: str
+    console: ConsoleServer, other_customer: OtherCustomer, method: str, path: str
 ) -> None:
     own = await console.service_env.requested()
-    sent = theirs.meant_by(WORKS[method, path])
-    before = await theirs.as_it_is()
+    sent = other_customer.form_fields(WORKS[method, path])
+    before = await other_customer.snapshot()
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
         account = f"admin@{own.request['account']['group']}"
         page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
         assert page.url.path == "/works", page.text
-        answer = await _asked(console, browser, method, path, sent, page=page)
+        answer = await _request(console, browser, method, path, sent, page=page)
     assert answer.status_code in (200, 403, 409)
-    assert [word for word in theirs.secrets if word in _without_addresses(answer.text)] == []
-    assert await theirs.as_it_is() == before
+    assert [word for word in other_customer.secrets if word in _without_return_target(answer.text)] == []
+    assert await other_customer.snapshot() == before
 
 
 @pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
 async def test_anonymous_requests_are_refused(
-    console: ConsoleServer, theirs: Theirs, method: str, path: str
+    console: ConsoleServer, other_customer: OtherCustomer, method: str, path: str
 ) -> None:
-    before = await theirs.as_it_is()
+    before = await other_customer.snapshot()
     async with console.browser() as browser:
         page = await browser.get("/sign-in")
-        there = path.format(subscription_id=theirs.subscription.id, number=theirs.invoice.number)
-        fields = theirs.meant_by({**NAMED, **OPERATORS}[method, path])
-        answer = await _asked(console, browser, method, there, fields, page=page)
+        there = path.format(
+            subscription_id=other_customer.subscription.id, number=other_customer.invoice.number
+        )
+        fields = other_customer.form_fields({**NAMED, **OPERATORS}[method, path])
+        answer = await _request(console, browser, method, there, fields, page=page)
     assert answer.url.path == "/sign-in"
-    assert [word for word in theirs.secrets if word in _without_addresses(answer.text)] == []
-    assert await theirs.as_it_is() == before
+    assert [word for word in other_customer.secrets if word in _without_return_target(answer.text)] == []
+    assert await other_customer.snapshot() == before
 
 
-async def test_session_is_invalid_in_the_other_realm(console: ConsoleServer, theirs: Theirs) -> None:
+async def test_session_is_invalid_in_the_other_realm(
+    console: ConsoleServer, other_customer: OtherCustomer
+) -> None:
     async with console.browser() as browser, console.browser() as other:
-        await sign_in(browser, theirs.customer)
+        await sign_in(browser, other_customer.customer)
         other.cookies.set("works-admin", browser.cookies["console"])
         assert (await other.get("/works")).url.path == "/works/sign-in"
         page = await browser.get("/works/sign-in")
         page = await submit(
-            browser, page, "/works/sign-in", account=f"admin@{theirs.name}", password=PASSWORD
+            browser, page, "/works/sign-in", account=f"admin@{other_customer.name}", password=PASSWORD
         )
         assert page.url.path == "/works"
         other.cookies.set("console", browser.cookies["works-admin"])
         assert (await other.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_operators_see_all_customers_see_own(console: ConsoleServer, theirs: Theirs) -> None:
+async def test_operators_see_all_customers_see_own(
+    console: ConsoleServer, other_customer: OtherCustomer
+) -> None:
     async with console.browser() as browser:
         await sign_in(browser, "")
-        assert theirs.subscription.id[:8] in await _text(browser, f"/operator?customer={theirs.customer}")
-        assert theirs.subscription.id[:8] not in await _text(browser, "/operator?customer=somebody-else")
-        assert (await browser.get(f"/subscriptions/{theirs.subscription.id}")).status_code == 200
-        assert (await browser.get(f"/invoices/{theirs.invoice.number}")).status_code == 200
+        assert other_customer.subscription.id[:8] in await _text(
+            browser, f"/operator?customer={other_customer.customer}"
+        )
+        assert other_customer.subscription.id[:8] not in await _text(
+            browser, "/operator?customer=somebody-else"
+        )
+        assert (await browser.get(f"/subscriptions/{other_customer.subscription.id}")).status_code == 200
+        assert (await browser.get(f"/invoices/{other_customer.invoice.number}")).status_code == 200
         assert (await browser.get("/request")).status_code == 404
         for ready_made in ("needs-attention", "trials-ending", "suspended", "restricted"):
             assert (await browser.get(f"/operator?show={ready_made}&state=TRIAL")).status_code == 200
         for name, value in (("show", "suspnded"), ("state", "SUSPNDED")):
-            page = await browser.get("/operator", params={"customer": theirs.customer, name: value})
+            page = await browser.get("/operator", params={"customer": other_customer.customer, name: value})
             assert page.status_code == 422
             assert f"There is no filter {value}. Choose one of the list." in page.text
-            assert theirs.subscription.id[:8] not in page.text
+            assert other_customer.subscription.id[:8] not in page.text
     async with console.browser() as browser:
-        await sign_in(browser, theirs.customer)
-        assert theirs.subscription.id[:8] in await _text(browser, "/subscriptions")
+        await sign_in(browser, other_customer.customer)
+        assert other_customer.subscription.id[:8] in await _text(browser, "/subscriptions")
 
 
 async def test_operators_see_why_a_subscription_needs_attention(
-    service_env: ServiceEnv, console: ConsoleServer, theirs: Theirs
+    service_env: ServiceEnv, console: ConsoleServer, other_customer: OtherCustomer
 ) -> None:
-    await theirs.subscription.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
-    page = f"/subscriptions/{theirs.subscription.id}"
+    await other_customer.subscription.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
+    page = f"/subscriptions/{other_customer.subscription.id}"
     try:
         async with console.browser() as browser:
             await sign_in(browser, "")
@@ -270,13 +284,13 @@ async def test_operators_see_why_a_subscription_needs_attention(
             assert shown is not None
             assert "Ask the operator who set the mark." in shown
         async with console.browser() as browser:
-            await sign_in(browser, theirs.customer)
+            await sign_in(browser, other_customer.customer)
             assert "T-4711" not in await _text(browser, page)
     finally:
-        await theirs.subscription.handle.signal("needs_attention", {"needed": False})
+        await other_customer.subscription.handle.signal("needs_attention", {"needed": False})
 
 
-async def _asked(
+async def _request(
     console: ConsoleServer,
     browser: httpx.AsyncClient,
     method: str,
@@ -297,6 +311,6 @@ async def _text(browser: httpx.AsyncClient, path: str) -> str:
     return (await browser.get(path)).text
 
 
-def _without_addresses(page: str) -> str:
+def _without_return_target(page: str) -> str:
     """Return the page without the requested address, which its forms contain as a return target."""
     return "\n".join(line for line in page.splitlines() if 'name="next"' not in line)

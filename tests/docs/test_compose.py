@@ -169,14 +169,14 @@ async def test_worker_health_check_queries_readiness() -> None:
     assert f"'http://{address}/readyz'" in arguments[-1]
     port = free_ports(1)[0]
 
-    async def asked(path: str) -> int:
+    async def probed(path: str) -> int:
         code = arguments[-1].replace(f"{address}/readyz", f"127.0.0.1:{port}{path}")
         process = await asyncio.create_subprocess_exec(sys.executable, *arguments[:-1], code)
         return await process.wait()
 
     async with serve_health("127.0.0.1", port, WorkerHealth()):
-        assert await asked("/livez") == 0
-        assert await asked("/readyz") == 1
+        assert await probed("/livez") == 0
+        assert await probed("/readyz") == 1
 
 
 @each_service

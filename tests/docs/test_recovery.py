@@ -137,7 +137,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 # -- after a disaster --------------------------------------------------------------------------------
 
 
-async def database(shell: Shell, temporal: Client) -> str:
+async def new_database(shell: Shell, temporal: Client) -> str:
     """Create a database, set up the namespace for it, and return its name."""
     name = unique_name("site").replace("-", "_")
     await set_up(temporal, await shell.stack.postgres.ensure_database(name), catalogue())
@@ -145,16 +145,16 @@ async def database(shell: Shell, temporal: Client) -> str:
 
 
 @asynccontextmanager
-async def site(shell: Shell, temporal: Client, database: str) -> AsyncIterator[Shell]:
+async def run_site(shell: Shell, temporal: Client, new_database: str) -> AsyncIterator[Shell]:
     """Return a shell for a service on this namespace and database."""
-    url = shell.stack.postgres.dsn(database, OWNER)
+    url = shell.stack.postgres.dsn(new_database, OWNER)
     async with open_service_env(
         shell.stack, temporal, database_url=url, task_queue=TASK_QUEUE
     ) as service_env:
         yield Shell(shell.stack, service_env, shell.directory)
 
 
-def in_house(subscription: SubscriptionDriver, service_env: ServiceEnv) -> SubscriptionDriver:
+def driver_in(subscription: SubscriptionDriver, service_env: ServiceEnv) -> SubscriptionDriver:
     """Return the same subscription in another service environment."""
     return SubscriptionDriver(service_env.client, service_env.temporal, subscription.id, subscription.request)
 
@@ -162,16 +162,16 @@ def in_house(subscription: SubscriptionDriver, service_env: ServiceEnv) -> Subsc
 @recipe("The Temporal namespace is lost")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     lost = await new_namespace(shell.service_env.temporal)
-    record = await database(shell, lost)
-    async with site(shell, lost, record) as before:
+    record = await new_database(shell, lost)
+    async with run_site(shell, lost, record) as before:
         subscription = await paid(before)
         events = await subscription.events()
-    async with site(shell, await new_namespace(shell.service_env.temporal), record) as moved:
+    async with run_site(shell, await new_namespace(shell.service_env.temporal), record) as moved:
         _, told, found, _, listed = await moved.types(blocks[0], {})
         assert "1 repaired" in told
         assert "WORKFLOW_MISSING" in found
         assert subscription.id in listed
-        again = in_house(subscription, moved.service_env)
+        again = driver_in(subscription, moved.service_env)
         assert await again.events() == events
         await again.send("upgrade", members=20)
 
@@ -179,28 +179,28 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 @recipe("The database was restored from yesterday's backup")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     temporal = await new_namespace(shell.service_env.temporal)
-    today = await database(shell, temporal)
-    async with site(shell, temporal, today) as before:
+    today = await new_database(shell, temporal)
+    async with run_site(shell, temporal, today) as before:
         subscription = await paid(before)
     yesterday = f"{today}_yesterday"
     await create_database(shell.stack, yesterday, template=today)
-    async with site(shell, temporal, today) as before:
-        busy = in_house(subscription, before.service_env)
+    async with run_site(shell, temporal, today) as before:
+        busy = driver_in(subscription, before.service_env)
         await busy.send("upgrade", members=20)
         events = await busy.events()
-    async with site(shell, temporal, yesterday) as restored:
+    async with run_site(shell, temporal, yesterday) as restored:
         told, found, attention, timeline = await restored.types(blocks[0], {"ID": subscription.id})
         assert "1 repaired" in told
         assert "EVENT_MISSING" in found
         assert "No subscriptions found." in attention
         assert "UPGRADED" in timeline
-        assert await in_house(subscription, restored.service_env).events() == events
+        assert await driver_in(subscription, restored.service_env).events() == events
 
 
 @recipe("Temporal was restored from yesterday's backup")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     temporal = await new_namespace(shell.service_env.temporal)
-    async with site(shell, temporal, await database(shell, temporal)) as here:
+    async with run_site(shell, temporal, await new_database(shell, temporal)) as here:
         subscription = await paid(here)
         await subscription.send("upgrade", members=20)
         events = await subscription.events()

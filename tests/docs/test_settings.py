@@ -16,10 +16,10 @@ _READ = re.compile(r"\b(?:DATABASE_URL|WORKSUB_[A-Z_]+|TEMPORAL_(?:DEPLOYMENT|WO
 def test_documented_settings_match_sdk_and_code() -> None:
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")] + [ROOT / "worker.py"]
     read = {name for path in files for name in _READ.findall(path.read_text(encoding="utf-8"))}
-    assert {name for name in _settings() if not _of_a_library(name)} == read
+    assert {name for name in _settings() if not _is_library_setting(name)} == read
 
 
-def _of_a_library(name: str) -> bool:
+def _is_library_setting(name: str) -> bool:
     """Return whether the Temporal SDK, OpenTelemetry or libpq reads this setting."""
     return name.startswith(("PG", "OTEL_", "FORWARDED_")) or name.encode() in _sdk()
 

@@ -67,7 +67,7 @@ def test_the_arithmetic_gives_the_amount(example: Example) -> None:
     if table := example.table("line"):
         for row in table.rows:
             if row[0] != "…":
-                assert f"{_worked_out(row[3]) // 1:,}" == row[4]
+                assert f"{_evaluate(row[3]) // 1:,}" == row[4]
 
 
 @each_example
@@ -99,7 +99,7 @@ def test_every_rule_is_there_once() -> None:
     assert re.findall(r"^\*\*R(\d+)", RULES, re.MULTILINE) == [str(number) for number in range(1, 34)]
 
 
-def _worked_out(arithmetic: str) -> Fraction:
+def _evaluate(arithmetic: str) -> Fraction:
     """Evaluate an expression such as `(3 + 15/30) × 6,000`."""
     assert re.fullmatch(r"[\d,/×+() ]+", arithmetic)
     exact = re.sub(r"(\d+)", r"Fraction(\1)", arithmetic.replace(",", "").replace("×", "*"))

@@ -18,23 +18,23 @@ from entrypoints.http.protocol import HttpLimits
 
 
 @dataclass(frozen=True)
-class Front:
+class WebServer:
     service_env: ServiceEnv
     url: str
     port: int
-    reception: ApiServer
+    api_server: ApiServer
 
 
 @pytest.fixture(scope="session")
-async def front(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Front]:
+async def web_server(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[WebServer]:
     async with (
         open_service_env(stack, temporal) as service_env,
-        open_api_server(service_env) as reception,
+        open_api_server(service_env) as api_server,
         create_pool(service_env.web_url, "worksub_console", connections=4) as pool,
     ):
         with bind() as place:
             console = create_console(service_env.client, pool, ConsoleSettings(url=place.url, embedded=True))
             # Short timeouts, because half of the requests here never end.
             limits = HttpLimits(head_seconds=1, body_seconds=1)
-            async with serve_app(create_app(reception.service, console), place, limits=limits):
-                yield Front(service_env, place.url, place.opened.getsockname()[1], reception)
+            async with serve_app(create_app(api_server.service, console), place, limits=limits):
+                yield WebServer(service_env, place.url, place.opened.getsockname()[1], api_server)

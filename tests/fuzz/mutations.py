@@ -70,19 +70,19 @@ _SHAPES: tuple[Callable[[], Any], ...] = (
 )
 
 
-class Malice:
+class Mutator:
     """Malformed input generated from one seed, so that a failure is reproducible."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
 
-    def one_of(self, choices: Sequence[T]) -> T:
+    def choice_of(self, choices: Sequence[T]) -> T:
         return self._random.choice(choices)
 
     def text(self) -> str:
-        spelled = self.one_of(_SPELLINGS)
+        spelled = self.choice_of(_SPELLINGS)
         if self._random.random() < 0.2:
-            other = self.one_of(_SPELLINGS)
+            other = self.choice_of(_SPELLINGS)
             cut = self._random.randint(0, len(spelled))
             return spelled[:cut] + other[:300] + spelled[cut:]
         return spelled
@@ -91,25 +91,25 @@ class Malice:
         kind = self._random.random()
         if kind < 0.6:
             return self.text()
-        return self.one_of(_NUMBERS) if kind < 0.85 else self.one_of(_SHAPES)()
+        return self.choice_of(_NUMBERS) if kind < 0.85 else self.choice_of(_SHAPES)()
 
-    def spoiled(self, body: Any) -> Any:
+    def mutated(self, body: Any) -> Any:
         """Return a copy with one to three errors at any depth, or sometimes an unrelated value."""
         if self._random.random() < 0.02:
             return self.value()
         body = copy.deepcopy(body)
-        for _ in range(self.one_of((1, 1, 1, 2, 3))):
-            self._spoil(body)
+        for _ in range(self.choice_of((1, 1, 1, 2, 3))):
+            self._mutate(body)
         return body
 
-    def _spoil(self, body: Any) -> None:
+    def _mutate(self, body: Any) -> None:
         keys: list[Any] = list(body) if isinstance(body, dict) else list(range(len(body)))
         if not keys:
             return
-        key = self.one_of(keys)
+        key = self.choice_of(keys)
         inner = body[key]
         if isinstance(inner, dict | list) and inner and self._random.random() < 0.7:
-            self._spoil(inner)
+            self._mutate(inner)
             return
         how = self._random.random()
         if isinstance(body, dict) and how < 0.08:
@@ -128,11 +128,11 @@ class Malice:
             written = json.dumps(body).encode()
         except (TypeError, ValueError):
             written = repr(body)[:2_000].encode("utf-8", "surrogatepass")
-        return self.damaged(written)
+        return self.corrupted(written)
 
-    def damaged(self, written: bytes) -> bytes:
+    def corrupted(self, written: bytes) -> bytes:
         data = bytearray(written)
-        for _ in range(self.one_of((0, 0, 1, 1, 2, 8))):
+        for _ in range(self.choice_of((0, 0, 1, 1, 2, 8))):
             if not data:
                 break
             at = self._random.randrange(len(data))

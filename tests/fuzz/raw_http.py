@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 
-from .mutations import Malice
+from .mutations import Mutator
 
 _HOST = b"Host: 127.0.0.1\r\n"
 PATHS = (
@@ -157,7 +157,7 @@ ENDINGS = (
 )
 
 
-def listed() -> Iterator[bytes]:
+def single_error_requests() -> Iterator[bytes]:
     """Yield requests with one error each."""
     for path in PATHS:
         for method in METHODS:
@@ -184,12 +184,14 @@ def listed() -> Iterator[bytes]:
     )
 
 
-def drawn(seed: int) -> bytes:
+def random_request(seed: int) -> bytes:
     """Generate a request with several errors."""
-    malice = Malice(seed)
-    head = b" ".join((malice.one_of(METHODS[:8]), malice.one_of(PATHS + TARGETS), malice.one_of(ENDINGS[:2])))
-    headers = b"".join(malice.one_of(HEADERS) for _ in range(malice.one_of((0, 1, 2, 3))))
-    return malice.damaged(head + b"\r\n" + _HOST + headers + b"\r\n" + malice.one_of(BODIES))
+    mutator = Mutator(seed)
+    head = b" ".join(
+        (mutator.choice_of(METHODS[:8]), mutator.choice_of(PATHS + TARGETS), mutator.choice_of(ENDINGS[:2]))
+    )
+    headers = b"".join(mutator.choice_of(HEADERS) for _ in range(mutator.choice_of((0, 1, 2, 3))))
+    return mutator.corrupted(head + b"\r\n" + _HOST + headers + b"\r\n" + mutator.choice_of(BODIES))
 
 
 async def status_of(port: int, sent: bytes) -> int | None:

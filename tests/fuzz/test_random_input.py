@@ -34,7 +34,7 @@ from subscription.scenario import ScenarioError, read_scenario, simulate
 from subscription.state import Subscription, provisioning
 from subscription.validation import is_storable, parse_strict, problems_from
 
-from .mutations import Malice
+from .mutations import Mutator
 
 INPUTS = SIZES.hostile_inputs
 
@@ -60,7 +60,7 @@ COMMANDS_IN_ORDER: Mapping[str, Mapping[str, Any]] = {
 CARRIED = {"id": "order-1", "by": "Hong Gildong", "at": "2027-03-15T09:00:00+09:00"}
 
 
-def _living(*commands: tuple[str, Mapping[str, Any]], account: Mapping[str, str]) -> Subscription:
+def _subscription_after(*commands: tuple[str, Mapping[str, Any]], account: Mapping[str, str]) -> Subscription:
     """Build a subscription requested an hour ago that has executed these commands."""
     request = parse_request(request_body(account=account), BOOK, NOW)
     assert isinstance(request, Request)
@@ -78,17 +78,19 @@ def _living(*commands: tuple[str, Mapping[str, Any]], account: Mapping[str, str]
 
 GROUP = {"group": "acme"}
 STATES = (
-    _living(account=GROUP),
-    _living(account={"domain": "acme.kr"}),
-    _living(("switch_to_paid", {"date": "2027-03-15", "term": "MONTHLY"}), account=GROUP),
-    _living(("cancel", {"date": "2027-03-20", "confirmation": "admin@acme"}), account=GROUP),
+    _subscription_after(account=GROUP),
+    _subscription_after(account={"domain": "acme.kr"}),
+    _subscription_after(("switch_to_paid", {"date": "2027-03-15", "term": "MONTHLY"}), account=GROUP),
+    _subscription_after(("cancel", {"date": "2027-03-20", "confirmation": "admin@acme"}), account=GROUP),
     advance(
-        _living(("cancel", {"date": "2027-03-15", "confirmation": "admin@acme"}), account=GROUP), NOW, BOOK
+        _subscription_after(("cancel", {"date": "2027-03-15", "confirmation": "admin@acme"}), account=GROUP),
+        NOW,
+        BOOK,
     ),
 )
 
 
-def _is_refused_well(refused: Refusal) -> str:
+def _check_refusal(refused: Refusal) -> str:
     """Check that the refusal can be serialized, stored and displayed, and return its code."""
     assert refused.message
     for problem in refused.problems:
@@ -97,7 +99,7 @@ def _is_refused_well(refused: Refusal) -> str:
     return refused.code
 
 
-def _can_be_kept(written: str) -> None:
+def _check_storable(written: str) -> None:
     """Check that PostgreSQL can store the value: no null characters, amounts within the column range."""
     assert is_storable(written)
     assert "\\u0000" not in written.replace("\\\\", "")
@@ -109,68 +111,68 @@ def _first_code(problems: Sequence[Problem], known: Set[str]) -> str:
     return codes[0]
 
 
-def _of_a_request(malice: Malice) -> str:
-    read = parse_request(malice.spoiled(request_body(simulated_at=CARRIED["at"])), BOOK, NOW)
+def _of_a_request(mutator: Mutator) -> str:
+    read = parse_request(mutator.mutated(request_body(simulated_at=CARRIED["at"])), BOOK, NOW)
     if isinstance(read, Refusal):
-        return _is_refused_well(read)
-    _can_be_kept(read.model_dump_json())
+        return _check_refusal(read)
+    _check_storable(read.model_dump_json())
     assert read.fingerprint()
     return "accepted"
 
 
-def _of_a_command(malice: Malice) -> str:
-    name = malice.one_of([*COMMANDS] * 9 + [malice.text()])
-    command = parse_command(name, malice.spoiled({**COMMANDS_IN_ORDER.get(name, {}), **CARRIED}))
+def _of_a_command(mutator: Mutator) -> str:
+    name = mutator.choice_of([*COMMANDS] * 9 + [mutator.text()])
+    command = parse_command(name, mutator.mutated({**COMMANDS_IN_ORDER.get(name, {}), **CARRIED}))
     if isinstance(command, Refusal):
-        return _is_refused_well(command)
+        return _check_refusal(command)
     assert is_storable(f"{command.id} {command.by}")
     assert command.fingerprint()
-    state = malice.one_of(STATES)
+    state = mutator.choice_of(STATES)
     decision = decide(state, command, NOW, BOOK)
     if isinstance(decision, Refusal):
-        return _is_refused_well(decision)
+        return _check_refusal(decision)
     for event in decision.events:
-        _can_be_kept(event.model_dump_json())
+        _check_storable(event.model_dump_json())
         assert all(0 < line.amount < _BIGINT for line in event.lines)
-    _can_be_kept(advance(apply_all(state, decision.events), NOW, BOOK).model_dump_json())
+    _check_storable(advance(apply_all(state, decision.events), NOW, BOOK).model_dump_json())
     return "accepted"
 
 
-def _of_a_quote(malice: Malice) -> str:
-    asked = parse_quote(malice.spoiled({"date": "2027-06-01", "at": CARRIED["at"]}))
+def _of_a_quote(mutator: Mutator) -> str:
+    asked = parse_quote(mutator.mutated({"date": "2027-06-01", "at": CARRIED["at"]}))
     if isinstance(asked, Refusal):
-        return _is_refused_well(asked)
+        return _check_refusal(asked)
     assert isinstance(asked, QuoteCancellation)
-    quote = quote_cancellation(malice.one_of(STATES), asked.date, max(asked.at or NOW, NOW), BOOK)
+    quote = quote_cancellation(mutator.choice_of(STATES), asked.date, max(asked.at or NOW, NOW), BOOK)
     if isinstance(quote, Refusal):
-        return _is_refused_well(quote)
+        return _check_refusal(quote)
     assert isinstance(quote, Quote)
     return "accepted"
 
 
-def _of_a_payload(malice: Malice) -> str:
+def _of_a_payload(mutator: Mutator) -> str:
     """Decode a payload as the workflow does: valid or damaged JSON."""
-    name = malice.one_of([*COMMANDS])
-    body = malice.spoiled({**COMMANDS_IN_ORDER[name], **CARRIED})
-    payload = Payload(metadata={"encoding": b"json/plain"}, data=malice.bytes_of(body))
+    name = mutator.choice_of([*COMMANDS])
+    body = mutator.mutated({**COMMANDS_IN_ORDER[name], **CARRIED})
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=mutator.bytes_of(body))
     try:
         argument = data_converter().payload_converter.from_payload(payload)
     except Exception:  # the workflow's own decoder catches every exception, too
         argument = payload.data
     read = parse_command(name, argument)
-    return _is_refused_well(read) if isinstance(read, Refusal) else "accepted"
+    return _check_refusal(read) if isinstance(read, Refusal) else "accepted"
 
 
-def _of_an_adjustment(malice: Malice) -> str:
+def _of_an_adjustment(mutator: Mutator) -> str:
     body = {
         "subscription_id": "s", "id": "a", "key": "s/SERVICE_FEE/2027-01-01", "amount": -100,
         "reason": "GOODWILL", "reference": "T-1",
     }  # fmt: skip
     try:
-        adjust = parse_strict(AdjustmentRequest, malice.spoiled(body))
+        adjust = parse_strict(AdjustmentRequest, mutator.mutated(body))
     except ValueError as error:
         return str(problems_from(error)[0].code)  # type: ignore[arg-type]
-    _can_be_kept(adjust.model_dump_json())
+    _check_storable(adjust.model_dump_json())
     assert abs(adjust.amount) < _BIGINT
     return "accepted"
 
@@ -188,9 +190,9 @@ SCENARIO = {
 _NEAR = datetime(2100, 1, 1, tzinfo=KST)
 
 
-def _of_a_scenario(malice: Malice) -> str:
+def _of_a_scenario(mutator: Mutator) -> str:
     try:
-        scenario = read_scenario(malice.spoiled(SCENARIO))
+        scenario = read_scenario(mutator.mutated(SCENARIO))
     except ScenarioError as error:
         return _first_code(error.problems, _CODES)
     if scenario.until < _NEAR:  # processing thousands of years is slow but must succeed
@@ -198,19 +200,19 @@ def _of_a_scenario(malice: Malice) -> str:
     return "accepted"
 
 
-def _of_a_catalogue(malice: Malice) -> str:
-    text = malice.damaged(catalogue_text().encode()).decode("utf-8", "replace")
+def _of_a_catalogue(mutator: Mutator) -> str:
+    text = mutator.corrupted(catalogue_text().encode()).decode("utf-8", "replace")
     try:
         catalogue = parse_catalogue(text)
     except CatalogueError as error:
         return _first_code([problem for _, problem in error.problems], _CATALOGUE_CODES)
     written = catalogue.model_dump_json()
-    _can_be_kept(written)
+    _check_storable(written)
     assert PriceBook(versions=(Catalogue.model_validate_json(written),)).versions[0] == catalogue
     return "accepted"
 
 
-KINDS: Mapping[str, tuple[Callable[[Malice], str], float]] = {
+KINDS: Mapping[str, tuple[Callable[[Mutator], str], float]] = {
     "requests": (_of_a_request, 0.35),
     "commands": (_of_a_command, 0.35),
     "payloads": (_of_a_payload, 0.15),
@@ -227,7 +229,7 @@ def test_random_input_is_accepted_or_refused_with_a_code(kind: str) -> None:
     codes: Counter[str] = Counter()
     for seed in range(int(INPUTS * share)):
         try:
-            codes[of_one(Malice(seed))] += 1
+            codes[of_one(Mutator(seed))] += 1
         except Exception as error:
             raise AssertionError(f"{kind}, seed {seed}: {error!r}") from error
     print(f"{codes.total():,} {kind}: {dict(codes.most_common())}")
@@ -239,9 +241,11 @@ def test_a_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     told: Counter[str] = Counter()
     for seed in range(INPUTS // 50):
-        malice = Malice(seed)
+        mutator = Mutator(seed)
         written = yaml.safe_dump(SCENARIO, allow_unicode=True).encode()
-        file.write_bytes(malice.damaged(written if seed % 2 else malice.bytes_of(malice.spoiled(SCENARIO))))
+        file.write_bytes(
+            mutator.corrupted(written if seed % 2 else mutator.bytes_of(mutator.mutated(SCENARIO)))
+        )
         try:
             told["read"] += bool(read_documents(file))
         except DocumentError as error:
@@ -255,7 +259,7 @@ def test_random_catalogue_is_read_or_refused(tmp_path: Path) -> None:
     file = tmp_path / "catalogue.toml"
     read = 0
     for seed in range(INPUTS // 50):
-        file.write_bytes(Malice(seed).damaged(catalogue_text().encode()))
+        file.write_bytes(Mutator(seed).corrupted(catalogue_text().encode()))
         with suppress(SettingsError):
             read += bool(read_catalogue(file))
     assert 0 < read < INPUTS // 50

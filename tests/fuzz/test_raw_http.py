@@ -20,9 +20,9 @@ from entrypoints.codec_server.app import codec_app
 from entrypoints.codec_server.authentication import TokenAuthenticator
 from entrypoints.http.protocol import HttpLimits
 
-from .conftest import Front
-from .mutations import Malice
-from .raw_http import drawn, listed, status_of
+from .conftest import WebServer
+from .mutations import Mutator
+from .raw_http import random_request, single_error_requests, status_of
 
 SHORT = HttpLimits(head_seconds=1, body_seconds=1)
 
@@ -48,14 +48,16 @@ def assert_no_fault(log: pytest.LogCaptureFixture) -> None:
     "sent", ["OPTIONS * HTTP/1.1", "CONNECT a.example:443 HTTP/1.1", "GET foo HTTP/1.1", "GET ?a HTTP/1.1"]
 )
 async def test_a_target_that_is_no_path_is_a_bad_request(
-    front: Front, sent: str, caplog: pytest.LogCaptureFixture
+    web_server: WebServer, sent: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert await status_of(front.port, f"{sent}\r\nHost: 127.0.0.1\r\n\r\n".encode()) == 400
+    assert await status_of(web_server.port, f"{sent}\r\nHost: 127.0.0.1\r\n\r\n".encode()) == 400
     assert_no_fault(caplog)
 
 
-async def test_the_api_and_the_console(front: Front, caplog: pytest.LogCaptureFixture) -> None:
-    found = await statuses(front.port, [*listed(), *(drawn(seed) for seed in range(1_500))])
+async def test_the_api_and_the_console(web_server: WebServer, caplog: pytest.LogCaptureFixture) -> None:
+    found = await statuses(
+        web_server.port, [*single_error_requests(), *(random_request(seed) for seed in range(1_500))]
+    )
     assert {200, 303, 400, 401, 404, 405, 408} <= set(found)
     assert_no_fault(caplog)
 
@@ -69,7 +71,8 @@ async def test_the_codec_server(caplog: pytest.LogCaptureFixture) -> None:
     )
     async with served(app, limits=SHORT) as url:
         found = await statuses(
-            int(url.rpartition(":")[2]), [*listed(), *(drawn(seed) for seed in range(500))]
+            int(url.rpartition(":")[2]),
+            [*single_error_requests(), *(random_request(seed) for seed in range(500))],
         )
     assert {400, 401, 404, 405} <= set(found)
     assert_no_fault(caplog)
@@ -78,17 +81,21 @@ async def test_the_codec_server(caplog: pytest.LogCaptureFixture) -> None:
 async def test_the_health_server(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
     [port] = free_ports(1)
     async with serve_health("127.0.0.1", port, WorkerHealth()):
-        found = await statuses(port, [sent for sent in listed() if sent.count(b"\r\n\r\n") == 1])
+        found = await statuses(
+            port, [sent for sent in single_error_requests() if sent.count(b"\r\n\r\n") == 1]
+        )
     assert {200, 400, 404} <= set(found)
     assert_no_fault(caplog)
     assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_forms_queries_and_cookies(front: Front, seed: int, caplog: pytest.LogCaptureFixture) -> None:
-    malice = Malice(seed)
-    subscription = await front.service_env.requested(customer_id="C-forms")
-    async with httpx.AsyncClient(base_url=front.url, follow_redirects=True, timeout=40) as browser:
+async def test_forms_queries_and_cookies(
+    web_server: WebServer, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    mutator = Mutator(seed)
+    subscription = await web_server.service_env.requested(customer_id="C-forms")
+    async with httpx.AsyncClient(base_url=web_server.url, follow_redirects=True, timeout=40) as browser:
         await sign_in(browser, "C-forms")
         page = await browser.get("/works/sign-in")
         account = f"admin@{subscription.request['account']['group']}"
@@ -98,12 +105,12 @@ async def test_forms_queries_and_cookies(front: Front, seed: int, caplog: pytest
             for form in forms_of(page):
                 if not form.action.endswith(("/sign-out", "/language")):
                     for _ in range(3):
-                        assert (await sends(browser, page, form, malice)).status_code < 500
+                        assert (await send_form(browser, page, form, mutator)).status_code < 500
         for _ in range(40):
-            query = {name: unicode(malice) for name in ("next", "after", "state", "date")}
-            path = f"/{malice.one_of(PLACES)}/{quote(unicode(malice), safe='')}"
+            query = {name: unicode(mutator) for name in ("next", "after", "state", "date")}
+            path = f"/{mutator.choice_of(PLACES)}/{quote(unicode(mutator), safe='')}"
             assert (await browser.get(path, params=query)).status_code < 500
-            printable = "".join(c for c in unicode(malice) if " " <= c <= "~")
+            printable = "".join(c for c in unicode(mutator) if " " <= c <= "~")
             cookies = "; ".join(f"{name}={printable}" for name in ("console", "request-draft", "language"))
             assert (
                 await browser.get("/request/product", headers={"cookie": cookies.strip()})
@@ -130,24 +137,28 @@ PAGES = (
 PLACES = ("request", "invoices", "subscriptions", "sign-in", "static", "request/complete", "works")
 
 
-async def sends(
-    browser: httpx.AsyncClient, page: httpx.Response, form: Form, malice: Malice
+async def send_form(
+    browser: httpx.AsyncClient, page: httpx.Response, form: Form, mutator: Mutator
 ) -> httpx.Response:
     """Send the form with one third of its fields mutated."""
-    spoiled = {name: unicode(malice) for name in form.fields if name != "proof" and malice.one_of((0, 0, 1))}
-    fields: dict[str, Any] = {**form.fields, **spoiled}
+    mutated = {
+        name: unicode(mutator) for name in form.fields if name != "proof" and mutator.choice_of((0, 0, 1))
+    }
+    fields: dict[str, Any] = {**form.fields, **mutated}
     if form.method == "get":
         return await browser.get(form.action, params=fields)
     sent_from = {"origin": str(browser.base_url).rstrip("/"), "referer": str(page.url)}
     return await browser.post(form.action, data=fields, headers=sent_from)
 
 
-def unicode(malice: Malice) -> str:
-    return malice.text().encode("utf-8", "ignore").decode()
+def unicode(mutator: Mutator) -> str:
+    return mutator.text().encode("utf-8", "ignore").decode()
 
 
-async def test_null_characters_in_the_forms_of_admin(front: Front, caplog: pytest.LogCaptureFixture) -> None:
-    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+async def test_null_characters_in_the_forms_of_admin(
+    web_server: WebServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
         page = await browser.get("/works/sign-in")
         for fields in ({"account": "admin@a\0b"}, {"password": "\0"}, {"x\0": "1"}, {"account": "\0@\0"}):
             answer = await submit(browser, page, "/works/sign-in", **{"account": "a@b", **fields})
@@ -156,8 +167,8 @@ async def test_null_characters_in_the_forms_of_admin(front: Front, caplog: pytes
 
 
 @pytest.mark.parametrize("path", ["/v1/subscriptions", "/v1/nothing", "/healthz", "/sign-in", "/missing"])
-async def test_responses_have_no_store_and_nosniff(front: Front, path: str) -> None:
-    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+async def test_responses_have_no_store_and_nosniff(web_server: WebServer, path: str) -> None:
+    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
         headers = (await browser.get(path)).headers
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
@@ -165,8 +176,8 @@ async def test_responses_have_no_store_and_nosniff(front: Front, path: str) -> N
 @pytest.mark.parametrize(
     "host", ["evil.example", "console.example.evil.example", "0.0.0.0", "10.0.0.7:80", ""]
 )
-async def test_console_rejects_foreign_host_names(front: Front, host: str) -> None:
-    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+async def test_console_rejects_foreign_host_names(web_server: WebServer, host: str) -> None:
+    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
         page = await browser.get("/sign-in")
         sent = {"origin": f"http://{host}", "host": host}
         fields = {**forms_of(page)[-1].fields, "as": "operator"}
@@ -178,11 +189,11 @@ async def test_console_rejects_foreign_host_names(front: Front, host: str) -> No
             assert "set-cookie" not in answer.headers
 
 
-async def test_a_proxys_client_elsewhere_is_no_developer(front: Front) -> None:
-    async with httpx.AsyncClient(base_url=front.url, timeout=40) as browser:
+async def test_a_proxys_client_elsewhere_is_no_developer(web_server: WebServer) -> None:
+    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
         page = await browser.get("/sign-in")
         fields = {**forms_of(page)[-1].fields, "as": "operator"}
-        sent = {"origin": front.url, "x-forwarded-for": "203.0.113.7"}
+        sent = {"origin": web_server.url, "x-forwarded-for": "203.0.113.7"}
         answer = await browser.post("/sign-in/developer", data=fields, headers=sent)
         assert answer.status_code == 404
         assert "console" not in answer.cookies

@@ -11,7 +11,7 @@ from support.polling import wait_for
 
 from entrypoints.http.protocol import HttpLimits
 
-from .conftest import Front
+from .conftest import WebServer
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 SHORT = HttpLimits(connections=3, head_seconds=0.5, body_seconds=0.5, reading_seconds=0.5)
@@ -157,8 +157,8 @@ async def test_excess_connections_are_refused_then_accepted_later() -> None:
         b"HTTP/1.0\r\nTransfer-Encoding: chunked\r\n",
     ],
 )
-async def test_body_of_ambiguous_length_is_refused_and_closes(front: Front, framing: bytes) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+async def test_body_of_ambiguous_length_is_refused_and_closes(web_server: WebServer, framing: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", web_server.port)
     smuggled = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
     writer.write(b"POST /v1/subscriptions " + framing + b"Host: a\r\n\r\n0\r\n\r\n" + smuggled)
     answered = await all_of(reader)

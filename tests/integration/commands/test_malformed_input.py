@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from fuzz.mutations import Malice
+from fuzz.mutations import Mutator
 from support.malformed_payloads import payload
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, unique_name
@@ -46,9 +46,9 @@ async def is_well(subscription: SubscriptionDriver) -> None:
 
 def spoiled(seed: int) -> tuple[str, Any]:
     """A command and bytes that were meant for it."""
-    malice = Malice(seed)
-    name = malice.one_of([*COMMANDS])
-    return name, payload(malice.bytes_of(malice.spoiled(IN_ORDER[name])))
+    mutator = Mutator(seed)
+    name = mutator.choice_of([*COMMANDS])
+    return name, payload(mutator.bytes_of(mutator.mutated(IN_ORDER[name])))
 
 
 async def outcome_of_update(subscription: SubscriptionDriver, name: str, argument: Any) -> str:
@@ -95,12 +95,12 @@ async def test_malformed_requests_are_refused_or_start_subscription(service_env:
     codes: Counter[str] = Counter()
 
     async def one(seed: int) -> None:
-        malice = Malice(seed)
-        body = malice.spoiled(service_env.request_body(simulated_at=AT))
+        mutator = Mutator(seed)
+        body = mutator.mutated(service_env.request_body(simulated_at=AT))
         judged = await service_env.judged(body) if isinstance(body, dict) else None
         handle = await service_env.temporal.start_workflow(
             "SubscriptionWorkflow",
-            payload(malice.bytes_of(body)),
+            payload(mutator.bytes_of(body)),
             id=WORKFLOW_ID_PREFIX + unique_name("spoiled"),
             task_queue=service_env.task_queue,
         )

@@ -10,7 +10,7 @@ from subscription.notice_outbox import NoticeKind
 from subscription.notices import notices_due
 
 
-def written(subscription: ScenarioBuilder, on_day: str, kind: NoticeKind | None = None) -> NoticeEmail:
+def email_for(subscription: ScenarioBuilder, on_day: str, kind: NoticeKind | None = None) -> NoticeEmail:
     """Return the email of the only notice due on a day, or of the only one of this kind."""
     [notice] = [
         each
@@ -20,8 +20,8 @@ def written(subscription: ScenarioBuilder, on_day: str, kind: NoticeKind | None 
     return render_notice_email(notice, subscription.book)
 
 
-def says(subscription: ScenarioBuilder, on_day: str, *words: str) -> None:
-    text = written(subscription, on_day).body
+def assert_email_contains(subscription: ScenarioBuilder, on_day: str, *words: str) -> None:
+    text = email_for(subscription, on_day).body
     assert [each for each in words if each not in text] == [], text
 
 
@@ -36,7 +36,7 @@ def annual(**changes: Any) -> ScenarioBuilder:
 
 
 def test_complete_email() -> None:
-    assert written(trial(), "2027-01-24") == NoticeEmail(
+    assert email_for(trial(), "2027-01-24") == NoticeEmail(
         recipient="admin@acme.worksmobile.example",
         subject="[NAVER WORKS] 무료 체험이 2027년 1월 31일(일)에 끝납니다 "
         "/ Your free trial ends on 31 January 2027 (Sun)",
@@ -72,19 +72,19 @@ Mail to this address is not read. Subscription: sub-1
 
 def test_trial_end_email_states_what_follows() -> None:
     without_grace = trial(book=book_of(catalogue(trial={"grace_days": 0})))
-    says(
+    assert_email_contains(
         without_grace,
         "2027-01-30",
         "그때 서비스가 해지되고 모든 데이터가 영구히 삭제됩니다.",
         "The service is canceled then, and all data will be permanently deleted.",
     )
-    says(
+    assert_email_contains(
         trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL"),
         "2027-01-30",
         "예약하신 대로 2027년 2월 10일(수)에 유료로 전환되면",
         "You can use it again from 10 February 2027 (Wed), when it is switched to a paid plan as you",
     )
-    says(
+    assert_email_contains(
         trial().send("cancel", date="2027-02-10"),
         "2027-01-30",
         "예약하신 대로 2027년 2월 10일(수)에 서비스가 해지되고",
@@ -96,7 +96,7 @@ def test_switch_email_states_contract_plan_and_price() -> None:
     subscription = trial().send(
         "switch_to_paid", date="2027-01-15", term="MONTHLY", plan="premium", members=1
     )
-    says(
+    assert_email_contains(
         subscription,
         "2027-01-14",
         "- 계약: 월 단위 계약, 2027년 1월 15일(금)부터 2027년 2월 14일(일)까지",
@@ -110,15 +110,17 @@ def test_switch_email_states_contract_plan_and_price() -> None:
 
 def test_cancellation_email_states_the_charge() -> None:
     early = annual().at("2027-06-01").send("cancel", date="2027-07-01")
-    says(early, "2027-06-30", "84,000원이며, 그중 54,000원은", "84,000 KRW, 54,000 KRW of it for leaving")
+    assert_email_contains(
+        early, "2027-06-30", "84,000원이며, 그중 54,000원은", "84,000 KRW, 54,000 KRW of it for leaving"
+    )
     monthly = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).send(
         "cancel", date="2027-01-16"
     )
     # 15/31 × 36,000 = 17,419.4
-    says(
+    assert_email_contains(
         monthly, "2027-01-15", "17,419원이며, 해지에 따른 위약금은 없습니다", "nothing of it is for canceling"
     )
-    says(
+    assert_email_contains(
         trial().send("cancel", date="2027-01-16"),
         "2027-01-15",
         "해지에 따라 청구되는 금액은 없습니다.",
@@ -154,7 +156,7 @@ def test_contract_end_email_states_what_follows_and_why(
     option: dict[str, Any] | None, words: tuple[str, ...]
 ) -> None:
     subscription = annual().send("change_renewal_option", **option) if option else annual()
-    says(
+    assert_email_contains(
         subscription,
         "2027-12-02",
         "연 단위 계약의 기간이 2027년 12월 31일(금)에 끝납니다.",
@@ -167,14 +169,14 @@ def test_contract_end_email_states_what_follows_and_why(
 
 def test_contract_end_email_mentions_reserved_cancellation() -> None:
     later = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("cancel", date="2027-03-15")
-    says(
+    assert_email_contains(
         later,
         "2027-01-25",
         "2027년 3월 15일(월)로 해지가 예약되어 있으므로",
         "It is monthly because a cancellation is reserved for 15 March 2027 (Mon)",
     )
-    assert "no fee" not in written(later, "2027-01-25").body
-    says(
+    assert "no fee" not in email_for(later, "2027-01-25").body
+    assert_email_contains(
         annual().at("2027-06-01").send("cancel", date="2028-01-01"),
         "2027-12-02",
         "예약하신 대로 2028년 1월 1일(토) 0시에 서비스가 해지되고",
@@ -184,8 +186,8 @@ def test_contract_end_email_mentions_reserved_cancellation() -> None:
 
 def test_domain_email_lists_missing_records() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
-    present = written(subscription, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
-    new = written(subscription, "2027-01-04", NoticeKind.RENAME_UNPROVED)
+    present = email_for(subscription, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
+    new = email_for(subscription, "2027-01-04", NoticeKind.RENAME_UNPROVED)
     assert present.recipient == new.recipient == "admin@acme.co.kr"
     for each, domain in ((present, "acme.co.kr"), (new, "acme.example")):
         records = (
@@ -200,4 +202,6 @@ def test_domain_email_lists_missing_records() -> None:
 
 def test_catalogue_texts_are_escaped() -> None:
     odd = catalogue(plans={"lite": {"title": "Lite & <b>{{ 7 * 7 }}</b>"}})
-    says(annual(book=book_of(odd)), "2027-12-02", "Plan: Lite & <b>{{ 7 * 7 }}</b>, 10 members")
+    assert_email_contains(
+        annual(book=book_of(odd)), "2027-12-02", "Plan: Lite & <b>{{ 7 * 7 }}</b>, 10 members"
+    )

@@ -106,11 +106,11 @@ async def test_cli_api_and_console_classify_errors_alike(status: RPCStatusCode) 
     error, outcome = failed(status), expected(status)
     client = await Client.connect("localhost:7233", lazy=True)
     url = "postgresql://localhost/worksub"
-    told = ServiceTargets(database_url=url, temporal=client, owner_url=url).to_command_error(error)
-    assert isinstance(told, CommandError)
-    assert told.code in CLI[outcome]
+    classified = ServiceTargets(database_url=url, temporal=client, owner_url=url).to_command_error(error)
+    assert isinstance(classified, CommandError)
+    assert classified.code in CLI[outcome]
     not_found = status is RPCStatusCode.NOT_FOUND
-    assert told.exit_code is (ExitCode.REFUSED if not_found else ExitCode.UNAVAILABLE)
+    assert classified.exit_code is (ExitCode.REFUSED if not_found else ExitCode.UNAVAILABLE)
     assert _is_away(error) is (outcome is not Outcome.REFUSED)
     assert await _answer_of_the_api(error) == (
         HTTPStatus.NOT_FOUND

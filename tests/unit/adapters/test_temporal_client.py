@@ -17,20 +17,20 @@ UNKNOWN_NAME = (
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("sdk_error", "reason"),
     [
         (REFUSED, "Connection refused"),
         (UNKNOWN_NAME, "failed to lookup address information: Name or service not known"),
         ("something new", "something new"),
     ],
 )
-def test_innermost_connection_error_is_reported(told: str, reason: str) -> None:
-    assert connection_error_message(told) is None
-    assert root_cause(told) == reason
+def test_innermost_connection_error_is_reported(sdk_error: str, reason: str) -> None:
+    assert connection_error_message(sdk_error) is None
+    assert root_cause(sdk_error) == reason
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("sdk_error", "expected"),
     [
         (
             "tonic::transport::Error(Transport, ConnectError(Custom { kind: InvalidData, "
@@ -58,7 +58,7 @@ def test_innermost_connection_error_is_reported(told: str, reason: str) -> None:
         ),
     ],
 )
-def test_permanent_connection_errors_are_recognized(told: str, said: str) -> None:
-    misfit = connection_error_message(told)
-    assert misfit is not None
-    assert said in misfit
+def test_permanent_connection_errors_are_recognized(sdk_error: str, expected: str) -> None:
+    message = connection_error_message(sdk_error)
+    assert message is not None
+    assert expected in message

@@ -11,7 +11,7 @@ from subscription.business_calendar import start_of
 HOUR = timedelta(hours=1)
 
 
-def life_with(id: str, subscription: ScenarioBuilder) -> ScenarioBuilder:
+def with_id(id: str, subscription: ScenarioBuilder) -> ScenarioBuilder:
     subscription.state = subscription.state.model_copy(update={"subscription_id": id})
     return subscription
 
@@ -31,7 +31,7 @@ def test_billing_offsets_are_distributed_evenly() -> None:
 
 
 def test_r23_only_service_fee_waits_for_its_offset() -> None:
-    subscription = life_with("abc", ScenarioBuilder.paid("2027-01-10", "ANNUAL"))
+    subscription = with_id("abc", ScenarioBuilder.paid("2027-01-10", "ANNUAL"))
     first = start_of(day("2027-02-01"))
     assert wake_time(subscription.state, book_of(catalogue())) == first + offset_in_window("abc", HOUR)
     at_once = catalogue(billing={"spread_minutes": 0})

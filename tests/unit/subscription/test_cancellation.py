@@ -365,53 +365,62 @@ def test_r30_a_quote_is_free_and_changes_nothing() -> None:
 PERSONAL = ("acme.co.kr", "two.kr", "kim.min-ji", "Acme Korea", "+8221234", TOKEN)
 
 
-def someone() -> ScenarioBuilder:
+def subscription_with_personal_data() -> ScenarioBuilder:
     subscription = annual(account={"domain": "acme.co.kr"}, admin_id="kim.min-ji")
     return subscription.send("rename_account", domain="two.kr")
 
 
-def names_no_one(record: str) -> bool:
+def has_no_personal_data(record: str) -> bool:
     return not any(name in record for name in PERSONAL)
 
 
 def test_r31_erasure_follows_straight_after_cancelling() -> None:
-    subscription = someone().at("2027-03-10 12:00").send("cancel").at("2027-03-10 12:00")
+    subscription = (
+        subscription_with_personal_data().at("2027-03-10 12:00").send("cancel").at("2027-03-10 12:00")
+    )
     assert subscription.event_names[-2:] == ["CANCELED", "ERASED"]
     assert (subscription.state.state, subscription.state.access) == ("ERASED", "NONE")
 
 
 def test_r31_erased_state_has_no_personal_data() -> None:
-    subscription = someone()
-    assert not names_no_one(subscription.state.model_dump_json())
-    assert names_no_one(subscription.send("cancel").at(subscription.now).state.model_dump_json())
+    subscription = subscription_with_personal_data()
+    assert not has_no_personal_data(subscription.state.model_dump_json())
+    assert has_no_personal_data(subscription.send("cancel").at(subscription.now).state.model_dump_json())
 
 
 def test_r31_status_is_available_after_erasure() -> None:
-    subscription = someone()
+    subscription = subscription_with_personal_data()
     assert status_of(subscription.state, POLICY).account == "kim.min-ji@acme.co.kr"
     left = status_of(subscription.send("cancel").at(subscription.now).state, POLICY)
     assert (left.state, left.account, left.proofs, left.next) == ("ERASED", None, (), None)
-    assert names_no_one(left.model_dump_json())
+    assert has_no_personal_data(left.model_dump_json())
 
 
 def test_r31_billing_account_and_ledger_remain() -> None:
-    subscription = someone().at("2027-03-10 12:00").send("cancel").at("2027-03-10 12:00")
+    subscription = (
+        subscription_with_personal_data().at("2027-03-10 12:00").send("cancel").at("2027-03-10 12:00")
+    )
     assert subscription.state.customer_id == "customer-1"
     assert subscription.state.ended_at == on("2027-03-10 12:00")
     assert subscription.ledger
-    assert names_no_one("".join(line.model_dump_json() for line in subscription.ledger))
-    assert names_no_one("".join(entry.model_dump_json() for entry in subscription.timeline))
+    assert has_no_personal_data("".join(line.model_dump_json() for line in subscription.ledger))
+    assert has_no_personal_data("".join(entry.model_dump_json() for entry in subscription.timeline))
 
 
 def test_r31_events_keep_personal_data_in_private_fields() -> None:
-    subscription = someone().proves("two.kr").at("2027-01-09").send("rename_account", domain="acme.co.kr")
+    subscription = (
+        subscription_with_personal_data()
+        .proves("two.kr")
+        .at("2027-01-09")
+        .send("rename_account", domain="acme.co.kr")
+    )
     subscription.send("rename_account", domain="two.kr").send("cancel").at(subscription.now)
     for event in subscription.events:
-        assert names_no_one(event.model_dump_json(exclude=set(private_fields(event)))), event.event
+        assert has_no_personal_data(event.model_dump_json(exclude=set(private_fields(event)))), event.event
 
 
 def test_r31_the_terms_that_were_agreed_to_stay() -> None:
-    started = someone().events[0]
+    started = subscription_with_personal_data().events[0]
     assert started.event == "TRIAL_STARTED"
     assert "agreed_terms" not in private_fields(started)
 
@@ -422,27 +431,29 @@ def test_r31_state_has_no_company_data_or_password() -> None:
 
 
 def test_r31_erasing_twice_is_harmless() -> None:
-    subscription = someone().send("cancel").at(YEAR + " 10:00")
+    subscription = subscription_with_personal_data().send("cancel").at(YEAR + " 10:00")
     again = apply(subscription.state, Erased(at=on("2027-06-01")))
     counted = {"sequence", "last_at"}
     assert again.model_dump(exclude=counted) == subscription.state.model_dump(exclude=counted)
 
 
 def test_r31_invalid_command_refusal_omits_sent_values() -> None:
-    refusal = someone().expect_refusal("cancel", date="kim.min-ji", confirmation=["kim.min-ji@acme.co.kr"])
-    assert names_no_one(refusal.model_dump_json())
+    refusal = subscription_with_personal_data().expect_refusal(
+        "cancel", date="kim.min-ji", confirmation=["kim.min-ji@acme.co.kr"]
+    )
+    assert has_no_personal_data(refusal.model_dump_json())
 
 
 def test_r31_invalid_command_refusal_omits_sent_field_names() -> None:
     # A refused signal is recorded in the timeline, which is retained after the erasure.
-    refusal = someone().expect_refusal("cancel", **{"kim.min-ji@acme.co.kr": 1})
-    assert names_no_one(refusal.message)
+    refusal = subscription_with_personal_data().expect_refusal("cancel", **{"kim.min-ji@acme.co.kr": 1})
+    assert has_no_personal_data(refusal.message)
 
 
 def test_r31_nothing_follows_an_erasure() -> None:
-    subscription = someone().send("cancel").at(life_end := on("2027-01-01 09:00"))
+    subscription = subscription_with_personal_data().send("cancel").at(erased_at := on("2027-01-01 09:00"))
     before: Subscription = subscription.state
-    assert subscription.at(life_end + timedelta(days=3650)).state == before
+    assert subscription.at(erased_at + timedelta(days=3650)).state == before
 
 
 # -- R33 ---------------------------------------------------------------------------------------------
@@ -475,7 +486,7 @@ def test_r33_every_check_uses_the_given_clock(year: int) -> None:
 
 def test_r33_shifted_scenario_has_the_same_outcome() -> None:
     # 2027 and 2038 have the same calendar.
-    def lived(year: int) -> list[Posted]:
+    def run_year(year: int) -> list[Posted]:
         subscription = ScenarioBuilder.paid(f"{year}-01-15", "ANNUAL", members=7).at(f"{year}-05-05 12:00")
         return (
             subscription.send("upgrade", members=9)
@@ -484,4 +495,4 @@ def test_r33_shifted_scenario_has_the_same_outcome() -> None:
             .ledger_tuples
         )
 
-    assert [line.amount for line in lived(2027)] == [line.amount for line in lived(2038)]
+    assert [line.amount for line in run_year(2027)] == [line.amount for line in run_year(2038)]

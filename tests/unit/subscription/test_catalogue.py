@@ -97,7 +97,7 @@ def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) 
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "field", "told_at"),
+    ("old", "new", "field", "reported_at"),
     [
         # A problem without its own line is reported at the nearest enclosing line.
         ("rank = 1", "", "plans.lite.rank", "[plans.lite]"),
@@ -114,9 +114,11 @@ def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) 
         ("list = 3600", "list = 7201", "plans.basic.list", "list = 7200"),
     ],
 )
-def test_problem_without_a_line_uses_the_nearest_line(old: str, new: str, field: str, told_at: str) -> None:
+def test_problem_without_a_line_uses_the_nearest_line(
+    old: str, new: str, field: str, reported_at: str
+) -> None:
     [(line, problem)] = refusal(edited(old, new)).problems
-    assert (line, problem.field) == (line_of(told_at, catalogue_text()), field)
+    assert (line, problem.field) == (line_of(reported_at, catalogue_text()), field)
 
 
 def test_a_table_that_is_missing_is_named() -> None:
@@ -368,7 +370,9 @@ def test_r19_members_above_new_cap_stay_but_cannot_grow() -> None:
 # -- publication beside existing versions (R19, R25) --------------------------------------------------
 
 
-def unpublishable(newer: Catalogue, *versions: Catalogue, today: str = "2026-11-30") -> list[tuple[str, str]]:
+def publication_problems(
+    newer: Catalogue, *versions: Catalogue, today: str = "2026-11-30"
+) -> list[tuple[str, str]]:
     """Return the problems of publishing a version, as (field, reason)."""
     refused = book_of(*versions).refusal_of(newer, day(today))
     if refused is None:
@@ -379,18 +383,18 @@ def unpublishable(newer: Catalogue, *versions: Catalogue, today: str = "2026-11-
 
 def test_r19_version_starts_no_earlier_than_its_publication() -> None:
     first = default_catalogue()
-    assert unpublishable(catalogue("2026-11-20"), first) == [("effective_from", "IN_THE_PAST")]
-    assert unpublishable(catalogue("2026-11-29"), first) == [("effective_from", "IN_THE_PAST")]
-    assert unpublishable(catalogue("2026-11-30"), first) == []
-    assert unpublishable(catalogue("2026-12-01"), first) == []
-    assert unpublishable(catalogue("2020-01-01")) == []
+    assert publication_problems(catalogue("2026-11-20"), first) == [("effective_from", "IN_THE_PAST")]
+    assert publication_problems(catalogue("2026-11-29"), first) == [("effective_from", "IN_THE_PAST")]
+    assert publication_problems(catalogue("2026-11-30"), first) == []
+    assert publication_problems(catalogue("2026-12-01"), first) == []
+    assert publication_problems(catalogue("2020-01-01")) == []
 
 
 def test_r19_a_version_comes_after_all_others_and_never_changes() -> None:
     first = default_catalogue()
-    assert unpublishable(catalogue("2026-10-01"), first) == [("effective_from", "NOT_LATER")]
+    assert publication_problems(catalogue("2026-10-01"), first) == [("effective_from", "NOT_LATER")]
     changed = catalogue("2027-01-01").model_copy(update={"version": first.version})
-    assert unpublishable(changed, first) == [("version", "CHANGED")]
+    assert publication_problems(changed, first) == [("version", "CHANGED")]
 
 
 PLUS = {"title": "Plus", "rank": 3, "list": 8_000, "annual": 6_500}
@@ -399,13 +403,15 @@ PLUS = {"title": "Plus", "rank": 3, "list": 8_000, "annual": 6_500}
 def test_r25_rank_is_never_reassigned_to_another_plan() -> None:
     first = default_catalogue()
     reused = catalogue("2026-12-05", plans={"premium": None, "plus": PLUS})
-    assert unpublishable(reused, first) == [("plans.plus.rank", "RANK_REUSED")]
+    assert publication_problems(reused, first) == [("plans.plus.rank", "RANK_REUSED")]
     without = catalogue("2026-12-05", plans={"premium": None})
     later = catalogue("2027-12-05", plans={"premium": None, "plus": PLUS})
-    assert unpublishable(without, first) == []
-    assert unpublishable(later, first, without) == [("plans.plus.rank", "RANK_REUSED")]
+    assert publication_problems(without, first) == []
+    assert publication_problems(later, first, without) == [("plans.plus.rank", "RANK_REUSED")]
     assert (
-        unpublishable(catalogue("2026-12-05", plans={"premium": None, "plus": {**PLUS, "rank": 9}}), first)
+        publication_problems(
+            catalogue("2026-12-05", plans={"premium": None, "plus": {**PLUS, "rank": 9}}), first
+        )
         == []
     )
 
@@ -413,7 +419,7 @@ def test_r25_rank_is_never_reassigned_to_another_plan() -> None:
 def test_r25_rank_of_a_plan_never_changes() -> None:
     first = default_catalogue()
     moved = catalogue("2026-12-05", plans={"premium": {"rank": 7}})
-    assert unpublishable(moved, first) == [("plans.premium.rank", "RANK_CHANGED")]
+    assert publication_problems(moved, first) == [("plans.premium.rank", "RANK_CHANGED")]
     swapped = catalogue(
         "2026-12-05",
         plans={
@@ -421,7 +427,7 @@ def test_r25_rank_of_a_plan_never_changes() -> None:
             "basic": {"rank": 1, "list": 3600, "annual": 3000},
         },
     )
-    assert unpublishable(swapped, first) == [
+    assert publication_problems(swapped, first) == [
         ("plans.lite.rank", "RANK_CHANGED"),
         ("plans.lite.rank", "RANK_REUSED"),
         ("plans.basic.rank", "RANK_CHANGED"),

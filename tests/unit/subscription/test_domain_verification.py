@@ -89,13 +89,13 @@ def test_r12_status_shows_pending_dns_records() -> None:
 SINCE = on("2027-01-01 09:00")
 
 
-def looks(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
+def check_delays(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
     """Return the delay of each check after the claim, if every check is on time."""
     waiting, found = new_pending_domain("acme.co.kr", TOKEN, SINCE), []
-    while (look := waiting.next_look_at) <= until:
-        found.append(look - SINCE)
-        waiting = waiting.after_failed_check(look, policy)
-        assert waiting.next_look_at > look
+    while (check_time := waiting.next_look_at) <= until:
+        found.append(check_time - SINCE)
+        waiting = waiting.after_failed_check(check_time, policy)
+        assert waiting.next_look_at > check_time
     return found
 
 
@@ -103,11 +103,11 @@ def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
     minutes = [timedelta(minutes=m) for m in range(0, 60, 5)]
     hours = [timedelta(hours=h) for h in range(1, 72)]
     days = [timedelta(hours=72 + 24 * d) for d in range(4)]
-    assert looks(SINCE + timedelta(days=6)) == minutes + hours + days
+    assert check_delays(SINCE + timedelta(days=6)) == minutes + hours + days
 
 
 @pytest.mark.parametrize(
-    ("looked", "following"),
+    ("checked_at", "following"),
     [
         ("2027-01-01 09:23", "2027-01-01 09:25"),  # four checks were missed, one was made
         ("2027-01-01 09:59:59", "2027-01-01 10:00"),
@@ -117,8 +117,8 @@ def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
         ("2027-12-31 09:00", "2028-01-01 09:00"),
     ],
 )
-def test_r13_missed_checks_are_not_repeated(looked: str, following: str) -> None:
-    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).after_failed_check(on(looked), POLICY)
+def test_r13_missed_checks_are_not_repeated(checked_at: str, following: str) -> None:
+    waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).after_failed_check(on(checked_at), POLICY)
     assert waiting.next_look_at == on(following)
 
 
@@ -134,14 +134,18 @@ def test_r13_check_schedule_is_policy() -> None:
     policy = DomainPolicy.model_validate(
         {"looks": [{"every_minutes": 30, "up_to_hours": 1}], "then_every_minutes": 120}
     )
-    assert looks(SINCE + timedelta(hours=5), policy) == [timedelta(minutes=m) for m in (0, 30, 60, 180, 300)]
+    assert check_delays(SINCE + timedelta(hours=5), policy) == [
+        timedelta(minutes=m) for m in (0, 30, 60, 180, 300)
+    ]
 
 
 def test_r13_uneven_interval_ends_with_its_stage() -> None:
     policy = DomainPolicy.model_validate(
         {"looks": [{"every_minutes": 40, "up_to_hours": 1}], "then_every_minutes": 60}
     )
-    assert looks(SINCE + timedelta(hours=2), policy) == [timedelta(minutes=m) for m in (0, 40, 60, 120)]
+    assert check_delays(SINCE + timedelta(hours=2), policy) == [
+        timedelta(minutes=m) for m in (0, 40, 60, 120)
+    ]
 
 
 def test_r13_unproved_result_changes_nothing() -> None:

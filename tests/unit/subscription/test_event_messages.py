@@ -138,7 +138,7 @@ CASES: list[tuple[Event, dict[str, Any]]] = [
 ]
 
 # Fields omitted from a message: another message or the entry's time shows them, or only programs do.
-UNSAID = {
+OMITTED_FIELDS = {
     "at": "the time of the entry",
     "event": "the kind",
     "agreed_terms": "kept as evidence",
@@ -154,7 +154,7 @@ UNSAID = {
 }
 
 
-def said(event: Event, language: Language | None, *, to_come: bool = False) -> str:
+def message_in(event: Event, language: Language | None, *, to_come: bool = False) -> str:
     if language is None:
         return event_message(event, to_come=to_come)
     return MessageFormatter(Translator(language), BOOK).event(event, to_come=to_come)
@@ -170,7 +170,9 @@ def test_every_field_of_every_event_reaches_its_sentence(
         if isinstance(changed, CommandRefused) and language is None:
             continue  # the English message is that of the refusal
         for to_come in (False, True):
-            assert said(changed, language, to_come=to_come) != said(event, language, to_come=to_come), field
+            assert message_in(changed, language, to_come=to_come) != message_in(
+                event, language, to_come=to_come
+            ), field
 
 
 def test_no_field_of_an_event_is_left_out_unless_it_is_declared() -> None:
@@ -179,7 +181,7 @@ def test_no_field_of_an_event_is_left_out_unless_it_is_declared() -> None:
         tried = {field for event, others in CASES if type(event) is kind for field in others}
         name = kind.model_fields["event"].default
         for field in kind.model_fields.keys() - tried:
-            assert field in UNSAID or (name, field) in UNSAID, f"{name}.{field}"
+            assert field in OMITTED_FIELDS or (name, field) in OMITTED_FIELDS, f"{name}.{field}"
     assert {type(event) for event, _ in CASES} == set(kinds)
 
 
@@ -188,7 +190,7 @@ def test_korean_messages_are_complete(event: Event, others: dict[str, Any]) -> N
     for each in (event, *(event.model_copy(update={field: value}) for field, value in others.items())):
         for language in (None, *Language):
             for to_come in (False, True):
-                words = said(each, language, to_come=to_come)
+                words = message_in(each, language, to_come=to_come)
                 assert "%(" not in words
                 assert bool(re.search("[가-힣]", words)) == (language is Language.KO), words
 
@@ -211,7 +213,7 @@ def test_r25_upgrade_message_states_the_effective_date() -> None:
         "Upgraded to premium for 15 members at 10,000 KRW a member a month, which counts from 2027-03-20 on; "
         "the annual contract goes on to 2027-12-20."
     )
-    assert said(subscription.events[-1], Language.EN) == (
+    assert message_in(subscription.events[-1], Language.EN) == (
         "Upgraded to Premium for 15 members at ₩10,000 a member a month, which counts from 20 Mar 2027 on; "
         "the annual contract goes on to 19 Dec 2027."
     )
@@ -226,7 +228,7 @@ def test_r25_raised_option_message_states_the_price() -> None:
         "The renewal option is raised with it: an annual contract on premium for 15 members; at the present "
         "prices that is 150,000 KRW a month instead of 15,000 KRW."
     )
-    assert "월 15,000원에서 월 150,000원" in said(subscription.events[-1], Language.KO)
+    assert "월 15,000원에서 월 150,000원" in message_in(subscription.events[-1], Language.KO)
 
 
 def test_r32_console_names_the_replaced_reservation() -> None:
@@ -235,7 +237,7 @@ def test_r32_console_names_the_replaced_reservation() -> None:
         .send("cancel", date="2027-05-01")
         .send("cancel", date="2027-06-01")
     )
-    assert said(subscription.events[-1], Language.EN) == (
+    assert message_in(subscription.events[-1], Language.EN) == (
         "The cancellation is reserved for 1 Jun 2027, in place of the one for 1 May 2027."
     )
 
@@ -262,6 +264,6 @@ def test_timeline_refusal_names_command_once_in_korean() -> None:
     assert isinstance(refused, Refusal)
     event = CommandRefused.of(AT, "switch_to_paid", refused)
     assert event_message(event) == "switch_to_paid was refused: date is missing."
-    assert said(event, Language.KO) == (
+    assert message_in(event, Language.KO) == (
         "유료 전환이(가) 거부되었습니다: 입력한 내용을 읽을 수 없습니다. 필수 항목입니다."
     )

@@ -31,11 +31,11 @@ def test_rebuilt_state_keeps_personal_data_until_erasure() -> None:
 def test_transient_fields_are_ignored_in_comparison() -> None:
     state = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"}).state
     assert state.claim is not None
-    looked = state.model_copy(
+    checked = state.model_copy(
         update={"claim": state.claim.model_copy(update={"next_look_at": on("2027-01-01 10:00")})}
     )
-    assert looked != state
-    assert without_transient_fields(looked) == without_transient_fields(state)
+    assert checked != state
+    assert without_transient_fields(checked) == without_transient_fields(state)
     other = state.model_copy(update={"claim": None})
     assert without_transient_fields(other) != without_transient_fields(state)
 

@@ -16,10 +16,10 @@ from subscription.request import Account, AccountKind
 
 TRIAL_ENDING, SWITCH_DUE, CANCELLATION_DUE, CONTRACT_ENDING, DOMAIN_UNPROVED, RENAME_UNPROVED = NoticeKind
 
-Told = tuple[NoticeKind, str, int]
+DueNotice = tuple[NoticeKind, str, int]
 
 
-def told(subscription: ScenarioBuilder, on_day: str) -> list[Told]:
+def due_notices(subscription: ScenarioBuilder, on_day: str) -> list[DueNotice]:
     """Return the notices due on a day, if no further command arrives until then."""
     return [(each.kind, each.about.isoformat(), each.days) for each in due(subscription, on_day)]
 
@@ -28,7 +28,7 @@ def due(subscription: ScenarioBuilder, on_day: str) -> tuple[Notice, ...]:
     return notices_due(subscription.state, day(on_day), subscription.book)
 
 
-def the_one(subscription: ScenarioBuilder, on_day: str) -> Notice:
+def only_notice(subscription: ScenarioBuilder, on_day: str) -> Notice:
     [notice] = due(subscription, on_day)
     return notice
 
@@ -62,7 +62,7 @@ def annual(**changes: Any) -> ScenarioBuilder:
     ],
 )
 def test_trial_end_notice_uses_the_last_reached_day(on_day: str, days: int | None) -> None:
-    assert told(trial(), on_day) == ([(TRIAL_ENDING, "2027-01-31", days)] if days else [])
+    assert due_notices(trial(), on_day) == ([(TRIAL_ENDING, "2027-01-31", days)] if days else [])
 
 
 @pytest.mark.parametrize(
@@ -77,11 +77,11 @@ def test_trial_end_notice_uses_the_last_reached_day(on_day: str, days: int | Non
     ],
 )
 def test_annual_contract_end_notice_uses_the_last_reached_day(on_day: str, days: int | None) -> None:
-    assert told(annual(), on_day) == ([(CONTRACT_ENDING, "2028-01-01", days)] if days else [])
+    assert due_notices(annual(), on_day) == ([(CONTRACT_ENDING, "2028-01-01", days)] if days else [])
 
 
 @pytest.mark.parametrize(
-    ("first_day", "end_day", "first_told"),
+    ("first_day", "end_day", "first_due"),
     [
         ("2027-01-31", "2027-02-28", "2027-02-21"),
         ("2028-01-31", "2028-02-29", "2028-02-22"),
@@ -90,19 +90,19 @@ def test_annual_contract_end_notice_uses_the_last_reached_day(on_day: str, days:
     ],
 )
 def test_monthly_contract_notice_is_one_week_before_its_end(
-    first_day: str, end_day: str, first_told: str
+    first_day: str, end_day: str, first_due: str
 ) -> None:
     subscription = ScenarioBuilder.paid(first_day, "MONTHLY")
     days = days_from(first_day, end_day)
-    assert [on_day for on_day in days if told(subscription, on_day)] == days_from(first_told, end_day)
-    assert told(subscription, first_told) == [(CONTRACT_ENDING, end_day, 7)]
+    assert [on_day for on_day in days if due_notices(subscription, on_day)] == days_from(first_due, end_day)
+    assert due_notices(subscription, first_due) == [(CONTRACT_ENDING, end_day, 7)]
 
 
 def test_chain_notices_use_the_end_of_each_period() -> None:
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2027-03-01")
-    assert told(subscription, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
+    assert due_notices(subscription, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
     leap = ScenarioBuilder.paid("2028-02-29", "ANNUAL")
-    assert told(leap, "2029-01-29") == [(CONTRACT_ENDING, "2029-02-28", 30)]
+    assert due_notices(leap, "2029-01-29") == [(CONTRACT_ENDING, "2029-02-28", 30)]
 
 
 def test_short_trial_notice_is_due_on_its_second_day() -> None:
@@ -110,24 +110,24 @@ def test_short_trial_notice_is_due_on_its_second_day() -> None:
     assert [
         on_day
         for on_day in days_from("2027-01-01", "2027-01-08")
-        if (TRIAL_ENDING, "2027-01-06", 7) in told(subscription, on_day)
+        if (TRIAL_ENDING, "2027-01-06", 7) in due_notices(subscription, on_day)
     ] == ["2027-01-01", "2027-01-02"]
 
 
 def test_notice_days_are_policy_and_may_be_empty() -> None:
     book = book_of(catalogue(notices={"trial_days": [10], "annual_contract_days": []}))
-    assert told(trial(book=book), "2027-01-21") == [(TRIAL_ENDING, "2027-01-31", 10)]
-    assert told(annual(book=book), "2027-12-31") == []
+    assert due_notices(trial(book=book), "2027-01-21") == [(TRIAL_ENDING, "2027-01-31", 10)]
+    assert due_notices(annual(book=book), "2027-12-31") == []
     never: dict[str, list[int]] = {name: [] for name in NoticePolicy.model_fields if name.endswith("_days")}
     silent = trial(book=book_of(catalogue(notices=never)), account={"domain": "acme.co.kr"})
-    assert [on_day for on_day in days_from("2027-01-01", "2027-03-01") if told(silent, on_day)] == []
+    assert [on_day for on_day in days_from("2027-01-01", "2027-03-01") if due_notices(silent, on_day)] == []
 
 
 def test_the_policy_is_always_that_of_the_newest_version() -> None:
     later = catalogue("2030-01-01", notices={"trial_days": [2]})
     subscription = trial(book=book_of(catalogue(), later))
-    assert told(subscription, "2027-01-28") == []
-    assert told(subscription, "2027-01-29") == [(TRIAL_ENDING, "2027-01-31", 2)]
+    assert due_notices(subscription, "2027-01-28") == []
+    assert due_notices(subscription, "2027-01-29") == [(TRIAL_ENDING, "2027-01-31", 2)]
 
 
 # -- each once, even after missed days ---------------------------------------------------------------
@@ -151,43 +151,45 @@ def test_missed_days_still_yield_each_notice_once(worked: set[int]) -> None:
 
 def test_notice_uses_the_state_expected_on_its_day() -> None:
     # No worker ran since December, so the state still has the contract that ended on 1 January 2028.
-    assert told(annual(), "2028-01-24") == []
-    assert told(annual(), "2028-01-25") == [(CONTRACT_ENDING, "2028-02-01", 7)]
-    assert told(trial(), "2027-02-28") == []
+    assert due_notices(annual(), "2028-01-24") == []
+    assert due_notices(annual(), "2028-01-25") == [(CONTRACT_ENDING, "2028-02-01", 7)]
+    assert due_notices(trial(), "2027-02-28") == []
 
 
 def test_a_clock_that_is_ahead_is_at_least_at_its_last_event() -> None:
     subscription = annual().at("2027-12-26")
-    assert told(subscription, "2026-11-25") == []
+    assert due_notices(subscription, "2026-11-25") == []
     subscription.send("change_renewal_option", term="ANNUAL")
-    assert told(subscription, "2026-11-25") == [(CONTRACT_ENDING, "2028-01-01", 7)]
+    assert due_notices(subscription, "2026-11-25") == [(CONTRACT_ENDING, "2028-01-01", 7)]
 
 
 # -- announced events --------------------------------------------------------------------------------
 
 
 def test_r15_after_the_trial_comes_the_grace_and_then_the_end() -> None:
-    notice = the_one(trial(), "2027-01-30")
+    notice = only_notice(trial(), "2027-01-30")
     assert notice.happens == TrialEnded(at=on("2027-01-31 10:00"), grace_ends_at=on("2027-03-02 10:00"))
     assert isinstance(notice.then, Canceled)
     assert (notice.then.because, notice.then.at) == ("GRACE_ENDED", on("2027-03-02 10:00"))
 
 
 def test_r15_trial_without_grace_notice_announces_the_end() -> None:
-    notice = the_one(trial(book=book_of(catalogue(trial={"grace_days": 0}))), "2027-01-30")
+    notice = only_notice(trial(book=book_of(catalogue(trial={"grace_days": 0}))), "2027-01-30")
     assert isinstance(notice.happens, Canceled)
     assert notice.key == (TRIAL_ENDING, day("2027-01-31"), 1)
 
 
 def test_grace_end_has_no_second_notice() -> None:
     subscription = trial().at("2027-02-01")
-    assert [on_day for on_day in days_from("2027-02-01", "2027-03-05") if told(subscription, on_day)] == []
+    assert [
+        on_day for on_day in days_from("2027-02-01", "2027-03-05") if due_notices(subscription, on_day)
+    ] == []
 
 
 def test_r16_switch_notice_replaces_the_trial_end_notice() -> None:
     subscription = trial().send("switch_to_paid", date="2027-01-31", term="ANNUAL", plan="basic", members=20)
-    assert told(subscription, "2027-01-29") == []
-    notice = the_one(subscription, "2027-01-30")
+    assert due_notices(subscription, "2027-01-29") == []
+    notice = only_notice(subscription, "2027-01-30")
     assert notice.key == (SWITCH_DUE, day("2027-01-31"), 1)
     assert isinstance(notice.happens, SwitchedToPaid)
     rate = notice.happens.rate
@@ -197,32 +199,32 @@ def test_r16_switch_notice_replaces_the_trial_end_notice() -> None:
 
 def test_r16_switch_in_grace_has_notices_for_both_days() -> None:
     subscription = trial().send("switch_to_paid", date="2027-02-10", term="MONTHLY")
-    notice = the_one(subscription, "2027-01-30")
+    notice = only_notice(subscription, "2027-01-30")
     assert notice.kind is TRIAL_ENDING
     assert isinstance(notice.then, SwitchedToPaid)
-    assert told(subscription.at("2027-02-01"), "2027-02-09") == [(SWITCH_DUE, "2027-02-10", 1)]
+    assert due_notices(subscription.at("2027-02-01"), "2027-02-09") == [(SWITCH_DUE, "2027-02-10", 1)]
 
 
 def test_r32_only_current_reservation_has_a_notice() -> None:
     subscription = trial().send("switch_to_paid", date="2027-01-10", term="MONTHLY")
-    assert told(subscription, "2027-01-09") == [(SWITCH_DUE, "2027-01-10", 1)]
+    assert due_notices(subscription, "2027-01-09") == [(SWITCH_DUE, "2027-01-10", 1)]
     subscription.send("switch_to_paid", date="2027-01-12", term="MONTHLY")
-    assert told(subscription, "2027-01-09") == []
-    assert told(subscription, "2027-01-11") == [(SWITCH_DUE, "2027-01-12", 1)]
+    assert due_notices(subscription, "2027-01-09") == []
+    assert due_notices(subscription, "2027-01-11") == [(SWITCH_DUE, "2027-01-12", 1)]
     subscription.send("withdraw_reservation")
-    assert told(subscription, "2027-01-11") == []
+    assert due_notices(subscription, "2027-01-11") == []
     subscription.send("cancel", date="2027-01-12")
-    assert told(subscription, "2027-01-11") == [(CANCELLATION_DUE, "2027-01-12", 1)]
-    assert told(subscription, "2027-01-24") == []
+    assert due_notices(subscription, "2027-01-11") == [(CANCELLATION_DUE, "2027-01-12", 1)]
+    assert due_notices(subscription, "2027-01-24") == []
 
 
 def test_r30_cancellation_notice_states_the_charge_of_that_date() -> None:
     # June 30,000; repayment 6 × 6,000 = 36,000; fee 10% × 6 × 30,000 = 18,000.
     subscription = annual().at("2027-05-20").send("cancel", date="2027-07-01")
-    notice = the_one(subscription, "2027-06-30")
+    notice = only_notice(subscription, "2027-06-30")
     assert notice.key == (CANCELLATION_DUE, day("2027-07-01"), 1)
     assert (notice.charged, notice.penalty) == (84_000, 54_000)
-    assert told(trial().send("cancel", date="2027-01-20"), "2027-01-19") == [
+    assert due_notices(trial().send("cancel", date="2027-01-20"), "2027-01-19") == [
         (CANCELLATION_DUE, "2027-01-20", 1)
     ]
 
@@ -231,7 +233,7 @@ def test_r30_cancellation_notice_states_the_charge_of_that_date() -> None:
 
 
 def renewal(subscription: ScenarioBuilder, on_day: str) -> ContractRenewed:
-    happens = the_one(subscription, on_day).happens
+    happens = only_notice(subscription, on_day).happens
     assert isinstance(happens, ContractRenewed)
     return happens
 
@@ -271,11 +273,11 @@ def test_r24_renewal_is_monthly_under_later_cancellation() -> None:
 
 def test_r30_contract_end_notice_announces_next_day_cancellation() -> None:
     subscription = annual().at("2027-06-01").send("cancel", date="2028-01-01")
-    notice = the_one(subscription, "2027-12-02")
+    notice = only_notice(subscription, "2027-12-02")
     assert notice.key == (CONTRACT_ENDING, day("2028-01-01"), 30)
     assert isinstance(notice.happens, Canceled)
     assert notice.penalty == 0
-    assert told(subscription, "2027-12-31") == [
+    assert due_notices(subscription, "2027-12-31") == [
         (CANCELLATION_DUE, "2028-01-01", 1),
         (CONTRACT_ENDING, "2028-01-01", 7),
     ]
@@ -283,16 +285,16 @@ def test_r30_contract_end_notice_announces_next_day_cancellation() -> None:
 
 def test_contract_cancelled_earlier_has_no_end_notice() -> None:
     subscription = annual().at("2027-06-01").send("cancel", date="2027-12-31")
-    assert told(subscription, "2027-12-02") == told(subscription, "2027-12-25") == []
-    assert told(subscription, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
+    assert due_notices(subscription, "2027-12-02") == due_notices(subscription, "2027-12-25") == []
+    assert due_notices(subscription, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
 
 
 def test_r25_annual_upgrade_moves_the_notice() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-26")
-    assert told(subscription, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
+    assert due_notices(subscription, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
     subscription.send("upgrade", term="ANNUAL")
-    assert told(subscription, "2027-01-26") == []
-    assert told(subscription, "2027-12-27") == [(CONTRACT_ENDING, "2028-01-26", 30)]
+    assert due_notices(subscription, "2027-01-26") == []
+    assert due_notices(subscription, "2027-12-27") == [(CONTRACT_ENDING, "2028-01-26", 30)]
 
 
 # -- domains -----------------------------------------------------------------------------------------
@@ -300,19 +302,19 @@ def test_r25_annual_upgrade_moves_the_notice() -> None:
 
 def test_r11_unproved_domain_notice_lasts_until_verification() -> None:
     subscription = trial(account={"domain": "acme.co.kr"})
-    assert told(subscription, "2027-01-03") == []
+    assert due_notices(subscription, "2027-01-03") == []
     assert (
-        told(subscription, "2027-01-04")
-        == told(subscription, "2027-01-20")
+        due_notices(subscription, "2027-01-04")
+        == due_notices(subscription, "2027-01-20")
         == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
     )
     subscription.at("2027-01-20 12:00").proves("acme.co.kr")
-    assert told(subscription, "2027-01-21") == []
+    assert due_notices(subscription, "2027-01-21") == []
 
 
 def test_r10_new_unproved_name_has_its_own_notice() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
-    assert told(subscription, "2027-01-04") == [
+    assert due_notices(subscription, "2027-01-04") == [
         (DOMAIN_UNPROVED, "2027-01-01", 3),
         (RENAME_UNPROVED, "2027-01-01", 3),
     ]
@@ -321,23 +323,23 @@ def test_r10_new_unproved_name_has_its_own_notice() -> None:
         .at("2027-01-05")
         .send("rename_account", domain="acme.co.kr")
     )
-    assert told(held, "2027-01-07") == []
-    assert told(held, "2027-01-08") == [(RENAME_UNPROVED, "2027-01-05", 3)]
+    assert due_notices(held, "2027-01-07") == []
+    assert due_notices(held, "2027-01-08") == [(RENAME_UNPROVED, "2027-01-05", 3)]
     held.send("rename_account", group="acme")
-    assert told(held, "2027-01-08") == []
+    assert due_notices(held, "2027-01-08") == []
 
 
 def test_unproved_domain_notice_uses_the_latest_reached_day() -> None:
     book = book_of(catalogue(notices={"unproved_domain_days": [10, 3]}))
     subscription = trial(book=book, account={"domain": "acme.co.kr"})
-    assert told(subscription, "2027-01-10") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
-    assert told(subscription, "2027-01-11") == [(DOMAIN_UNPROVED, "2027-01-01", 10)]
+    assert due_notices(subscription, "2027-01-10") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
+    assert due_notices(subscription, "2027-01-11") == [(DOMAIN_UNPROVED, "2027-01-01", 10)]
 
 
 def test_ended_subscription_has_no_notices() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("cancel")
-    assert told(subscription, "2027-01-24") == []
-    assert told(subscription.at("2027-01-02"), "2027-01-24") == []
+    assert due_notices(subscription, "2027-01-24") == []
+    assert due_notices(subscription.at("2027-01-02"), "2027-01-24") == []
 
 
 # -- recipients --------------------------------------------------------------------------------------

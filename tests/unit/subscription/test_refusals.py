@@ -12,7 +12,7 @@ from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode, key_
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
-MAKERS = {"of", "refuse", "misfit"}
+FACTORIES = {"of", "refuse", "misfit"}
 NO_PARAMETERS = {"reason", "judged_by_catalogue"}
 
 SAMPLES = {
@@ -29,16 +29,16 @@ SAMPLES = {
 }
 
 
-def made() -> Iterator[tuple[str, ast.Call]]:
+def refusal_calls() -> Iterator[tuple[str, ast.Call]]:
     """Yield every call that creates a refusal with a literal code, with its location."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and _maker(node) in MAKERS and _code(node):
+                if isinstance(node, ast.Call) and _factory(node) in FACTORIES and _code(node):
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
-def _maker(call: ast.Call) -> str | None:
+def _factory(call: ast.Call) -> str | None:
     match call.func:
         case ast.Name(id=name):
             return name
@@ -59,7 +59,7 @@ def _reason(call: ast.Call) -> ast.expr | None:
 
 
 def test_raised_refusals_match_their_message_parameters() -> None:
-    for place, call in made():
+    for place, call in refusal_calls():
         reason = _reason(call)
         if reason is not None and not isinstance(reason, ast.Constant):
             continue  # one of several reasons, covered by the tests of the rules

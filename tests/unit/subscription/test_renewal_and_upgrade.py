@@ -21,7 +21,7 @@ def monthly(**changes: Any) -> ScenarioBuilder:
     return ScenarioBuilder.paid(YEAR, "MONTHLY", **{"plan": "basic", "members": 10, **changes})
 
 
-def stands(subscription: ScenarioBuilder) -> tuple[str, str, int]:
+def contract_summary(subscription: ScenarioBuilder) -> tuple[str, str, int]:
     """Return term, plan and members of the contract."""
     return subscription.period[0], subscription.state.plan, subscription.state.members
 
@@ -32,11 +32,11 @@ def stands(subscription: ScenarioBuilder) -> tuple[str, str, int]:
 def test_r24_without_an_option_a_monthly_contract_follows() -> None:
     subscription = annual().at(NEXT_YEAR)
     assert subscription.period == ("MONTHLY", "2028-01-01", "2028-02-01")
-    assert stands(subscription) == ("MONTHLY", "basic", 10)
+    assert contract_summary(subscription) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_annual_contract_without_option_becomes_monthly() -> None:
-    assert stands(annual().at("2028-07-15")) == ("MONTHLY", "basic", 10)
+    assert contract_summary(annual().at("2028-07-15")) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_chosen_term_applies_at_every_renewal() -> None:
@@ -47,7 +47,7 @@ def test_r24_chosen_term_applies_at_every_renewal() -> None:
 
 def test_r24_a_lower_plan_and_fewer_members_are_possible_here() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL", plan="lite", members=4)
-    assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "lite", 4)
+    assert contract_summary(subscription.at(NEXT_YEAR)) == ("ANNUAL", "lite", 4)
     assert subscription.at("2028-02-01").ledger_tuples[-1] == fee(
         "2028-01-01", "2028-02-01", 12_000
     )  # 4 × 3,000
@@ -56,28 +56,28 @@ def test_r24_a_lower_plan_and_fewer_members_are_possible_here() -> None:
 def test_r24_saving_changes_nothing_before_the_periods_end() -> None:
     subscription, untouched = annual(), annual()
     subscription.send("change_renewal_option", term="MONTHLY", plan="lite", members=1)
-    assert stands(subscription.at("2027-12-31 23:59:59")) == ("ANNUAL", "basic", 10)
+    assert contract_summary(subscription.at("2027-12-31 23:59:59")) == ("ANNUAL", "basic", 10)
     assert subscription.ledger_tuples == untouched.at(subscription.now).ledger_tuples
 
 
 def test_r24_omitted_plan_and_members_keep_current_values() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL")
     subscription.at("2027-06-01").send("upgrade", plan="premium", members=20)
-    assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "premium", 20)
+    assert contract_summary(subscription.at(NEXT_YEAR)) == ("ANNUAL", "premium", 20)
 
 
 def test_r24_last_saved_option_applies() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL", plan="premium")
     subscription.send("change_renewal_option", term="ANNUAL", members=7)
     # The second option replaces the first completely.
-    assert stands(subscription.at(NEXT_YEAR)) == ("ANNUAL", "basic", 7)
+    assert contract_summary(subscription.at(NEXT_YEAR)) == ("ANNUAL", "basic", 7)
 
 
 def test_r24_an_option_can_be_taken_back() -> None:
     subscription = (
         annual().send("change_renewal_option", term="ANNUAL").send("change_renewal_option", term=None)
     )
-    assert stands(subscription.at(NEXT_YEAR)) == ("MONTHLY", "basic", 10)
+    assert contract_summary(subscription.at(NEXT_YEAR)) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_null_on_the_wire_is_no_option() -> None:
@@ -105,7 +105,7 @@ def test_r24_while_a_cancellation_is_reserved_only_months_follow() -> None:
     subscription = monthly().send("change_renewal_option", term="ANNUAL", plan="lite", members=2)
     subscription.send("cancel", date="2027-03-15").at("2027-02-01")
     assert subscription.period == ("MONTHLY", "2027-02-01", "2027-03-01")
-    assert stands(subscription) == ("MONTHLY", "basic", 10)
+    assert contract_summary(subscription) == ("MONTHLY", "basic", 10)
 
 
 def test_r24_r29_after_the_withdrawal_the_option_counts_again() -> None:
@@ -147,7 +147,7 @@ def test_r24_an_option_that_cannot_be_is_refused(option: dict[str, object], code
 def test_r25_upgrade_raises_plan_members_or_term(
     wish: dict[str, object], becomes: tuple[str, str, int]
 ) -> None:
-    assert stands(monthly().at("2027-01-10").send("upgrade", **wish)) == becomes
+    assert contract_summary(monthly().at("2027-01-10").send("upgrade", **wish)) == becomes
 
 
 @pytest.mark.parametrize("wish", [{}, {"plan": "basic"}, {"members": 10}, {"term": "MONTHLY"}])

@@ -443,8 +443,8 @@ def test_r09_invalid_request_id(request_id: object) -> None:
 
 
 def test_r09_same_body_is_recognized_with_any_hash_salt() -> None:
-    salted_anew = f"$argon2id$v=19$m=65536,t=3,p=4$b3RoZXJzYWx0b3RoZXJzYQ${_DIGEST[::-1]}"
-    assert accepted().fingerprint() == accepted(password_hash=salted_anew).fingerprint()
+    other_salt = f"$argon2id$v=19$m=65536,t=3,p=4$b3RoZXJzYWx0b3RoZXJzYQ${_DIGEST[::-1]}"
+    assert accepted().fingerprint() == accepted(password_hash=other_salt).fingerprint()
 
 
 @pytest.mark.parametrize(
