@@ -1,4 +1,4 @@
-"""What is wished of a life, in words; they become moments, days and arguments when their time has come."""
+"""Strategies for abstract commands, which become times, dates and arguments when they are sent."""
 
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from .expected_results import Reckoning
 
 A_MICROSECOND, A_DAY = timedelta(microseconds=1), timedelta(days=1)
 
-# What is sampled from has twice what is to come twice as often.
+# Values that are repeated in a sample are drawn twice as often.
 process_zones = st.sampled_from(
     ["UTC", "Asia/Kathmandu", "Pacific/Apia", "America/St_Johns", "Asia/Seoul", "Pacific/Chatham"]
 )
@@ -79,7 +79,7 @@ beginnings = st.one_of(
     st.datetimes(datetime(2027, 1, 1), datetime(2031, 12, 31)).map(lambda moment: moment.replace(tzinfo=KST)),
 )
 
-# Each is put into a field of a command that would have been in order.
+# Each value replaces a field of an otherwise valid command.
 fields = st.sampled_from(
     ["date", "term", "plan", "members", "agreed_terms", "confirmation", "group", "domain", "id", "by"]
 )
@@ -93,7 +93,7 @@ bad_values: st.SearchStrategy[Any] = st.sampled_from(
 
 
 def moment_of(rules: Reckoning, pace: str, number: int) -> datetime:
-    """Never before now, and not past the end of a trial or grace in which nothing has been asked yet."""
+    """Return a time that is not in the past, and not after a trial or grace period without a command."""
     now, deadline = rules.now, next_deadline(rules.state)
     due = deadline.at if deadline else now
     moment = {
@@ -145,7 +145,7 @@ def argument_of(
     term: str | None = "ANNUAL",
     taken: str = "",
 ) -> dict[str, Any]:
-    """The command's argument, which can be read; `taken` is a name that somebody else holds."""
+    """Return a well-formed argument for the command; `taken` is a name that another customer has."""
     choice = _choice(rules, plan, members)
     wanted = day_of_wish(rules, command, day, number).isoformat()
     match command:

@@ -1,4 +1,4 @@
-"""What the rules say of a life: the running service must answer, record and show exactly the same."""
+"""Expected results by the rules: the running service must return, record and show exactly the same."""
 
 from datetime import date, datetime
 
@@ -25,7 +25,7 @@ _NAME_TAKEN = Refusal.of(RefusalCode.NAME_TAKEN, reason="RENAME")
 
 
 class Reckoning:
-    """One subscription by the rules alone. `held` are the names that others hold."""
+    """One subscription by the rules alone. `held` are the names that other customers have."""
 
     def __init__(
         self, subscription_id: str, request: Request, at: datetime, book: PriceBook, held: frozenset[str]
@@ -53,16 +53,16 @@ class Reckoning:
         while event := next_due_event(self.state, self.now, self.book):
             self._happens(event)
 
-    # -- what is asked -------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------
 
     def asked(
         self, name: str, argument: object, *, by_signal: bool = False, proved: bool = False
     ) -> Answer | Refusal:
-        """The answer to a command at the present moment, which is also its own time."""
+        """Return the response to a command at the current time, which is also the command's own time."""
         command = parse_command(name, argument)
         if isinstance(command, Refusal):
             return command
-        if command.id is None and not by_signal:  # an update has an id, and what is remembered, others forget
+        if command.id is None and not by_signal:
             self._updates += 1
             command = command.model_copy(update={"id": f"given/{self._updates}"})
         if self.state.state.over:
@@ -80,7 +80,7 @@ class Reckoning:
         return self._judged(command, proved=proved)
 
     def refused_in_the_timeline(self, name: str, refused: Refusal, at: datetime) -> None:
-        """A signal has nobody to answer; `at` is what the clock showed, which no rule says."""
+        """Record the refusal of a signal, which has no response; `at` is the time of the clock."""
         named = name if name in COMMANDS else "an unknown signal"
         self._happens(CommandRefused.of(at, named, refused))
 
@@ -127,7 +127,7 @@ class Reckoning:
         fingerprint, first = self._answers[command.id]
         return first if fingerprint == command.fingerprint() else ID_REUSED
 
-    # -- what is shown -------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------
 
     @property
     def status(self) -> Status:
@@ -140,7 +140,7 @@ class Reckoning:
         return quote_cancellation(self.state, day, self.now, self.book)
 
     def present_name(self) -> dict[str, str]:
-        """The account as a command names it; none has the erased, which are called by another name."""
+        """Return the account in the form of a command; an erased subscription gets another name."""
         account = self.state.account
         return {account.kind.lower(): account.name} if account else {"group": "erased"}
 

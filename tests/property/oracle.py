@@ -1,8 +1,8 @@
-"""A second, independent model of a subscription's life, to hold the real rules against.
+"""A second, independent model of a subscription, which the real rules are compared with.
 
-It shares neither code nor ideas with them: no events and no deadlines. It walks the calendar one midnight
-at a time, pencils the rate of every paid day into a diary, and adds the diary up in exact fractions. It is
-slow on purpose, and it judges one catalogue version, well-formed scenarios, and commands without an `id`.
+It shares neither code nor concepts with them: no events and no deadlines. It iterates over the calendar one
+midnight at a time, writes the rate of every paid day into a diary, and sums the diary in exact fractions.
+It is slow on purpose. It supports one catalogue version, well-formed scenarios, and commands without `id`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Document = Mapping[str, Any]
 
 
 def as_date(value: object) -> date:
-    """Read a calendar date, whether YAML has already parsed it or not."""
+    """Return a calendar date; YAML may have parsed it already."""
     if isinstance(value, str):
         return date.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -32,7 +32,7 @@ def as_date(value: object) -> date:
 
 
 def as_instant(value: object) -> datetime:
-    """Read an instant, whether YAML has already parsed it or not, on the Korean clock."""
+    """Return an instant in Korean time; YAML may have parsed it already."""
     instant = datetime.fromisoformat(value) if isinstance(value, str) else value
     if not isinstance(instant, datetime) or instant.tzinfo is None:
         raise ValueError(f"not an instant: {value!r}")
@@ -40,35 +40,35 @@ def as_instant(value: object) -> datetime:
 
 
 def start_of(day: date) -> datetime:
-    """00:00 KST on that day."""
+    """Return 00:00 KST on that day."""
     return datetime(day.year, day.month, day.day, tzinfo=KST)
 
 
 def days_in_month(day: date) -> int:
-    """How many days the calendar month of that day has."""
+    """Return the number of days in the calendar month of that day."""
     return monthrange(day.year, day.month)[1]
 
 
 def months_after(day: date, months: int) -> date:
-    """The same day of a later month, clamped to that month's length."""
+    """Return the same day of a later month, clamped to the length of that month."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     first = date(year, month + 1, 1)
     return first.replace(day=min(day.day, days_in_month(first)))
 
 
 def days_between(first: date, end: date) -> list[date]:
-    """Every day from `first` up to, not including, `end`."""
+    """Return every day from `first` up to, not including, `end`."""
     return [first + i * ONE_DAY for i in range((end - first).days)]
 
 
 def cost_of(price: int, members: int, days: list[date]) -> Fraction:
-    """R20, one day at a time: each day costs its share of its own calendar month."""
+    """Return the cost by R20, day by day: each day costs its share of its own calendar month."""
     return sum((Fraction(price * members, days_in_month(day)) for day in days), Fraction(0))
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What one day is charged at."""
+    """The rate of one day."""
 
     plan: str
     members: int
@@ -77,7 +77,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Switch:
-    """A switch to paid that waits for its date."""
+    """A reserved switch to paid."""
 
     day: date
     term: str
@@ -86,7 +86,7 @@ class Switch:
 
 
 class OracleSubscription:
-    """One subscription, from its request on; `run_to` lets time pass and `obey` hands it a command."""
+    """One subscription from its request on; `run_to` advances the time and `obey` sends a command."""
 
     def __init__(self, request: Document, catalogue: Document) -> None:
         self.plans: dict[str, Any] = dict(catalogue["plans"])
@@ -116,34 +116,34 @@ class OracleSubscription:
         self.diary: dict[date, Rate] = {}
         self.ledger: list[dict[str, Any]] = []
 
-        # A trial or grace of no length falls due at the very instant of the request.
+        # A trial or grace period of length zero is due at the instant of the request.
         self.clock = self.requested_at - timedelta(microseconds=1)
         self.run_to(self.requested_at)
 
     @property
     def today(self) -> date:
-        """The KST date of the subscription's clock."""
+        """Return the KST date of the subscription's clock."""
         return self.clock.date()
 
     @property
     def access(self) -> str:
-        """The access column of the table of states."""
+        """Return the access column of the table of states."""
         if self.state not in ("TRIAL", "ACTIVE"):
             return "NONE"
         return "RESTRICTED" if self.awaits_proof else "FULL"
 
     @property
     def unpaid(self) -> bool:
-        """In trial or in grace."""
+        """Return whether the subscription is in trial or grace."""
         return self.state in ("TRIAL", "SUSPENDED")
 
     def latest_switch_day(self) -> date:
-        """R16: the last date whose start lies before the grace ends."""
+        """Return the last date whose start is before the end of the grace period (R16)."""
         day = self.grace_end.date()
         return day if start_of(day) < self.grace_end else day - ONE_DAY
 
     def latest_cancel_day(self) -> date:
-        """R28."""
+        """Return the latest date of a cancellation (R28)."""
         if self.unpaid:
             return self.grace_end.date()
         return self.period_end if self.term == "ANNUAL" else months_after(self.today, 12)
@@ -151,7 +151,7 @@ class OracleSubscription:
     # Time
 
     def run_to(self, moment: datetime) -> None:
-        """Do everything that falls due up to and including the moment."""
+        """Process all deadlines up to and including the instant."""
         stops = [start_of(day) for day in days_between(self.today, moment.astimezone(KST).date() + ONE_DAY)]
         stops += [self.trial_end, self.grace_end]
         for stop in sorted(set(stops)):
@@ -161,7 +161,7 @@ class OracleSubscription:
         self.clock = max(self.clock, moment.astimezone(KST))
 
     def _do_what_is_due(self) -> None:
-        """Everything due at this very instant, in the order of R23."""
+        """Process all deadlines of this instant, in the order of R23."""
         if self.state == "ERASED":
             return
         midnight = self.clock == start_of(self.today)
@@ -182,7 +182,7 @@ class OracleSubscription:
         self._note_rate_of_today()
 
     def _note_rate_of_today(self) -> None:
-        """Overwrite today's page, so that the day's last change is what counts (R21)."""
+        """Overwrite the rate of today, because the last change of a day applies (R21)."""
         if self.state == "ACTIVE":
             price = self.plans[self.plan]["annual" if self.term == "ANNUAL" else "list"]
             self.diary[self.today] = Rate(self.plan, self.members, price)
@@ -208,7 +208,7 @@ class OracleSubscription:
         self.period_end = months_after(self.chain_first, self.chain_length * MONTHS_OF_TERM[self.term])
 
     def _renew(self) -> None:
-        """R24. The option itself is left as it stands: what was chosen goes on being chosen."""
+        """Renew the contract (R24). The renewal option itself stays unchanged for later renewals."""
         next_term = "MONTHLY"
         if self.option is not None and self.cancel_day is None:
             next_term = self.option["term"]
@@ -239,7 +239,7 @@ class OracleSubscription:
         )
 
     def _post_service_fees(self, first: date, end: date) -> None:
-        """R21: one line for every run of neighbouring diary pages that read the same."""
+        """Post one line for every run of adjacent days with the same rate (R21)."""
         runs: list[list[date]] = []
         for day in days_between(first, end):
             if day not in self.diary:
@@ -255,7 +255,7 @@ class OracleSubscription:
             self._post("SERVICE_FEE", run[0], run[-1] + ONE_DAY, rate.plan, rate.members, exact)
 
     def _end(self) -> None:
-        """Cancel today; erasure follows at the same instant (R31)."""
+        """Cancel today; the erasure follows at the same instant (R31)."""
         self._post_service_fees(self.today.replace(day=1), self.today)
         if self.state == "ACTIVE" and self.term == "ANNUAL":
             self._post_cancellation_fees()
@@ -264,9 +264,9 @@ class OracleSubscription:
         self.switch = None
 
     def _post_cancellation_fees(self) -> None:
-        """R30."""
-        # "The day after the end": still the end at midnight, and for the rest of that day the day that the
-        # renewal has begun. The first day of any other contract is nobody's day after the end.
+        """Post the fees of a cancellation (R30)."""
+        # "The day after the end": at midnight it is still the end, and then it is the first day of the renewal.
+        # The first day of any other contract is not a day after an end.
         at_the_end = self.today == self.period_end
         if at_the_end or (self.today == self.period_first and self.renewal_began_period):
             return
@@ -287,7 +287,7 @@ class OracleSubscription:
     # Commands
 
     def obey(self, command: str, argument: Any) -> bool:
-        """Judge a command at the present instant and carry it out; says whether it was accepted."""
+        """Decide and execute a command at the current instant; return whether it was accepted."""
         wish = {key: value for key, value in (argument or {}).items() if value is not None}
         if command == "change_renewal_option":
             accepted = self._change_renewal_option(None if argument is None else wish)
@@ -307,7 +307,7 @@ class OracleSubscription:
         return accepted
 
     def _is_sold(self, plan: object, members: object, term: object) -> bool:
-        """Whether there is such a plan and term, and the members are a number that it may have."""
+        """Return whether this plan and term exist, and the number of members is allowed."""
         if not isinstance(members, int) or isinstance(members, bool):
             return False
         return plan in self.plans and term in MONTHS_OF_TERM and 1 <= members <= self.max_members
@@ -394,13 +394,13 @@ class OracleSubscription:
 
 
 def command_of(step: Document) -> tuple[str, Any]:
-    """The one command of a step, and its argument."""
+    """Return the only command of a step, and its argument."""
     [command] = [key for key in step if key != "at"]
     return command, step[command]
 
 
 def judge(scenario: Document, catalogue: Document) -> dict[str, Any]:
-    """Live the whole scenario and say what became of it."""
+    """Run the whole scenario; return its result."""
     subscription = OracleSubscription(scenario["request"], catalogue)
     accepted = []
     for step in scenario.get("steps") or []:

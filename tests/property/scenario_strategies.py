@@ -1,8 +1,8 @@
-"""Random catalogues, and random lives that are worth judging.
+"""Strategies for random catalogues and relevant random scenarios.
 
-A life is drawn with the oracle running beside it, for only it knows where the ties are: period ends, trial
-and grace ends, the last dates that a reservation may have. The oracle never filters: what it would refuse is
-drawn too.
+A scenario is drawn while the oracle runs in parallel, because only the oracle knows the boundary times:
+period ends, trial and grace ends, the last dates for a reservation. The oracle never filters: commands that
+it would refuse are also drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from property.oracle import KST, ONE_DAY, OracleSubscription, days_between, mont
 ONE_SECOND = timedelta(seconds=1)
 LONGEST_LIFE = timedelta(days=3 * 366)
 
-# Instants are also written as they would be elsewhere: no date may be read off a foreign clock.
+# Instants are also written in other time zones: no date may be derived from a foreign zone.
 ODD_ZONES = (
     UTC,
     timezone(timedelta(hours=5, minutes=45)),
@@ -47,7 +47,7 @@ PRICES = st.one_of(
 
 @st.composite
 def catalogues(draw: st.DrawFn, *, shortest_trial: int = 0) -> dict[str, Any]:
-    """A valid catalogue, as `tomllib` would read it."""
+    """Draw a valid catalogue, as `tomllib` would return it."""
     names = draw(
         st.lists(
             st.sampled_from(["lite", "basic", "premium", "team-2", "x"]), min_size=1, max_size=4, unique=True
@@ -65,7 +65,7 @@ def catalogues(draw: st.DrawFn, *, shortest_trial: int = 0) -> dict[str, Any]:
         plans[name] = {"title": name.title(), "rank": rank, "list": list_price, "annual": annual_price}
 
     account: dict[str, Any] = {"rename_lock_hours": draw(st.sampled_from([0, 1, 24]))}
-    # Without it the rules' own default holds.
+    # Without it, the default of the rules applies.
     max_members = draw(st.sampled_from([None, 1, 3, 50, 100_000]))
     if max_members is not None:
         account["max_members"] = max_members
@@ -86,14 +86,14 @@ def catalogues(draw: st.DrawFn, *, shortest_trial: int = 0) -> dict[str, Any]:
         "cancellation": {"fee_percent": draw(st.one_of(st.sampled_from([10, 0, 100]), st.integers(0, 100)))},
         "account": account,
         "terms": terms,
-        # A catalogue's order says nothing; only the rank does.
+        # The order of a catalogue has no meaning; only the rank has.
         "plans": {name: plans[name] for name in draw(st.permutations(names))},
     }
 
 
 @st.composite
 def written_instants(draw: st.DrawFn, instant: datetime) -> str:
-    """The instant in ISO, now and then in a foreign zone."""
+    """Draw a notation of the instant in ISO 8601, sometimes in a foreign zone."""
     zone = draw(st.sampled_from([KST] * 12 + list(ODD_ZONES)))
     written = instant.astimezone(zone).isoformat()
     return written.replace("+00:00", "Z") if draw(st.booleans()) else written
@@ -101,7 +101,7 @@ def written_instants(draw: st.DrawFn, instant: datetime) -> str:
 
 @st.composite
 def request_instants(draw: st.DrawFn) -> datetime:
-    """From December 2026 to the end of 2031; month ends and leap days more often than chance has them."""
+    """Draw an instant from December 2026 to the end of 2031; month ends and leap days are more frequent."""
     month = months_after(date(2026, 12, 1), draw(st.integers(0, 60)))
     day = draw(
         st.one_of(
@@ -120,7 +120,7 @@ def request_instants(draw: st.DrawFn) -> datetime:
 
 @st.composite
 def requests(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
-    """What somebody asks for; the fields that a scenario may leave out are left out."""
+    """Draw a request without the fields that are optional in a scenario."""
     max_members = catalogue["account"].get("max_members", 100_000)
     request: dict[str, Any] = {
         "at": draw(request_instants().flatmap(written_instants)),
@@ -137,7 +137,7 @@ def requests(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def landmarks(subscription: OracleSubscription) -> list[datetime]:
-    """The instants ahead at which something happens, or could."""
+    """Return the future instants at which an event happens or could happen."""
     tomorrow = subscription.today + ONE_DAY
     marks = [start_of(tomorrow), start_of(months_after(subscription.today.replace(day=1), 1))]
     if subscription.unpaid:
@@ -160,7 +160,7 @@ def landmarks(subscription: OracleSubscription) -> list[datetime]:
 
 @st.composite
 def moments(draw: st.DrawFn, subscription: OracleSubscription) -> datetime:
-    """When the next thing is asked: on a landmark, beside it, right away, or any time later."""
+    """Draw the time of the next command: at or near a landmark, now, or any time later."""
     how = draw(st.sampled_from(["on", "on", "beside", "after", "at once", "soon", "some day", "some day"]))
     mark = draw(st.sampled_from(landmarks(subscription)))
     if how == "on":
@@ -183,24 +183,24 @@ def moments(draw: st.DrawFn, subscription: OracleSubscription) -> datetime:
 
 
 def between(first: date, last: date) -> st.SearchStrategy[date]:
-    """Any of those days, or the first if they lie the wrong way round."""
+    """Return any of those days, or the first one if `last` is before `first`."""
     return st.integers(0, max(0, (last - first).days)).map(lambda n: first + n * ONE_DAY)
 
 
 def terms() -> st.SearchStrategy[str]:
-    """A term, seldom one that is not for sale."""
+    """Return a term, rarely one that is not for sale."""
     return st.sampled_from(["ANNUAL"] * 12 + ["MONTHLY"] * 9 + ["WEEKLY"])
 
 
 @st.composite
 def chosen_plans(draw: st.DrawFn, subscription: OracleSubscription) -> str:
-    """A plan, seldom one that is not for sale."""
+    """Draw a plan, rarely one that is not for sale."""
     return draw(st.sampled_from([*list(subscription.plans) * 5, "nonesuch"]))
 
 
 @st.composite
 def chosen_members(draw: st.DrawFn, subscription: OracleSubscription) -> int:
-    """A number of members round the present one, seldom one that cannot be."""
+    """Draw a number of members near the current one, rarely an invalid one."""
     near = [subscription.members + n for n in (-3, -1, 0, 1, 2, 5)]
     possible = [n for n in (1, *near, subscription.max_members) if 1 <= n <= subscription.max_members]
     return draw(st.sampled_from([*possible * 3, 0, subscription.max_members + 1]))
@@ -208,7 +208,7 @@ def chosen_members(draw: st.DrawFn, subscription: OracleSubscription) -> int:
 
 @st.composite
 def switches(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any]:
-    """A switch for today, near its limits, or between them."""
+    """Draw a switch for today, near its limits, or between them."""
     today, latest = subscription.today, subscription.latest_switch_day()
     days = [today] * 14 + [today + ONE_DAY, latest] * 3 + [latest - ONE_DAY] * 2
     days += [latest + ONE_DAY, latest + ONE_DAY, today - ONE_DAY, months_after(today.replace(day=1), 1)]
@@ -225,7 +225,7 @@ def switches(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any
 
 @st.composite
 def renewal_options(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any] | None:
-    """Any terms, lower ones too, or none."""
+    """Draw any renewal option, also a lower one, or none."""
     if draw(st.integers(0, 5)) == 0:
         return None
     option: dict[str, Any] = {"term": draw(terms())}
@@ -238,7 +238,7 @@ def renewal_options(draw: st.DrawFn, subscription: OracleSubscription) -> dict[s
 
 @st.composite
 def upgrades(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any]:
-    """Mostly upwards in one way or more; also sideways and down."""
+    """Draw a change that mostly is an upgrade in one or more fields, but also equal or lower."""
     present_rank = subscription.plans[subscription.plan]["rank"]
     higher = [name for name, plan in subscription.plans.items() if plan["rank"] > present_rank]
     more = [
@@ -272,9 +272,9 @@ def upgrades(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any
 
 @st.composite
 def cancellations(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any]:
-    """A cancellation for today, near its limits and the period's end, or between."""
+    """Draw a cancellation for today, near its limits and the period's end, or between them."""
     today = subscription.today
-    # Before a contract the period's dates mean nothing, and after the life nothing does.
+    # Without a contract the period's dates have no meaning; after erasure no date has.
     latest = today + 60 * ONE_DAY if subscription.state == "ERASED" else subscription.latest_cancel_day()
     days = [latest] * 3 + [latest - ONE_DAY, latest + ONE_DAY, today - ONE_DAY, today + ONE_DAY]
     days += [today, today]
@@ -290,7 +290,7 @@ def cancellations(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str
 
 @st.composite
 def commands(draw: st.DrawFn, subscription: OracleSubscription) -> tuple[str, Any]:
-    """What is asked next, leaning towards what makes sense in the present state."""
+    """Draw the next command, preferably one that is useful in the current state."""
     reserved = subscription.cancel_day is not None or subscription.switch is not None
     if subscription.unpaid:
         weights = {
@@ -321,8 +321,8 @@ def commands(draw: st.DrawFn, subscription: OracleSubscription) -> tuple[str, An
     return command, argument
 
 
-# Ties and clamped months need several commands to agree; free draws seldom come to them. So most lives open
-# with a story, in chapters, and then go on freely.
+# Simultaneous deadlines and clamped months need several matching commands, which random draws rarely produce.
+# Therefore most scenarios start with a story, in chapters, and then continue at random.
 STORIES: dict[str, tuple[str, ...]] = {
     "anything": (),
     "pays": ("switch",),
@@ -338,7 +338,7 @@ STORIES: dict[str, tuple[str, ...]] = {
 
 @st.composite
 def chapters(draw: st.DrawFn, subscription: OracleSubscription, chapter: str) -> tuple[datetime, str, Any]:
-    """One command of a story: when, what, and how."""
+    """Draw one command of a story: its time, name and argument."""
     today, now = subscription.today, subscription.clock
     moment = now + draw(st.sampled_from([0, 0, 1, 3])) * draw(st.sampled_from([ONE_SECOND, ONE_DAY]))
     if chapter == "switch":
@@ -390,7 +390,7 @@ def chapters(draw: st.DrawFn, subscription: OracleSubscription, chapter: str) ->
 
 @st.composite
 def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole scenario, in values that JSON can carry."""
+    """Draw a whole scenario with JSON-compatible values."""
     request = draw(requests(catalogue))
     subscription = OracleSubscription(request, catalogue)
     horizon = subscription.requested_at + LONGEST_LIFE
@@ -398,7 +398,7 @@ def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     steps: list[dict[str, Any]] = []
     story = list(STORIES[draw(st.sampled_from(["anything", *STORIES]))])
     after_the_end = draw(st.sampled_from([1, 0, 2]))
-    # Left to itself a draw is short, and a short life seldom comes to a bill.
+    # Hypothesis prefers short lists, and a short scenario rarely has charges.
     for _ in range(draw(st.sampled_from([4, 6, 8, 10, 3, 5, 7, 9, 2, 1, 0]))):
         told = (
             draw(chapters(subscription, story.pop(0))) if story and subscription.state != "ERASED" else None
@@ -413,7 +413,7 @@ def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
         steps.append({"at": draw(written_instants(moment)), command: argument})
         subscription.obey(command, argument)
 
-    # The last step is also a moment at which to stop looking: what it caused at once must show.
+    # The scenario can also end at its last step: the immediate effects of this step must be visible.
     marks = [mark - early for mark in landmarks(subscription) for early in (timedelta(0), ONE_SECOND)]
     ends = [subscription.clock] * 4 + [mark for mark in marks if subscription.clock <= mark <= horizon]
     until = draw(
@@ -433,5 +433,5 @@ def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def subscriptions() -> st.SearchStrategy[tuple[dict[str, Any], dict[str, Any]]]:
-    """A catalogue and a scenario that was drawn for it."""
+    """Return a strategy for a catalogue and a scenario for it."""
     return catalogues().flatmap(lambda catalogue: st.tuples(st.just(catalogue), scenarios(catalogue)))

@@ -1,7 +1,7 @@
-"""One life on the running service and by the rules: told the same, and the same after every step.
+"""One subscription on the running service and by the rules, with the same commands and compared results.
 
-The ledger is compared with the oracle's as well, as far as that reaches: one catalogue, commands that can
-be read, no new names.
+The ledger is also compared with the oracle's, as far as the oracle supports the scenario: one catalogue,
+well-formed commands, no renames.
 """
 
 import asyncio
@@ -29,9 +29,10 @@ T = TypeVar("T")
 
 
 class SideBySide:
-    """`accepted` are the commands with an id that were; `asked_after_the_end` counts what came too late.
+    """The service and the rules with the same commands.
 
-    Its methods are for a thread other than that of the loop on which the house lives.
+    `accepted` has the accepted commands with an ID; `asked_after_the_end` counts commands after the end.
+    Call its methods from a thread other than that of the event loop on which the service runs.
     """
 
     tally: Counter[str] = Counter()  # noqa: RUF012
@@ -57,24 +58,24 @@ class SideBySide:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=60)
 
-    # -- what is done to both ------------------------------------------------------------------------
+    # -- actions on both -----------------------------------------------------------------------------
 
     def advance_to(self, moment: datetime, *, on_the_clock: bool = False) -> None:
-        """Time passes: somebody asks for what is due, or the clock moves and the timers fire."""
+        """Advance the time: a call settles due deadlines, or the test clock moves and timers fire."""
         if on_the_clock:
             self._run(self.subscription.clock.advance_to(moment - self._ahead))
         self._settle(moment)
         self._compare()
 
     def publish(self, newer: Catalogue) -> None:
-        """The workflow hears of it only when it next records something; the oracle never does."""
+        """Publish a catalogue. The workflow loads it when it records the next event; the oracle never does."""
         self._run(publish(self.service_env.owner, newer))
         self.rules.publish(newer)
         self._oracle, self._is_outdated = None, True
         self._compare()
 
     def prove(self, *, by_signal: bool) -> None:
-        """Publish the proofs of all domains while the service is told to look."""
+        """Publish the verification records of all domains while the service receives `check_domain`."""
         with ExitStack() as published:
             for proof in self._run(self.subscription.status()).proofs:
                 published.enter_context(self.service_env.dns.published_txt(proof.txt_name, proof.txt_value))
@@ -91,7 +92,7 @@ class SideBySide:
         proved: bool = False,
         of_the_oracle: tuple[str, dict[str, Any]] | None = None,
     ) -> None:
-        """Tell a command; `of_the_oracle` is the same in its words: without, it follows refusals alone."""
+        """Send a command; `of_the_oracle` is its form for the oracle, None if it must be refused."""
         over, happened = self.rules.state.state.over, len(self.rules.timeline)
         self.asked_after_the_end += over
         by_signal = by_signal and not over
@@ -120,14 +121,14 @@ class SideBySide:
         self._compare()
 
     def quote(self, day: date) -> None:
-        """The record has no clock of its own: it quotes as of what happened last."""
+        """Compare a quote. The database has no clock of its own: it quotes as of the last event."""
         rules = self.rules
         assert rules.state.last_at is not None
         by_rules = quote_cancellation(rules.state, day, rules.state.last_at, rules.book)
         got = self._run(_outcome(self.subscription.client.quote_cancellation(self.subscription.id, day)))
         assert _comparable(got) == _comparable(by_rules)
 
-    # -- what must be the same -----------------------------------------------------------------------
+    # -- comparisons ---------------------------------------------------------------------------------
 
     def _settle(self, moment: datetime) -> None:
         before = len(self.rules.timeline)
@@ -138,7 +139,7 @@ class SideBySide:
             self._oracle.run_to(self.rules.now)
 
     def _is_in_the_timeline(self, command: str, refused: Refusal) -> None:
-        """The moment of a refusal is the clock's, which may be anything since the last event."""
+        """Check the refusal; its time is that of the clock, which can be any time since the last event."""
         entry = self._run(self.subscription.client.timeline(self.subscription.id))[len(self.rules.timeline)]
         assert entry.event == "REFUSED"
         assert self.rules.state.last_at is not None
@@ -176,7 +177,7 @@ class SideBySide:
     # -- the end -------------------------------------------------------------------------------------
 
     def part(self) -> None:
-        """See that the workflow itself shows the same as the record, and end it; no task of it has failed."""
+        """Check that the workflow shows the same as the database and has no failed tasks, and end it."""
         self._run(self._part())
 
     async def _part(self) -> None:
@@ -221,7 +222,7 @@ def _without_secrets(status: Status) -> Status:
 
 
 def _bare(state: Subscription) -> Subscription:
-    """Without what only the service knows: secrets, the next look at the DNS."""
+    """Return the state without the data that only the service has: secrets, the next domain check."""
     blank = {"token": "", "since": state.last_at, "next_look_at": state.last_at}
     return state.model_copy(
         update={

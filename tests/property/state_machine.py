@@ -1,4 +1,4 @@
-"""A machine of hypothesis that thinks up lives: what is asked, how it is written, and when it comes."""
+"""A Hypothesis state machine that generates subscriptions: commands, their notation and their times."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ def as_long_as_it_goes_on(machine: "LifeMachine") -> bool:
 
 
 def _live_in(zone: str | None) -> None:
-    """The time zone of this process, and so of the worker in it, which is to make no difference."""
+    """Set the time zone of this process and its worker, which must have no effect."""
     os.environ.pop("TZ", None)
     if zone is not None:
         os.environ["TZ"] = zone
@@ -57,13 +57,13 @@ def _live_in(zone: str | None) -> None:
 
 
 def beside_the_shipped(sold: dict[str, Any]) -> dict[str, Any]:
-    """The drawn catalogue with plans and ranks that the shipped one, which came before it, does not have."""
+    """Return the drawn catalogue with plans and ranks that differ from those of the shipped one before it."""
     plans = {f"new-{name}": {**plan, "rank": plan["rank"] + 100} for name, plan in sold["plans"].items()}
     return {**sold, "plans": plans}
 
 
 class LifeMachine(RuleBasedStateMachine):
-    """One life in a house of its own. Hypothesis runs it in a thread; the house lives on the loop."""
+    """One subscription in its own environment, which runs on the event loop; Hypothesis runs in a thread."""
 
     def __init__(self, stack: EmbeddedStack, temporal: Client, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class LifeMachine(RuleBasedStateMachine):
     async def _opened(
         self, sold: Catalogue, at: datetime, written: timezone, wish: dict[str, Any]
     ) -> tuple[Any, SubscriptionDriver, Reckoning]:
-        """A house with this catalogue, in which somebody holds a name, and the life that is wished."""
+        """Open an environment with this catalogue and a taken name; request the subscription."""
         service_env = await self._open.enter_async_context(open_service_env(self._stack, self._temporal))
         await publish(service_env.owner, sold)
         book = PriceBook(versions=(catalogue(), sold))
@@ -157,13 +157,13 @@ class LifeMachine(RuleBasedStateMachine):
 
     @property
     def is_enough(self) -> bool:
-        """Of what is over, a few answers are enough."""
+        """Return whether an ended subscription has received enough commands."""
         return self.both.asked_after_the_end >= ENOUGH_AFTER_THE_END
 
     @precondition(lambda self: self.is_enough)
     @rule()
     def rests(self) -> None:
-        """Something must always be possible."""
+        """Do nothing: a state machine must always have a possible rule."""
 
     # -- time ----------------------------------------------------------------------------------------
 
@@ -180,7 +180,7 @@ class LifeMachine(RuleBasedStateMachine):
     def _moment(self, pace: str, number: int) -> datetime:
         return min(moment_of(self.reckoning, pace, number), max(self._end, self.reckoning.now))
 
-    # -- what is asked -------------------------------------------------------------------------------
+    # -- commands ------------------------------------------------------------------------------------
 
     @precondition(as_long_as_it_goes_on)
     @a_whole_command
@@ -190,7 +190,7 @@ class LifeMachine(RuleBasedStateMachine):
     @precondition(as_long_as_it_goes_on)
     @a_whole_command
     def asks_at_once(self, pace: str, **wish: Any) -> None:
-        """Hypothesis takes every rule as often as another, and what is asked is what it is about."""
+        """Send a second kind of command: Hypothesis chooses rules equally often, and commands matter most."""
         self._tell(pace="now", **wish)
 
     @precondition(as_long_as_it_goes_on)
@@ -222,7 +222,7 @@ class LifeMachine(RuleBasedStateMachine):
         by_signal=st.booleans(),
     )
     def asks_again(self, which: int, changed: str | None, by_signal: bool) -> None:
-        """What was accepted under an id, under it again: the same, another command, another `by` (R22)."""
+        """Reuse the ID of an accepted command: the same command, another command, another `by` (R22)."""
         command, argument = self.both.accepted[which % len(self.both.accepted)]
         if changed == "by":
             argument = {**argument, "by": "somebody else"}
@@ -239,7 +239,7 @@ class LifeMachine(RuleBasedStateMachine):
         by_signal=st.booleans(),
     )
     def asks_badly(self, command: str, field: str, value: Any, years: int, by_signal: bool) -> None:
-        """With a field that cannot be, or at a time of which the clock cannot be told."""
+        """Send a command with an invalid field, or with a time that the clock cannot reach."""
         argument = argument_of(self.reckoning, command, day="tomorrow", number=3)
         at = self.reckoning.now
         if years:
@@ -267,12 +267,12 @@ class LifeMachine(RuleBasedStateMachine):
     def is_quoted(self, day: str, number: int) -> None:
         self.both.quote(day_of_wish(self.reckoning, "cancel", day, number))
 
-    # -- what is sold --------------------------------------------------------------------------------
+    # -- catalogues ----------------------------------------------------------------------------------
 
     @precondition(lambda self: not self.is_enough and len(self.reckoning.book.versions) < 2 + MOST_CATALOGUES)
     @rule(after=st.integers(1, 400), factor=st.sampled_from([0, 2, 3]), trimmed=st.booleans())
     def a_catalogue_is_published(self, after: int, factor: int, trimmed: bool) -> None:
-        """Other prices, one plan less, another fee: what holds from which day on is for the rules to say."""
+        """Publish other prices, one plan less, another fee; the rules decide from which day they apply."""
         last = self.reckoning.book.versions[-1]
         plans = {
             name: plan.model_copy(update={"list": plan.list * factor, "annual": plan.annual * factor})

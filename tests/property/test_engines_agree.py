@@ -1,4 +1,4 @@
-"""The running service makes of a scenario exactly what the rules alone make of it."""
+"""Scenarios have the same results on the running service and by the rules alone."""
 
 from typing import Any
 
@@ -21,17 +21,17 @@ Drawing = tuple[dict[str, Any], list[dict[str, Any]]]
 
 @st.composite
 def drawings(draw: st.DrawFn) -> Drawing:
-    """A catalogue, and so many lives under it."""
+    """Draw a catalogue and scenarios for it."""
     catalogue = draw(catalogues())
     subscriptions = [draw(scenarios(catalogue)) for _ in range(SIZES.lives_on_both_engines)]
     for number, subscription in enumerate(subscriptions):
-        if number % 5:  # an unproved domain is looked for hundreds of times a year, so a few are enough
+        if number % 5:  # an unverified domain is checked hundreds of times a year, so only a few have one
             subscription["request"]["account"] = {"group": "acme"}
     return catalogue, subscriptions
 
 
 def drawn() -> Drawing:
-    """One drawing, the same in every run; the first that hypothesis makes is its simplest, so the last."""
+    """Return one example, the same in every run: the last one, because the first one is the simplest."""
     made: list[Drawing] = []
 
     @seed(20261122)
@@ -45,7 +45,7 @@ def drawn() -> Drawing:
 
 
 def by_hand() -> list[dict[str, Any]]:
-    """Lives on which the engines once differed."""
+    """Return scenarios on which the two engines once differed."""
     start, until = "2027-01-04T09:00:00+09:00", "2027-02-01T00:00:00+09:00"
     acme, other = {"domain": "acme.example"}, {"domain": "other.example"}
     return [

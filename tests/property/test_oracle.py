@@ -1,4 +1,4 @@
-"""The oracle against the given examples and against sums worked by hand."""
+"""The oracle, compared with the given examples and with sums calculated by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from property.scenario_strategies import catalogues, subscriptions
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.yaml"))
 
-# Kept here and not read from the service, so that the examples stay true whatever is sold one day.
+# Kept here and not read from the service, so that the examples stay valid for any later catalogue.
 CATALOGUE: dict[str, Any] = tomllib.loads("""
 version = "2026-11"
 effective_from = 2026-11-01
@@ -63,24 +63,24 @@ annual = 10000
 
 
 def lived(request: dict[str, Any], *steps: dict[str, Any], until: str, **policy: Any) -> dict[str, Any]:
-    """Judge a scenario under the default catalogue, with some trial policy changed."""
+    """Evaluate a scenario with the default catalogue and changes of the trial policy."""
     catalogue = {**CATALOGUE, "trial": {**CATALOGUE["trial"], **policy}}
     return judge({"request": request, "steps": list(steps), "until": until}, catalogue)
 
 
 def lines(result: dict[str, Any], *keys: str) -> list[tuple[Any, ...]]:
-    """The ledger, cut down to the columns that matter to a test."""
+    """Return these columns of the ledger."""
     return [tuple(line[key] for key in keys) for line in result["ledger"]]
 
 
 def kst(day: str, time: str = "00:00:00") -> str:
-    """An instant of the Korean clock."""
+    """Return an instant in Korean time."""
     return f"{day}T{time}+09:00"
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_reproduces_the_examples(path: Path) -> None:
-    """Every column that the expectation names, and nothing more or less in the ledger."""
+    """Every column in the expected result matches, and the ledger has no other lines."""
     expected = json.loads(path.with_suffix(".expected.json").read_text("utf-8"))
     result = judge(yaml.safe_load(path.read_text("utf-8")), CATALOGUE)
     wanted = expected["ledger"]
@@ -90,7 +90,7 @@ def test_it_reproduces_the_examples(path: Path) -> None:
 
 
 def test_there_are_sixteen_examples() -> None:
-    """An empty folder must not pass for a reproduced one."""
+    """An empty directory must not pass as reproduced."""
     assert len(EXAMPLES) == 16
 
 
@@ -118,12 +118,12 @@ def test_dates_are_read_whether_yaml_parsed_them_or_not() -> None:
     ],
 )
 def test_r18_month_arithmetic(day: str, months: int, later: str) -> None:
-    """Clamped, and across the year's end."""
+    """Days are clamped, also across the end of the year."""
     assert months_after(date.fromisoformat(day), months) == date.fromisoformat(later)
 
 
 def test_r18_a_monthly_chain_remembers_its_31st() -> None:
-    """31 January, 28 February, 31 March: the clamped day is not counted on from."""
+    """31 January, 28 February, 31 March: later months do not count from the clamped day."""
     subscription = OracleSubscription(
         {"at": kst("2027-01-31"), "plan": "lite", "account": {"group": "acme"}}, CATALOGUE
     )
@@ -144,7 +144,7 @@ def test_r21_the_rules_own_sum() -> None:
 
 
 def test_r30_the_rules_own_sum() -> None:
-    """An annual year of 10 members at 3,000 instead of 3,600, given up after six months."""
+    """An annual contract of 10 members at 3,000 instead of 3,600, cancelled after six months."""
     result = lived(
         {"at": kst("2026-12-20"), "plan": "lite", "members": 10},
         {"at": kst("2027-01-01"), "switch_to_paid": {"date": "2027-01-01", "term": "ANNUAL"}},
@@ -160,14 +160,14 @@ def test_r30_the_rules_own_sum() -> None:
 @pytest.mark.parametrize(
     ("step", "fees"),
     [
-        # Begun by a renewal: the day is the day after the end of the period before.
+        # Started by a renewal: the day is the day after the end of the previous period.
         ({"change_renewal_option": {"term": "ANNUAL"}}, []),
-        # Begun by an upgrade: nobody's day after the end, so the whole year is still to come.
+        # Started by an upgrade: not the day after an end, so the whole year remains.
         ({"upgrade": {"term": "ANNUAL"}}, [("EARLY_TERMINATION_FEE", "2027-03-10", "2028-03-10", 36_000)]),
     ],
 )
 def test_r30_the_first_day_of_an_annual_period(step: dict[str, Any], fees: list[tuple[Any, ...]]) -> None:
-    """Free after a renewal, and only then."""
+    """A cancellation is free after a renewal, and only then."""
     asked = kst("2027-03-09") if "change_renewal_option" in step else kst("2027-03-10")
     result = lived(
         {"at": kst("2027-02-10"), "plan": "lite", "members": 10},
@@ -192,7 +192,7 @@ def test_r30_the_first_day_of_an_annual_period(step: dict[str, Any], fees: list[
     ],
 )
 def test_r15_no_grace_ends_with_the_trial(until: str, state: str) -> None:
-    """`until` is done exactly."""
+    """The scenario runs exactly up to `until`."""
     request = {"at": kst("2027-01-14", "10:00:00"), "plan": "lite", "account": {"group": "acme"}}
     assert lived(request, until=until, grace_days=0)["state"] == state
 
@@ -213,7 +213,7 @@ def test_r16_the_last_date_starts_before_the_grace_ends(at: str, last: str) -> N
 
 
 def test_r24_leaving_keeps_the_option_for_another_day() -> None:
-    """The option waits while a cancellation is reserved, and is followed at the next end after that."""
+    """The option is not used while a cancellation is reserved; it applies at the next end after that."""
     result = lived(
         {"at": kst("2027-01-10"), "plan": "basic", "members": 10},
         {"at": kst("2027-01-10"), "switch_to_paid": {"date": "2027-01-10", "term": "MONTHLY"}},
@@ -231,7 +231,7 @@ def test_r24_leaving_keeps_the_option_for_another_day() -> None:
 
 
 def test_r25_only_overtaken_values_are_raised() -> None:
-    """More members do not touch the lower plan that was chosen for later."""
+    """An upgrade of the members does not change the lower plan that was chosen for later."""
     subscription = OracleSubscription({"at": kst("2027-01-10"), "plan": "basic", "members": 10}, CATALOGUE)
     assert subscription.obey("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"})
     assert subscription.obey("change_renewal_option", {"term": "ANNUAL", "plan": "lite", "members": 5})
@@ -242,7 +242,7 @@ def test_r25_only_overtaken_values_are_raised() -> None:
 
 
 def test_r11_access_follows_the_proof() -> None:
-    """A domain is restricted until it is proved, once; a group never is."""
+    """A domain is restricted until its first verification; a group never is."""
     domain = {"at": kst("2027-01-10"), "plan": "lite", "account": {"domain": "acme.co.kr"}}
     proofs = [{"at": kst("2027-01-11"), "confirm_domain": {}}] * 2
     assert lived(domain, until=kst("2027-01-11"))["access"] == "RESTRICTED"
@@ -255,7 +255,7 @@ def test_r11_access_follows_the_proof() -> None:
 
 @given(catalogues())
 def test_generated_catalogues_make_sense(catalogue: dict[str, Any]) -> None:
-    """The conditions under the table of states."""
+    """The conditions below the table of states hold."""
     plans = sorted(catalogue["plans"].values(), key=lambda plan: int(plan["rank"]))
     assert len({plan["rank"] for plan in plans}) == len(plans)
     assert all(0 <= plan["annual"] <= plan["list"] for plan in plans)
@@ -268,7 +268,7 @@ def test_generated_catalogues_make_sense(catalogue: dict[str, Any]) -> None:
 def test_oracle_evaluates_generated_scenarios(
     subscription: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject
 ) -> None:
-    """They can be written down, stand in time order, and a prefix of a life is a prefix of its ledger."""
+    """They are JSON and in time order, and a prefix of the steps has a prefix of the ledger."""
     catalogue, scenario = subscription
     assert json.loads(json.dumps(scenario)) == scenario
     instants = [as_instant(step["at"]) for step in scenario["steps"]]

@@ -1,4 +1,4 @@
-"""What holds for every life, whatever is asked and whenever: lives are drawn, lived and looked at."""
+"""Invariants of every subscription, for any commands at any time, checked on generated subscriptions."""
 
 import json
 from contextlib import suppress
@@ -137,7 +137,7 @@ def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: 
     assume(reserved.state.reservation is not None)
     assert deadline is not None
 
-    # Some moment before anything falls due.
+    # Some time before the next deadline.
     time_left = deadline.at - reserved.now - timedelta(microseconds=1)
     reserved.at(reserved.now + time_left * percent // 100).send("withdraw_reservation")
     counted = {"sequence", "last_at"}
@@ -201,7 +201,7 @@ anything = st.recursive(
     max_leaves=6,
 )
 any_day = st.dates().map(str) | st.sampled_from(["0001-01-01", "9999-12-31", "2028-02-29"])
-# Each field has a value of its kind in most draws, however extreme, so that it comes to be judged.
+# Most draws have a value of the field's type, possibly extreme, so that the command reaches a decision.
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "date": any_day | anything,
     "term": terms | anything,
@@ -220,7 +220,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def anything_asked() -> st.SearchStrategy[tuple[str, Any]]:
-    """A command of any name, with an argument between the very likely and the absurd."""
+    """Return a strategy for a command of any name, with an argument from plausible to absurd."""
     arguments: list[st.SearchStrategy[tuple[str, Any]]] = [st.tuples(st.text(max_size=8), anything)]
     for name, shape in COMMANDS.items():
         known = {key: FIELDS[key] for key in shape.model_fields if key in FIELDS}
@@ -289,12 +289,12 @@ def test_unreadable_command_is_refused_with_message(one: object, other: object) 
         "until": f"{at}",
     }
     for scenario in (one, likely, stepping, stepping | {"steps": one}):
-        # Anything else that it may raise would be a fault.
+        # Any other exception is an error.
         with suppress(ScenarioError):
             read_scenario(scenario)
 
 
-# -- the record --------------------------------------------------------------------------------------
+# -- stored data -------------------------------------------------------------------------------------
 
 
 @LIVES
@@ -342,7 +342,7 @@ def test_state_and_charges_are_rebuilt_from_erased_events(lived: Lived, leaves: 
 @LIVES
 @given(subscriptions(), st.integers(0, 400))
 def test_rebuilt_cancellation_matches_real_cancellation(lived: Lived, days: int) -> None:
-    """The rebuilt cancellation knows only its time."""
+    """A cancellation is rebuilt from its time alone."""
     subscription = lived.subscription
     before, known = subscription.state, len(subscription.events)
     subscription.at(subscription.now + timedelta(days=days)).answered("cancel")

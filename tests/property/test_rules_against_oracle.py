@@ -1,4 +1,4 @@
-"""The rules agree with a second, independently written reading of the same rules, on random lives."""
+"""The rules agree with an independent second implementation on random scenarios."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from subscription.scenario import ScenarioResult, read_scenario, simulate
 
 
 def comparable(document: ScenarioResult) -> dict[str, Any]:
-    """A document in the oracle's terms."""
+    """Return a result document in the format of the oracle."""
     written = document.to_json()
     columns = ("kind", "from", "to", "plan", "members", "amount", "effective_at")
     return {

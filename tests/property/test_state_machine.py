@@ -1,6 +1,6 @@
-"""The running service and the rules never part, whatever is asked and whenever (R1-R33).
+"""The running service agrees with the rules for any commands at any time (R1-R33).
 
-The small size always draws the same lives, the large one others each time.
+The small size always draws the same scenarios, the large size different ones each time.
 """
 
 import asyncio

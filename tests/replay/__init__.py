@@ -1,1 +1,1 @@
-"""Histories of every kind of life, recorded by each release, and what today's code makes of them."""
+"""Histories of every scenario, recorded by each release, and their replay with the current code."""

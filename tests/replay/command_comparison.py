@@ -1,4 +1,4 @@
-"""A recorded life told again by today's code: whether it asks for the same, in the same order."""
+"""Replay of a recorded subscription with the current code, and comparison of its commands in order."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ WORDS = frozenset({"message", "summary"})
 
 
 async def differences(subscription: RecordedLife) -> list[str]:
-    """What today's code does otherwise than the release that recorded this life, run by run."""
+    """Return the differences between the current code and the release that recorded this, per run."""
     watch = Watch()
     today = replayer(watch)
     found = []
@@ -50,7 +50,7 @@ async def differences(subscription: RecordedLife) -> list[str]:
 
 @dataclass
 class Watch(Interceptor):
-    """Keeps what the workflow that is replayed asks for, what it answers, and how it ends."""
+    """Interceptor that keeps the commands, responses and results of the replayed workflow."""
 
     activities: list[tuple[str, Any]] = field(default_factory=list)
     outcomes: dict[str, Any] = field(default_factory=dict)
@@ -111,7 +111,7 @@ def _differences(run: WorkflowHistory, watch: Watch) -> Iterator[str]:
         return
     if len(watch.activities) < len(recorded):
         yield f"it asks for {len(watch.activities)} activities, and {len(recorded)} were asked for"
-    # What the last task of a run that goes on asks for may not have come into the history any more.
+    # The commands of the last task of a run that continues as new may be missing in the history.
     for effect, (name, argument) in zip(recorded, watch.activities, strict=False):
         where = f"event {effect.event_id}, {effect.name}"
         if name != effect.name:
@@ -141,7 +141,7 @@ def _differences(run: WorkflowHistory, watch: Watch) -> Iterator[str]:
 
 
 def _difference(effect: Effect, argument: Any) -> str | None:
-    """Of a local activity the history tells the events, and nothing of one that writes none."""
+    """Compare an activity. The history has the events of a local activity, but no other argument."""
     if not effect.local:
         return first_difference(effect.argument, argument)
     if isinstance(effect.result, Recorded):
@@ -154,7 +154,7 @@ def _type_of(value: Any) -> type[BaseModel] | None:
 
 
 def first_difference(recorded: Any, today: Any, *, but_for: frozenset[str] = WORDS) -> str | None:
-    """Where two values part, but for fields of these names; None if they do not."""
+    """Return the first difference of two values, without fields of these names; None if equal."""
     return next(_parting(to_jsonable_python(recorded), to_jsonable_python(today), "", but_for), None)
 
 

@@ -1,4 +1,4 @@
-"""What a life asked of Temporal and what it was asked, line by line: to be read, and to be compared."""
+"""The workflow commands and inputs of a subscription as text lines, for reading and comparison."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,9 @@ _MONTH = re.compile(r"[A-Z][a-z]+ \d{4}")
 
 
 def described(name: str, runs: Sequence[WorkflowHistory]) -> str:
-    """The life's commands, run by run, below its name.
+    """Return the commands of a subscription, run by run, below its name.
 
-    A timer is told when it fires, for one that is set and taken back depends on who was quicker.
+    A timer is listed when it fires, because a canceled timer depends on which of two events was first.
     """
     lines = [name]
     for number, run in enumerate(runs, start=1):
@@ -27,7 +27,7 @@ def described(name: str, runs: Sequence[WorkflowHistory]) -> str:
 
 
 def by_life(text: str) -> dict[str, str]:
-    """Such descriptions, one after the other, by the names of the lives."""
+    """Split concatenated descriptions; return them by scenario name."""
     return {subscription.partition("\n")[0]: subscription for subscription in text.strip().split("\n\n")}
 
 
@@ -72,12 +72,12 @@ def _lines(events: Sequence[HistoryEvent]) -> Iterator[str]:
 
 
 def _events_in(asked: Any) -> list[str]:
-    """What a transition records."""
+    """Return the events that a transition records."""
     return [event["event"] for event in asked.get("events", ())] if isinstance(asked, dict) else []
 
 
 def _folded(lines: list[str]) -> Iterator[str]:
-    """The same lines, with what comes again and again told once."""
+    """Yield the lines with consecutive repetitions folded into one."""
     at = 0
     while at < len(lines):
         length, times = max(_refrains(lines[at:]), key=lambda refrain: refrain[0] * (refrain[1] - 1))
@@ -92,7 +92,7 @@ def _folded(lines: list[str]) -> Iterator[str]:
 
 
 def _refrains(lines: list[str]) -> Iterator[tuple[int, int]]:
-    """How long a beginning of these lines may be, and how often it then comes in a row."""
+    """Yield the possible lengths of a repeated prefix, and its number of consecutive repetitions."""
     for length in range(1, _LONGEST_REFRAIN + 1):
         times = 1
         while lines[:length] == lines[length * times : length * (times + 1)]:

@@ -1,6 +1,6 @@
-"""The corpus: for each release a directory with a file for each kind of life, and the files' checksums.
+"""The corpus: for each release a directory with one file per scenario, and the checksums of the files.
 
-It is only ever added to, since customers' subscriptions have such histories for as long as they live.
+Files are only added, because customers' subscriptions keep such histories until their erasure.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _SUFFIX = ".json.xz"
 
 @dataclass(frozen=True)
 class RecordedLife:
-    """One kind of life as a release lived it; its runs are in the order in which they began."""
+    """One scenario as recorded by a release; its runs are in the order of their starts."""
 
     release: str
     name: str
@@ -32,7 +32,7 @@ class RecordedLife:
 
 
 def releases() -> list[str]:
-    """The releases that have been recorded, the oldest first."""
+    """Return the recorded releases, oldest first."""
     return sorted((entry.name for entry in CORPUS.iterdir() if entry.is_dir()), key=_numbers)
 
 
@@ -41,20 +41,20 @@ def recorded_lives(release: str) -> list[RecordedLife]:
 
 
 def write(directory: Path, name: str, runs: Sequence[WorkflowHistory]) -> None:
-    """Write a life's file. What would tell of the machine that recorded it is left out."""
+    """Write the file of a scenario, without data about the machine that recorded it."""
     document = {"runs": [{"workflow_id": run.workflow_id, **_anonymous(run.to_json_dict())} for run in runs]}
     text = json.dumps(document, indent=1, ensure_ascii=False)
     (directory / f"{name}{_SUFFIX}").write_bytes(lzma.compress(text.encode()))
 
 
 def write_checksums(directory: Path) -> None:
-    """`sha256sum --check SHA256SUMS` reads them too."""
+    """Write the checksums in the format of `sha256sum --check SHA256SUMS`."""
     lines = [f"{checksum}  {name}\n" for name, checksum in checksums_of(directory).items()]
     (directory / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def checksums_of(directory: Path) -> dict[str, str]:
-    """The checksum of each file that is there, by its name."""
+    """Return the actual checksums by file name."""
     return {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest()
         for file in sorted(directory.iterdir())
@@ -63,7 +63,7 @@ def checksums_of(directory: Path) -> dict[str, str]:
 
 
 def promised_checksums(directory: Path) -> dict[str, str]:
-    """The checksum of each file that shall be there, by its name."""
+    """Return the expected checksums by file name."""
     lines = (directory / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     return {name: checksum for checksum, name in (line.split("  ", 1) for line in lines)}
 
@@ -75,7 +75,7 @@ def _read(release: str, file: Path) -> RecordedLife:
 
 
 def _anonymous(part: dict[str, object]) -> dict[str, object]:
-    """A history without stack traces, in which files of the machine are named."""
+    """Return the history without stack traces, which have file names of the machine."""
     cleaned: dict[str, object] = json.loads(
         json.dumps(part), object_hook=lambda found: {k: v for k, v in found.items() if k != "stackTrace"}
     )

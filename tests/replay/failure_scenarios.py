@@ -1,4 +1,4 @@
-"""The kinds of lives in which the world changes, or is away."""
+"""Scenarios in which external systems change or are unavailable."""
 
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -22,7 +22,7 @@ DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
 
 @kind_of_life()
 async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
-    """What was judged by the older prices is judged again by the newer ones (R19)."""
+    """A decision by older prices is made again with the newer ones (R19)."""
     async with scene.own_service_env() as service_env:
         subscription = await scene.paid("MONTHLY", service_env=service_env)
         assert await publish(service_env.pool, catalogue("newer", "2027-01-20", **DEARER))
@@ -36,7 +36,7 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life(compared=False)
 async def database_away(scene: Scene) -> list[WorkflowHistory]:
-    """An effect fails for longer than ten minutes, shows as needing attention, and is done at last."""
+    """An activity fails for more than ten minutes, NeedsAttention is set, and the activity then succeeds."""
     async with AsyncExitStack() as standing:
         door = await standing.enter_async_context(TcpProxy())
         url = await create_database(scene.stack, unique_name("away").replace("-", "_"))
@@ -78,7 +78,7 @@ async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHist
 
 @kind_of_life(compared=False)
 async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
-    """Terminated by mistake, and started again with no request: it goes on from the record."""
+    """The workflow is terminated by mistake, restarted without a request, and continues from the database."""
     subscription = await scene.paid("MONTHLY")
     await subscription.runs_to("2027-03-15 09:00")
     await subscription.handle.terminate("by an operator's mistake")
@@ -96,7 +96,7 @@ async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life(compared=False)
 async def on_its_own_clock(scene: Scene) -> list[WorkflowHistory]:
-    """Not simulated at all: a customer's life, from today on."""
+    """A subscription that is not simulated: like a customer's, from today on."""
     subscription = await scene.service_env.requested()
     today = await subscription.today()
     await subscription.send("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")

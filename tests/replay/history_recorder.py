@@ -1,4 +1,4 @@
-"""Recording the histories of lives, those included that a life deletes at its end (R31)."""
+"""Recorder of histories, including those that a subscription deletes at its end (R31)."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 
 class Recorder(client.Interceptor, worker.Interceptor):
-    """To be given to a client; workers on it hand over what they are about to delete."""
+    """Interceptor for a client; workers of this client hand over the histories before they delete them."""
 
     def __init__(self) -> None:
         self._deleted: dict[str, list[WorkflowHistory]] = {}
 
     async def runs_of(self, temporal: Client, workflow_id: str) -> list[WorkflowHistory]:
-        """Every run of a workflow, the oldest first, whether or not it has been deleted since."""
+        """Return every run of a workflow, oldest first, including deleted runs."""
         return [*self._deleted.get(workflow_id, []), *await readable_runs(temporal, workflow_id)]
 
     def intercept_activity(
@@ -40,7 +40,7 @@ class _BeforeDeletion(worker.ActivityInboundInterceptor):
 
 
 async def readable_runs(temporal: Client, workflow_id: str) -> list[WorkflowHistory]:
-    """The latest run, and those before it that have not been deleted; the oldest first."""
+    """Return the runs that have not been deleted, oldest first."""
     runs = [await temporal.get_workflow_handle(workflow_id).fetch_history()]
     while run_id := runs[0].events[0].workflow_execution_started_event_attributes.continued_execution_run_id:
         try:

@@ -1,4 +1,4 @@
-"""The kinds of runs of the jobs, and of adjustments. A new job gets a function here."""
+"""Scenarios of the scheduled jobs and of adjustments. A new job gets a function here."""
 
 from contextlib import suppress
 from typing import Any
@@ -15,7 +15,7 @@ from .recording_env import Scene, kind_of_life
 async def job(
     scene: Scene, service_env: ServiceEnv, workflow: str, argument: Any = None
 ) -> list[WorkflowHistory]:
-    """The run of a job, whatever came of it."""
+    """Run a job; return its run for any result."""
     handle = await service_env.temporal.start_workflow(
         workflow, argument, id=unique_name("job"), task_queue=service_env.task_queue
     )
@@ -26,14 +26,14 @@ async def job(
 
 @kind_of_life()
 async def started_with_nothing(scene: Scene) -> list[WorkflowHistory]:
-    """Every workflow there is, started without an argument: jobs as their schedules do it."""
+    """Every workflow, started without an argument, like jobs by their schedules."""
     async with scene.own_service_env() as service_env:
         return [run for each in WORKFLOWS for run in await job(scene, service_env, each.__name__)]
 
 
 @kind_of_life()
 async def invoices(scene: Scene) -> list[WorkflowHistory]:
-    """A month closed, closed again, one that has not ended, and one that is none."""
+    """A month is closed and closed again; a month that has not ended; an invalid month."""
     async with scene.own_service_env() as service_env:
         for _ in range(2):
             subscription = await service_env.paid("2026-03-01 09:00", "MONTHLY")
@@ -49,7 +49,7 @@ async def invoices(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def adjustments(scene: Scene) -> list[WorkflowHistory]:
-    """A correction, the same again, and one of a line that is not there."""
+    """A correction, the same correction again, and a correction of a missing line."""
     subscription = await scene.service_env.paid("2026-03-01 09:00", "MONTHLY")
     await subscription.advance_to("2026-04-01 00:00")
     [line] = await subscription.ledger()

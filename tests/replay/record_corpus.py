@@ -1,4 +1,4 @@
-"""`make corpus`: every kind of life is lived, and its histories are kept as those of this release."""
+"""`make corpus`: run every scenario, and store its histories as those of this release."""
 
 import asyncio
 import gc
@@ -27,12 +27,12 @@ def release_of_this_code() -> str:
 
 
 def releases_that_are_out(changelog: str) -> list[str]:
-    """Those that the changelog gives a date."""
+    """Return the releases with a date in the changelog."""
     return re.findall(r"^## \[([\d.]+)\] - \d{4}-\d\d-\d\d$", changelog, re.MULTILINE)
 
 
 async def lived_today() -> dict[str, list[WorkflowHistory]]:
-    """The histories of every kind of life, lived by this code on servers of their own."""
+    """Run every scenario with this code on separate servers; return the histories."""
     with TemporaryDirectory(prefix="worksub-corpus-") as directory:
         async with open_stack(Path(directory)) as stack, open_scene(stack) as scene:
             return await lived(KINDS.values(), scene)
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def be_quiet() -> None:
-    """Lives in which things fail say so many times, which is as it should be."""
+    """Silence the expected warnings of scenarios with failures."""
     logging.disable(logging.CRITICAL)
     errors = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=errors)))

@@ -1,4 +1,4 @@
-"""What a recorded run asked of the world, and what it heard, read with today's models."""
+"""Activities of a recorded run, with arguments and results parsed by the current models."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from subscription.model import Frozen
 
 @dataclass(frozen=True)
 class Effect:
-    """An activity that a run scheduled; `result` is None if it did not complete, whatever came of it.
+    """An activity that a run scheduled; `result` is None if it did not complete.
 
-    Of a local one the history has only the result: `argument` is what that tells of it, None if nothing.
+    The history of a local activity has only the result: `argument` is derived from it, or None.
     """
 
     event_id: int
@@ -28,7 +28,7 @@ class Effect:
 
 
 def effects_of(run: WorkflowHistory) -> list[Effect]:
-    """The run's effects in the order in which it asked for them; `ValueError` for what cannot be read."""
+    """Return the run's activities in the order of scheduling; raise `ValueError` if one cannot be parsed."""
     results = dict(_results(run))
     transcript = HistoryTransitions()
     effects = []
@@ -77,7 +77,7 @@ def _results(run: WorkflowHistory) -> Iterator[tuple[int, Payloads]]:
 
 
 def first(payloads: Payloads, hint: Any = None) -> Any:
-    """The first value; None if there is none."""
+    """Return the first value, or None."""
     return value(payloads.payloads[0], hint) if payloads.payloads else None
 
 

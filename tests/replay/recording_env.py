@@ -1,4 +1,4 @@
-"""Where lives are lived to be recorded, and how a kind of life is told from other functions."""
+"""The environment in which scenarios are recorded, and the decorator that marks a scenario."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,24 +21,24 @@ START = "2027-01-10 09:00"
 
 
 class DatedLife(SubscriptionDriver):
-    """A simulated life whose clock is moved as time moves customers' clocks: its timers fire on the way."""
+    """A simulated subscription whose clock moves step by step, so that its timers fire as in production."""
 
     ahead: timedelta
 
     async def runs_to(self, moment: str) -> None:
-        """All that is due before that moment happens, each when it is due."""
+        """Process all deadlines before that time, each at its own time."""
         await self.clock.advance_to(kst(moment) - self.ahead)
         await self.client.settle(self.id)
 
     async def ends_at(self, moment: str) -> None:
-        """It is cancelled at once, erased, and its histories are deleted."""
+        """Cancel it immediately; wait until it is erased and its histories are deleted."""
         await self.send("cancel", at=moment, date=moment[:10])
         await self.has_closed()
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a life takes place in: `house` is for all who are content with the usual."""
+    """The environment of a scenario: `service_env` is shared by scenarios without special needs."""
 
     stack: EmbeddedStack
     service_env: ServiceEnv
@@ -46,7 +46,7 @@ class Scene:
 
     @asynccontextmanager
     async def own_service_env(self, **options: Any) -> AsyncIterator[ServiceEnv]:
-        """A house in which catalogues or the database may be changed, or a month closed for everybody."""
+        """Open a separate environment, for changes of catalogues or the database and for closing a month."""
         async with open_service_env(self.stack, self.service_env.temporal, **options) as service_env:
             yield service_env
 
@@ -62,13 +62,13 @@ class Scene:
         return dated
 
     async def paid(self, term: str, *, service_env: ServiceEnv | None = None, **changes: Any) -> DatedLife:
-        """A life that switched to paid in the hour in which it was requested."""
+        """Return a subscription that switched to paid in the hour of its request."""
         subscription = await self.begun(service_env=service_env, **changes)
         await subscription.send("switch_to_paid", at=START, date=START[:10], term=term)
         return subscription
 
     async def runs_of(self, *subscriptions: SubscriptionDriver) -> list[WorkflowHistory]:
-        """Every run of these lives, to be called when nothing of them is under way."""
+        """Return every run of these subscriptions; call it when they are idle."""
         return [
             run
             for subscription in subscriptions
@@ -79,9 +79,9 @@ class Scene:
 async def connected(address: str, recorder: Recorder) -> Client:
     return await Client.connect(
         address,
-        data_converter=encrypting(Keyring()),  # in the clear, as what each release has recorded
+        data_converter=encrypting(Keyring()),  # unencrypted, like the recordings of each release
         interceptors=[recorder],
-        identity="recorder",  # and not the name of the machine
+        identity="recorder",  # instead of the name of the machine
     )
 
 
@@ -98,8 +98,9 @@ Living = Callable[[Scene], Awaitable[list[WorkflowHistory]]]
 
 @dataclass(frozen=True)
 class KindOfLife:
-    """`compared`: whether the tests live it again, to compare. Such a life is short, and asks for the same
-    things in the same order whenever it is lived.
+    """A scenario. If `compared`, the tests run it again and compare its commands.
+
+    Such a scenario is short, and has the same commands in the same order in every run.
     """
 
     name: str
@@ -108,5 +109,5 @@ class KindOfLife:
 
 
 def kind_of_life(*, compared: bool = True) -> Callable[[Living], KindOfLife]:
-    """Makes a kind of life of a function, under the function's name."""
+    """Return a decorator that registers a function as a scenario, under the function's name."""
     return lambda live: KindOfLife(live.__name__.replace("_", "-"), live, compared)

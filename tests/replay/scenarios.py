@@ -1,4 +1,4 @@
-"""All kinds of lives, and living them."""
+"""All scenarios, and their execution."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from . import failure_scenarios, job_scenarios, subscription_scenarios
 from .commands import described
 from .recording_env import KindOfLife, Scene
 
-# On a busy machine with more of them, workflow tasks take longer than the server waits, and are repeated.
+# With more of them on a busy machine, workflow tasks time out and are repeated.
 LIVES_AT_ONCE = 5
 
 KINDS: Mapping[str, KindOfLife] = {
@@ -22,7 +22,7 @@ KINDS: Mapping[str, KindOfLife] = {
 
 
 async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[WorkflowHistory]]:
-    """The histories of each of these lives, by its name."""
+    """Run these scenarios; return the histories by scenario name."""
     places = asyncio.Semaphore(LIVES_AT_ONCE)
 
     async def one(kind: KindOfLife) -> list[WorkflowHistory]:
@@ -35,7 +35,7 @@ async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[Wor
 
 
 def commands_of(subscriptions: Mapping[str, Sequence[WorkflowHistory]]) -> str:
-    """What those of these lives asked for that are to be compared, by name."""
+    """Return the commands of the scenarios that are compared, by name."""
     return "".join(
         described(name, subscriptions[name]) for name in sorted(subscriptions) if KINDS[name].compared
     )

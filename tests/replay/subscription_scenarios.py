@@ -1,4 +1,4 @@
-"""The kinds of lives of a subscription, from the request to the deletion of its histories."""
+"""Scenarios of a subscription, from the request to the deletion of its histories."""
 
 from functools import partial
 from typing import Any
@@ -38,7 +38,7 @@ async def nonsense_for_a_request(scene: Scene) -> list[WorkflowHistory]:
 
 
 async def started_by_hand(scene: Scene, workflow_id: str, argument: object, **options: str) -> None:
-    """Start a workflow that comes to nothing, and wait until it has closed."""
+    """Start a workflow that is rejected, and wait until it has closed."""
     await scene.service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         argument,
@@ -70,7 +70,7 @@ async def cancelled_in_the_trial(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def switch_reserved(scene: Scene) -> list[WorkflowHistory]:
-    """Replaced, withdrawn, reserved anew, and it happens."""
+    """A reserved switch is replaced, withdrawn, reserved again and executed."""
     subscription = await scene.begun()
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
     await subscription.send(
@@ -96,7 +96,7 @@ async def switched_in_the_grace_period(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def monthly(scene: Scene) -> list[WorkflowHistory]:
-    """A renewal option chosen and taken back; a cancellation reserved, withdrawn, reserved, and met."""
+    """A renewal option is chosen and cleared; a cancellation is reserved, withdrawn, reserved and met."""
     subscription = await scene.paid("MONTHLY")
     await subscription.send("change_renewal_option", at=START, term="ANNUAL")
     await subscription.send("change_renewal_option", at=START, term=None)
@@ -112,7 +112,7 @@ async def monthly(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def annual_cancelled_early(scene: Scene) -> list[WorkflowHistory]:
-    """Renewed on a lower plan after a year, then cancelled at once: repayment and fee are due."""
+    """Renewed on a lower plan after a year, then cancelled immediately: repayment and fee are due."""
     subscription = await scene.paid("ANNUAL")
     await subscription.send("change_renewal_option", at=START, term="ANNUAL", plan="lite", members=5)
     await subscription.runs_to("2028-03-15 09:00")
@@ -131,7 +131,7 @@ async def annual_to_the_day_after(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def upgraded(scene: Scene) -> list[WorkflowHistory]:
-    """In members, plan and term, with a renewal option that is raised with them."""
+    """Upgraded in members, plan and term, with a renewal option that is raised with them."""
     subscription = await scene.paid("MONTHLY", plan="lite")
     await subscription.send("upgrade", at=START, members=12)
     await subscription.send("change_renewal_option", at=START, term="MONTHLY", plan="basic", members=11)
@@ -155,7 +155,7 @@ async def ten_years(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def late(scene: Scene) -> list[WorkflowHistory]:
-    """Nothing ran for months: what was missed is done at once, in due order, before what is asked."""
+    """No worker ran for months: missed deadlines are processed in due order before the next command."""
     subscription = await scene.begun()
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="MONTHLY")
     await subscription.send("change_renewal_option", at="2027-08-20 09:00", term="ANNUAL")
@@ -180,7 +180,7 @@ async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistor
 
 @kind_of_life(compared=False)
 async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
-    """Looked at every five minutes, hourly, daily; it switches to paid, asks, and is cancelled unproved."""
+    """Checked every five minutes, hourly, daily; it switches to paid, checks, and is cancelled unverified."""
     subscription = await scene.begun(account={"domain": f"{unique_name('never-owned')}.example"})
     await subscription.runs_to("2027-01-14 09:30")
     await subscription.send("switch_to_paid", at="2027-01-14 10:00", date="2027-01-14", term="MONTHLY")
@@ -191,7 +191,7 @@ async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def renamed(scene: Scene) -> list[WorkflowHistory]:
-    """To a group; to a domain that is held, replaced, withdrawn, held again and proved when asked."""
+    """Renamed to a group; to a domain that is reserved, replaced, withdrawn, reserved again and verified."""
     subscription = await scene.begun()
     await subscription.send("rename_account", at=START, group=unique_name("renamed"))
     status = await subscription.status()
@@ -204,7 +204,7 @@ async def renamed(scene: Scene) -> list[WorkflowHistory]:
         {"domain": f"{unique_name('held')}.example"},
     ):
         await subscription.send("rename_account", at="2027-01-12 10:00", **account)
-        await subscription.client.settle(subscription.id)  # a domain is looked at straight away
+        await subscription.client.settle(subscription.id)  # a domain is checked immediately
     [proof] = (await subscription.status()).proofs
     scene.service_env.dns.publish_cname(proof.cname_name, proof.cname_target)
     await subscription.send("check_domain", at="2027-01-12 10:02")
@@ -213,9 +213,9 @@ async def renamed(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life(compared=False)
 async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
-    """On a domain that is not proved, with another one held and a switch reserved.
+    """Ended with an unverified domain, another domain reserved and a switch reserved.
 
-    The run after the rename looks for the proof either before it accepts the switch or after that.
+    The run after the rename checks the domain either before or after it accepts the switch.
     """
     subscription = await scene.begun(account={"domain": f"{unique_name('pending')}.example"})
     await subscription.runs_to("2027-01-10 09:01")
@@ -232,16 +232,16 @@ async def name_taken_at_a_rename(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.begun()
     await subscription.expect_refusal("rename_account", at=START, **holder.request["account"])
     await subscription.send("rename_account", at=START, group=unique_name("free"))
-    await subscription.client.settle(subscription.id)  # in the run that begins then
+    await subscription.client.settle(subscription.id)  # in the run that starts then
     return await scene.runs_of(subscription)
 
 
-# -- what is asked -----------------------------------------------------------------------------------
+# -- commands ----------------------------------------------------------------------------------------
 
 
 @kind_of_life()
 async def sent_again(scene: Scene) -> list[WorkflowHistory]:
-    """Commands with ids: sent again, sent again as other ones, and new ones once they are forgotten."""
+    """Commands with IDs: repeated, reused for other commands, and accepted as new after they are dropped."""
     subscription = await scene.begun()
     switch = {"date": "2027-01-10", "term": "MONTHLY", "id": "switch", "by": "a clerk"}
     await subscription.send("switch_to_paid", at=START, **switch)
@@ -257,7 +257,7 @@ async def sent_again(scene: Scene) -> list[WorkflowHistory]:
 
 @kind_of_life()
 async def refused_by_the_newest_catalogue(scene: Scene) -> list[WorkflowHistory]:
-    """Only the newest catalogue can refuse a plan, so it is read before the refusal."""
+    """Only the newest catalogue can refuse a plan, so it is loaded before the refusal."""
     subscription = await scene.paid("MONTHLY")
     await subscription.expect_refusal("upgrade", at=START, plan="gold")
     await subscription.send("upgrade", at=START, plan="premium")
@@ -266,7 +266,7 @@ async def refused_by_the_newest_catalogue(scene: Scene) -> list[WorkflowHistory]
 
 @kind_of_life()
 async def signals(scene: Scene) -> list[WorkflowHistory]:
-    """Commands as signals, good ones and bad ones, known and unknown."""
+    """Commands as signals: valid and invalid, known and unknown."""
     subscription = await scene.begun()
     at = {"at": kst(START).isoformat()}
     sent: list[tuple[str, Any]] = [
@@ -289,7 +289,7 @@ async def signals(scene: Scene) -> list[WorkflowHistory]:
 
 
 async def knows_of(subscription: SubscriptionDriver, events: int) -> bool:
-    """Whether the workflow itself, and not only the record, knows of so many events."""
+    """Return whether the workflow itself, and not only the database, has this many events."""
     return len(await subscription.handle.query("timeline")) == events
 
 

@@ -1,4 +1,4 @@
-"""The corpus is complete, is only ever added to, and tells nothing of anybody."""
+"""The corpus is complete, files are only added, and it has no personal data."""
 
 import base64
 import re
@@ -61,7 +61,7 @@ def test_a_release_that_is_out_is_not_recorded_again(
 
 @pytest.fixture(scope="module")
 def recorded_today() -> list[RecordedLife]:
-    """The lives of the release that this code is or becomes; none before its first `make corpus`."""
+    """The recordings of the current or next release; empty before its first `make corpus`."""
     release = release_of_this_code()
     return recorded_lives(release) if release in releases() else []
 

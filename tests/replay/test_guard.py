@@ -1,4 +1,4 @@
-"""The guard bites: edits that would stop or mislead running subscriptions are found, guarded ones pass."""
+"""The replay tests detect incompatible workflow changes and accept patched ones."""
 
 import re
 from typing import Any

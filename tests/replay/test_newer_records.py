@@ -1,6 +1,6 @@
-"""What a newer release has written, with fields that this one does not know, is read all the same.
+"""Data of a newer release, with unknown fields, can be parsed by this release.
 
-For a while both are at work; and who goes back to the earlier one finds what the later one has left.
+During an upgrade both releases run; after a rollback, the earlier release reads the data of the later one.
 """
 
 import json
@@ -22,7 +22,7 @@ EFFECTS = [effect for run in RUNS for effect in effects_of(run) if effect.result
 
 
 def newer(value: Any) -> Any:
-    """The value as JSON, with another field in everything that has fields."""
+    """Return the value as JSON, with an additional field in every object."""
     if isinstance(value, BaseModel):
         fields = {name: newer(getattr(value, name)) for name in type(value).model_fields}
         return {**fields, "of_a_newer_release": ["anything"]}
@@ -38,7 +38,7 @@ def test_newer_activity_values_are_readable(name: str) -> None:
     argument_type, result_type = ACTIVITIES[name]
     for effect in [effect for effect in EFFECTS if effect.name == name][:20]:
         told = [(result_type, effect.result)]
-        if effect.argument is not None:  # which the history does not have of what is done at once
+        if effect.argument is not None:  # the history has no arguments of local activities
             told.append((argument_type, effect.argument))
         for hint, value in told:
             assert TypeAdapter(hint).validate_json(json.dumps(newer(value))) == value

@@ -1,4 +1,4 @@
-"""Every life that a release recorded replays on today's code, to the same commands with the same contents."""
+"""Every recorded subscription replays with the current code to the same commands with the same contents."""
 
 import pytest
 
