@@ -265,7 +265,7 @@ class OracleSubscription:
 
     def _post_cancellation_fees(self) -> None:
         """Post the fees of a cancellation (R30)."""
-        # "The day after the end": at midnight it is still the end, and then it is the first day of the renewal.
+        # "The day after the end": at midnight it is still the end, and later the first day of the renewal.
         # The first day of any other contract is not a day after an end.
         at_the_end = self.today == self.period_end
         if at_the_end or (self.today == self.period_first and self.renewal_began_period):

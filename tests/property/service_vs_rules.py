@@ -61,14 +61,14 @@ class SideBySide:
     # -- actions on both -----------------------------------------------------------------------------
 
     def advance_to(self, moment: datetime, *, on_the_clock: bool = False) -> None:
-        """Advance the time: a call settles due deadlines, or the test clock moves and timers fire."""
+        """Advance the time: by a call that settles deadlines, or by the test clock and its timers."""
         if on_the_clock:
             self._run(self.subscription.clock.advance_to(moment - self._ahead))
         self._settle(moment)
         self._compare()
 
     def publish(self, newer: Catalogue) -> None:
-        """Publish a catalogue. The workflow loads it when it records the next event; the oracle never does."""
+        """Publish a catalogue. The workflow loads it when it records an event; the oracle never does."""
         self._run(publish(self.service_env.owner, newer))
         self.rules.publish(newer)
         self._oracle, self._is_outdated = None, True

@@ -1,4 +1,4 @@
-"""The codec server over real HTTP: it decrypts for those who may ask, and for nobody else."""
+"""The codec server over HTTP: it decrypts only for authorized callers."""
 
 import asyncio
 import base64
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
 
     @property
     def code(self) -> str:
-        """The code of a refusal, which has a request id too, the same as the header's."""
+        """Return the code of a refusal, whose request ID must equal that of the header."""
         document = json.loads(self.body)
         assert document["request_id"] == self.headers["X-Request-Id"]
         return str(document["code"])
@@ -88,7 +88,7 @@ class CodecServer(NamedTuple):
         return await asyncio.to_thread(ask)
 
     async def body(self) -> bytes:
-        """Something that it can decrypt, as the Web UI would send it."""
+        """Return decryptable payloads in the format of the Web UI."""
         return in_json(await AesGcmPayloadCodec(self.keyring).encode([CLEAR, CLEAR]))
 
 
@@ -215,7 +215,7 @@ async def test_concurrent_token_guesses_respect_the_limit() -> None:
                 asked = (server.asked("/decode", body, token=token) for _ in range(size))
                 return Counter(answer.status for answer in await asyncio.gather(*asked))
 
-            # Fewer at once than the failures that are allowed; all are right, so none counts as one.
+            # Fewer concurrent calls than allowed failures; all tokens are valid, so none counts as a failure.
             assert sum([await burst(provider.token(), 4) for _ in range(4)], Counter()) == {200: 10, 429: 6}
             assert await burst(provider.token(exp=past), 30) == {401: 5, 429: 25}
 
@@ -284,11 +284,11 @@ async def test_every_refusal_has_a_code_and_a_request_id() -> None:
     assert named.headers["X-Request-Id"] == "ours-4711"
 
 
-# -- people who sign in ------------------------------------------------------------------------------
+# -- users who sign in -------------------------------------------------------------------------------
 
 
 class Provider:
-    """An OpenID Connect provider as far as its keys go, on a port of this machine."""
+    """The keys endpoint of an OpenID Connect provider, on a local port."""
 
     def __init__(self) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -298,7 +298,7 @@ class Provider:
         self.kid = "1"
 
     def rotate(self) -> None:
-        """From now on there is another key, under another id."""
+        """Replace the key by another one with another ID."""
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.kid = f"{int(self.kid) + 1}"
 

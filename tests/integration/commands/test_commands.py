@@ -1,4 +1,4 @@
-"""Commands as updates: answered with what they caused, or refused with a code; an id means once (R22)."""
+"""Commands as updates: they return their events or a refusal code; an ID is executed only once (R22)."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ async def answers_with_what_is_recorded(
     answer = await subscription.send(command, at=START, **argument)
     timeline, ledger = await subscription.client.timeline(subscription.id), await subscription.ledger()
     assert answer.command == command
-    # The looks for a proof and the erasure that follow a command are not among what it causes.
+    # The domain checks and the erasure that follow a command do not count as its events.
     assert list(answer.events) == timeline[before:][: len(answer.events)]
     assert len(answer.events) == (0 if command == "check_domain" else 1)
     assert all(line in ledger for line in answer.ledger)
@@ -58,7 +58,7 @@ async def answers_with_what_is_recorded(
 
 
 async def refusing_lives(service_env: ServiceEnv) -> dict[str, SubscriptionDriver]:
-    """Lives in which every command has a reason to be refused."""
+    """Return subscriptions in which every command has a reason for a refusal."""
     trial, reserved, paid = await gather_all(
         [service_env.requested(START), service_env.requested(START), service_env.paid(START, "ANNUAL")]
     )
@@ -197,7 +197,7 @@ async def test_r22_original_response_after_workflow_closed(service_env: ServiceE
 async def test_r22_update_id_is_command_id_across_continue_as_new(
     service_env: ServiceEnv,
 ) -> None:
-    """A client that has lost its connection sends an update again under the id that it had."""
+    """A client that has lost its connection repeats an update with the same ID."""
     subscription = await service_env.paid(START)
     await subscription.advance_to("2028-01-05 00:00")
     argument = {"term": "ANNUAL", "at": "2028-01-05T09:00:00+09:00"}
@@ -258,10 +258,10 @@ async def test_r22_server_compares_update_ids_workflow_the_arguments(
         return await handle.execute_update("upgrade", {**argument, **term, "at": at(START)}, id=update_id)
 
     first = await sent("of-the-update", members=20)
-    # Within the run the server gives the first answer without asking the workflow.
+    # Within the run, the server returns the original response without calling the workflow.
     assert await sent("of-the-update", members=30) == first
     assert (await subscription.status()).members == 20
-    # With an id in the argument, under another update id, the workflow compares.
+    # With an ID in the argument and another update ID, the workflow compares.
     named = await sent("first", members=21, id="of-the-command")
     assert await sent("second", members=21, id="of-the-command") == named
     with pytest.raises(WorkflowUpdateFailedError) as failure:

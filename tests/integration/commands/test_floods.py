@@ -1,4 +1,4 @@
-"""Floods: whoever asks, and however often, a subscription goes on, and nothing of it grows without bound."""
+"""Floods: a subscription continues under any number of calls, and none of its data grows without bound."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +21,7 @@ from workflows.lifecycle import MOST_NOTED_A_DAY
 from workflows.registry import LONGEST_TASK_SECONDS, WORKFLOW_RUNNER, WORKFLOWS, extend_deadlock_detection
 
 CALLERS = 10
-# An update takes up to 14 events, and a server lets ten of one workflow wait at a time.
+# An update takes up to 14 events, and a server queues ten updates per workflow.
 LAST_STEPS = CALLERS * 14
 
 
@@ -42,7 +42,7 @@ async def lengths_of_runs(subscription: SubscriptionDriver) -> list[int]:
 
 
 async def refusals(service_env: ServiceEnv, subscription: SubscriptionDriver) -> tuple[int, int]:
-    """How many refused signals have an entry of their own, and how many are counted beside them."""
+    """Return the numbers of refused signals with their own entry and of those that are only counted."""
     row = await service_env.owner.fetchrow(
         """
         SELECT count(*) FILTER (WHERE NOT detail->>'code' = $2) AS noted,
@@ -69,7 +69,7 @@ async def test_command_floods_block_no_subscription_and_no_caller(hasty: Service
     assert len(lengths) > 5
     assert max(lengths) < EVENTS_A_RUN + LAST_STEPS
     assert await subscription.failed_tasks() == []
-    # Commands without effect are not remembered.
+    # Commands without effect are not stored.
     kept = await hasty.owner.fetchval(
         "SELECT count(*) FROM command_answers WHERE subscription_id = $1", subscription.id
     )
@@ -101,7 +101,7 @@ async def test_r22_ids_older_than_workflow_memory_are_recognized(hasty: ServiceE
     )
     assert refused.code is RefusalCode.NOTHING_RESERVED
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == len(chosen)
-    # What a transition carries does not grow with the ids.
+    # The size of a transition does not grow with the number of IDs.
     snapshot = await hasty.owner.fetchval(
         "SELECT snapshot::text FROM subscriptions WHERE subscription_id = $1", subscription.id
     )
@@ -146,7 +146,7 @@ async def test_queued_signals_are_processed_across_runs(stack: EmbeddedStack, ha
     async with open_service_env(stack, hasty_temporal, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid("2027-01-10 09:00")
-        sent = 2_500  # more than may wait at a time
+        sent = 2_500  # more than the server queues
         senders = asyncio.Semaphore(100)
 
         async def send(argument: dict[str, str]) -> None:
@@ -179,7 +179,7 @@ async def test_queued_signals_are_processed_across_runs(stack: EmbeddedStack, ha
 
 
 def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
-    """Return whether no signal came before the last task: in a task that reads signals, others come in."""
+    """Return whether no signal came before the last task: more signals arrive during a task with signals."""
     completed = [
         number
         for number, event in enumerate(history)
@@ -190,7 +190,7 @@ def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
 
 
 async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, temporal: Client) -> None:
-    """On a server that would suggest a new run much later. A longer one is replayed for too long."""
+    """The server would suggest a new run much later, but a longer run takes too long to replay."""
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid("2027-01-10 09:00")

@@ -1,4 +1,4 @@
-"""Bad input through the real servers: every caller hears a code, no task fails, and life goes on."""
+"""Malformed input through the real servers: callers get a code, no task fails, subscriptions continue."""
 
 import asyncio
 from collections import Counter
@@ -37,7 +37,7 @@ IN_ORDER: Mapping[str, Mapping[str, Any]] = {
 
 
 async def is_well(subscription: SubscriptionDriver) -> None:
-    """It answers, and none of its tasks has failed."""
+    """Check that it responds, and that none of its tasks has failed."""
     async with asyncio.timeout(30):
         await subscription.client.settle(subscription.id)
         assert (await subscription.status()).subscription_id == subscription.id
@@ -45,7 +45,7 @@ async def is_well(subscription: SubscriptionDriver) -> None:
 
 
 def spoiled(seed: int) -> tuple[str, Any]:
-    """A command and bytes that were meant for it."""
+    """Return a command and a corrupted payload for it."""
     mutator = Mutator(seed)
     name = mutator.choice_of([*COMMANDS])
     return name, payload(mutator.bytes_of(mutator.mutated(IN_ORDER[name])))
@@ -83,7 +83,7 @@ async def test_hundreds_of_bad_signals_are_each_in_the_timeline(service_env: Ser
             name, argument = spoiled(seed)
             await subscription.handle.signal(name, argument)
         await is_well(subscription)
-        # A look for a proof that is awaited and not there is accepted, and has nothing to tell.
+        # A check of an unverified domain is accepted, and has no events.
         events = Counter(await subscription.events())
         assert events["REFUSED"] >= len(seeds) * 3 / 4
 
@@ -138,7 +138,7 @@ async def _is_judged(service_env: ServiceEnv, workflow_id: str) -> str:
     return "began" if recorded else ""
 
 
-# -- what is refused before it is sent ---------------------------------------------------------------
+# -- refusals by the client --------------------------------------------------------------------------
 
 
 async def refusal(asked: Any) -> Refusal:
@@ -151,7 +151,7 @@ async def refusal(asked: Any) -> Refusal:
 async def test_input_too_large_for_temporal_is_refused_with_code(
     service_env: ServiceEnv, megabytes: int
 ) -> None:
-    """Its own limits are 2 MB for a payload and 4 MB for a message, and it has no code for either."""
+    """Temporal's limits are 2 MB per payload and 4 MB per message, and it has no error code for them."""
     subscription = await service_env.requested(START)
     much = "x" * megabytes * MEGABYTE
     for name, argument in (
@@ -267,7 +267,7 @@ async def test_thousands_of_years_are_not_worked_out_at_once(service_env: Servic
 async def test_an_adjustment_that_no_ledger_can_hold_is_refused(
     service_env: ServiceEnv, field: str, value: Any
 ) -> None:
-    """It would be tried for ever by a workflow that nobody looks at."""
+    """Otherwise an unattended workflow would retry it forever."""
     body = {
         "subscription_id": "s",
         "id": "a",
@@ -301,7 +301,7 @@ JOBS: list[tuple[str, Any]] = [
 async def test_a_job_that_could_never_be_done_fails_at_once(
     service_env: ServiceEnv, job: str, argument: Any
 ) -> None:
-    """And is not tried for ever by a worker that has other things to do."""
+    """A worker does not retry it forever."""
     with pytest.raises(WorkflowFailureError) as failure:
         async with asyncio.timeout(20):
             await service_env.temporal.execute_workflow(

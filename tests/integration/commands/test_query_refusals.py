@@ -1,4 +1,4 @@
-"""Refusals of queries begin with their code, for a failed query returns its message alone."""
+"""Refusals of queries begin with their code, because a failed query returns only its message."""
 
 import pytest
 from support.service_env import ServiceEnv

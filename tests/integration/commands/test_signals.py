@@ -1,4 +1,4 @@
-"""Signals: the same commands for operators; what is wrong with one goes into the timeline; life goes on."""
+"""Signals: the same commands for operators; refusals are recorded in the timeline."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,12 +21,12 @@ from subscription.refusals import RefusalCode
 from subscription.state import State
 
 START = "2027-01-10 09:00"
-# Signals without a time of their own count by the clock, which is a moment after the start.
+# Signals without a time use the clock, which is a moment after the start.
 LATER = "2027-01-10 10:00"
 
 
 async def signalled(subscription: SubscriptionDriver, name: str, *arguments: Any, events: int) -> list[str]:
-    """The events of the record, once a signal has added so many."""
+    """Send a signal; return the recorded events after it has added this many."""
     before = len(await subscription.events())
     await subscription.handle.signal(name, args=arguments)
 
@@ -50,7 +50,7 @@ async def refusal_codes(service_env: ServiceEnv, subscription: SubscriptionDrive
 
 @asynccontextmanager
 async def goes_on(subscription: SubscriptionDriver) -> AsyncIterator[None]:
-    """Whatever is done to this life, it answers afterwards, and none of its workflow tasks has failed."""
+    """Check after the block that the subscription responds and that no workflow task has failed."""
     try:
         yield
         async with asyncio.timeout(20):
@@ -58,7 +58,7 @@ async def goes_on(subscription: SubscriptionDriver) -> AsyncIterator[None]:
         assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
         assert await subscription.failed_tasks() == []
     except BaseException:
-        # Or it would go on stalling beside the other tests.
+        # Otherwise it would stay blocked during the other tests.
         await subscription.handle.terminate("a test has failed")
         raise
 
@@ -231,7 +231,7 @@ async def test_a_hundred_signals_at_once_are_all_in_the_timeline(service_env: Se
     assert await subscription.failed_tasks() == []
 
 
-# What a person typed into the wrong place must neither stop the life nor stay after it.
+# Personal data in the wrong field must not block the subscription, and must not remain after its erasure.
 
 POISON: dict[str, tuple[str, Any]] = {
     "said by a null character": ("withdraw_reservation", {"by": "a\x00b"}),

@@ -1,4 +1,4 @@
-"""Activities: each may run again at any time, in full or late, and changes nothing then."""
+"""Activities are idempotent: each may be repeated at any time, also late, without further effect."""
 
 import asyncio
 import dataclasses
@@ -52,7 +52,7 @@ START = kst("2027-01-10 09:00")
 
 
 class Hands(NamedTuple):
-    """The activities of a house without a worker, called as a worker would call them."""
+    """The activities of an environment without a worker, called as a worker would call them."""
 
     provisioning: ProvisioningActivities
     recording: TransitionActivities
@@ -70,7 +70,7 @@ class Hands(NamedTuple):
     async def asked(
         self, state: Subscription, book: PriceBook, name: str, **argument: Any
     ) -> tuple[Subscription, Transition]:
-        """Record what a command causes; the state after it, and the transition."""
+        """Record the events of a command; return the new state and the transition."""
         command = parse_command(name, argument)
         assert isinstance(command, Command)
         decision = decide(state, command, START, book, ExternalFacts(token="token"))
@@ -131,7 +131,7 @@ async def hands(stack: EmbeddedStack, temporal: Client) -> Any:
 
 
 async def everything(service_env: ServiceEnv) -> dict[str, list[str]]:
-    """Every row of every table, but for the database's own time."""
+    """Return every row of every table, without the database's timestamps."""
     tables = await service_env.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     return {
         table: [
@@ -159,13 +159,13 @@ async def test_provisioning_again_changes_nothing_and_answers_the_same(hands: Ha
 
 
 async def test_provisioning_twice_at_once_is_once(hands: Hands) -> None:
-    """An attempt that was given up may still be at work when the next one begins."""
+    """An attempt that has timed out may still run when the next one starts."""
     for _ in range(15):
         body = hands.service_env.request_body(account={"domain": f"{unique_name('at-once')}.example"})
         wanted = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
         attempts = [hands.provisioning.provision_subscription(wanted) for _ in range(6)]
         results = await asyncio.gather(*attempts, return_exceptions=True)
-        # To fail is all right, for then it is tried again; to refuse what has been accepted is not.
+        # A failure is allowed, because it is retried; a refusal of an accepted command is not.
         told = [result for result in results if not isinstance(result, asyncpg.UniqueViolationError)]
         assert isinstance(told[0], Provisioned)
         assert told == [told[0]] * len(told)
@@ -219,7 +219,7 @@ async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> Non
         before = await everything(hands.service_env)
         assert await hands.recording.record_transition(transition) == Recorded()
         assert await everything(hands.service_env) == before
-    # Late attempts, of what has long been overtaken.
+    # Late attempts of transitions that later ones have superseded.
     for transition in recorded:
         assert await hands.recording.record_transition(transition) == Recorded()
         assert await everything(hands.service_env) == before
@@ -324,17 +324,18 @@ async def test_r31_repeated_erasure_returns_same_certificate(hands: Hands) -> No
     before = await everything(hands.service_env)
     assert await gather_all(hands.erasure.erase_subscription(erase) for _ in range(3)) == [first] * 3
 
-    # Late attempts of what came before it bring nothing back.
+    # Late attempts of earlier transitions restore nothing.
     for transition in (rename, cancel):
         await hands.recording.record_transition(transition)
     await hands.provisioning.provision_subscription(provision)
-    with pytest.raises(ValidationError):  # there is none to answer with
+    with pytest.raises(ValidationError):  # there is no token to return
         await hands.provisioning.issue_domain_token(
             DomainTokenInput(subscription_id=state.subscription_id, domain="late.example")
         )
     await hands.workspaces.put(wanted_workspace(state.model_copy(update={"sequence": 99})))
     assert await everything(hands.service_env) == before
-    assert await found_in_database(hands.service_env, [provision.request["company_name"]]) != []  # of others
+    # Other subscriptions have the same company name.
+    assert await found_in_database(hands.service_env, [provision.request["company_name"]]) != []
     assert await found_in_database(hands.service_env, [provision.request["account"]["domain"]]) == []
 
 
@@ -347,7 +348,7 @@ async def test_r31_an_erasure_that_is_broken_off_has_erased_nothing(hands: Hands
     erase = await hands.erase(state)
     before = await everything(hands.service_env)
     async with hands.service_env.owner.acquire() as other, other.transaction():
-        # Somebody else has the last of the tables, so the erasure comes to it and no further.
+        # Another transaction locks the last of the tables, so the erasure waits there.
         await other.execute("LOCK TABLE event_notes")
         attempt = asyncio.create_task(hands.erasure.erase_subscription(erase))
 

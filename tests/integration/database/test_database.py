@@ -1,4 +1,4 @@
-"""The database holds what the rules promise: migrations once, the record append-only, whoever asks."""
+"""The database itself enforces the guarantees: migrations run once, and tables are append-only."""
 
 import re
 from collections import Counter
@@ -32,7 +32,7 @@ CHANGES = ("UPDATE {0} SET {1} = {1}", "DELETE FROM {0}", "TRUNCATE {0} CASCADE"
 
 @pytest.fixture(scope="module")
 async def recorded(service_env: ServiceEnv) -> ServiceEnv:
-    """A house in which every append-only table has rows."""
+    """Return an environment in which every append-only table has rows."""
     subscription = await service_env.paid("2027-01-15 09:00")
     await subscription.send("change_renewal_option", at="2027-01-15 10:00", term="ANNUAL", id="kept-answer")
     await subscription.cancel_and_wait("2027-03-15 09:00")
@@ -115,7 +115,7 @@ def test_no_object_is_defined_by_two_migrations() -> None:
         r"CREATE (?:OR REPLACE )?(FUNCTION|PROCEDURE|TABLE|VIEW|TRIGGER) (\w+)",
         "".join(migration.sql for migration in migrations()),
     )
-    # The triggers of several tables have one name, that of the rule that they hold.
+    # The triggers of several tables have the same name, that of the rule that they enforce.
     several = {("TRIGGER", "append_only"), ("TRIGGER", "refuse_return")}
     assert {each for each, times in Counter(defined).items() if times > 1} <= several
 
@@ -190,7 +190,7 @@ async def test_webhook_manager_role_reads_no_personal_data_or_secret(
 
 
 async def may(service_env: ServiceEnv, role: str, table: str, right: str) -> bool:
-    """On the whole table, or on a column of it."""
+    """Return whether the role has the privilege on the table or on a column of it."""
     kind = "has_table_privilege" if right == "DELETE" else "has_any_column_privilege"
     return bool(await service_env.owner.fetchval(f"SELECT {kind}($1, $2, $3)", role, table, right))
 
@@ -209,7 +209,7 @@ NAMED_CONFLICT = re.compile(
 async def test_on_conflict_targets_name_the_only_possible_conflict(
     service_env: ServiceEnv,
 ) -> None:
-    """A conflict on a unique index that `ON CONFLICT (column)` does not name is an error, in a race alone."""
+    """A conflict on a unique index that `ON CONFLICT (column)` does not name fails, but only in a race."""
     named = {
         (found["table"], tuple(found["columns"].split(", ")))
         for path in SOURCES
@@ -226,6 +226,6 @@ async def test_on_conflict_targets_name_the_only_possible_conflict(
             """,
             table,
         )
-        # A value that PostgreSQL alone draws conflicts with none.
+        # A value that PostgreSQL itself generates never conflicts.
         possible = {tuple(row["columns"]) for row in rows if not row["numbered"]}
         assert possible == {tuple(columns)}, f"ON CONFLICT ({', '.join(columns)}) of {table}"

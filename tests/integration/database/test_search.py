@@ -1,4 +1,4 @@
-"""Finding subscriptions: the record and Temporal give the same answer to each ready-made question."""
+"""Search for subscriptions: the database and Temporal return the same result for each predefined filter."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -34,7 +34,7 @@ def this_week(day: date) -> bool:
     return date(2027, 3, 15) <= day <= date(2027, 3, 21)
 
 
-# Each makes one life, and says which questions it answers to.
+# Each creates one subscription, and returns the filters that it matches.
 
 
 def trial(requested: date) -> Making:
@@ -59,7 +59,7 @@ def switching(day: date) -> Making:
 def monthly(day: date) -> Making:
     async def make(service_env: ServiceEnv, payer: str) -> Made:
         subscription = await service_env.paid(at_nine(day), "MONTHLY", customer_id=payer)
-        # Begun on 1 February it lasts to the end of February, begun on 1 March to the end of March.
+        # From 1 February it lasts to the end of February, from 1 March to the end of March.
         return subscription, {"contracts-ending"} if date(2027, 2, 2) <= day <= date(2027, 3, 1) else set()
 
     return make
@@ -132,7 +132,7 @@ LIVES = [
 
 
 class People:
-    """Two hundred lives of one customer, and which of them answer to each question."""
+    """Two hundred subscriptions of one customer, and those that match each filter."""
 
     def __init__(self, payer: str, made: list[Made]) -> None:
         self.payer = customer_is(payer)
@@ -158,7 +158,7 @@ async def people(service_env: ServiceEnv) -> AsyncIterator[People]:
 
     await wait_for("what was signalled is listed", are_shown)
     yield found
-    # Or the domains that nobody proves would be looked for beside the other tests.
+    # Otherwise the checks of unverified domains would continue during the other tests.
     living = [
         subscription
         for subscription in found.subscriptions

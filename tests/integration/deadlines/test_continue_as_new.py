@@ -1,4 +1,4 @@
-"""Continue-as-new on a server that asks for it all the time: nothing is lost and nothing is done twice."""
+"""Frequent continue-as-new, suggested by the server: nothing is lost or executed twice."""
 
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import timedelta
@@ -34,9 +34,9 @@ async def hasty(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) 
 
 
 async def in_crowds(tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """Their results, where each crowd comes at once, as soon as the one before it has been answered.
+    """Run the tasks in concurrent groups, each after the responses to the previous group; return the results.
 
-    A run goes on in another one only when it owes nobody an answer: all who come at once may find one run.
+    A run continues as new only when no response is pending: all concurrent tasks may get the same run.
     """
     results: dict[int, T] = {}
     for first in range(CROWDS):
@@ -46,7 +46,7 @@ async def in_crowds(tasks: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 async def ended_runs(subscription: SubscriptionDriver) -> int:
-    """How many runs have gone on in another one."""
+    """Return the number of runs that have continued as new."""
     runs = await subscription.run_ids()
     ends = [(await subscription.history(run))[-1].event_type for run in runs]
     return ends.count(EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW)
@@ -155,7 +155,7 @@ async def test_years_on_test_clock_across_continue_as_new(hasty: ServiceEnv) -> 
 
 
 async def test_the_clock_can_be_moved_right_after_a_request(service_env: ServiceEnv) -> None:
-    """What happens next ends the run of the request: the clock meets a workflow that goes on anew."""
+    """The next event ends the run of the request: the clock moves while the workflow continues as new."""
 
     async def moved(number: int) -> None:
         subscription = await service_env.requested()

@@ -1,4 +1,4 @@
-"""Time: what fell due while nothing was running is done later, once, in order, dated when due (R23)."""
+"""Deadlines missed while no worker ran: processed later, once, in order, with their due times (R23)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +24,7 @@ START = "2027-01-15 09:00"
 HOUR = timedelta(hours=1)
 Commands = tuple[tuple[str, str, Mapping[str, Any]], ...]
 
-# What is asked while the worker runs; then it is away from one moment to another; what must have happened.
+# Commands while the worker runs; start and end of the time without a worker; the expected events.
 MISSED: dict[str, tuple[Commands, str, str, list[tuple[str, str]]]] = {
     "the end of the trial": (
         (),
@@ -87,7 +87,7 @@ def test_every_kind_of_deadline_is_among_those_that_are_missed() -> None:
     missed = [event for _, _, _, happened in MISSED.values() for event, _ in happened]
     assert set(BROUGHT_ABOUT) == set(DeadlineKind)
     assert set(BROUGHT_ABOUT.values()) == set(missed)
-    assert missed.count("CANCELED") == 2  # at the end of the grace period, and as it was reserved
+    assert missed.count("CANCELED") == 2  # at the end of the grace period, and by reservation
 
 
 @asynccontextmanager
@@ -133,7 +133,7 @@ async def test_r23_restarted_worker_meets_test_clock_deadlines(
             started = (await subscription.status()).started_at
             assert started is not None
             await subscription.advance_clock_to(started + timedelta(days=29))
-        # The clock comes to the end of the trial and stands there, for nobody does what is due.
+        # The clock stops at the end of the trial, because no worker processes the deadline.
         passing = asyncio.create_task(subscription.clock.advance_to(started + timedelta(days=61)))
         async with working(service_env):
             assert not await passing
@@ -161,7 +161,7 @@ async def test_r16_reserved_switch_runs_at_start_of_its_date(
     assert (switched.event, switched.at) == ("SWITCHED_TO_PAID", start_of(today + timedelta(days=3)))
 
 
-# At one instant, what is due comes before what is asked.
+# At the same instant, deadlines come before commands.
 
 
 async def test_r23_command_at_deadline_instant_runs_after_it(service_env: ServiceEnv) -> None:
@@ -257,11 +257,11 @@ async def test_r18_ten_year_contract_posts_every_line(
     assert await subscription.ledger_tuples() == fees
     assert len(fees) == 120
     assert (await subscription.events()).count("CONTRACT_RENEWED") == 10
-    # Each year ends a run, so that none grows with the life: the first holds the request alone.
+    # Each year ends a run, so that no run grows with the subscription; the first has only the request.
     runs = [len(await subscription.history(run)) for run in await subscription.has_run(12)]
     assert max(runs) < 200
     await subscription.cancel_and_wait("2037-02-15 09:00")
-    # Half of February 2037 was used at 6,000 in the place of 7,200; half of it and 11 months were to come.
+    # Half of February 2037 was used at 6,000 instead of 7,200; half of it and 11 months remained.
     assert (await subscription.ledger_tuples())[len(fees) :] == [
         ("SERVICE_FEE", "2037-02-01", "2037-02-15", 30_000),
         ("DISCOUNT_REPAYMENT", "2037-02-01", "2037-02-15", 6_000),

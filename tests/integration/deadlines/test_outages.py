@@ -1,4 +1,4 @@
-"""PostgreSQL is away while something falls due: it shows, nothing is lost, and nothing is done twice."""
+"""Deadlines during a PostgreSQL outage: NeedsAttention is set, and nothing is lost or executed twice."""
 
 import asyncio
 import re
@@ -47,7 +47,7 @@ async def test_deadline_during_postgresql_outage_is_shown_and_met(
             started = (await subscription.status()).started_at
             assert started is not None
 
-        # The server has stopped. Somebody asks for a subscription, and the clocks go on.
+        # The server is down. A client requests a subscription, and the clocks continue.
         body = service_env.request_body()
         with pytest.raises(CONNECT_ERRORS):
             await service_env.client.request(body)

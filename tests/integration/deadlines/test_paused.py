@@ -30,7 +30,7 @@ async def test_a_clock_that_moves_ends_when_the_subscription_is_paused(service_e
     def on_progress(now: datetime) -> None:
         begun.set()
 
-    # Each of these days has a check of the domain, so the clock is on its way when the pause begins.
+    # Each of these days has a domain check, so the clock is still moving when the pause begins.
     target = await subscription.clock.now() + timedelta(days=3_000)
     moving = asyncio.create_task(subscription.clock.advance_to(target, on_progress))
     await begun.wait()

@@ -1,4 +1,4 @@
-"""The embedded servers, as real processes: they answer, keep their data, let nobody else at them, and die."""
+"""The embedded servers as real processes: they respond, keep and protect their data, and end."""
 
 import asyncio
 import http.client
@@ -45,7 +45,7 @@ COLOUR = SearchAttributeKey.for_keyword("Colour")
 
 @workflow.defn
 class Sleeper:
-    """Sleeps a day at a time, `days` times a run, through `runs` more runs."""
+    """A workflow that sleeps one day at a time, `days` times per run, through `runs` more runs."""
 
     @workflow.init
     def __init__(self, days: int, runs: int, wakes: int) -> None:
@@ -61,12 +61,12 @@ class Sleeper:
 
     @workflow.update
     async def now(self) -> datetime:
-        """What the workflow itself takes for the time."""
+        """Return the workflow's own time."""
         return workflow.now()
 
     @workflow.query
     def wakes(self) -> int:
-        """How many days it has slept through, in this run and the earlier ones."""
+        """Return the number of days that it has slept, in this run and the earlier ones."""
         return self._wakes
 
 
@@ -225,7 +225,7 @@ async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: py
             client = await Client.connect(stack.addresses.temporal_address)
             description = await client.get_workflow_handle("before").describe()
             assert description.status == WorkflowExecutionStatus.RUNNING
-            # Search attributes that are new in this release reach data of the last one.
+            # Search attributes that are new in this release also apply to data of the previous one.
             assert [found.id async for found in client.list_workflows("Colour IS NULL")] == ["before"]
             database = await asyncpg.connect(stack.addresses.database_url)
             assert await database.fetchval("SELECT answer FROM kept") == 42
@@ -260,7 +260,7 @@ async def test_the_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
         await owner.wait()
     assert find_stack(tmp_path) is None
 
-    # Entering waits for the orphans, which hold the lock until they are gone.
+    # The start waits for the orphaned processes, which hold the lock until they have ended.
     async with EmbeddedStack(tmp_path, search_attributes={}):
         assert port_is_free(port)
 
@@ -486,7 +486,7 @@ async def test_a_clock_does_not_go_back(client: Client) -> None:
 
 @pytest.mark.usefixtures("worker")
 async def test_near_clock_target_is_waited_for_in_real_time(client: Client) -> None:
-    """Real time could overtake a time skip to a near target."""
+    """Otherwise real time could overtake a time skip to a near target."""
     clock = await start_sleeper(client, "near", days=60)
     for milliseconds in (0.1, 1, 10, 100):
         near = await clock.now() + timedelta(milliseconds=milliseconds)

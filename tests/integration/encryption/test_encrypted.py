@@ -1,4 +1,4 @@
-"""Lives whose payloads are encrypted: through rotations, without a key for a while, with what is damaged."""
+"""Subscriptions with encrypted payloads: key rotations, temporarily missing keys and damaged payloads."""
 
 import asyncio
 import dataclasses
@@ -36,7 +36,7 @@ OPTION = {"term": "ANNUAL", "at": "2027-01-11T09:00:00+09:00"}
 
 
 async def speaking(stack: EmbeddedStack, *keys: Key) -> Client:
-    """A client with these keys, of which the first one encrypts; the others read."""
+    """Return a client with these keys: the first one encrypts, the others only decrypt."""
     converter = encrypting(Keyring(keys))
     return await Client.connect(stack.addresses.temporal_address, data_converter=converter)
 
@@ -48,7 +48,7 @@ async def a_house(stack: EmbeddedStack, *keys: Key, works: bool = True) -> Async
 
 
 async def with_keys(service_env: ServiceEnv, stack: EmbeddedStack, *keys: Key) -> ServiceEnv:
-    """The same house, to which other keys are spoken."""
+    """Return the same environment with a client that has other keys."""
     temporal = await speaking(stack, *keys)
     client = SubscriptionClient(temporal, service_env.owner, task_queue=service_env.task_queue)
     return dataclasses.replace(service_env, temporal=temporal, client=client)
@@ -86,7 +86,7 @@ async def refusals_of(service_env: ServiceEnv, subscription: SubscriptionDriver)
 
 
 async def waits(subscription: SubscriptionDriver, key: Key, caplog: pytest.LogCaptureFixture) -> None:
-    """Its tasks are tried again and again, and the log says what for."""
+    """Check that its tasks are retried, and that the log has the reason."""
     await is_tried_again(subscription)
     said = f"A payload is encrypted with the key {key.id}, which this process does not have: add that key"
     assert any(record.getMessage().startswith(said) for record in caplog.records)
@@ -100,7 +100,7 @@ async def test_workflow_without_its_key_waits_until_key_is_present(
     async with a_house(stack, old, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid(START)
-        # Workers with the new key alone: what the workflow has written itself is closed to them.
+        # Workers with only the new key cannot decrypt the payloads that the workflow has written.
         caller = seen_by(await with_keys(service_env, stack, old, new), subscription)
         without = await with_keys(service_env, stack, new)
         async with without.worker():
@@ -109,13 +109,13 @@ async def test_workflow_without_its_key_waits_until_key_is_present(
             await waits(subscription, old, caplog)
         everybodys = await with_keys(service_env, stack, new, old)
         async with everybodys.worker():
-            # Temporal gives up a call whose task has failed too often; the same again has the same answer.
+            # Temporal ends a call whose task has failed too often; the repeated call gets the same response.
             await asyncio.gather(asked, return_exceptions=True)
             assert "UPGRADED" in [entry.event for entry in (await more()).events]
 
 
 def damaged(whole: Payload) -> dict[str, Payload]:
-    """Arguments that nobody can read, of which it is seen whether or not the key is there."""
+    """Return arguments that are visibly damaged, with or without the key."""
     return {
         "other version": Payload(metadata={**whole.metadata, "encryption-version": b"2"}, data=whole.data),
         "no key id": Payload(metadata={"encoding": b"binary/encrypted"}, data=b"x"),
@@ -125,7 +125,7 @@ def damaged(whole: Payload) -> dict[str, Payload]:
 
 
 def corrupted(whole: Payload) -> dict[str, Payload]:
-    """Arguments that only the key shows to be damaged."""
+    """Return arguments whose damage is detected only with the key."""
     return {
         "corrupted tag": Payload(metadata=whole.metadata, data=whole.data[:-1] + b"!"),
         "truncated": Payload(metadata=whole.metadata, data=whole.data[:30]),
@@ -140,7 +140,7 @@ async def enciphered(keyring: Keyring) -> Payload:
 
 
 async def answer_to(handle: WorkflowHandle[Any, Any], name: str, arguments: list[Any]) -> str:
-    """The code of a refused update; of one whose answer this client cannot read, that there is one."""
+    """Return the code of a refused update, or that there is a response which this client cannot decrypt."""
     try:
         await handle.execute_update(name, args=arguments, result_type=RawValue)
     except WorkflowUpdateFailedError as failure:

@@ -21,7 +21,7 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=2)
 
 
 class Papers(NamedTuple):
-    """Who vouches for whom. `settings` are what a client needs that has a certificate."""
+    """Certificate authorities and certificates. `settings` are those of a client with a certificate."""
 
     authority: trustme.CA
     directory: Path
@@ -31,7 +31,7 @@ class Papers(NamedTuple):
         return kept(self.directory / "ca.pem", self.authority.cert_pem.bytes())
 
     def client(self, authority: trustme.CA | None = None, name: str = "worksub") -> dict[str, str]:
-        """The client's own certificate and key, as files, by what PostgreSQL calls them."""
+        """Return files with the client's certificate and key, by PostgreSQL's parameter names."""
         issued = (authority or self.authority).issue_cert(f"{name}@example.com", common_name=name)
         place = self.directory / f"{name}-{'ours' if authority is None else 'theirs'}"
         chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
@@ -76,7 +76,7 @@ def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "type[Telling]":
 
 
 class Telling:
-    """What a client that is set up like this is told."""
+    """A client with these settings, and the error messages that it gets."""
 
     monkeypatch: pytest.MonkeyPatch
 
@@ -161,7 +161,7 @@ async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
 
 
 def url_of(service_env: ServiceEnv, papers: Papers, address: str, **parameters: str) -> str:
-    """The URL of the house's database, with TLS as strict as it can be, and through a front."""
+    """Return the URL of the environment's database with the strictest TLS mode, through a proxy."""
     sent = {"sslmode": "verify-full", "sslrootcert": papers.authority_file, **parameters}
     words = "&".join(f"{name}={value}" for name, value in sent.items())
     login, _, place = service_env.database_url.rpartition("@")
@@ -202,7 +202,7 @@ async def test_postgresql_with_client_certificates(service_env: ServiceEnv, pape
     async with postgres_front(behind, papers.demanding()) as address:
         await is_let_in(url_of(service_env, papers, address, **ours))
         for refused in ({}, theirs):
-            # Whether the alert or the end of the connection is seen first, is chance.
+            # The order of the TLS alert and the end of the connection is random.
             with pytest.raises((DatabaseError, *CONNECT_ERRORS)):
                 await is_let_in(url_of(service_env, papers, address, **refused))
         mixed = {**ours, "sslkey": theirs["sslkey"]}

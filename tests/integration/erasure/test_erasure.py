@@ -1,4 +1,4 @@
-"""Erasure: nothing of a person is left anywhere, what stays is certified and still answered (R31)."""
+"""Erasure: no personal data is left; the remaining data is certified and can be queried (R31)."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ from subscription.timeline import ErasureCertificate
 
 
 class Customer:
-    """Somebody with a name, and a life in which all of it is used."""
+    """A customer with personal data, and a subscription that uses all of it."""
 
     def __init__(self) -> None:
         self.company = unique_name("한양무역 Hanyang")
@@ -46,7 +46,7 @@ class Customer:
         ]
 
     async def subscriptions(self, service_env: ServiceEnv) -> SubscriptionDriver:
-        """Through trial, renames, proof, two contract years, and what was refused on the way."""
+        """Return a subscription after trial, renames, verification, two contract years and refusals."""
         subscription = await service_env.requested(
             "2027-01-10 09:00",
             account={"group": self.groups[0]},
@@ -90,7 +90,7 @@ async def test_r31_nothing_of_a_person_is_left_anywhere(
     customer = Customer()
     subscription = await customer.subscriptions(service_env)
     runs = await subscription.has_run(3)
-    # First, that the search finds what there is: histories have the phone number as it was typed.
+    # First check the search: histories have the phone number as it was entered.
     found = await found_in_workflow(service_env.temporal, subscription.workflow_id, customer.personal)
     assert {value for _, value in found} == {*customer.personal} - {"+8225550199"}
     found = await found_in_database(service_env, customer.personal)
@@ -121,7 +121,7 @@ async def test_r31_nothing_of_a_person_is_left_anywhere(
 
     await wait_for("the bytes are gone from Temporal's database file", is_gone_from_the_disk)
 
-    # What stays is still answered, with the opaque account that pays.
+    # The remaining data can be queried; it has the opaque customer ID.
     assert (await subscription.ledger())[: len(ledger)] == ledger
     assert (await subscription.client.timeline(subscription.id))[: len(timeline)] == timeline
     assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
@@ -243,10 +243,10 @@ async def test_r31_signals_to_the_last_run_are_erased(service_env: ServiceEnv) -
     [first] = await subscription.has_run(1)
     caller = unique_name("Kim Chulsoo")
     async with service_env.owner.acquire() as connection:
-        # Who certifies second must wait for the first, so the last run stays open for as long as this does.
+        # A second certification waits for the first, so the last run stays open during this transaction.
         holding = connection.transaction()
         await holding.start()
-        await connection.execute("SET LOCAL session_replication_role = replica")  # and locks nothing else
+        await connection.execute("SET LOCAL session_replication_role = replica")  # without other locks
         await connection.execute(
             "INSERT INTO erasure_certificates VALUES ($1, 'HISTORIES', now(), '{}', now())", subscription.id
         )
@@ -291,7 +291,7 @@ async def test_erasure_waiting_for_mail_server_blocks_no_other(
             customer,
         )
         async with connection.transaction():
-            # So a worker holds a notice for as long as the mail server takes to answer.
+            # A worker locks a notice like this until the mail server responds.
             await connection.execute("SELECT FROM notices WHERE number = $1 FOR UPDATE", number)
             await ending.send("cancel", date=f"{await ending.today()}")
 

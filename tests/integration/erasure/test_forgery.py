@@ -1,4 +1,4 @@
-"""What somebody who has taken over the worker can do in the database: erase, and certify just that (R31)."""
+"""Privileges of a compromised worker in the database: it can erase, and certify only that (R31)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -143,7 +143,7 @@ FORGERIES = {
 
 @pytest.fixture
 async def thief(service_env: ServiceEnv) -> AsyncIterator[Connection]:
-    """A session with the worker's login and no role set: all that this process could do."""
+    """Open a session with the worker's login and no role set, which has all privileges of the process."""
     connection = await asyncpg.connect(service_env.worker_url)
     yield connection
     await connection.close()
@@ -250,7 +250,7 @@ async def test_r31_concurrent_writes_are_erased_or_refused(
 async def test_tables_stay_append_only_with_triggers_disabled(
     service_env: ServiceEnv,
 ) -> None:
-    """A superuser has to say aloud, table by table, that it is no longer append-only."""
+    """A superuser must explicitly disable the append-only protection of each table."""
     async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute("SET LOCAL session_replication_role = replica")
         for change in (

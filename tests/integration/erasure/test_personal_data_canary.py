@@ -1,4 +1,4 @@
-"""A person is put into every part of the house and, after the erasure, is nowhere in it (R31)."""
+"""Personal data is put into every part of the service, and after the erasure it is in none of them (R31)."""
 
 import json
 import signal
@@ -44,7 +44,7 @@ PERSONAL_TABLES = {
 
 @dataclass
 class Place:
-    """An office with a worker that is watched from all sides."""
+    """A worker environment with access to all outputs of the worker."""
 
     isolated_env: WorkerEnv
     worker: WorkerProcess
@@ -53,13 +53,13 @@ class Place:
     cli: Cli
 
     async def told_outside(self) -> bytes:
-        """Log, metrics and traces."""
+        """Return log, metrics and traces."""
         metrics = await scraped(self.metrics_url)
         return self.worker.output.encode() + metrics.text.encode() + self.collector.received
 
 
 async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
-    """A life in which all of it is used, in every way in which something can be told to the service."""
+    """Run a subscription that uses all personal data, in every kind of input of the service."""
     service_env = place.isolated_env.service_env
     request = request_file(
         place.cli,
@@ -87,14 +87,14 @@ async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
     await service_env.temporal.execute_workflow(
         "NoticesWorkflow", {"day": f"{told_on}"}, id=unique_name("notices"), task_queue=service_env.task_queue
     )
-    # The nightly job finds what is missing, and brings it back out of the histories.
+    # The nightly job finds the missing row, and restores it from the histories.
     await service_env.owner.execute("DELETE FROM companies")
     assert (await reconciled(service_env))["repaired"] >= 1
     return subscription
 
 
 async def is_gone(place: Place, subscription: SubscriptionDriver, canary: Canary) -> None:
-    """Nothing is left but in PostgreSQL, which is looked at apart."""
+    """Check that nothing is left outside PostgreSQL, which is checked separately."""
     temporal = place.isolated_env.service_env.temporal
     await is_gone_from_workflow(temporal, subscription.workflow_id, canary.values)
     await subscription.has_only_its_last_run()
@@ -141,7 +141,7 @@ async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary:
 async def is_everywhere_it_should_be(
     place: Place, subscription: SubscriptionDriver, canary: Canary, keyring: Keyring
 ) -> None:
-    """That the search finds what there is; but of what is encrypted only the names, in search attributes."""
+    """Check the search itself; of encrypted data it finds only the names in search attributes."""
     service_env = place.isolated_env.service_env
     await swept(service_env.owner_url)
     found = await found_in_every_table(service_env.owner_url, [canary])

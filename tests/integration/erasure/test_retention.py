@@ -1,4 +1,4 @@
-"""The job `purge`: what should be gone and what is past its retention is deleted, and nothing else."""
+"""The job `purge`: orphaned histories and data past its retention are deleted, and nothing else."""
 
 from datetime import timedelta
 from typing import Any
@@ -139,7 +139,7 @@ async def test_purge_deletes_emails_before_notices(
 
     rows = (await purged(isolated_env))["rows"]
 
-    # Of four letters, three are older than 90 days; of two notices older than 400, one may be due again.
+    # Of four emails, three are older than 90 days; of two notices older than 400 days, one may be due again.
     assert (rows["notice_letters"], rows["notices"]) == (3, 1)
     left = await isolated_env.owner.fetch("SELECT kind, days FROM notices ORDER BY kind, days")
     assert [tuple(row) for row in left] == [("DOMAIN_UNPROVED", 0), ("TRIAL_ENDING", 0), ("TRIAL_ENDING", 1)]

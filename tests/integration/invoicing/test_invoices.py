@@ -106,7 +106,7 @@ async def test_concurrent_or_aborted_runs_leave_no_number_gap(
         return bool(await isolated_env.owner.fetchval("SELECT count(*) = 5 FROM invoices"))
 
     async with isolated_env.owner.acquire() as connection:
-        # The sixth invoice to be written fails, as if the worker had died with it half done.
+        # Writing the sixth invoice fails, as if the worker had been killed in the middle.
         await connection.execute(
             """
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
@@ -140,7 +140,7 @@ async def test_runs_with_different_numbering_years_invoice_once(isolated_env: Se
         )
         return waiting == 2
 
-    # Each of them has looked for open entries, or waits for the other one to issue them.
+    # Each run has read the open entries, or waits until the other one has issued them.
     async with (
         asyncio.TaskGroup() as group,
         isolated_env.owner.acquire() as connection,
@@ -207,7 +207,7 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(isolated_
         return refusal.value.refused.code, refusal.value.refused.field
 
     assert await refused() == (RefusalCode.ADJUSTMENT_ID_REUSED, "id")
-    # 30,000 of the 39,483 are left.
+    # 30,000 of the 39,483 remain.
     assert await refused(id="T-2", amount=-30_001) == (RefusalCode.ADJUSTED_TOO_MUCH, "amount")
     assert await refused(id="T-2", amount=0) == (RefusalCode.INVALID_VALUE, "amount")
     assert await refused(id="T-2", key=f"{subscription.id}/SERVICE_FEE/2026-03-16") == (
@@ -217,7 +217,7 @@ async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(isolated_
     assert await refused(id="T-2", reason="BECAUSE") == (RefusalCode.INVALID_ARGUMENT, "reason")
     assert await refused(id="no spaces") == (RefusalCode.INVALID_ARGUMENT, "id")
 
-    # Made today, so it waits for today's month; that one has not ended, and March has its lines alone.
+    # Created today, so it belongs to the current month, which has not ended; March has only its own lines.
     await closed(isolated_env)
     [march] = await isolated_env.client.invoices()
     assert amounts(march) == [[16_258, 39_483]]
@@ -242,7 +242,7 @@ async def test_r30_termination_fee_is_invoiced_in_its_month(isolated_env: Servic
 
 
 async def test_an_adjustment_has_the_size_of_its_line(isolated_env: ServiceEnv) -> None:
-    """The line of 39,483 is adjusted by as much at most, and a reversal takes back what there is."""
+    """The line of 39,483 is adjusted by at most its amount, and a reversal removes the rest."""
     subscription = await upgraded_in_march(isolated_env)
 
     async def refused(amount: int, **changes: Any) -> tuple[str, object]:
@@ -292,7 +292,7 @@ async def test_a_credit_note_gives_back_the_tax_that_was_charged(isolated_env: S
     by_customer: dict[str, list[int]] = {}
     for invoice in await isolated_env.client.invoices():
         by_customer.setdefault(invoice.customer_id, []).append(invoice.vat_amount)
-    # C-whole: 232 has 23, the 116 that are left in April have 11, and nothing is left in May.
+    # C-whole: 232 has 23, the remaining 116 in April have 11, and nothing remains in May.
     assert by_customer == {"C-2026-03-01": [11, -11], "C-2026-03-02": [11, -11], "C-whole": [23, -12, -11]}
 
 
@@ -342,7 +342,7 @@ def credit_note(amount: int, corrected: list[CorrectedInvoice]) -> Invoice:
 
 
 async def one_day(service_env: ServiceEnv, day: str, **changes: Any) -> SubscriptionDriver:
-    """A life with a line of one day: 1/31 x 3,600 = 116 KRW."""
+    """Return a subscription with a ledger line of one day: 1/31 x 3,600 = 116 KRW."""
     subscription = await service_env.paid(f"{day} 09:00", term="MONTHLY", plan="lite", members=1, **changes)
     await subscription.cancel_and_wait(f"{date.fromisoformat(day) + timedelta(days=1)} 09:00")
     return subscription

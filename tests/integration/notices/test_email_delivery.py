@@ -1,4 +1,4 @@
-"""Delivery: whatever a mail server does, no notice is lost, and one that comes twice can be recognised."""
+"""Email delivery: no mail server failure loses a notice, and duplicates have the same Message-ID."""
 
 import asyncio
 import ssl
@@ -25,7 +25,7 @@ from .test_notices import address, trial, works_on
 
 @pytest.fixture
 async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """A house of its own, for everybody in it is told; its worker is for the test to run."""
+    """Open a separate environment, because the job notifies all its customers; the test runs the worker."""
     async with open_service_env(stack, temporal, works=False) as service_env:
         yield service_env
 
@@ -36,7 +36,7 @@ async def notice_of(subscription: SubscriptionDriver) -> OutboxNotice:
 
 
 async def is_sent(service_env: ServiceEnv, count: int) -> None:
-    """Wait until so many are sent, by whichever workflow."""
+    """Wait until this many are sent, by any workflow."""
 
     async def sent() -> bool:
         return len(await service_env.client.notices(state=NoticeState.SENT)) == count
@@ -45,11 +45,11 @@ async def is_sent(service_env: ServiceEnv, count: int) -> None:
 
 
 async def try_at_once(service_env: ServiceEnv) -> None:
-    """What was put off may be tried now, as if its pause had passed."""
+    """Make postponed notices due now, as if their delay had passed."""
     await service_env.owner.execute("UPDATE notices SET next_attempt_at = clock_timestamp()")
 
 
-# -- refused, put off --------------------------------------------------------------------------------
+# -- refused and postponed emails --------------------------------------------------------------------
 
 
 async def test_refused_address_fails_and_other_emails_are_sent(
@@ -66,7 +66,7 @@ async def test_refused_address_fails_and_other_emails_are_sent(
     assert sorted(message["To"] for message in room.taken) == sorted(map(address, known))
     notice = await notice_of(unknown)
     assert (notice.state, notice.attempts) == (NoticeState.GIVEN_UP, 1)
-    # The server's words name the address.
+    # The server's own text has the address.
     assert notice.last_error == "the address is refused: 550 5.1.1"
 
 
@@ -147,7 +147,7 @@ async def test_doctor_reports_failed_emails(isolated_env: ServiceEnv) -> None:
     assert address(subscription) not in text
 
 
-# -- a server in trouble -----------------------------------------------------------------------------
+# -- server failures ---------------------------------------------------------------------------------
 
 
 async def test_refused_sender_is_no_failure_of_the_recipient(isolated_env: ServiceEnv) -> None:
@@ -221,7 +221,7 @@ async def test_email_that_crashes_the_server_is_sent_last(
         assert waiting.recipient == broken_off[0]
         assert (waiting.attempts, waiting.last_error) == (1, "the connection to the mail server broke")
         await is_sent(isolated_env, 4)
-    # It had taken that one before it died, so it has it twice, with one and the same message id.
+    # The server accepted that email before it stopped, so it has it twice, with the same Message-ID.
     assert len(room.taken) == 5
     assert len(set(room.message_ids)) == 4
     assert [len(room.to(address(subscription))) for subscription in subscriptions].count(2) == 1
@@ -270,7 +270,7 @@ async def test_unrecorded_email_is_sent_again_with_same_message_id(
 
 
 class Vault:
-    """A certificate for the mail server, and whom to trust for it."""
+    """A certificate for the mail server, and its certificate authority."""
 
     def __init__(self, directory: Path) -> None:
         authority = trustme.CA()
@@ -285,7 +285,7 @@ def vault(tmp_path: Path) -> Vault:
     return Vault(tmp_path)
 
 
-# aiosmtpd does not know that a connection which begins with TLS has it.
+# aiosmtpd does not detect TLS on a connection that starts with TLS.
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("implicit", [False, True], ids=["smtp", "smtps"])
 async def test_a_login_goes_over_tls_to_a_server_that_is_trusted(

@@ -1,4 +1,4 @@
-"""Notices: each is told once, in Korean and in English, and nobody is told what no longer holds."""
+"""Notices: each is sent once, in Korean and in English, and outdated notices are not sent."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,13 +23,13 @@ WEDNESDAY = "2027-06-23"
 
 @pytest.fixture
 async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """A house of its own, for everybody in it is told; its worker is for the test to run."""
+    """Open a separate environment, because the job notifies all its customers; the test runs the worker."""
     async with open_service_env(stack, temporal, works=False) as service_env:
         yield service_env
 
 
 async def works_on(service_env: ServiceEnv, day: str | None = WEDNESDAY) -> dict[str, Any]:
-    """The job's report for a day; without one, for today."""
+    """Run the job for a day, by default today; return its report."""
     report: dict[str, Any] = await service_env.temporal.execute_workflow(
         "NoticesWorkflow",
         *([{"day": day}] if day else []),
@@ -47,7 +47,7 @@ async def outbox(
 
 
 async def trial(service_env: ServiceEnv, **changes: Any) -> SubscriptionDriver:
-    """Its trial ends on 30 June 2027 at 10:00, so on the 23rd that is a week away."""
+    """Return a trial that ends on 30 June 2027 at 10:00, a week after the 23rd."""
     return await service_env.requested("2027-05-31 10:00", **changes)
 
 
@@ -55,7 +55,7 @@ def address(life: SubscriptionDriver) -> str:
     return f"admin@{life.request['account']['group']}.worksmobile.example"
 
 
-# -- what is told ------------------------------------------------------------------------------------
+# -- content -----------------------------------------------------------------------------------------
 
 
 async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, SubscriptionDriver]:
@@ -173,7 +173,7 @@ async def test_concurrent_runs_send_each_notice_once(
     isolated_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There are more notices than fit into one page."""
-    # Each of them goes on in a new run after its first page.
+    # Each of them continues as new after its first page.
     monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         life = await trial(isolated_env)
@@ -209,7 +209,7 @@ async def test_an_argument_that_cannot_be_read_fails_the_run(service_env: Servic
     assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
-# -- what no longer holds ----------------------------------------------------------------------------
+# -- outdated notices --------------------------------------------------------------------------------
 
 
 async def test_without_mail_server_outbox_fills_and_job_reports_it(isolated_env: ServiceEnv) -> None:
@@ -220,7 +220,7 @@ async def test_without_mail_server_outbox_fills_and_job_reports_it(isolated_env:
         assert report["summary"] == "1 new notice. No mail server is set; waiting in the outbox: 1."
         assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, NO_SERVER)
         assert (notice.recipient, notice.settled_at) == (address(life), None)
-        # The outbox is for others to send from then, so it goes on saying only what holds.
+        # Without a mail server, other systems send from the outbox, so its content must stay current.
         await works_on(isolated_env, "2027-06-27")
         assert [state for *_, state in await outbox(isolated_env)] == [
             NoticeState.OUTDATED,

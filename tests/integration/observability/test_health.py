@@ -1,4 +1,4 @@
-"""The health endpoint: what orchestrators and people are told of a worker, and when."""
+"""The health endpoint of a worker: its responses to orchestrators and operators, and their times."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ async def worker_env(
 
 @asynccontextmanager
 async def probed_worker(worker_env: WorkerEnv, **settings: str) -> AsyncIterator[tuple[WorkerProcess, str]]:
-    """A worker, and the URL of its health."""
+    """Run a worker; yield it with the URL of its health endpoint."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     watched = {**worker_env.settings, "WORKSUB_HEALTH_ADDRESS": address, **settings}
     async with worker_process(watched, worker_env.home) as worker:

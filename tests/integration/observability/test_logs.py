@@ -1,4 +1,4 @@
-"""What a worker writes and sends out while it works: enough to find a subscription, and nobody's name."""
+"""Log and output of a worker: enough to find a subscription, and no personal data."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
 async def everything_goes_wrong_once(
     service_env: ServiceEnv, cli: Cli, worker: WorkerProcess
 ) -> SubscriptionDriver:
-    """A life of which PostgreSQL will not take one thing after the other, and says aloud what it was."""
+    """Return a subscription whose rows PostgreSQL refuses once each, with the values in the errors."""
     async with refused_aloud(service_env, worker, "companies"):
         request = request_file(
             cli, account={"domain": DOMAIN}, admin_id=ADMIN, company_name=COMPANY, company_phone=PHONE
@@ -124,7 +124,7 @@ async def everything_goes_wrong_once(
 
 @asynccontextmanager
 async def refused_aloud(service_env: ServiceEnv, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
-    """What is begun in this block fails once, for the table takes no row, and the error quotes it."""
+    """Let the first insert in this block fail: the table refuses the row, and the error quotes it."""
     failed_before = worker.output.count("attempt failed")
     await service_env.owner.execute(
         f"""
@@ -143,7 +143,7 @@ async def refused_aloud(service_env: ServiceEnv, worker: WorkerProcess, table: s
 
 
 async def strangers_ask(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
-    """A request by hand that makes no sense, a question that makes none, and a workflow that nobody knows."""
+    """Start a malformed request manually, send an invalid query, and start an unknown workflow type."""
     by_hand = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         {"company_name": COMPANY, "company_phone": NONSENSE, "account": {"group": f"-{GROUP}-"}},
@@ -226,7 +226,7 @@ def test_log_line_is_one_line_for_any_id() -> None:
 
 
 def logged(program: str, log_format: str) -> list[str]:
-    """The lines that a program writes to its standard output."""
+    """Return the lines that a program writes to its standard output."""
     ran = subprocess.run(
         [sys.executable, "-c", program.replace("{log_format}", log_format)],
         capture_output=True,

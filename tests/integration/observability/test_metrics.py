@@ -1,4 +1,4 @@
-"""Metrics: what a worker tells Prometheus of some lives, worked out by hand."""
+"""Metrics of a worker after some subscriptions, with values calculated by hand."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ RULES = [
 
 @pytest.fixture(scope="module")
 async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
-    """What Prometheus reads after the lives below."""
+    """Return the metrics after the subscriptions below."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     runtime = telemetry_runtime(address)
     async with open_worker_env(stack, tmp_path_factory.mktemp("watched"), runtime) as isolated_env:
@@ -89,14 +89,14 @@ async def a_trial_that_ends(service_env: ServiceEnv) -> None:
 
 
 async def a_simulated_life(service_env: ServiceEnv) -> None:
-    """Two months, at whose end nothing is owed for the present one."""
+    """Run two months; at their end no fee is due for the current month."""
     subscription = await service_env.paid("2027-01-01 09:00", term="MONTHLY")
     await subscription.advance_to("2027-03-01 00:00")
     await subscription.cancel_and_wait("2027-03-01 09:00")
 
 
 async def something_to_look_at(service_env: ServiceEnv) -> None:
-    """A subscription that needs attention, its deadline an hour ago, and two comparisons with findings."""
+    """Create a subscription with NeedsAttention and a late deadline, and two reconciliation runs."""
     subscription = await service_env.requested()
     await subscription.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
 
@@ -128,9 +128,9 @@ async def something_to_look_at(service_env: ServiceEnv) -> None:
 
 
 async def webhooks_to_look_at(service_env: ServiceEnv) -> None:
-    """One waits for two hours and another for one, two are parked, and one of an endpoint that is no more.
+    """Create deliveries: one waits for two hours, one for one hour, two are parked, one has no endpoint.
 
-    Two trial deliveries of `worksub webhooks test`, one older than all others, count nowhere.
+    Two test deliveries of `worksub webhooks test`, one older than all others, are not counted.
     """
     await service_env.owner.execute(
         """
@@ -156,7 +156,7 @@ async def webhooks_to_look_at(service_env: ServiceEnv) -> None:
 
 
 async def workflows_that_fail(service_env: ServiceEnv) -> None:
-    """A job with a wrong argument, and a workflow that the worker does not know, whose tasks fail."""
+    """Start a job with a wrong argument, and a workflow of an unknown type, whose tasks fail."""
     with pytest.raises(WorkflowFailureError):
         await service_env.temporal.execute_workflow(
             "InvoicesWorkflow", {"month": "soon"}, id=unique_name("job"), task_queue=service_env.task_queue
@@ -174,7 +174,7 @@ async def workflows_that_fail(service_env: ServiceEnv) -> None:
 
 
 async def a_paused_schedule(service_env: ServiceEnv) -> None:
-    """Every job has its schedule; that of the invoices is paused."""
+    """Create the schedules of all jobs; pause that of the invoices."""
     await apply_schedules(service_env.temporal)
     [invoices] = [job for job in JOBS if job.name == "invoices"]
     await pause(service_env.temporal, invoices, "in a test")
@@ -207,7 +207,7 @@ def test_every_event_that_was_recorded_is_counted_once(watched: Scraped) -> None
 
 
 def test_every_ledger_line_is_counted_once(watched: Scraped) -> None:
-    # The simulated life pays two months; the other leaves an annual contract on its first day.
+    # The simulated subscription pays two months; the other cancels an annual contract on its first day.
     lines = watched.values("worksub_ledger_lines_total", by="kind")
     assert lines == {"SERVICE_FEE": 2, "EARLY_TERMINATION_FEE": 1}
 
@@ -223,7 +223,8 @@ def test_every_refusal_is_counted_by_its_code(watched: Scraped) -> None:
 
 
 def test_lateness_is_by_the_clock_that_the_deadline_was_due_by(watched: Scraped) -> None:
-    # The trial's month passed on its own clock. What a simulated life does when it is told to is not late.
+    # The trial ended on its test clock. Deadlines that a simulated subscription processes on request are
+    # not late.
     met = watched.values("worksub_deadline_lateness_seconds_count", by="event")
     assert met == {"TRIAL_ENDED": 1, "ERASED": 1}
     assert watched.values("worksub_deadline_lateness_seconds_bucket", by="event", le="3600") == met
@@ -299,7 +300,7 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
     )
     counted: list[str] = []
     async with open_service_env(stack, client, works=False) as service_env:
-        for _ in range(2):  # the second worker knows nothing of the life, so it replays it
+        for _ in range(2):  # the second worker has not cached the workflow, so it replays it
             async with service_env.worker():
                 if not counted:
                     subscription = await service_env.requested()
@@ -313,7 +314,7 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
     assert counted.count("worksub_refusals") == 2
 
 
-# -- what is written about them ----------------------------------------------------------------------
+# -- documentation -----------------------------------------------------------------------------------
 
 
 def test_the_page_has_every_metric_of_ours_with_its_labels(watched: Scraped) -> None:
@@ -330,7 +331,7 @@ def test_the_page_has_every_metric_of_ours_with_its_labels(watched: Scraped) -> 
 
 
 def questions() -> Iterator[Any]:
-    """Every PromQL expression of the dashboard and the alerts."""
+    """Yield every PromQL expression of the dashboard and the alerts."""
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", []):
             yield pytest.param(target["expr"], id=f"dashboard: {panel['title']} {target['refId']}")
@@ -350,7 +351,7 @@ def test_a_question_is_about_metrics_that_exist(watched: Scraped, question: str)
 
 
 def of_http_servers() -> dict[str, set[str]]:
-    """The labels of every time series of an HTTP server that has answered a request."""
+    """Return the labels of every time series of an HTTP server after a request."""
     metrics = HttpMetrics("api")
     metrics.issuer_gauge()
     metrics.count_request(server="api", route="/v1/catalogue", method="GET", status=200, seconds=0.1)
@@ -358,7 +359,7 @@ def of_http_servers() -> dict[str, set[str]]:
 
 
 class Asked:
-    """What an expression names: time series, the labels that it picks them by, those that it groups by."""
+    """The time series of an expression, with the labels in its selectors and in its groupings."""
 
     def __init__(self) -> None:
         self.series: set[str] = set()

@@ -1,4 +1,4 @@
-"""Traces: what is asked is one trace, from the caller through the workflow to the activity."""
+"""Traces: a command is one trace, from the caller through the workflow to the activity."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def worker_env(
 
 @asynccontextmanager
 async def traced(worker_env: WorkerEnv, collector: Collector) -> AsyncIterator[Cli]:
-    """`worksub` and a worker, both traced; the worker's last spans have arrived when the block is left."""
+    """Run `worksub` and a worker with tracing; the worker's last spans have arrived after the block."""
     settings = {**worker_env.settings, **collector.settings}
     async with worker_process(settings, worker_env.home) as worker:
         await worker.says("Working on")
@@ -111,7 +111,7 @@ async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
         async with service_env.worker():
             subscription = await service_env.requested()
             await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
-        async with service_env.worker():  # it knows nothing of the life, so it replays it
+        async with service_env.worker():  # it has not cached the workflow, so it replays it
             await subscription.expect_refusal("withdraw_reservation")
     names = [span.name for span in exported.get_finished_spans()]
     assert names.count("HandleUpdate:switch_to_paid") == 1
@@ -142,7 +142,7 @@ async def connected_to(stack: EmbeddedStack, interceptor: Interceptor) -> Client
 
 
 class SendsAsTrace(Interceptor):
-    """A client whose signals have this in the place of a trace."""
+    """An interceptor that sends signals with this data instead of a trace header."""
 
     def __init__(self, data: bytes) -> None:
         self.header = Payload(metadata={"encoding": b"json/plain"}, data=data)

@@ -1,4 +1,4 @@
-"""What people see of a life in Temporal's UI: summaries, card and descriptions, which name nobody."""
+"""Texts in Temporal's UI: summaries, current details and descriptions, without personal data."""
 
 import calendar
 from datetime import timedelta
@@ -30,7 +30,7 @@ async def summaries(subscription: SubscriptionDriver, *event_types: Any) -> list
 
 
 async def sleeps_until(subscription: SubscriptionDriver, what: str) -> None:
-    """Wait until it does: a clock that is moved sooner leaves out the timer."""
+    """Wait until the timer has started: if the clock moves earlier, no timer is started."""
 
     async def sleeps() -> bool:
         return what in await summaries(subscription, EventType.EVENT_TYPE_TIMER_STARTED)
@@ -46,7 +46,7 @@ async def metadata(subscription: SubscriptionDriver) -> WorkflowMetadata:
 
 
 async def card(subscription: SubscriptionDriver) -> dict[str, str]:
-    """The card that the UI shows, by its rows."""
+    """Return the rows of the current details in the UI."""
     lines = (await metadata(subscription)).current_details.splitlines()
     rows = (line.removeprefix("- **").partition("**: ") for line in lines)
     return {name: value for name, _, value in rows}
@@ -67,14 +67,14 @@ async def test_every_timer_and_activity_has_a_summary(service_env: ServiceEnv) -
     await sleeps_until(subscription, "service fees for February 2027")
     await subscription.send("cancel", at="2027-02-10 00:00", date="2027-02-20")
     timers = await summaries(subscription, EventType.EVENT_TYPE_TIMER_STARTED)
-    # The switch may have come before it slept for the first time.
+    # The switch may have arrived before the first timer.
     assert [timer for timer in dict.fromkeys(timers) if timer != "trial ends"] == [
         "service fees for January 2027",
         "contract period ends",
         "service fees for February 2027",
         "reserved cancellation",
     ]
-    # What falls due is done within the workflow's task, or as an activity where that took long.
+    # Deadlines are recorded by local activities, or by regular activities if that takes long.
     steps = await summaries(
         subscription, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, EventType.EVENT_TYPE_MARKER_RECORDED
     )
@@ -123,7 +123,7 @@ async def test_amount_due_grows_while_workflow_is_idle(service_env: ServiceEnv) 
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
     month = add_months(first_of_month(await subscription.today()), 1)
     await subscription.advance_clock_to(start_of(month))
-    # Nothing happens to it in these days, so only the look itself can have brought the card up to date.
+    # No event occurs in these days, so only the query itself can have updated the details.
     await subscription.advance_clock_to(start_of(month) + timedelta(days=5))
     days = calendar.monthrange(month.year, month.month)[1]
     # 5 days of 10 members at 7,200.

@@ -1,4 +1,4 @@
-"""Reconciling a house in which nothing is amiss: there is nothing to be found, whatever lives there."""
+"""Reconciliation of consistent data: no findings for any kind of subscription."""
 
 import asyncio
 from datetime import timedelta
@@ -51,7 +51,7 @@ async def reserved(service_env: ServiceEnv) -> SubscriptionDriver:
 
 
 async def paid_for_years(service_env: ServiceEnv, term: str) -> SubscriptionDriver:
-    """Upgrades, options, a refused signal, renewed contracts, and a cancellation that is reserved."""
+    """Return a subscription with upgrades, options, a refused signal, renewals and a reservation."""
     subscription = await service_env.paid("2023-01-10 09:00", term=term, customer_id="C-1")
     await subscription.send("upgrade", at="2023-03-15 09:00", members=20)
     await subscription.send("upgrade", at="2023-03-15 09:00", plan="premium", id="twice")
@@ -127,7 +127,7 @@ async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None
 
 
 async def lives_busily(service_env: ServiceEnv, over: asyncio.Event) -> SubscriptionDriver:
-    """Commands, months and names, one after the other until it is over; then it leaves."""
+    """Send commands, advance months and rename until `over` is set; then cancel."""
     subscription = await service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     members = 10
@@ -147,7 +147,7 @@ async def test_work_in_progress_is_no_finding(isolated_env: ServiceEnv) -> None:
     living = asyncio.gather(*(lives_busily(isolated_env, over) for _ in range(6)))
     said = [await found(isolated_env, grace_minutes=10) for _ in range(6)]
     over.set()
-    # They leave while they are looked at.
+    # They are cancelled while they are checked.
     said += [await found(isolated_env, grace_minutes=10) for _ in range(3)]
     subscriptions = await living
     await gather_all(subscription.has_closed() for subscription in subscriptions)

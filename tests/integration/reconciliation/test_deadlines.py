@@ -1,4 +1,4 @@
-"""Deadlines long past: whose day has come by the real clock, and is not done, is asked before it is said."""
+"""Overdue deadlines: `reconcile` requests their processing from the workflow before it reports them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,14 +14,14 @@ from subscription.business_calendar import KST
 
 
 async def overdue(service_env: ServiceEnv) -> SubscriptionDriver:
-    """Its trial ended two hours ago by the real clock; by its own it has just begun."""
+    """Return a subscription whose trial ended two hours ago by the real clock, and just began by its own."""
     began = datetime.now(KST) - timedelta(days=30, hours=2)
     return await service_env.requested(f"{began:%Y-%m-%d %H:%M}")
 
 
 @asynccontextmanager
 async def its_day_has_come(service_env: ServiceEnv, subscription: SubscriptionDriver) -> AsyncIterator[None]:
-    """It is at it, but cannot record it yet: nothing fails, it takes its time."""
+    """Move the clock to the deadline while the write is blocked: nothing fails, but it takes long."""
     async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute(
             "SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription.id

@@ -1,4 +1,4 @@
-"""Jobs with a member that cannot be worked on: it is named, and all others are done, also the next time."""
+"""Jobs with one failing item: it is reported, and all other items are processed, also in the next run."""
 
 import asyncio
 from datetime import date
@@ -30,7 +30,7 @@ UNREADABLE = "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $
 
 
 async def takes_its_id(service_env: ServiceEnv, subscription: SubscriptionDriver, kind: str) -> None:
-    """A workflow that no worker can run takes the place of the subscription's."""
+    """Replace the subscription's workflow by one that no worker can run."""
     await subscription.handle.terminate(reason="by an operator's mistake")
     await service_env.temporal.start_workflow(
         kind, id=subscription.workflow_id, task_queue=service_env.task_queue
@@ -105,7 +105,7 @@ async def test_failing_notice_does_not_stop_other_emails(stack: EmbeddedStack, t
             assert (await works_on(service_env))["told"] == 3
         await damaged(service_env, UNREADABLE, bad.id)
         async with SmtpServer() as room, service_env.worker(mail_server=room.mail_server()):
-            # The first run also fails to fill the outbox for it, the second leaves it alone for an hour.
+            # The first run also fails to fill the outbox for it; the second skips it for an hour.
             for sent, failed in ((2, 2), (0, 1)):
                 report = await works_on(service_env)
                 assert (report["sent"], report["failed"]) == (sent, failed)

@@ -1,4 +1,4 @@
-"""A workflow that an operator has terminated: the record is there, and a new one goes on from it."""
+"""A workflow that an operator has terminated: a new one continues from the database."""
 
 from datetime import timedelta
 from typing import Any
@@ -58,7 +58,7 @@ async def test_restarted_workflow_resumes_from_database(
         )
         assert await subscription.failed_tasks() == []
 
-        # Its clock is behind what has happened, which is the time that counts.
+        # Its clock is behind the last event, whose time counts.
         await subscription.send("cancel", date=f"{day_of(before[-1].at)}")
         await subscription.has_closed()
         assert (await subscription.client.timeline(subscription.id))[: len(before)] == before

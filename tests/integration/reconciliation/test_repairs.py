@@ -1,4 +1,4 @@
-"""Damage that the job `reconcile` repairs: each kind is planted, found, said and gone."""
+"""Damage that the job `reconcile` repairs: each kind is injected, found, reported and repaired."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ from subscription.state import Subscription
 
 
 async def a_year(service_env: ServiceEnv) -> SubscriptionDriver:
-    """10 members of basic at 6,000 KRW: 42,580.6 of January's 22 days, and 60,000 for each month after it."""
+    """10 members of basic at 6,000 KRW: 42,580.6 for 22 days of January, 60,000 for each later month."""
     subscription = await service_env.paid("2026-01-10 09:00", account={"group": unique_name("yearly")})
     await subscription.send(
         "rename_account", at="2026-01-12 09:00", group=unique_name("renamed"), by="somebody", id="name"
@@ -32,7 +32,7 @@ async def a_year(service_env: ServiceEnv) -> SubscriptionDriver:
 
 
 async def from_now_on(service_env: ServiceEnv) -> SubscriptionDriver:
-    """A life that is ahead of the real clock, so that nothing is due when a new workflow goes on from it."""
+    """Return a subscription ahead of the real clock, so that nothing is due when a new workflow continues."""
     subscription = await service_env.requested()
     started = (await subscription.status()).started_at
     assert started is not None
@@ -49,7 +49,7 @@ async def ended(service_env: ServiceEnv) -> SubscriptionDriver:
     return subscription
 
 
-# What is done to a subscription, $1, and as what it is found.
+# The damage to a subscription, $1, and the code of the finding.
 PLANTED = {
     "columns": (
         "UPDATE subscriptions SET members = 11, next_deadline_at = now() WHERE subscription_id = $1",
@@ -126,7 +126,7 @@ async def test_lost_workflow_restarts_and_reset_workflow_catches_up(
     terminated, gone, behind = await gather_all(from_now_on(isolated_env) for _ in range(3))
     await terminated.handle.terminate(reason="by an operator's mistake")
     await has_lost_its_histories(gone)
-    await behind.send("upgrade", members=20)  # what only falls due, it would do again by itself
+    await behind.send("upgrade", members=20)  # a deadline alone would be processed again after the reset
     await is_set_back(behind)
     before = [await told(isolated_env, subscription) for subscription in (terminated, gone, behind)]
 
@@ -215,7 +215,7 @@ async def test_r31_workflow_active_after_erasure_is_deleted(isolated_env: Servic
 
 
 async def is_erased_behind_its_back(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
-    """The record is of after the erasure, and the server was restored from before it."""
+    """Erase it in the database only, as if the server had been restored from before the erasure."""
     erasure = ErasureActivities(service_env.pool, PostgresWorkspaceProvisioner(service_env.pool))
     state = Subscription.model_validate(await subscription.handle.query("snapshot"))
     assert state.last_at is not None

@@ -1,4 +1,4 @@
-"""Damage that the job `reconcile` only reports: it shows in lists until somebody has put it right."""
+"""Damage that the job `reconcile` only reports: lists show it until an operator has corrected it."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ from subscription.validation import parse_strict
 
 
 async def charged(service_env: ServiceEnv) -> SubscriptionDriver:
-    """10 members of basic at 7,200 KRW for two months: 51,096 KRW for January's 22 days, and 72,000."""
+    """10 members of basic at 7,200 KRW for two months: 51,096 KRW for 22 days of January, and 72,000."""
     subscription = await service_env.paid("2026-01-10 09:00", term="MONTHLY")
     await subscription.advance_to("2026-03-01 00:00")
     return subscription
 
 
-# What is planted, by the code under which it is found. $1 is the subscription.
+# The damage, by the code of its finding. $1 is the subscription.
 PLANTED = {
     "LINE_UNEXPECTED": (
         """
@@ -187,7 +187,7 @@ async def is_failing(subscription: SubscriptionDriver) -> bool:
 
 @workflow.defn(name="SubscriptionWorkflow")
 class OfAnotherRelease:
-    """What it does cannot be replayed by the workflow of this release."""
+    """A workflow whose history the workflow of this release cannot replay."""
 
     @workflow.run
     async def run(self) -> None:
@@ -304,9 +304,9 @@ async def test_invoice_without_ledger_lines_is_found(isolated_env: ServiceEnv) -
 async def test_invoice_corrections_are_recalculated(
     isolated_env: ServiceEnv,
 ) -> None:
-    """Two lines of 116 KRW on one invoice; one is given back in April, the other in May.
+    """Two lines of 116 KRW on one invoice; one is credited in April, the other in May.
 
-    The tax of 232 is 23, of the 116 that are left in April 11, and of nothing 0. So the credit notes have
+    The tax of 232 is 23, of the remaining 116 in April 11, and of nothing 0. So the credit notes have
     12 and 11.
     """
     days = ("2026-03-01", "2026-03-02")
@@ -350,7 +350,7 @@ async def test_invoice_corrections_are_recalculated(
             ("INVOICE_DIFFERS", False, f"Invoice {may.number}: it {said}."),
         ]
 
-    # A value that PostgreSQL cannot compute with spoils the comparison of the invoices that it concerns.
+    # A value that PostgreSQL cannot compute with breaks the comparison only for the affected invoices.
     await damaged(
         isolated_env,
         """UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '"ten"') WHERE number = $1""",
@@ -365,7 +365,7 @@ async def test_invoice_corrections_are_recalculated(
 
 
 async def test_a_paused_workflow_is_named_and_is_not_replaced(isolated_env: ServiceEnv) -> None:
-    """With a row that is well, and with one that lacks an event that its histories still have."""
+    """With a correct row, and with a missing event that the histories still have."""
     well, lacking, running = await gather_all(charged(isolated_env) for _ in range(3))
     before = await told(isolated_env, lacking)
     await damaged(
@@ -385,7 +385,7 @@ async def test_a_paused_workflow_is_named_and_is_not_replaced(isolated_env: Serv
         assert await told(isolated_env, lacking) == before
         [finding, _] = await found(isolated_env)
         assert finding.message.startswith("Its workflow has been paused since 20")
-        # Who has paused it, and why, are an operator's words.
+        # The operator's name and reason of the pause are free text.
         assert "T-4711" not in finding.message
     assert [await subscription.run_ids() for subscription in (well, lacking)] == runs
     assert await found(isolated_env) == []

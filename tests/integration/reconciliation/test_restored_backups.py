@@ -1,4 +1,4 @@
-"""One side is of yesterday, or both: what is known is made good, and nobody pays twice or comes back."""
+"""Restores of one or both sides from yesterday: no double charge, and erased data stays erased."""
 
 import random
 import shlex
@@ -46,12 +46,12 @@ from subscription.state import State
 
 BOOK = PriceBook(versions=(catalogue(),))
 FIRST = "2027-01-10T09:00:00+09:00"
-# No name is changed, for in these tests the names are each life's own.
+# Without renames, because in these tests each subscription has its own names.
 _LEFT_OUT = ("rename_account", "confirm_domain", "check_domain")
 
 
 def drawn() -> list[dict[str, Any]]:
-    """Lives that begin after today, the same in every run."""
+    """Return generated scenarios that start after today, the same in every run."""
     made: list[list[dict[str, Any]]] = []
     one = scenarios(tomllib.loads(catalogue_text()))
 
@@ -66,7 +66,7 @@ def drawn() -> list[dict[str, Any]]:
 
 
 def written() -> list[dict[str, Any]]:
-    """Lives that are in the middle of something when the backup is made, or begin after it."""
+    """Return scenarios that are in progress at the time of the backup, or start after it."""
     switch = {"at": FIRST, "switch_to_paid": {"date": "2027-01-10", "term": "ANNUAL"}}
     more = {"at": "2027-02-15T09:00:00+09:00", "upgrade": {"members": 20}}
     option = {"at": "2027-02-16T09:00:00+09:00", "change_renewal_option": {"term": "ANNUAL"}}
@@ -86,7 +86,7 @@ def written() -> list[dict[str, Any]]:
 
 
 class Story(SubscriptionDriver):
-    """A life as it is written down, and as it is lived: some of it before the backup, the rest after."""
+    """A scenario and its subscription: some of its steps run before the backup, the rest after it."""
 
     scenario: Scenario
     before: int
@@ -110,7 +110,7 @@ class Story(SubscriptionDriver):
             self.lost.add(step.command)
 
     async def goes_on(self) -> None:
-        """To its end, or as far as it is written down."""
+        """Run the remaining steps up to the end of the scenario."""
         await self.takes(self.scenario.steps[max(self.before, 0) :])
         await self.client.settle(self.id, self.scenario.until)
         if (await self.status()).state is State.ERASED:
@@ -120,7 +120,7 @@ class Story(SubscriptionDriver):
         return charges(await service_env.client.ledger(self.id))
 
     def reckoned(self) -> list[tuple[Any, ...]]:
-        """The ledger by the rules alone."""
+        """Return the ledger by the rules alone."""
         [document] = simulate_by_rules([self.scenario], BOOK)
         return charges(document.ledger)
 
@@ -148,7 +148,7 @@ async def begun(service_env: ServiceEnv, scenario: Scenario, before: int, **chan
 
 @dataclass(frozen=True)
 class Days:
-    """What was kept of two days, and who lived on them."""
+    """The backups of two days, and the subscriptions of these days."""
 
     yesterday: Backup
     today: Backup
@@ -222,7 +222,7 @@ async def nobody_is_named(service_env: ServiceEnv, stories: Sequence[Story]) -> 
 
 
 def once(charged: Sequence[tuple[Any, ...]]) -> bool:
-    """Whether no day is in two service fees."""
+    """Return whether no day is in two service fees."""
     fees = sorted((first, end) for kind, first, end, _ in charged if kind == "SERVICE_FEE")
     return all(end <= first for (_, end), (first, _) in pairwise(fees))
 
@@ -240,7 +240,7 @@ async def test_the_database_is_of_yesterday(stack: EmbeddedStack, days: Days, tm
         back = [story for story in days.ended if story.before >= 0]
         assert {story.id: findings[story.id] for story in days.ended} == {
             **{story.id: [("END_MISSING", True)] for story in back},
-            # Its histories were deleted with all that they told, and the record has never had it.
+            # Its histories were deleted with all their data, and the database has never had it.
             **{story.id: [("ROW_MISSING", False)] for story in days.ended if story not in back},
         }
         await nobody_is_named(service_env, back)
@@ -262,7 +262,7 @@ async def test_temporal_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_pa
             assert await told(service_env, story) == days.known[story.id], story.scenario.name
             assert await story.charged(service_env) == story.reckoned()
         for story in days.ended:
-            # Its workflow lived again, or there has never been one.
+            # The restored server has its workflow again, or there has never been one.
             assert findings.get(story.id, [("DATA_LEFT", True)]) == [("DATA_LEFT", True)]
             site = SubscriptionDriver(service_env.client, service_env.temporal, story.id, story.request)
             names = [story.request["company_name"]]
@@ -274,7 +274,7 @@ async def test_temporal_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_pa
 async def test_both_restored_from_yesterday_keep_erasures(
     stack: EmbeddedStack, days: Days, tmp_path: Path
 ) -> None:
-    """Nothing tells of the last day but the certificates that were kept apart."""
+    """Only the separately stored certificates have data of the last day."""
     async with restored(
         stack, days.yesterday.database, days.yesterday.temporal, tmp_path / "site"
     ) as service_env:
@@ -295,7 +295,7 @@ async def test_both_restored_from_yesterday_keep_erasures(
             certificates = {table: days.known[story.id][table] for table in ("erasure_certificates",)}
             assert {**await told(service_env, story), **certificates} == await told(service_env, story)
         assert await found(service_env) == []
-        # The others go on from yesterday, and are asked again what they were asked.
+        # The others continue from yesterday, and receive their commands again.
         for story in days.stories:
             if story.before >= 0 and story not in days.ended and story.lost:
                 again = Story(service_env.client, service_env.temporal, story.id, story.request)

@@ -1,4 +1,4 @@
-"""The day after: one side was restored from a backup, or is gone, and the other one tells the rest."""
+"""One side was restored from a backup or is lost, and the other one has the missing data."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from subscription.state import State
 
 
 async def paid(service_env: ServiceEnv) -> SubscriptionDriver:
-    """On a clock of its own, which is ahead of the real one: nothing falls due by itself."""
+    """Return a subscription whose clock is ahead of the real one, so that no deadline becomes due."""
     subscription = await service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     await months_pass(subscription, 2)
@@ -65,7 +65,7 @@ async def test_restored_database_catches_up_with_workflows(
     ending = await told(isolated_env, left)
 
     await backup.is_restored()
-    # Somebody asks for something before anybody has noticed.
+    # A client sends a command before an operator has detected the loss.
     asked = asyncio.create_task(busy.send("change_renewal_option", term="ANNUAL", id="option"))
     await wait_for("it is asked", lambda: is_diverged(busy))
 
@@ -83,8 +83,8 @@ async def test_restored_database_catches_up_with_workflows(
             assert await told(isolated_env, subscription) == known
     assert (await told(isolated_env, busy))["ledger_lines"] == before[1]["ledger_lines"]
     assert await found(isolated_env) == []
-    # Reckoned anew, it is the same, and nothing of a person is back.
-    # But for how many rows were erased, and the answer to the cancellation, which nobody knows any more.
+    # The recalculated data is the same, and no personal data is back.
+    # Except the number of erased rows and the response to the cancellation, which are lost.
     unknown: dict[str, list[Any]] = {"erasure_certificates": [], "command_answers": []}
     assert await told(isolated_env, left) | unknown == ending | unknown
     assert (await left.status()).state is State.ERASED
@@ -126,7 +126,7 @@ async def test_two_runs_at_once_restore_an_adjustment_once(isolated_env: Service
 
 
 async def dearer_since_a_month(isolated_env: ServiceEnv) -> Catalogue:
-    """Publish a version whose day has passed, as on that day."""
+    """Publish a version with a past effective date, as if on that date."""
     today: datetime = await isolated_env.pool.fetchval("SELECT clock_timestamp()")
     newer = catalogue("dearer", f"{day_of(today) - timedelta(days=30)}", **DEARER)
     assert await publish(isolated_env.pool, newer)
@@ -164,7 +164,7 @@ async def test_missing_catalogue_version_is_restored_from_workflows(
 async def test_workflow_records_nothing_at_lost_prices(
     isolated_env: ServiceEnv,
 ) -> None:
-    """Its refusal came after a look for newer prices, and recorded nothing."""
+    """Its refusal came after a check for newer prices, and recorded nothing."""
     subscription = await paid(isolated_env)
     backup = await Backup.of(isolated_env)
     await dearer_since_a_month(isolated_env)
@@ -247,7 +247,7 @@ async def test_data_in_no_history_is_reported_and_not_charged_again(
     await subscription.advance_to("2024-12-15 00:00")
     backup = await Backup.of(isolated_env)
     ledger = await subscription.ledger()
-    # A contract year ends, a new run begins, and the histories of the earlier ones go with time.
+    # A contract year ends, a new run starts, and the earlier histories are deleted after their retention.
     await subscription.advance_to("2025-02-15 00:00")
     for run in (await subscription.has_run(3))[:2]:
         await has_lost_its_run(subscription, run)
@@ -255,13 +255,13 @@ async def test_data_in_no_history_is_reported_and_not_charged_again(
 
     [finding] = await found(isolated_env)
 
-    # 24 events in eleven months; then the fees of two months, and the periods that began on 10 January and
+    # 24 events in eleven months; then the fees of two months, and the periods from 10 January and
     # 10 February.
     assert (finding.code, finding.repaired) == ("EVENT_MISSING", False)
     assert finding.message == "The record lacks event 25 to 28."
     assert await subscription.ledger() == ledger
     await gets_attention(subscription)
-    # The life goes on from where it was, and the gap is named as long as it is there.
+    # The subscription continues from its state, and the gap is reported until it is corrected.
     await subscription.advance_to("2025-03-01 00:00")
     assert (await subscription.ledger_tuples())[len(ledger) :] == [
         ("SERVICE_FEE", "2025-02-01", "2025-03-01", 72_000)
@@ -281,7 +281,7 @@ async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: Se
     events, ledger = await waiting.events(), await waiting.ledger()
     for subscription in (quiet, commanded, waiting):
         await is_set_back(subscription)
-    # It takes a command, and cannot record what it makes of it.
+    # It accepts a command, and cannot record its events.
     asked = asyncio.create_task(waiting.send("rename_account", group=unique_name("renamed"), id="rename"))
     await wait_for("it is stuck", lambda: is_diverged(waiting))
 
@@ -290,7 +290,7 @@ async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: Se
     }
 
     assert [await told(isolated_env, subscription) for subscription in (quiet, commanded)] == before
-    # The workflow that has taken its place is asked again, and does it once.
+    # The new workflow receives the command again, and executes it once.
     assert (await asked).command == "rename_account"
     assert (await waiting.events(), await waiting.ledger()) == ([*events, "ACCOUNT_RENAMED"], ledger)
     assert await commanded.send("upgrade", members=20, id="more")

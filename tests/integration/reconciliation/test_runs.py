@@ -1,4 +1,4 @@
-"""A run of the job `reconcile`: page by page, broken off and resumed, and what it says when it is done."""
+"""Runs of the job `reconcile`: pages, interruption and resumption, and the final report."""
 
 import asyncio
 import dataclasses
@@ -28,7 +28,7 @@ async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, tem
                 await gather_all(service_env.requested() for _ in range(105)),
                 key=lambda subscription: subscription.id,
             )
-            # A page has a hundred. The second cannot be finished: of one subscription nothing can be said.
+            # A page has a hundred items. The second page cannot finish: one subscription cannot be checked.
             lost = (subscriptions[3], subscriptions[102], subscriptions[104])
             await gather_all(
                 subscription.handle.terminate(reason="by an operator's mistake") for subscription in lost
@@ -174,7 +174,7 @@ async def test_long_erased_subscription_is_checked_every_four_weeks(
             )
         page = await page_of_ids(service_env.pool, "", 1000)
         turn, uncertified, lately = [sum(name.startswith(f"{n}-") for name in page) for n in range(3)]
-        # Of 280 some ten have their turn in each of the 28 nights.
+        # About ten of the 280 are checked in each of the 28 nights.
         assert 0 < turn < 40
         assert uncertified == lately == 280
         assert subscription.id in page

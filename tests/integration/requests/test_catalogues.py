@@ -1,4 +1,4 @@
-"""Published prices never change, newer ones reach every life in time, a quote is what is charged (R19)."""
+"""Published prices never change, new ones reach every subscription in time, quotes equal charges (R19)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
 
 @pytest.fixture
 async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """A house whose catalogue is for the test to change."""
+    """Open an environment in which the test changes the catalogue."""
     async with open_service_env(stack, temporal) as service_env:
         yield service_env
 
@@ -60,7 +60,7 @@ async def test_concurrently_published_version_is_no_error(stack: EmbeddedStack, 
                 )
             )
 
-        # Under another number, so that only the version and the date are taken.
+        # With another number, so that only version and date conflict.
         async with asyncio.TaskGroup() as group, connection.transaction():
             await connection.execute(
                 "INSERT INTO catalogue_versions (number, version, effective_from, document)"
@@ -86,14 +86,14 @@ async def test_a_published_catalogue_is_never_changed(stack: EmbeddedStack, temp
 
 
 async def test_version_is_not_in_force_before_publication_day(stack: EmbeddedStack, temporal: Client) -> None:
-    """The day is that of the database's clock: whoever publishes has the same one."""
+    """The day is that of the database's clock, so that it is the same for every publisher."""
     async with open_service_env(stack, temporal, works=False) as service_env:
         today = day_of(await service_env.pool.fetchval("SELECT clock_timestamp()"))
         for days_ago in (2, 30):
             late = catalogue("late", f"{today - timedelta(days=days_ago)}", **DEARER)
             with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
                 await catalogue_repository.publish(service_env.pool, late)
-        # By tomorrow's and by today's date, should it become midnight here.
+        # With the dates of today and tomorrow, because midnight may pass during the test.
         assert await catalogue_repository.publish(
             service_env.pool, catalogue("soon", f"{today + timedelta(days=1)}", **DEARER)
         )
@@ -159,7 +159,7 @@ async def test_r19_newly_published_plan_can_be_chosen(shop: ServiceEnv) -> None:
 
 
 async def test_r19_command_uses_prices_seen_by_caller(shop: ServiceEnv) -> None:
-    """The workflow knows the first edition alone until a command makes it load the next one."""
+    """The workflow has only the first edition until a command makes it load the next one."""
     subscription = await shop.paid(START, "MONTHLY")
     seen = {"sequence": len(await subscription.events()), "date": "2027-01-20", "edition": 1}
     assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
@@ -203,7 +203,7 @@ async def test_r16_r19_reserved_switch_survives_catalogue_removal(
         },
     )
     assert await publish(shop.pool, newer)
-    # As promised in January: basic at its last prices, 10 members. The percentage is that of the first day.
+    # As reserved in January: basic at its last prices, 10 members. The percentage is that of the first day.
     await subscription.cancel_and_wait("2027-03-01 09:00")
     assert await subscription.event_times() == [
         ("TRIAL_STARTED", "2027-01-10 09:00"),
@@ -287,7 +287,7 @@ async def test_r19_decision_by_older_price_book_is_not_written(shop: ServiceEnv)
 
 
 async def test_r19_event_recorded_by_newer_book_needs_that_book(shop: ServiceEnv) -> None:
-    """A worker may die after a task has written, and the next task then knows only the older prices."""
+    """A worker may be killed after a task has written; the next task then has only the older prices."""
     subscription = await shop.paid(START, "MONTHLY")
     state = await snapshot(shop.pool, subscription.id)
     assert state is not None
@@ -321,7 +321,7 @@ def transition_of(state: Subscription, event: Event, book: PriceBook) -> Transit
 
 
 async def recorded(shop: ServiceEnv, state: Subscription, event: Event, book: PriceBook) -> Subscription:
-    """The state after the event, which is in the record then."""
+    """Record the event; return the state after it."""
     recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
     transition = transition_of(state, event, book)
     assert await recording.record_transition(transition) == Recorded()

@@ -1,4 +1,4 @@
-"""Domain ownership over real DNS: found when it is published, never an error when it is not (R10-R13)."""
+"""Domain verification over real DNS: published records are found, missing ones are no error (R10-R13)."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -22,13 +22,13 @@ CNAME_TARGET = "verify.worksmobile.example"
 
 @pytest.fixture
 async def street(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """A house whose DNS server is for the test to break."""
+    """Open an environment in which the test changes the DNS server."""
     async with open_service_env(stack, temporal) as service_env:
         yield service_env
 
 
 async def on_a_domain(service_env: ServiceEnv, at: str | None = START) -> tuple[SubscriptionDriver, str]:
-    """A life whose domain has been looked at once, in vain."""
+    """Return a subscription after a first check of its domain without success."""
     domain = f"{unique_name('owned')}.example"
     subscription = await service_env.requested(at, account={"domain": domain})
     await subscription.client.settle(subscription.id)
@@ -42,7 +42,7 @@ async def holder(service_env: ServiceEnv, name: str) -> str | None:
     return found
 
 
-# -- the proof (R11, R12) ----------------------------------------------------------------------------
+# -- verification records (R11, R12) -----------------------------------------------------------------
 
 
 async def test_r12_a_txt_record_proves_the_domain(service_env: ServiceEnv) -> None:
@@ -129,15 +129,15 @@ async def test_r12_long_and_international_names_are_resolved(
             dns.publish_txt(name, "naver-works-verification=token")
         dns.publish_txt("exact.example", "v" * 255)
         wanted = DomainCheckInput(tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET)
-        # A token is put before the name for the CNAME, which the longest name leaves no room for.
+        # The CNAME needs the token in front of the name, for which the longest name has no room.
         assert (await looks.look_for_proof(wanted)).proved == tuple(names)
 
 
-# -- looking (R13) -----------------------------------------------------------------------------------
+# -- check schedule (R13) ----------------------------------------------------------------------------
 
 
 async def test_r13_scheduled_checks_verify_domain_and_stop(service_env: ServiceEnv) -> None:
-    """On the life's own clock: at once, every 5 minutes, then hourly; nobody asks."""
+    """On the test clock and without a command: immediately, every 5 minutes, then hourly."""
     subscription, domain = await on_a_domain(service_env, None)
     started = (await subscription.status()).started_at
     assert started is not None
@@ -145,7 +145,7 @@ async def test_r13_scheduled_checks_verify_domain_and_stop(service_env: ServiceE
     await subscription.advance_clock_to(started + timedelta(hours=2, minutes=30))
     assert await subscription.events() == ["TRIAL_STARTED"]
     looks = await looks_in_history(subscription)
-    assert looks == 1 + 12 + 1  # at once, 12 in the first hour, one an hour later
+    assert looks == 1 + 12 + 1  # immediately, 12 in the first hour, one after the second hour
 
     service_env.dns.publish_txt(domain, proof.txt_value)
     await subscription.advance_clock_to(started + timedelta(hours=3, minutes=1))
@@ -215,7 +215,7 @@ async def test_r10_renaming_back_withdraws_and_frees_the_held_name(service_env: 
     assert (
         await subscription.expect_refusal("rename_account", at=START, **old)
     ).code is RefusalCode.NAME_UNCHANGED
-    # Nothing has changed, so nothing is locked either.
+    # The name has not changed, so no lock applies.
     assert (await subscription.send("rename_account", at=START, group=unique_name("at-once"))).events
 
 

@@ -1,4 +1,4 @@
-"""Workflows that an operator starts by hand, with anything for input: each ends, and says what was wrong."""
+"""Workflows that an operator starts manually with any input: invalid ones end with the reason."""
 
 from functools import partial
 from typing import Any
@@ -47,12 +47,12 @@ async def started(
         task_queue=service_env.task_queue,
         **options,
     )
-    # Of the workflow, not of its first run, which is deleted at the end.
+    # A handle of the workflow, not of its first run, which is deleted at the end.
     return service_env.temporal.get_workflow_handle(handle.id)
 
 
 async def rejected(service_env: ServiceEnv, handle: WorkflowHandle[Any, Any]) -> dict[str, Any]:
-    """The result of a workflow that ends as rejected, with no task of it ever failed."""
+    """Return the result of a rejected workflow without failed tasks."""
 
     try:
         await has_closed(handle)
@@ -66,7 +66,7 @@ async def rejected(service_env: ServiceEnv, handle: WorkflowHandle[Any, Any]) ->
 
 
 async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
-    """Let nothing that stalls go on stalling beside the other tests."""
+    """Terminate the workflow, so that it does not stay blocked during the other tests."""
     description = await handle.describe()
     if description.status is WorkflowExecutionStatus.RUNNING:
         await handle.terminate("a test is over")
@@ -156,7 +156,7 @@ async def test_manual_request_with_derived_id_starts_a_subscription(
 
 
 async def test_rejected_result_has_no_personal_data(service_env: ServiceEnv) -> None:
-    """Whatever was typed into the wrong place: values, and names of fields that nobody knows."""
+    """This includes values in the wrong fields, and names of unknown fields."""
     typed = "Hong Gildong 010-9876-5432"
     raw: RawValue = payload(f'{{"company_name": 5, "{typed}": "{typed}"}}'.encode())
     handle = await started(service_env, raw)

@@ -1,4 +1,4 @@
-"""Requests: one name for one life, one answer for one request id, and nothing left of a refused one."""
+"""Requests: one subscription per name, one response per request ID, no remains of a refused request."""
 
 import asyncio
 from datetime import timedelta
@@ -49,7 +49,7 @@ async def test_r9_refusal_covers_earlier_unstarted_requests(
 ) -> None:
     winner = await service_env.requested()
     body = service_env.request_body(account=winner.request["account"])
-    # As after a send that was cut off: its workflow is there, and nobody has worked on it.
+    # As after an interrupted call: its workflow exists, and no worker has processed it.
     early = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
         body,
@@ -64,7 +64,7 @@ async def test_r9_refusal_covers_earlier_unstarted_requests(
 
 
 async def updated(service_env: ServiceEnv, body: dict[str, Any], *arguments: Any, **options: Any) -> Any:
-    """The answer to an update-with-start, as a client sends it that has only Temporal."""
+    """Return the response to an update-with-start, as a client without the library sends it."""
     start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
         "SubscriptionWorkflow",
         body,
@@ -218,7 +218,7 @@ async def test_r9_concurrent_identical_requests_start_one(
 async def test_r5_r9_concurrent_requests_sharing_id_or_name(
     service_env: ServiceEnv,
 ) -> None:
-    """A client of Temporal chooses the workflow's id: two can share a request id, or the reverse."""
+    """A Temporal client chooses the workflow ID: two workflows can share a request ID, or the reverse."""
     body = service_env.request_body()
     other_name = {**body, "account": service_env.request_body()["account"]}
     other_id = {**body, "request_id": unique_name("shared")}
@@ -318,7 +318,7 @@ async def test_r9_concurrent_bodies_with_one_id_accept_only_one(service_env: Ser
 async def test_r9_refused_request_is_decided_again_with_same_id(service_env: ServiceEnv) -> None:
     holder = await service_env.requested()
     late = service_env.request_body(account=holder.request["account"])
-    # Past the client's own look at the name, as in a race: the workflow itself finds the name taken.
+    # Without the client's own check of the name, as in a race: the workflow itself finds the name taken.
     refused = await start_without_a_look(service_env, late)
     assert refused.code is RefusalCode.NAME_TAKEN
 
@@ -388,7 +388,7 @@ async def test_r31_kept_request_data_is_not_personal(service_env: ServiceEnv) ->
         "SELECT erased_request FROM subscriptions WHERE subscription_id = $1", subscription.id
     )
     assert len(kept) == 32
-    # Without the key a guessed body cannot be compared.
+    # Without the key, the fingerprint of a guessed body cannot be computed.
     assert kept.hex() != fingerprint
     assert kept != sha256(fingerprint.encode()).digest()
     assert await found_in_database(service_env, [fingerprint]) == []

@@ -1,4 +1,4 @@
-"""The schedules of the jobs: declared in one place, applied as declared, and run as one asks."""
+"""The schedules of the jobs: declared in one module, applied as declared, and triggered on request."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,13 +44,13 @@ RECONCILE, PURGE = BY_NAME["reconcile"], BY_NAME["purge"]
 
 @pytest.fixture
 async def namespace(temporal: Client) -> Client:
-    """A namespace of its own, for in the one that is shared the schedules are everybody's."""
+    """Create a separate namespace, because all tests share the schedules of the common one."""
     return await new_namespace(temporal)
 
 
 @pytest.fixture
 async def isolated_env(stack: EmbeddedStack, namespace: Client) -> AsyncIterator[ServiceEnv]:
-    """A house without a worker in that namespace, at the address to which schedules send."""
+    """Open an environment without a worker in that namespace, on the task queue of the schedules."""
     async with open_service_env(stack, namespace, works=False, task_queue=TASK_QUEUE) as service_env:
         yield service_env
 

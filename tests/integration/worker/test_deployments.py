@@ -1,4 +1,4 @@
-"""Workers as versions of a deployment: lives go on from build to build, back and forth, and none is lost."""
+"""Workers as versions of a deployment: subscriptions continue across builds, also backwards."""
 
 import asyncio
 import signal
@@ -35,7 +35,7 @@ async def worker_env(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[Work
 
 @asynccontextmanager
 async def working(worker_env: WorkerEnv, build: str | None = None) -> AsyncIterator[None]:
-    """A worker process of this build, or of none; it is stopped in good order, as deployments do."""
+    """Run a worker process of this build, or without a build; stop it gracefully, as deployments do."""
     version = {"TEMPORAL_DEPLOYMENT_NAME": DEPLOYMENT, "TEMPORAL_WORKER_BUILD_ID": build} if build else {}
     async with worker_process({**worker_env.settings, **version}, worker_env.home) as worker:
         await worker.says(
@@ -47,7 +47,7 @@ async def working(worker_env: WorkerEnv, build: str | None = None) -> AsyncItera
 
 
 async def make_current(worker_env: WorkerEnv, *which: str) -> None:
-    """Make a build the current one as soon as the server knows it; returns once every task goes to it."""
+    """Make a build current as soon as the server has it; return when all tasks are routed to it."""
     connection = {name: value for name, value in worker_env.settings.items() if name.startswith("TEMPORAL_")}
 
     async def accepted() -> bool:
@@ -74,7 +74,7 @@ async def make_current(worker_env: WorkerEnv, *which: str) -> None:
 
 
 async def doctor_says(worker_env: WorkerEnv, what: str) -> None:
-    """Wait until `worksub doctor` says this of the workers."""
+    """Wait until `worksub doctor` reports this about the workers."""
 
     async def said() -> bool:
         findings = {
@@ -86,7 +86,7 @@ async def doctor_says(worker_env: WorkerEnv, what: str) -> None:
 
 
 async def build_of(subscription: SubscriptionDriver) -> str:
-    """The build that has done the life's latest workflow task; nothing for a worker without a version."""
+    """Return the build of the last workflow task; empty for a worker without a version."""
     info = (await subscription.handle.describe()).raw_description.workflow_execution_info.versioning_info
     if info.HasField("deployment_version"):
         assert info.behavior == VersioningBehavior.VERSIONING_BEHAVIOR_AUTO_UPGRADE
@@ -100,7 +100,7 @@ async def paid(worker_env: WorkerEnv) -> SubscriptionDriver:
 
 
 async def go_on(subscriptions: list[SubscriptionDriver], *, months: int) -> list[str]:
-    """So many months after their beginning each is renamed; the builds that did it."""
+    """Rename each subscription this many months after its start; return the builds that executed it."""
 
     async def one(subscription: SubscriptionDriver) -> str:
         started = (await subscription.status()).started_at
@@ -123,7 +123,7 @@ async def test_subscriptions_continue_across_builds_and_back(worker_env: WorkerE
         assert await go_on(subscriptions, months=1) == ["0.1.0", "0.1.0"]
 
         async with working(worker_env, "0.2.0"):
-            # Known to the server, and working for nobody yet.
+            # The server has this build, but routes no tasks to it yet.
             assert await go_on(subscriptions, months=2) == ["0.1.0", "0.1.0"]
             await make_current(worker_env, "--build-id", "0.2.0")
             assert await go_on(subscriptions, months=3) == ["0.2.0", "0.2.0"]

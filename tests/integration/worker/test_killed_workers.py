@@ -1,9 +1,9 @@
-"""SIGKILL at moments chosen by hand: whatever was half done is done once, by the worker that comes next.
+"""SIGKILL at chosen points: the next worker finishes each interrupted step exactly once.
 
-Each life is brought to its moment and stopped there, from the outside: by a trigger of the test's own in
-PostgreSQL, by a row that the test has locked, by a door to Temporal that closes, or by a server that lets a
-new run begin only after seconds. Then the worker, a process as operators run it, is killed; the next one has
-to finish what was begun. So the lives of a moment are killed together, for each waits its ten seconds.
+Each subscription is stopped at its point from outside: by a trigger of the test in PostgreSQL, by a locked
+row, by a closed proxy to Temporal, or by a server that delays the start of a new run. Then the worker, a
+process as operators run it, is killed, and the next worker must finish the step. The subscriptions are
+killed together, because each of them waits ten seconds for the timeout.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from subscription.ledger import LineKind
 from subscription.refusals import RefusalCode
 from subscription.state import State
 
-# A run that goes on in a new one within so long of its start has its successor wait for the rest of it.
+# Minimum time between the starts of two runs: after continue-as-new, the next run waits for the rest of it.
 BETWEEN_RUNS = 'history.workflowIdReuseMinimalInterval="5s"'
 
 ERASING = (
@@ -62,7 +62,7 @@ MONTHLY = 60_000
 
 @pytest.fixture
 async def service_env(stack: EmbeddedStack, tmp_path: Path) -> AsyncIterator[ServiceEnv]:
-    """A house without a worker, on a server of its own."""
+    """Open an environment without a worker, on its own server."""
     async with TemporalServer(
         tmp_path / "temporal", search_attributes={}, dynamic_config=[BETWEEN_RUNS]
     ) as server:
@@ -82,7 +82,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
     }
     working = partial(worker_process, home=tmp_path)
     async with holds_in(service_env) as holds, TcpProxy() as door:
-        # The first one keeps nothing in memory, so that Temporal does not wait for it to remember.
+        # The first worker caches no workflows, so that Temporal does not wait for its sticky queue.
         async with working({**settings, "WORKSUB_CACHED_WORKFLOWS": "0"}) as worker:
             domains = [{"domain": f"{unique_name('erased')}.example"} for _ in ERASING]
             switching, leaving, charged, *erased = await gather_all(
@@ -128,7 +128,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
         assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4
         assert await is_between_two_runs(resting)
         assert await switching.events() == ["TRIAL_STARTED"]
-        # One has its record, of which its workflow has not heard; one had taken its name, and has neither.
+        # One has a row that its workflow does not know of; one had reserved its name, and has neither.
         alive = {subscription.id for subscription in (switching, leaving, charged, resting, unheard)}
         assert await names_held(service_env) - {subscription.id for subscription in erased} == alive
         assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
@@ -168,9 +168,9 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
 async def are_half_requested(
     service_env: ServiceEnv, holds: BlockingTriggers
 ) -> tuple[SubscriptionDriver, "asyncio.Future[tuple[SubscriptionDriver, SubscriptionDriver]]"]:
-    """Two that are stopped on the way, of which the first is returned, and what both wait for.
+    """Stop two requests in the middle; return the first subscription and the task of both requests.
 
-    The first is recorded, and what did it has not answered; the second has its name, and no record yet.
+    The first is recorded, but its activity has not returned; the second has its name, and no row yet.
     """
     unheard, nameless = (unstarted(service_env, service_env.request_body()) for _ in range(2))
     recorded, named = (
@@ -186,7 +186,7 @@ async def are_half_requested(
 
     requesting = asyncio.gather(requested(nameless), requested(unheard))
     await holds.has_stopped(recorded)
-    assert (await requested(unheard), requesting.done()) == (unheard, False)  # from the record
+    assert (await requested(unheard), requesting.done()) == (unheard, False)  # read from the database
     await holds.has_stopped(named)
     return unheard, requesting
 
@@ -194,9 +194,9 @@ async def are_half_requested(
 async def has_a_fee_that_nobody_heard_of(
     charged: SubscriptionDriver, holds: BlockingTriggers, door: TcpProxy
 ) -> "asyncio.Task[bool]":
-    """A month's turn is committed by a worker that can tell Temporal nothing any more; the clock that moves.
+    """Let a worker commit fees that it cannot report to Temporal; return the task that moves the clock.
 
-    The write is a local activity: that it has been made is told with the end of the workflow's task alone.
+    The write is a local activity, which is reported only with the completion of the workflow task.
     """
     await holds.hold(f"{FEE}/{charged.id}")
     first = next_month(await charged.today())
@@ -209,7 +209,7 @@ async def has_a_fee_that_nobody_heard_of(
 
 
 async def fees_recorded(service_env: ServiceEnv, subscription: SubscriptionDriver) -> list[asyncpg.Record]:
-    """Its events of service fees with their lines, as they were written, and when."""
+    """Return its service-fee events with their ledger lines and times of writing."""
     return await service_env.owner.fetch(
         """
         SELECT * FROM lifecycle_events AS event JOIN ledger_lines AS line USING (subscription_id, sequence)
@@ -220,7 +220,7 @@ async def fees_recorded(service_env: ServiceEnv, subscription: SubscriptionDrive
 
 
 async def goes_on_after_its_fee(charged: SubscriptionDriver, today: date) -> None:
-    """The days of the first month are on one line, and the month after it is charged as well."""
+    """Check that the first month is on one line, and that the next month is also charged."""
     first = next_month(today)
     second = next_month(first)
     await charged.advance_clock_to(start_of(second + timedelta(days=1)))
@@ -253,7 +253,7 @@ async def is_in_its_second_run(subscription: SubscriptionDriver) -> bool:
 
 
 async def is_between_two_runs(subscription: SubscriptionDriver) -> bool:
-    """Whether it has gone on in a new run, of which no task has begun."""
+    """Return whether it has continued as new, and no task of the new run has started."""
     events = await subscription.history()
     first = events[0].workflow_execution_started_event_attributes
     begun = EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED in [event.event_type for event in events]
@@ -261,7 +261,7 @@ async def is_between_two_runs(subscription: SubscriptionDriver) -> bool:
 
 
 async def names_held(service_env: ServiceEnv) -> set[str]:
-    """Who holds a name, by what is committed."""
+    """Return the subscriptions with a committed name."""
     rows = await service_env.owner.fetch("SELECT subscription_id FROM account_names")
     return {row["subscription_id"] for row in rows}
 
@@ -270,7 +270,7 @@ async def names_held(service_env: ServiceEnv) -> set[str]:
 async def locked(
     service_env: ServiceEnv, table: str, subscription: SubscriptionDriver
 ) -> AsyncIterator[None]:
-    """Nobody else gets at this row."""
+    """Lock the row of the subscription in this table."""
     async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute(
             f"SELECT FROM {table} WHERE subscription_id = $1 FOR UPDATE", subscription.id

@@ -42,7 +42,7 @@ PAID = "2027-01-10 09:00"
 
 @workflow.defn(name="SubscriptionWorkflow")
 class Impostor:
-    """A workflow of the attacker, under the genuine type, that calls an activity of the service."""
+    """The attacker's workflow with the genuine type name, which calls an activity of the service."""
 
     @workflow.run
     async def run(self, call: dict[str, Any]) -> Any:
@@ -64,7 +64,7 @@ class Stranger(Impostor):
 
 @asynccontextmanager
 async def attacking(temporal: Client) -> AsyncIterator[str]:
-    """The task queue of the attacker's own worker."""
+    """Run the attacker's worker; yield its task queue."""
     queue = unique_name("attacker")
     async with Worker(
         temporal,
@@ -76,7 +76,7 @@ async def attacking(temporal: Client) -> AsyncIterator[str]:
 
 
 async def arguments(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, Any]:
-    """The argument of each of these activities, as the service itself could send it."""
+    """Return valid arguments for each of these activities, as the service itself could send them."""
     state, at = await state_of(service_env, subscription), kst("2027-01-11 09:00")
     canceled, erased = cancellation_events(state, at, await load_price_book(service_env.pool))
     assert isinstance(erased, Erased)
@@ -171,7 +171,7 @@ def test_every_activity_has_a_caller_of_its_own() -> None:
 
 
 def forged(state: Subscription, book: PriceBook) -> ResumeInput:
-    """The state of a subscription at a thousand times its price, with a clock a year ahead."""
+    """Return the state of the subscription at a thousand times its price, with a clock one year ahead."""
     [rate] = state.rates
     dear = rate.model_copy(update={"list_price": 9_990_000, "annual_price": 9_990_000})
     return ResumeInput(
@@ -205,7 +205,7 @@ async def test_reconcile_writes_nothing_from_forged_history(isolated_env: Servic
 
 @asynccontextmanager
 async def accomplices(temporal: Client) -> AsyncIterator[str]:
-    """The task queue of a worker that says it has done what the service's activities do."""
+    """Run a worker whose activities only report success; yield its task queue."""
 
     @activity.defn(name="record_transition")
     async def record_transition(_: Any) -> Any:
@@ -245,7 +245,7 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
             if way == "a retry policy"
             else {"cron_schedule": "@every 1s"}
         )
-        # The first run is over before a worker sees it, so that the next one has a run before it.
+        # The first run ends before a worker receives it, so that the next run has a predecessor.
         first = await temporal.start_workflow(
             "SubscriptionWorkflow",
             resumed,
@@ -268,7 +268,7 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
                 return described.run_id != seen.run_id or described.history_length > 5
 
             await wait_for("a worker has taken it up", has_been_worked_on)
-            with suppress(RPCError):  # a refused one has ended already
+            with suppress(RPCError):  # a refused workflow has already closed
                 await handle.terminate(reason="the attack is over")
         assert await service_env.owner.fetchval("SELECT max(amount) FROM ledger_lines") is None
         assert await state_of(service_env, subscription) == before

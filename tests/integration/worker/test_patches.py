@@ -1,4 +1,4 @@
-"""The life of a patch, as docs/upgrading.md has it: which code replays which histories."""
+"""The phases of a patch, as described in docs/upgrading.md: which code replays which histories."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any

@@ -1,7 +1,7 @@
-"""Lives of today ask Temporal for what they asked for when the newest release was recorded, in that order.
+"""New subscriptions issue the same workflow commands as the recordings of the newest release.
 
-Replay finds what would stop the subscriptions that a release began. This finds, and shows, what is different
-for those that begin now: it must be what a patch holds back from the former, and nothing else.
+Replay tests find changes that would block running subscriptions. This test finds and shows the changes for
+new subscriptions: only changes that are guarded by a patch for running ones are allowed.
 """
 
 from difflib import unified_diff

@@ -1,4 +1,4 @@
-"""What workflows name exists, exactly as they name it."""
+"""Names that workflows use: activities, handlers and search attributes exist with exactly these names."""
 
 import typing
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ Definitions = dict[str, Any]
 
 @pytest.fixture(scope="module")
 async def registered(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Definitions]:
-    """The activities of a worker by their names."""
+    """Return the activities of a worker by name."""
     async with open_service_env(stack, temporal, works=False) as service_env, service_env.worker() as worker:
         functions = worker.config(active_config=True)["activities"]
         definitions = [activity._Definition.must_from_callable(function) for function in functions]
@@ -86,7 +86,7 @@ async def test_search_attribute_registration_is_idempotent(temporal: Client) -> 
     """Every search attribute is registered, and a second registration changes nothing."""
     assert await missing_search_attributes(temporal) == []
     assert await register_search_attributes(temporal) == []
-    # As on Temporal Cloud, where nobody may list them; the system's own namespace has none of ours.
+    # As on Temporal Cloud, where no client may list them; the system namespace has none of the service's.
     assert await missing_by_query(temporal) == []
     elsewhere = await Client.connect(temporal.service_client.config.target_host, namespace="temporal-system")
     assert await missing_by_query(elsewhere) == [*SEARCH_ATTRIBUTES]

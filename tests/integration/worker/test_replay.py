@@ -1,4 +1,4 @@
-"""A release is tried on what is running, before its workers are: each run replays, or is named with why."""
+"""Check of a release before its workers start: each open run replays, or is reported with the reason."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def test_running_workflows_replay_or_are_named_with_reason(
     service_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial, paid = await service_env.requested(START), await service_env.paid(START)
-    # The switch ends the run of the request; this is in the one that goes on.
+    # The switch ends the run of the request; this command is in the next run.
     await paid.send("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
     both = f"WorkflowId IN ('{trial.workflow_id}', '{paid.workflow_id}') AND ExecutionStatus = 'Running'"
 
@@ -37,7 +37,7 @@ async def test_running_workflows_replay_or_are_named_with_reason(
     assert (await replay(service_env.temporal, both, limit=1)).replayed == 1
 
     monkeypatch.setattr("workflows.lifecycle.execute_until_success", careless)
-    # Nothing has been asked of the one in its trial, so its history knows nothing of the edit.
+    # The subscription in its trial has received no command, so the edit does not affect its history.
     edited = await replay(service_env.temporal, both)
     assert edited.replayed == 1
     [failed] = edited.failed

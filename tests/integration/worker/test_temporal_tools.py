@@ -1,4 +1,4 @@
-"""Temporal's own cancel and reset, which every tool offers: neither ends a life nor writes anything twice."""
+"""Temporal's own cancel and reset, which every tool offers: they end no subscription and repeat no write."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def event_types(subscription: SubscriptionDriver) -> list[int]:
 
 @asynccontextmanager
 async def row_locked(service_env: ServiceEnv, subscription: SubscriptionDriver) -> AsyncIterator[None]:
-    """Whoever wants to record something of this life has to wait."""
+    """Lock the row of this subscription, so that every write to it waits."""
     async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute(
             "SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription.id
@@ -78,7 +78,7 @@ async def test_cancellation_is_refused_in_each_run_and_on_replay(
             subscription = await service_env.paid(START)
             await subscription.handle.cancel()
             await refuses(service_env, subscription, 1)
-            await subscription.advance_to("2028-01-10 00:00")  # a contract year has ended: a new run begins
+            await subscription.advance_to("2028-01-10 00:00")  # a contract year has ended: a new run starts
             await subscription.has_run(3)
         await subscription.handle.cancel()
         async with service_env.worker():
@@ -110,9 +110,9 @@ async def test_it_may_come_before_anything_has_begun(stack: EmbeddedStack, tempo
 
 
 async def reset(subscription: SubscriptionDriver, event_id: int, *, again: bool = True) -> None:
-    """Go on from this event of the present run, as `temporal workflow reset` does.
+    """Reset to this event of the current run, as `temporal workflow reset` does.
 
-    What was asked since is asked again, or is lost as in a backup.
+    Later updates and signals are applied again, or are lost as after a restore of a backup.
     """
     everything = ResetReapplyExcludeType.values() if not again else []
     await subscription.temporal.workflow_service.reset_workflow_execution(
@@ -129,7 +129,7 @@ async def reset(subscription: SubscriptionDriver, event_id: int, *, again: bool 
 
 
 async def first_task(subscription: SubscriptionDriver) -> int:
-    """The first workflow task of the present run that has completed."""
+    """Return the first completed workflow task of the current run."""
     done = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
     return next(event.event_id for event in await subscription.history() if event.event_type == done)
 
@@ -139,7 +139,7 @@ async def test_repeated_events_after_reset_are_not_written_again(service_env: Se
     await subscription.advance_to("2027-04-01 00:00")
     before, lines = await subscription.client.timeline(subscription.id), await subscription.ledger()
     await reset(subscription, await first_task(subscription))
-    # What was asked is asked again by Temporal, in this life with its own times.
+    # Temporal applies the commands again; in this simulated subscription, with their own times.
     await subscription.advance_to("2027-05-01 00:00")
     assert (await subscription.client.timeline(subscription.id))[: len(before)] == before
     assert (await subscription.ledger())[: len(lines)] == lines

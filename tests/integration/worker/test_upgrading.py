@@ -1,8 +1,8 @@
-"""Lives that an earlier release began are finished by this one.
+"""Subscriptions that were started by an earlier release are finished by this one.
 
-A Temporal server takes in no histories, so a life is brought back as an operator who has lost the namespace
-brings it back: what the earlier release asked of the world is done again, by this release's activities, and a
-workflow is started anew on that record. That the histories replay is held by tests/replay.
+A Temporal server cannot import histories. Therefore a subscription is restored as after the loss of the
+namespace: this release's activities execute the earlier release's activity calls again, and a workflow is
+restarted from the database. tests/replay verifies that the histories replay.
 """
 
 import asyncio
@@ -56,16 +56,16 @@ from subscription.state import Subscription
 FURTHER = timedelta(days=400)
 """So much longer a life goes on: the end of a contract year is in it, whenever that is."""
 
-# What asks more than the record.
+# Activities that use more than the database.
 WORLDLY = ("look_for_proof", "erase_subscription", "delete_histories")
-# A domain's secret is drawn anew. A worker seals a result with a key of its installation, and no worker
-# executes these.
+# A domain's token is random. A worker seals a result with a key of its installation, and here no worker
+# executes the activities.
 NOT_COMPARED = WORDS | {"token", "seal"}
 
 
 @dataclass(frozen=True)
 class BegunLife:
-    """What a release asked for one subscription, and heard, before it was cancelled."""
+    """The recorded activity calls and results of one subscription before its cancellation."""
 
     name: str
     effects: tuple[Effect, ...]
@@ -88,7 +88,7 @@ class BegunLife:
 
     @property
     def stands(self) -> tuple[Any, ...]:
-        """What decides how it goes on, in kind."""
+        """Return the properties that decide how it continues."""
         arguments = [effect.argument for effect in self.effects if isinstance(effect.result, Recorded)]
         states = [argument.state for argument in arguments if isinstance(argument, Transition)]
         state = states[-1] if states else None
@@ -113,7 +113,7 @@ def begun_lives(release: str) -> Iterator[BegunLife]:
 
 
 def is_the_beginning(effect: Effect) -> bool:
-    """Whether this is an accepted request, and not that of a workflow which was itself started anew."""
+    """Return whether this is an accepted request, and not that of a restarted workflow."""
     return isinstance(effect.result, Provisioned) and effect.result.state.sequence == 1
 
 
@@ -126,19 +126,19 @@ def until_it_was_cancelled(effects: Sequence[Effect]) -> Iterator[Effect]:
 
 
 def newer_prices(effect: Effect) -> tuple[Catalogue, ...]:
-    """What the effect told of versions that had been published since."""
+    """Return the newer catalogue versions in the activity's result."""
     match effect.result:
         case PriceBookOutdated(newer=newer) | NewerCataloguesResult(newer=newer):
             return newer
     return ()
 
 
-# -- bringing them back ------------------------------------------------------------------------------
+# -- restoring subscriptions -------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def empty_house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """A house in which nothing is on sale yet."""
+    """Open an environment without a catalogue."""
     url = await create_database(stack, unique_name("upgrading").replace("-", "_"), "template0")
     await migrate(url)
     async with open_service_env(stack, temporal, database_url=url) as service_env:
@@ -146,7 +146,7 @@ async def empty_house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[S
 
 
 async def bring_back(service_env: ServiceEnv, subscription: BegunLife) -> None:
-    """Do again what the release asked of the world; the answers must be those that it heard."""
+    """Execute the release's activity calls again; the results must equal the recorded ones."""
     for catalogue in subscription.catalogues:
         await publish(service_env.pool, catalogue)
     for effect in subscription.effects:
@@ -160,7 +160,7 @@ async def bring_back(service_env: ServiceEnv, subscription: BegunLife) -> None:
 
 
 def as_heard_by_hand(effect: Effect) -> Any:
-    """Only within a workflow's task the record says what was recorded."""
+    """Return the recorded result as a call outside a workflow task has it."""
     return Recorded() if isinstance(effect.result, Recorded) else effect.result
 
 
@@ -175,7 +175,7 @@ async def carried_out(service_env: ServiceEnv, effect: Effect) -> Any:
         case "issue_domain_token":
             return await provisioning.issue_domain_token(argument)
         case "record_transition":
-            if effect.local:  # nothing tells by which prices it was judged, but that it was recorded
+            if effect.local:  # the history does not have its price book, only that it was recorded
                 edition = (await load_price_book(service_env.pool)).edition
                 argument = argument.model_copy(update={"edition": edition})
             return await recording.record_transition(argument)
@@ -187,7 +187,7 @@ async def carried_out(service_env: ServiceEnv, effect: Effect) -> Any:
 
 
 async def start_anew(service_env: ServiceEnv, subscription: BegunLife, now: datetime) -> SubscriptionDriver:
-    """A workflow that goes on from the record, on a clock that shows `now`."""
+    """Restart the workflow from the database, with a clock that shows `now`."""
     wanted = subscription.provision
     found = SubscriptionDriver(
         service_env.client, service_env.temporal, wanted.subscription_id, dict(wanted.request)
@@ -202,11 +202,11 @@ async def start_anew(service_env: ServiceEnv, subscription: BegunLife, now: date
     return found
 
 
-# -- finishing them ----------------------------------------------------------------------------------
+# -- finishing subscriptions -------------------------------------------------------------------------
 
 
 def to_the_end(state: Subscription, moment: datetime, book: PriceBook) -> list[Event]:
-    """What the rules say: all that falls due until then, and what cancelling then brings, if it can be."""
+    """Return the events by the rules: all deadlines until then, and a cancellation then, if possible."""
     events = due_events(state, moment, book)
     after = apply_all(state, events)
     if after.state.accepts_commands:
@@ -257,7 +257,7 @@ async def finish(service_env: ServiceEnv, begun: BegunLife) -> None:
 
 @pytest.fixture
 async def lost(stack: EmbeddedStack) -> Client:
-    """A namespace that knows nothing of the lives that are brought back, whose ids are as they were."""
+    """Return a client of a namespace without these subscriptions, which keep their IDs."""
     namespace = unique_name("lost")
     await register_namespace(stack, namespace)
     temporal = await Client.connect(
@@ -271,9 +271,9 @@ async def lost(stack: EmbeddedStack) -> Client:
 async def test_subscriptions_of_earlier_release_are_finished(
     stack: EmbeddedStack, lost: Client, release: str
 ) -> None:
-    # One of each that stands otherwise than the rest.
+    # One subscription for each different state.
     subscriptions = {subscription.stands: subscription for subscription in begun_lives(release)}.values()
-    # More of them at once take longer on a busy machine than a test waits for one.
+    # With more of them at once, a busy machine is slower than the timeout of the test.
     places = asyncio.Semaphore(LIVES_AT_ONCE)
 
     async def finished_in_turn(service_env: ServiceEnv, subscription: BegunLife) -> None:
@@ -293,7 +293,7 @@ async def test_subscriptions_of_earlier_release_are_finished(
         async with places, empty_house(stack, lost) as service_env:
             await run_cases({subscription.name: finish(service_env, subscription)})
 
-    # Prices that one of them hears of late must not reach the others earlier than they did then.
+    # Prices that one subscription loads late must not be visible to the others earlier than in the recording.
     alone = [subscription for subscription in subscriptions if subscription.hears_of_newer_prices]
     others = [subscription for subscription in subscriptions if not subscription.hears_of_newer_prices]
     await gather_all([finished_together(others), *(finished_alone(subscription) for subscription in alone)])

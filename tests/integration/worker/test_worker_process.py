@@ -1,4 +1,4 @@
-"""The worker process: it says what it does, waits for its servers, stops in good order, and loses nothing."""
+"""The worker process: it logs its work, waits for its servers, shuts down cleanly and loses nothing."""
 
 import asyncio
 import signal
@@ -65,7 +65,7 @@ async def test_worker_logs_connections_and_shuts_down_cleanly(
 
 
 async def is_refused_without_a_stack_trace(subscription: SubscriptionDriver) -> None:
-    """Operators read refusals in Temporal's UI, which would show one."""
+    """Check that the refusal has no stack trace, which Temporal's UI would show to operators."""
     with pytest.raises(WorkflowUpdateFailedError) as refused:
         await subscription.handle.execute_update("check_domain", {})
     refusal = refused.value.cause
@@ -95,7 +95,7 @@ async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedS
 
 
 async def many_lives(worker_env: WorkerEnv, count: int) -> list[SubscriptionDriver]:
-    """So many are requested, changed and cancelled, all at once."""
+    """Request, change and cancel this many subscriptions concurrently."""
 
     async def lived() -> SubscriptionDriver:
         subscription = await worker_env.service_env.requested()
@@ -161,11 +161,11 @@ async def test_it_stops_while_it_waits(worker_env: WorkerEnv, missing: str) -> N
         assert worker.output.splitlines()[-1].endswith(" INFO Stopped.")
 
 
-# -- what is wrong -----------------------------------------------------------------------------------
+# -- invalid settings --------------------------------------------------------------------------------
 
 
 class Wrong(NamedTuple):
-    """Settings that cannot work, and what the one sentence about them must name."""
+    """Invalid settings, and the text that the error message must contain."""
 
     settings: dict[str, str]
     names: tuple[str, ...]
@@ -196,7 +196,7 @@ async def wrong_settings(worker_env: WorkerEnv, new_server: PostgresServer) -> d
         "a port too high": Wrong({"DATABASE_URL": "postgresql://a@127.0.0.1:99999/x"}, ("DATABASE_URL",)),
         "another kind of database": Wrong({"DATABASE_URL": "mysql://a@127.0.0.1/x"}, ("PostgreSQL URL",)),
         "no TLS at the database": Wrong({"DATABASE_URL": f"{url}?sslmode=require"}, ("sslmode",)),
-        # Whether or not Temporal is up, for it is not asked.
+        # With or without Temporal, because the worker does not connect to it.
         "a URL that is none, Temporal away": Wrong(
             {"DATABASE_URL": "nonsense", "TEMPORAL_ADDRESS": "127.0.0.1:1"}, ("DATABASE_URL",)
         ),
@@ -288,7 +288,7 @@ async def wrong_settings(worker_env: WorkerEnv, new_server: PostgresServer) -> d
 
 
 async def login_without_a_role(worker_env: WorkerEnv) -> str:
-    """The URL of somebody who may sign in, and no more."""
+    """Create a login without any privileges; return its URL."""
     await worker_env.service_env.owner.execute("CREATE ROLE outsider LOGIN PASSWORD 'outside'")
     server = worker_env.settings["DATABASE_URL"].rpartition("@")[2]
     return f"postgresql://outsider:outside@{server}"  # pragma: allowlist secret
@@ -298,7 +298,7 @@ async def test_misconfiguration_is_one_message_and_exit_code_2(worker_env: Worke
     at_once = asyncio.Semaphore(4)
 
     async def said(what: str, wrong: Wrong) -> str | None:
-        """What is not as it should be about the sentence, if anything."""
+        """Return the problem of the error message, or None."""
         settings = {**worker_env.settings, **wrong.settings}
         async with at_once, worker_process(settings, worker_env.home, forked=True) as worker:
             try:
