@@ -36,36 +36,36 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class Audience(StrEnum):
-    """Whom a page is for; NOBODY is for the answer to an address that has no page."""
+    """Users who may see a page. NONE is for the 404 page, which needs no session and no CSRF token."""
 
-    NOBODY = "NOBODY"
-    ANYBODY = "ANYBODY"
+    NONE = "NONE"
+    PUBLIC = "PUBLIC"
     SIGNED_IN = "SIGNED_IN"
     CUSTOMERS = "CUSTOMERS"
     OPERATORS = "OPERATORS"
 
 
 def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: SessionKind) -> Endpoint:
-    """The handler behind all that every page has in common."""
+    """Wrap a page handler: session, authorization, CSRF check, error pages, session cookie."""
 
     async def endpoint(request: Request) -> Response:
         request_id = request.scope.get("state", {}).get("request_id")
         try:
             visit = await visit_of(console, request, realm)
             response = await _answer(visit, handler, whom)
-        except ShortCircuitResponse as turned:
-            return turned.response
+        except ShortCircuitResponse as short_circuit:
+            return short_circuit.response
         except ClientDisconnect:
-            return Response(status_code=400)  # which nobody receives
+            return Response(status_code=400)  # not delivered: the client has disconnected
         except HashingBusyError:
             html = console.pages.render("busy.html", words_of(request), request_id=request_id)
             return HTMLResponse(html, status_code=503, headers={"Retry-After": "5"})
         except Exception as error:
-            if _is_away(error):
-                _log.warning("A page could not be shown: a server is away.", exc_info=True)
+            if _is_unavailable(error):
+                _log.warning("page unavailable: Temporal or the database cannot be reached", exc_info=True)
                 html = console.pages.render("unavailable.html", words_of(request), request_id=request_id)
                 return HTMLResponse(html, status_code=503)
-            _log.exception("A page has failed unforeseen.")
+            _log.exception("Unhandled exception in a page")
             html = console.pages.render("error.html", words_of(request), request_id=request_id)
             return HTMLResponse(html, status_code=500)
         _set_cookies(visit, response)
@@ -74,9 +74,9 @@ def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: Sessio
     return endpoint
 
 
-def _is_away(error: Exception) -> bool:
-    """Whether a server does not answer, as the SDK or asyncpg says it."""
-    if isinstance(error, RuntimeError):  # how the SDK says that nobody has answered yet
+def _is_unavailable(error: Exception) -> bool:
+    """Return True for errors of the SDK or asyncpg that mean that a server is unavailable."""
+    if isinstance(error, RuntimeError):  # raised by the SDK while its lazy client has not connected yet
         return "client connect" in str(error)
     if isinstance(error, RPCError):
         return outcome_of(error) is not Outcome.REFUSED
@@ -112,14 +112,14 @@ async def _too_often(visit: PageContext, error: TooManyCommandsError) -> Respons
 
 
 async def _access_denied_response(visit: PageContext, whom: Audience) -> Response | None:
-    if whom is Audience.NOBODY:
+    if whom is Audience.NONE:
         return None
     if visit.request.method == "POST" and not _has_valid_csrf_token(visit):
         return await visit.page("expired_form.html", status=403)
     visit.take_language()
     if visit.request.method == "GET" and LANGUAGE in visit.request.query_params:
         return await visit.go(without_language(visit.here))
-    if whom is Audience.ANYBODY:
+    if whom is Audience.PUBLIC:
         return None
     if visit.session is None:
         return await visit.go(sign_in_path(visit))
@@ -130,19 +130,20 @@ async def _access_denied_response(visit: PageContext, whom: Audience) -> Respons
 
 
 def sign_in_path(visit: PageContext) -> str:
-    """Where to sign in, and to come back from it to the page that was asked for.
+    """Return the URL of the sign-in page, with the requested page as its return URL.
 
-    Only who was signed in has a form of ours to send, and is told that the session has ended.
+    A POST request shows that the user had a session, so the sign-in page reports that it has ended.
     """
     ended = visit.request.method == "POST"
     if visit.realm is SessionKind.WORKS_ADMIN:
         return "/works/sign-in?ended=1" if ended else "/works/sign-in"
-    asked = {"next": visit.form_page} if visit.form_page != "/" else {}
-    query = urlencode({**asked, "ended": "1"} if ended else asked)
+    parameters = {"next": visit.form_page} if visit.form_page != "/" else {}
+    query = urlencode({**parameters, "ended": "1"} if ended else parameters)
     return f"/sign-in?{query}" if query else "/sign-in"
 
 
 def _has_valid_csrf_token(visit: PageContext) -> bool:
+    """Check the CSRF token, and that the browser reports a same-origin request."""
     headers = visit.request.headers
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
@@ -168,7 +169,7 @@ def _set_cookies(visit: PageContext, response: Response) -> None:
 
 
 def set_session_cookie(visit: PageContext, token: str) -> None:
-    """The browser's new secret; the one that it had before signing in is worth nothing any more."""
+    """Set a new session cookie. Replacing the cookie at sign-in prevents session fixation."""
     name = cookie_name(visit.realm, secure=visit.console.settings.secure)
     visit.cookies[name] = (token, LONGEST_HOURS * 3600)
     visit.token = token
@@ -179,7 +180,10 @@ def clear_cookie(visit: PageContext, name: str) -> None:
 
 
 class SecurityHeadersMiddleware:
-    """Nothing but this console's own files, no frames, no guessing of types, nothing kept by caches."""
+    """Add security headers: Content-Security-Policy, HSTS, and no caching of pages.
+
+    frame-ancestors 'none' prevents clickjacking. nosniff prevents MIME sniffing.
+    """
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Application factory and routes."""
+"""Application factory and routes of the console."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -46,7 +46,7 @@ def create_console(
     *,
     hashing: PasswordHashing | None = None,
 ) -> Starlette:
-    """`pool` acts as `worksub_console`: it keeps who is signed in, and what NAVER WORKS Admin writes."""
+    """Create the console. `pool` connects as `worksub_console`, for sessions and NAVER WORKS Admin."""
     console = ConsoleApp(
         client=client,
         pool=pool,
@@ -58,7 +58,7 @@ def create_console(
         command_rates=command_rates or CommandRates(),
     )
 
-    no_page = protect(console, PageContext.gone, Audience.NOBODY, SessionKind.CONSOLE)
+    no_page = protect(console, PageContext.gone, Audience.NONE, SessionKind.CONSOLE)
 
     async def missing(request: Request, _: Exception) -> Response:
         return await no_page(request)
@@ -75,7 +75,7 @@ def create_console(
         middleware=[
             Middleware(SecurityHeadersMiddleware, secure=settings.secure),
             Middleware(GZipMiddleware, minimum_size=500),
-            # A site whose name is made to stand for this server must not be taken for the console.
+            # Only the console's own host names are accepted, to prevent DNS rebinding.
             Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
         ],
         exception_handlers={404: missing, 405: missing},
@@ -90,13 +90,13 @@ def _console_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/", my_product.home, Audience.SIGNED_IN),
         page("/subscriptions", my_product.my_product, Audience.CUSTOMERS),
         page("/operator", my_product.all_subscriptions, Audience.OPERATORS),
-        page("/sign-in", sign_in.sign_in, Audience.ANYBODY),
-        page("/sign-in/developer", sign_in.developer_sign_in, Audience.ANYBODY, "POST"),
-        page("/sign-in/issuer", sign_in.start_oidc, Audience.ANYBODY),
-        page(sign_in.CALLBACK, sign_in.oidc_callback, Audience.ANYBODY),
-        page(sign_in.SIGNED_OUT, sign_in.signed_out, Audience.ANYBODY),
+        page("/sign-in", sign_in.sign_in, Audience.PUBLIC),
+        page("/sign-in/developer", sign_in.developer_sign_in, Audience.PUBLIC, "POST"),
+        page("/sign-in/issuer", sign_in.start_oidc, Audience.PUBLIC),
+        page(sign_in.CALLBACK, sign_in.oidc_callback, Audience.PUBLIC),
+        page(sign_in.SIGNED_OUT, sign_in.signed_out, Audience.PUBLIC),
         page("/sign-out", sign_in.sign_out, Audience.SIGNED_IN, "POST"),
-        page("/language", choose_language, Audience.ANYBODY, "POST"),
+        page("/language", choose_language, Audience.PUBLIC, "POST"),
         page("/request", request_wizard.begin, Audience.CUSTOMERS),
         page("/request/duplicates", request_wizard.duplicates, Audience.CUSTOMERS, "POST"),
         page("/request/complete/{subscription_id}", request_wizard.complete, Audience.CUSTOMERS),
@@ -138,23 +138,23 @@ def _works_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
 
     return [
         page("", works.home),
-        page("/sign-in", works.show_sign_in, Audience.ANYBODY),
-        page("/sign-in", works.sign_in, Audience.ANYBODY, "POST"),
+        page("/sign-in", works.show_sign_in, Audience.PUBLIC),
+        page("/sign-in", works.sign_in, Audience.PUBLIC, "POST"),
         page("/company", works.set_company, method="POST"),
         page("/members", works.add_member, method="POST"),
         page("/members/remove", works.remove_member, method="POST"),
-        page("/language", choose_language, Audience.ANYBODY, "POST"),
+        page("/language", choose_language, Audience.PUBLIC, "POST"),
         page("/sign-out", works.sign_out, method="POST"),
     ]
 
 
 async def choose_language(visit: PageContext) -> Response:
-    """Back to the page, in the language that its form has chosen."""
+    """Redirect to the page on which the language was chosen; the cookie is already set."""
     return RedirectResponse(local_path(visit.form.get("next", "/")), status_code=303)
 
 
 class _Static(StaticFiles):
-    """Files whose addresses change with their contents."""
+    """Static files with immutable caching, because their URLs contain a hash of the contents."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
         response: Response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]

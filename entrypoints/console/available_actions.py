@@ -1,4 +1,4 @@
-"""Available actions and their effects, as decided by the rules."""
+"""Available actions of a subscription and their effects, as decided by the domain rules."""
 
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -37,7 +37,7 @@ from subscription.request import TermAgreement
 from subscription.state import State, Subscription
 
 _FEES_SHOWN = 2
-_LOOKED_AHEAD = 40
+_MAX_LOOKAHEAD = 40
 
 
 class Action(StrEnum):
@@ -51,14 +51,14 @@ class Action(StrEnum):
 
 
 class UpcomingEvents(Frozen):
-    """What happens next if nothing is asked; monthly fees that only repeat themselves may be left out."""
+    """The next events if no command is sent. `fees_left_out` is True if repeated monthly fees are omitted."""
 
     events: tuple[Event, ...]
     fees_left_out: bool
 
 
 class CommandPreview(Frozen):
-    """What a command would cause at once, and what would happen next if nothing else were asked."""
+    """Immediate events of a command, and the events that would follow without further commands."""
 
     caused: tuple[Event, ...]
     coming: UpcomingEvents
@@ -69,7 +69,7 @@ def catalogue_now(standing: CurrentState) -> Catalogue | None:
 
 
 def plans_to_choose(standing: CurrentState) -> dict[str, Plan]:
-    """What is sold today, and the subscription's own plan even if that is sold no more (R19)."""
+    """Return the plans on sale today, and the subscription's own plan even if it is not on sale (R19)."""
     catalogue = catalogue_now(standing)
     plans = dict(catalogue.plans) if catalogue else {}
     own = standing.state.plan
@@ -78,16 +78,16 @@ def plans_to_choose(standing: CurrentState) -> dict[str, Plan]:
 
 
 def plans_to_upgrade_to(standing: CurrentState) -> dict[str, Plan]:
-    """Those of them that an upgrade does not refuse as lower (R25)."""
+    """Return the plans that an upgrade does not refuse as lower (R25)."""
     terms, more = current_terms(standing), standing.state.members + 1
-    verdicts = {
+    decisions = {
         plan: decide_now(standing, Upgrade(plan=plan, members=more, agreed_terms=terms))
         for plan in plans_to_choose(standing)
     }
     return {
         plan: offer
         for plan, offer in plans_to_choose(standing).items()
-        if getattr(verdicts[plan], "code", None) is not RefusalCode.LOWERED_BY_UPGRADE
+        if getattr(decisions[plan], "code", None) is not RefusalCode.LOWERED_BY_UPGRADE
     }
 
 
@@ -102,10 +102,10 @@ def decide_now(standing: CurrentState, command: Command, token: str = "0" * 32) 
 
 
 def upcoming_events(state: Subscription, book: PriceBook, most: int) -> UpcomingEvents:
-    """The next things that happen if nothing is asked; of a run of service fees the first ones alone."""
+    """Return the next events if no command is sent; of consecutive service fees only the first two."""
     found: list[Event] = []
     fees, left_out = 0, False
-    for event, _ in islice(future_events(state, book), _LOOKED_AHEAD):
+    for event, _ in islice(future_events(state, book), _MAX_LOOKAHEAD):
         fees = fees + 1 if isinstance(event, ServiceFeesPosted) else 0
         if fees > _FEES_SHOWN:
             left_out = True
@@ -117,7 +117,7 @@ def upcoming_events(state: Subscription, book: PriceBook, most: int) -> Upcoming
 
 
 def preview_command(standing: CurrentState, command: Command, events: int = 4) -> CommandPreview | Refusal:
-    """What would follow from a command, worked out on a copy."""
+    """Return the effects of a command, calculated on a copy of the state."""
     decision = decide_now(standing, command)
     if isinstance(decision, Refusal):
         return decision
@@ -126,18 +126,21 @@ def preview_command(standing: CurrentState, command: Command, events: int = 4) -
 
 
 def quote_of(standing: CurrentState, day: date) -> Quote | Refusal:
-    """What cancelling on this day costs; refused where the command would be."""
+    """Return the cost of a cancellation on this day, or the refusal of the command."""
     return quote_cancellation(standing.state, day, standing.now, standing.book)
 
 
 def free_day(standing: CurrentState) -> date | None:
-    """The day from which an annual contract can be left without a fee; None where every day is free."""
+    """Return the first day without an early-termination fee; None for contracts that have no such fee."""
     contract = standing.state.contract
     return contract.end_day if contract and contract.term is ContractTerm.ANNUAL else None
 
 
 def penalty_from_tomorrow(standing: CurrentState) -> int:
-    """The fee that begins tomorrow where today is free, as on the first day of a renewal (R30); else 0."""
+    """Return the early-termination fee of tomorrow if today has none, else 0.
+
+    Today has none on the first day of a renewed contract (R30).
+    """
     today = day_of(standing.now)
     now, then = quote_of(standing, today), quote_of(standing, today + timedelta(days=1))
     if isinstance(now, Refusal) or isinstance(then, Refusal) or now.penalty:
@@ -146,7 +149,7 @@ def penalty_from_tomorrow(standing: CurrentState) -> int:
 
 
 def cost_of(standing: CurrentState, command: Command) -> ChangeQuote | None:
-    """What a switch or an upgrade costs up to the end of its contract; None for all else."""
+    """Return the cost of a switch or an upgrade until the end of its contract; None for other commands."""
     state, now, book = standing.state, standing.now, standing.book
     match command:
         case SwitchToPaid():
@@ -159,19 +162,19 @@ def cost_of(standing: CurrentState, command: Command) -> ChangeQuote | None:
 
 
 def refusals(standing: CurrentState) -> Mapping[Action, Refusal | None]:
-    """Every action with the reason why it is not possible now; None where it is."""
+    """Return each action with the refusal if it is not possible now, or None if it is."""
     return {action: _refusal(standing, trials) for action, trials in _probe_commands(standing).items()}
 
 
 def _refusal(standing: CurrentState, trials: tuple[Command, ...]) -> Refusal | None:
-    """None if one of the commands would be accepted, else why the first would not."""
+    """Return None if one of the commands would be accepted, else the refusal of the first one."""
     decisions = [decide_now(standing, command) for command in trials]
     refused = [decision for decision in decisions if isinstance(decision, Refusal)]
     return refused[0] if len(refused) == len(decisions) else None
 
 
 def _probe_commands(standing: CurrentState) -> Mapping[Action, tuple[Command, ...]]:
-    """For each action, commands of which at least one is accepted if the action is possible at all."""
+    """Return probe commands by action. An action is possible if at least one of its commands is accepted."""
     state, today = standing.state, day_of(standing.now)
     return {
         Action.SWITCH: (SwitchToPaid(date=today, term=ContractTerm.MONTHLY),),
@@ -192,7 +195,7 @@ def _possible_upgrades(standing: CurrentState) -> tuple[Command, ...]:
 
 
 def _possible_renames(state: Subscription) -> tuple[Command, ...]:
-    """To a name that no customer can have, and back to the present one where another one is held."""
+    """Return renames to a name that no customer can have, and to the current name if another is reserved."""
     back: tuple[Command, ...] = ()
     if state.account and state.rename_claim:
         back = (RenameAccount.model_validate({state.account.kind.lower(): state.account.name}),)
@@ -200,12 +203,12 @@ def _possible_renames(state: Subscription) -> tuple[Command, ...]:
 
 
 def account_words(state: Subscription) -> str:
-    """The administrator's account, which confirms a cancellation (R27); empty where there is none."""
+    """Return the administrator's account, which confirms a cancellation (R27); empty if there is none."""
     if not state.state.accepts_commands or state.admin_id is None or state.account is None:
         return ""
     return confirmation_for(state.admin_id, state.account)
 
 
 def admin_closed_state(state: Subscription) -> State | None:
-    """The state that keeps NAVER WORKS Admin closed; None where it is open (the table of states)."""
+    """Return the state in which NAVER WORKS Admin is closed; None if it is open (the table of states)."""
     return None if state.state in (State.TRIAL, State.ACTIVE) else state.state

@@ -1,7 +1,7 @@
-"""Digests that tie a confirmation to the page on which it was shown.
+"""Digests that bind a confirmation form to the facts that its page showed (optimistic concurrency control).
 
-A form that confirms something carries the digest of all that its page says will follow. The server calculates
-the digest again from what holds when the form arrives. If the two differ, nothing is done.
+A confirmation form contains the digest of all effects that its page showed. When the form arrives, the server
+calculates the digest again from the current state. If the digests differ, the command is not executed.
 """
 
 import hashlib
@@ -15,14 +15,14 @@ from pydantic_core import to_jsonable_python
 from entrypoints.console.page_context import PageContext
 
 FIELD = "shown"
-"""The form field that carries the digest."""
+"""Form field of the digest."""
 
 
 def digest(visit: PageContext, purpose: str, *facts: Any, now: datetime | None = None) -> str:
-    """Return the digest of these facts, for this purpose and this session.
+    """Return the HMAC digest of these facts, for this purpose and this session.
 
-    An event that would happen at once is dated `now`, which differs at each calculation. So `now` itself does
-    not count; where its date matters, that is one of the facts.
+    An event that would happen immediately has the time `now`, which differs at each calculation. `now` is
+    therefore replaced by a constant. If its date matters, the caller passes the date as a fact.
     """
     assert visit.session is not None
     text = json.dumps(to_jsonable_python([purpose, *facts]), sort_keys=True)
@@ -32,16 +32,16 @@ def digest(visit: PageContext, purpose: str, *facts: Any, now: datetime | None =
 
 
 def is_as_shown(visit: PageContext, expected: str) -> bool:
-    """Return whether the page of the form that was sent showed the facts of this digest."""
+    """Return True if the page of the submitted form showed the facts of this digest."""
     return hmac.compare_digest(expected.encode(), visit.form.get(FIELD, "").encode())
 
 
 def command_id(visit: PageContext) -> str:
-    """Return the id under which a form that is sent twice is one command (R22); empty if it carries none."""
+    """Return the form's command ID, its idempotency key (R22); empty if the form has none."""
     return visit.form.get("command_id", "")[:100]
 
 
 async def was_carried_out(visit: PageContext) -> bool:
-    """Return whether this form's command has been accepted before, so that its answer can be given again."""
+    """Return True if this form's command was accepted before, so that the original result can be shown."""
     sent = command_id(visit)
     return bool(sent) and await visit.desk.was_accepted(visit.subscription_id, sent)

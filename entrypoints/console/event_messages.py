@@ -18,7 +18,7 @@ from subscription.state import Access, ReservedCancellation, ReservedSwitch, Sta
 
 
 class MessageFormatter:
-    """Says in one language what the rules have decided; plans go by their titles."""
+    """Format events and domain values in one language. Plans are shown by their titles."""
 
     def __init__(self, words: Translator, book: PriceBook) -> None:
         self.words = words
@@ -72,7 +72,7 @@ class MessageFormatter:
         }[LineKind(kind)]
 
     def erased(self, what: str) -> str:
-        """What an erasure has deleted, by the name under which its certificate counts it (R31)."""
+        """Return the label of a kind of deleted data, by its name in an erasure certificate (R31)."""
         say = self.words.say
         return {
             "account_names": say("Account names"),
@@ -100,7 +100,7 @@ class MessageFormatter:
         return self.words.day(period.end_day - timedelta(days=1))
 
     def option(self, option: RenewalTerms | None) -> str:
-        """The terms of the next contract (R24)."""
+        """Return the terms of the next contract (R24)."""
         say = self.words.say
         if option is None:
             return say("No renewal option: a monthly contract follows, on the same plan and members.")
@@ -141,7 +141,7 @@ class MessageFormatter:
         )
 
     def event(self, event: Event, *, to_come: bool = False) -> str:
-        """Return everything that there is to say about an event; `to_come` if it has not happened yet."""
+        """Return the complete message of an event; `to_come` is True for an event in the future."""
         said = [self._sentence(each) for each in statements_of(event, to_come=to_come)]
         if isinstance(event, CommandRefused):
             said += dict.fromkeys(refusal_words(each, self.words) for each in event.refusals)
@@ -152,7 +152,7 @@ class MessageFormatter:
 
 
 class _Titled(Translator):
-    """A language's writer that writes a plan by its title."""
+    """Translator that formats a plan as its title."""
 
     def __init__(self, language: Language, titles: Mapping[str, str]) -> None:
         super().__init__(language)

@@ -21,7 +21,7 @@ _MOMENT = {Language.KO: "y년 M월 d일 HH:mm", Language.EN: "d MMM y, HH:mm"}
 
 
 def language_of(cookie: str | None, accept_language: str) -> Language:
-    """The language that was chosen, else the first one of ours that the browser asks for, else Korean."""
+    """Return the language of the cookie, else the best supported one of Accept-Language, else Korean."""
     if cookie in tuple(Language):
         return Language(cookie)
     for tag in _by_preference(accept_language):
@@ -31,8 +31,8 @@ def language_of(cookie: str | None, accept_language: str) -> Language:
 
 
 def _by_preference(accept_language: str) -> list[str]:
-    """The primary subtags of an Accept-Language header, the dearest first."""
-    wanted = []
+    """Return the primary subtags of an Accept-Language header, in the order of preference."""
+    weighted = []
     for position, part in enumerate(accept_language[:500].split(",")):
         tag, _, parameter = part.strip().partition(";")
         try:
@@ -40,13 +40,13 @@ def _by_preference(accept_language: str) -> list[str]:
         except ValueError:
             quality = 0
         if quality > 0:
-            wanted.append((-quality, position, tag.partition("-")[0].lower()))
-    return [tag for _, _, tag in sorted(wanted)]
+            weighted.append((-quality, position, tag.partition("-")[0].lower()))
+    return [tag for _, _, tag in sorted(weighted)]
 
 
 @cache
 def catalogue_of(language: Language) -> NullTranslations:
-    """The translations from the English in the code; English itself needs none."""
+    """Return the gettext catalogue of a language; English messages are the msgids and need none."""
     if language is Language.EN:
         return NullTranslations()
     file = resources.files("entrypoints.console").joinpath("locale", f"{language}.po")
@@ -58,7 +58,7 @@ def catalogue_of(language: Language) -> NullTranslations:
 
 
 class Translator:
-    """One language's way of saying things. What is said to `say` in English is looked up in its .po file."""
+    """Translator to one language. `say` looks up an English message in the gettext catalogue."""
 
     def __init__(self, language: Language) -> None:
         self.language = language
@@ -72,11 +72,11 @@ class Translator:
         return self._catalogue.ngettext(one, many, n) % {"n": self.number(n), **values}
 
     def translated(self, template: str) -> str:
-        """Return a template in this language, with its parameters still to be filled in."""
+        """Return the translation of a template; its parameters are filled in by the caller."""
         return self._catalogue.gettext(template)
 
     def day(self, day: date) -> str:
-        """The one way in which this language writes a date; of a moment, its date on the Korean clock."""
+        """Return a formatted date; for a time, its date in Korea Standard Time."""
         korean = day_of(day) if isinstance(day, datetime) else day
         return written_day(korean, self.language)
 
@@ -84,15 +84,15 @@ class Translator:
         return written_month(day, self.language)
 
     def moment(self, at: datetime) -> str:
-        """Date and time on the Korean clock, to the minute."""
+        """Return a formatted date and time in Korea Standard Time, to the minute."""
         return format_datetime(at.astimezone(KST), _MOMENT[self.language], locale=self._locale)
 
     def end_day(self, day: date) -> str:
-        """The last day of a period that ends at the start of `day`."""
+        """Return the formatted last day of a period that ends at the start of `day`."""
         return self.day(day - timedelta(days=1))
 
     def not_before(self, at: datetime) -> str:
-        """As `moment`, and never a minute that begins before it."""
+        """Return a formatted time, rounded up to the minute."""
         return self.moment(at + timedelta(minutes=1, microseconds=-1))
 
     def number(self, number: int) -> str:

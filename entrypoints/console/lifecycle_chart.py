@@ -1,4 +1,4 @@
-"""Data of the lifecycle chart."""
+"""Data of the lifecycle chart: phases of a subscription on a time axis."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from subscription.model import Frozen
 _AHEAD = timedelta(days=400)
 _MOST_EVENTS = 80
 _WIDE_ENOUGH = 14.0
-"""A stretch of so many percent has room for its name."""
+"""Minimum width, in percent, of a phase whose name is shown inside it."""
 
 
 class PhaseKind(StrEnum):
@@ -32,7 +32,7 @@ class PhaseKind(StrEnum):
 
 
 class Phase(Frozen):
-    """From `start` up to `end`; `x` and `width` are percent of the picture."""
+    """Phase from `start` to `end`. `x` and `width` are percentages of the chart's width."""
 
     kind: PhaseKind
     start: datetime
@@ -57,16 +57,16 @@ class LifecycleChart(Frozen):
     today: float | None
     reserved: float | None
     ends: bool
-    """Whether the life ends where the picture does."""
+    """True if the subscription ends at the end of the chart."""
 
     @property
     def kinds(self) -> tuple[PhaseKind, ...]:
-        """Each once, as they come."""
+        """Return the kinds of phases without duplicates, in order."""
         return tuple(dict.fromkeys(stretch.kind for stretch in self.stretches))
 
 
 def picture_of(standing: CurrentState, past: Sequence[Event]) -> LifecycleChart | None:
-    """None for a life that has not begun."""
+    """Return the chart's data; None for a subscription that has not started."""
     state, now = standing.state, standing.now
     events = [*past[: state.sequence], *_ahead(standing)]
     stretches = _stretches(events, now)

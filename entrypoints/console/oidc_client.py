@@ -18,7 +18,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrypoints.console.oidc_discovery import PATIENCE_SECONDS, Discovery
+from entrypoints.console.oidc_discovery import TIMEOUT_SECONDS, Discovery
 from entrypoints.console.settings import OidcSettings
 from entrypoints.http.client_address import client_address
 from entrypoints.http.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
@@ -36,14 +36,14 @@ _ISSUER_ERRORS = frozenset(
 
 
 class Prompt(StrEnum):
-    """What the issuer asks although the browser is signed in there: the account, or the password again."""
+    """Value of the `prompt` parameter: show the account chooser, or require the password again."""
 
     SELECT_ACCOUNT = "select_account"
     LOGIN = "login"
 
 
 class SignInFailedError(Exception):
-    """The issuer has signed nobody in. `cause` is the library's error; its message may quote tokens."""
+    """Sign-in with the issuer failed. `cause` is the library's error; its message may contain tokens."""
 
     def __init__(self, code: SignInRefusal, cause: Exception | None, issuer_error: str | None = None) -> None:
         super().__init__(code)
@@ -54,19 +54,19 @@ class SignInFailedError(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """The claims about the signed-in person; `id_token` is the hint for the logout."""
+    """Claims of the signed-in user. `id_token` is the hint for RP-initiated logout."""
 
     claims: Mapping[str, Any]
     id_token: str
 
 
 class OidcClient:
-    """The console at the issuer. Each conversation reads the issuer's keys again, and so its present ones."""
+    """OpenID Connect client of the console. Each sign-in fetches the issuer's keys, because keys rotate."""
 
     def __init__(self, settings: OidcSettings, discovery: Discovery | None = None) -> None:
         self._settings = settings
         self._discovery = discovery or Discovery(settings.issuer)
-        self._tls = httpx2.create_ssl_context()  # takes longer than all else that a conversation computes
+        self._tls = httpx2.create_ssl_context()  # shared: creating it is the slowest step of a sign-in
         self._exchanges = parse(_EXCHANGES)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
@@ -74,15 +74,16 @@ class OidcClient:
         """Redirect to the issuer; state, nonce and PKCE verifier go into `request.session`."""
         with _classified():
             metadata = await self._metadata()
-            asked = {"prompt": _supported(prompt, metadata)} if prompt else {}
+            parameters = {"prompt": _supported(prompt, metadata)} if prompt else {}
             client = self._client(metadata)
-            response: Response = await client.authorize_redirect(request, callback_url, **asked)
+            response: Response = await client.authorize_redirect(request, callback_url, **parameters)
         return response
 
     async def finish(self, request: Request) -> Identity:
-        """Exchange the code for tokens, and return the claims that decide who it is.
+        """Exchange the authorization code for tokens, and return the claims of the user.
 
-        An anonymous visitor causes these requests to the issuer, so they are limited by address.
+        An unauthenticated client can cause these requests to the issuer, so a rate limit per client address
+        applies.
         """
         if error := request.query_params.get("error"):
             raise SignInFailedError(SignInRefusal.AUTHORIZATION_REFUSED, None, error)
@@ -108,10 +109,10 @@ class OidcClient:
         return Identity(claims, id_token)
 
     async def logout_url(self, id_token: str, return_url: str) -> str | None:
-        """Return where the browser signs out at the issuer, or None if the issuer offers no such page."""
+        """Return the issuer's logout URL, or None if the issuer has no `end_session_endpoint`."""
         with _classified():
-            # Read anew: a browser that is sent to an issuer that is down would not come back.
-            metadata = await self._metadata(anew=True)
+            # Bypass the cache: a browser redirected to an unavailable issuer would not return.
+            metadata = await self._metadata(refresh=True)
             if not metadata.get("end_session_endpoint"):
                 return None
             created = await self._client(metadata).create_logout_url(
@@ -122,14 +123,14 @@ class OidcClient:
             url: str = created["url"]
         return url if urlsplit(url).scheme in ("http", "https") else None
 
-    async def _metadata(self, *, anew: bool = False) -> Mapping[str, Any]:
-        metadata = await self._discovery.read(anew=anew)
+    async def _metadata(self, *, refresh: bool = False) -> Mapping[str, Any]:
+        metadata = await self._discovery.read(refresh=refresh)
         if str(metadata["issuer"]).rstrip("/") != self._settings.issuer:
             raise SignInFailedError(SignInRefusal.ISSUER_ANSWER_INVALID, None)
         return metadata
 
     def _client(self, metadata: Mapping[str, Any]) -> Any:
-        """Return a client for one conversation, which requests no discovery document of its own."""
+        """Return a client for one sign-in or sign-out, which uses the given discovery document."""
         registry = OAuth()
         registry.register(
             "issuer",
@@ -138,7 +139,7 @@ class OidcClient:
             client_kwargs={
                 "scope": self._settings.scope,
                 "code_challenge_method": "S256",
-                "timeout": PATIENCE_SECONDS,
+                "timeout": TIMEOUT_SECONDS,
                 "verify": self._tls,
             },
         )
@@ -151,16 +152,16 @@ class OidcClient:
 
 
 def _supported(prompt: Prompt, metadata: Mapping[str, Any]) -> Prompt:
-    """Return `prompt`, or LOGIN where the issuer lists its prompts and this one is missing."""
+    """Return `prompt`, or LOGIN if the issuer lists its supported prompts without this one."""
     offered = metadata.get("prompt_values_supported")
     return prompt if offered is None or prompt in offered else Prompt.LOGIN
 
 
 @contextmanager
 def _classified() -> Iterator[None]:
-    """Turn every error of the conversation into `SignInFailedError` with a code.
+    """Convert every error of a request to the issuer to `SignInFailedError` with a code.
 
-    The default is ISSUER_ANSWER_INVALID: an answer of an unexpected form can raise any error in a library.
+    The default code is ISSUER_ANSWER_INVALID, because a malformed response can raise any error in a library.
     """
     try:
         yield

@@ -7,34 +7,35 @@ from typing import Any
 
 import httpx2
 
-PATIENCE_SECONDS = 10
-_KEPT_SECONDS, _FAILURE_KEPT_SECONDS = 30.0, 5.0
+TIMEOUT_SECONDS = 10
+_CACHE_SECONDS, _FAILURE_CACHE_SECONDS = 30.0, 5.0
 
 
 class Discovery:
-    """Anonymous visitors cause reads, so a document is kept for a while, and a failure for a shorter while.
+    """Cache of the discovery document, because unauthenticated clients can cause requests for it.
 
-    Concurrent visitors wait for one request. `read` raises whatever the last request raised.
+    A document is cached for 30 seconds, a failure for five. Concurrent callers wait for the same request.
+    `read` raises the error of the last request.
     """
 
     def __init__(
         self,
         issuer: str,
         *,
-        kept_seconds: float = _KEPT_SECONDS,
-        failure_kept_seconds: float = _FAILURE_KEPT_SECONDS,
+        cache_seconds: float = _CACHE_SECONDS,
+        failure_cache_seconds: float = _FAILURE_CACHE_SECONDS,
     ) -> None:
         self._url = f"{issuer}/.well-known/openid-configuration"
-        self._kept_seconds = kept_seconds
-        self._failure_kept_seconds = failure_kept_seconds
+        self._cache_seconds = cache_seconds
+        self._failure_cache_seconds = failure_cache_seconds
         self._lock = asyncio.Lock()
         self._outcome: Mapping[str, Any] | Exception | None = None
-        self._good_until = 0.0
+        self._cached_until = 0.0
 
-    async def read(self, *, anew: bool = False) -> Mapping[str, Any]:
-        """Return the document; `anew` requests it even if there is one that is young enough."""
+    async def read(self, *, refresh: bool = False) -> Mapping[str, Any]:
+        """Return the document; `refresh` bypasses the cache."""
         async with self._lock:
-            if anew or self._outcome is None or time.monotonic() >= self._good_until:
+            if refresh or self._outcome is None or time.monotonic() >= self._cached_until:
                 await self._request()
             outcome = self._outcome
         assert outcome is not None
@@ -44,12 +45,12 @@ class Discovery:
 
     async def _request(self) -> None:
         try:
-            async with httpx2.AsyncClient(timeout=PATIENCE_SECONDS) as client:
-                answer = await client.get(self._url)
-            answer.raise_for_status()
-            self._outcome = dict(answer.json())
-            kept = self._kept_seconds
-        except Exception as error:  # an answer of an unexpected form can raise any error
+            async with httpx2.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+                response = await client.get(self._url)
+            response.raise_for_status()
+            self._outcome = dict(response.json())
+            seconds = self._cache_seconds
+        except Exception as error:  # a malformed response can raise any error
             self._outcome = error
-            kept = self._failure_kept_seconds
-        self._good_until = time.monotonic() + kept
+            seconds = self._failure_cache_seconds
+        self._cached_until = time.monotonic() + seconds

@@ -36,7 +36,7 @@ _LANGUAGE_SECONDS = 365 * 24 * 3600
 
 @dataclass(frozen=True)
 class ConsoleApp:
-    """What every page needs of the process. `pool` acts as `worksub_console`."""
+    """Resources shared by all pages. `pool` connects as the database role `worksub_console`."""
 
     client: SubscriptionClient
     pool: Pool
@@ -49,7 +49,7 @@ class ConsoleApp:
 
 
 class ShortCircuitResponse(Exception):  # noqa: N818
-    """The page cannot be shown; another answer takes its place."""
+    """Replace the page by another response."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class ShortCircuitResponse(Exception):  # noqa: N818
 
 @dataclass
 class PageContext:
-    """`token` is the browser's secret in this realm; a form is only taken with the proof made from it."""
+    """Context of one request. `token` is the session cookie, from which the CSRF token is derived."""
 
     console: ConsoleApp
     request: Request
@@ -69,7 +69,7 @@ class PageContext:
     form: Mapping[str, str] = field(default_factory=dict)
     several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cookies: dict[str, tuple[str, int | None]] = field(default_factory=dict)
-    """Cookies to be set with the answer: value and seconds, None for as long as the browser runs."""
+    """Cookies to set in the response: value and max age in seconds; None for a session cookie."""
     sign_in_refusal: SignInRefusal | None = None
 
     # -- who ---------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ class PageContext:
 
     @property
     def desk(self) -> ScopedClient:
-        """All that this caller may see and ask; another customer's subscription does not exist in it."""
+        """Return a client limited to this caller: subscriptions of other customers do not exist in it."""
         return ScopedClient(self.console.client, self.caller, self.console.command_rates)
 
     @property
@@ -91,21 +91,21 @@ class PageContext:
 
     @property
     def here(self) -> str:
-        """The page that is shown; where a form was sent, the page on which it stood."""
+        """Return the URL of the page; for a submitted form, that of the page that contained the form."""
         return page_of(self.request)
 
     @property
     def form_page(self) -> str:
-        """The form behind the page that is shown; a sign-in leads back to it."""
+        """Return the URL of the form that leads to this page, to which a sign-in returns."""
         return form_of(self.here)
 
     @property
     def chooses_language(self) -> bool:
-        """Whether the form is not sent to be carried out, but to be shown again in another language."""
+        """Return True if the form was submitted only to show the page in another language."""
         return self.form.get(LANGUAGE) in tuple(Language)
 
     def take_language(self) -> None:
-        """Answer in the language that the form or the address chooses, now and later."""
+        """Use the language chosen by the form or the URL, and store it in a cookie."""
         chosen = self.form.get(LANGUAGE) or self.request.query_params.get(LANGUAGE)
         if chosen in tuple(Language):
             self.words = Translator(Language(chosen))
@@ -113,12 +113,12 @@ class PageContext:
 
     @property
     def ended(self) -> bool:
-        """Whether somebody is here because the session has ended in the middle of a form."""
+        """Return True if the user was redirected here because the session expired before a form was sent."""
         return "ended" in self.request.query_params
 
     @property
     def proof(self) -> str:
-        """What a form must carry to be taken: whoever does not have the cookie cannot know it."""
+        """Return the CSRF token: an HMAC of the session cookie, which other sites cannot read."""
         return hmac.new(self.token.encode(), b"form", hashlib.sha256).hexdigest()
 
     def verify_csrf_token(self, proof: str) -> bool:
@@ -127,7 +127,7 @@ class PageContext:
     def refuse_sign_in(
         self, code: SignInRefusal, error: Exception | None = None, *, issuer_error: str | None = None
     ) -> None:
-        """Log and count a refused sign-in; the page shows the code and the request id."""
+        """Log and count a refused sign-in; the page shows the code and the request ID."""
         self.sign_in_refusal = code
         refuse_sign_in(self.request.scope, code, error, issuer_error=issuer_error)
 
@@ -136,33 +136,36 @@ class PageContext:
         request_id: str | None = self.request.scope.get("state", {}).get("request_id")
         return request_id
 
-    # -- answering ---------------------------------------------------------------------------------
+    # -- responses ---------------------------------------------------------------------------------
 
     async def page(self, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:
-        told = self.session.told if self.session else None
-        if told is not None:
-            await self.console.sessions.tell(self.token, None)
+        flash = self.session.flash if self.session else None
+        if flash is not None:
+            await self.console.sessions.set_flash(self.token, None)
         html = self.console.pages.render(
             template,
             self.words,
             visit=self,
-            told=told,
+            flash=flash,
             problems=context.pop("problems", {}),
             **context,
         )
         return HTMLResponse(html, status_code=status)
 
-    async def go(self, path: str, told: str | None = None) -> RedirectResponse:
-        """On to another page of ours, which says `told` first."""
-        if told is not None:
-            await self.console.sessions.tell(self.token, told)
+    async def go(self, path: str, flash: str | None = None) -> RedirectResponse:
+        """Redirect to another page of the console, which first shows the flash message."""
+        if flash is not None:
+            await self.console.sessions.set_flash(self.token, flash)
         return RedirectResponse(path, status_code=303)
 
     def refusal(self, refused: Refusal | Problem) -> str:
         return refusal_words(refused, self.words)
 
     def problems(self, refused: Refusal, **renamed: str) -> dict[str, str]:
-        """What is wrong by the field of the form; `""` is for the whole. `renamed` maps the rules' fields."""
+        """Return the error messages by form field; `""` is the whole form.
+
+        `renamed` maps fields of the domain model to fields of the form.
+        """
         found = refused.problems or (
             Problem.model_validate(refused.model_dump(include=set(Problem.model_fields))),
         )
@@ -189,9 +192,9 @@ def words_of(request: Request) -> Translator:
 
 
 async def visit_of(console: ConsoleApp, request: Request, realm: SessionKind) -> PageContext:
-    """Read who asks and what; the form is read to its end only if it is small."""
+    """Read the session cookie, the language and the form, whose size is limited."""
     if not all(is_storable(text) for pair in request.query_params.multi_items() for text in pair):
-        raise ShortCircuitResponse(Response("The address cannot be read.", status_code=400))
+        raise ShortCircuitResponse(Response("Invalid query string.", status_code=400))
     cookies = request.cookies
     token = cookies.get(cookie_name(realm, secure=console.settings.secure), "")
     session = await console.sessions.find(token, realm) if token else None
@@ -217,7 +220,7 @@ async def _form(request: Request) -> dict[str, tuple[str, ...]]:
     async for chunk in request.stream():
         body += chunk
         if len(body) > MOST_BYTES:
-            raise ShortCircuitResponse(Response("That is far too much.", status_code=413))
+            raise ShortCircuitResponse(Response("The form is too large.", status_code=413))
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict"
@@ -225,7 +228,7 @@ async def _form(request: Request) -> dict[str, tuple[str, ...]]:
         if not all(is_storable(text) for pair in pairs for text in pair):
             raise ValueError("null characters")
     except ValueError:
-        raise ShortCircuitResponse(Response("The form cannot be read.", status_code=400)) from None
+        raise ShortCircuitResponse(Response("Invalid form data.", status_code=400)) from None
     several: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
         several[name] = (*several.get(name, ()), composed(value))

@@ -8,7 +8,7 @@ from subscription.refusals import Problem, Refusal, RefusalCode, key_of
 
 
 def N_(message: str) -> str:  # noqa: N802
-    """Mark a message for the .po file; it is translated where it is formatted."""
+    """Mark a message for extraction to the .po file; it is translated when it is formatted."""
     return message
 
 
@@ -137,20 +137,20 @@ SENTENCES: Mapping[str, str] = {
     RefusalCode.CLOCK_PASSED: N_("That time has passed already: something happened at %(last_at)s."),
     RefusalCode.NO_TEST_CLOCK: N_("This clock cannot be moved."),
 }
-"""By code and reason; a reason that customers need not tell apart has the sentence of its code."""
+"""Messages by code and reason. A reason without an entry has the message of its code."""
 
 LEFT_OUT = frozenset(
     {"allowed", "attribute", "commands", "expected", "found", "number", "plans", "prefix", "terms"}
 )
-"""Parameters for programs and operators: a page shows its choices itself, and never internal ids."""
+"""Parameters that pages do not show: choices, which the form itself shows, and internal IDs."""
 
 
 FOR_OPERATORS = frozenset({RefusalCode.CATALOGUE_NOT_PUBLISHABLE})
-"""Codes that no page can meet; one sentence without parameters is enough for each."""
+"""Codes that no page can receive; a message without parameters is enough for them."""
 
 
 def refusal_words(refused: Refusal | Problem, words: Translator) -> str:
-    """Return one sentence that says what is wrong and what would be right; more for several problems."""
+    """Return the translated message of a refusal, followed by those of its problems."""
     said = [_sentence(refused, words)]
     if isinstance(refused, Refusal):
         said += [_sentence(problem, words) for problem in refused.problems]
@@ -163,6 +163,6 @@ def template_of(code: str, reason: str | None) -> str | None:
 
 def _sentence(refused: Refusal | Problem, words: Translator) -> str:
     template = template_of(refused.code, refused.reason)
-    if template is None:  # a worker of a newer release can have codes that this process does not know
+    if template is None:  # the worker can run a newer release with codes unknown to this process
         return refused.message
     return written(words.translated(template), refused.parameters, words)

@@ -12,13 +12,13 @@ from entrypoints.console.i18n import Translator, catalogue_of
 
 
 class TemplateRenderer:
-    """One set of templates for each language; a template says everything through gettext."""
+    """Jinja templates with one environment per language, because gettext is installed per environment."""
 
     def __init__(self) -> None:
-        self._sets = {language: _templates(language) for language in Language}
+        self._environments = {language: _templates(language) for language in Language}
 
     def render(self, template: str, words: Translator, /, **context: Any) -> str:
-        html: str = self._sets[words.language].get_template(template).render(words=words, **context)
+        html: str = self._environments[words.language].get_template(template).render(words=words, **context)
         return html
 
 
@@ -39,6 +39,6 @@ def _templates(language: Language) -> Environment:
 
 @cache
 def asset(name: str) -> str:
-    """The address of a static file; it changes with the contents, so that browsers may keep the file."""
+    """Return the URL of a static file with a hash of its contents, so that browsers can cache the file."""
     contents = resources.files("entrypoints.console").joinpath("static", name).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(contents).hexdigest()[:10]}"

@@ -1,8 +1,8 @@
-"""The request draft, kept in an encrypted cookie (R9).
+"""Draft of a subscription request, stored in an encrypted cookie (R9).
 
-Each draft has an id, which its pages have in their addresses, and a cookie of its own, so that two tabs share
-nothing. When the session ends its key is deleted, and the cookies cannot be read any more. The password is in
-them as its Argon2id hash alone (R7).
+Each draft has an ID, which is part of its URLs, and a separate cookie, so that two tabs share nothing. The
+encryption key is deleted with the session, which makes the cookies unreadable. A draft contains only the
+Argon2id hash of the password (R7).
 """
 
 import re
@@ -18,7 +18,7 @@ from subscription.refusals import Problem, RefusalCode
 
 KEPT_SECONDS = 3600
 MOST_KEPT = 3
-"""A draft's cookie has 2.5 kB at most, and proxies take 8 kB of cookies."""
+"""Maximum number of drafts: a cookie has at most 2.5 kB, and proxies accept 8 kB of cookies."""
 _COOKIE = "request-draft-"
 NOT_A_NUMBER = Problem.of(RefusalCode.WRONG_TYPE, "members", reason="WHOLE_NUMBER")
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,100}")
@@ -35,13 +35,13 @@ _MOST_BYTES = {
     "company_name": 480,
     "company_phone": 60,
 }
-"""So much of each field is kept: more than any rule allows, and little enough for a cookie."""
+"""Maximum stored length of each field: more than any rule allows, and small enough for a cookie."""
 
 
 class Draft(Frozen):
-    """What has been entered so far. `id` is the request's, and makes one subscription of it (R9).
+    """Entered data of an unfinished request. `id` is the request ID, its idempotency key (R9).
 
-    `completed` is the subscription that came of it; nothing else that was entered is kept then.
+    `completed` is the ID of the created subscription; the other entered data is then removed.
     """
 
     id: str = Field(default_factory=lambda: str(uuid.uuid4()))
@@ -60,12 +60,12 @@ class Draft(Frozen):
     company_phone: str = ""
 
     def entered(self, form: Mapping[str, str], *fields: str) -> "Draft":
-        """Return the draft with these fields as they were typed, cut to what is kept."""
+        """Return the draft with these fields as entered, truncated to the stored length."""
         typed = {name: _cut(form.get(name, "").strip(), _MOST_BYTES[name]) for name in fields}
         return self.model_copy(update=typed)
 
     def as_request(self, customer_id: str) -> dict[str, Any]:
-        """Return the fields of a request, as far as they have been entered."""
+        """Return the fields of a subscription request, with empty values for fields not yet entered."""
         name = self.domain if self.kind == "DOMAIN" else self.group
         return {
             "request_id": self.id,
@@ -84,9 +84,9 @@ class Draft(Frozen):
 
 
 def whole_number(text: str) -> int | None:
-    """Return the whole number that was typed; None for anything else.
+    """Return the entered whole number; None for other text.
 
-    A number that is larger than any limit of members stays larger.
+    Large numbers are capped at a value above any limit of members.
     """
     if _WHOLE_NUMBER.fullmatch(text.strip()) is None:
         return None
@@ -102,7 +102,7 @@ def encrypt_draft(draft: Draft, key: bytes) -> str:
 
 
 def decrypt_draft(cookies: Mapping[str, str], draft_id: str, key: bytes) -> Draft | None:
-    """Return the draft; None for one that is too old, of another session, or has been changed."""
+    """Return the draft; None if it is too old, belongs to another session, or was modified."""
     if _ID.fullmatch(draft_id) is None:
         return None
     try:
@@ -114,16 +114,17 @@ def decrypt_draft(cookies: Mapping[str, str], draft_id: str, key: bytes) -> Draf
 
 
 def cookies_in(cookies: Mapping[str, str]) -> list[str]:
-    """Return the names of all cookies that keep drafts.
+    """Return the names of all draft cookies.
 
-    Another site of the same domain can set cookies of any name, of which some could not be deleted.
+    Names that are not a valid draft ID are ignored: another site of the same domain can set cookies with
+    any name, and some names cannot be deleted.
     """
     named = (name for name in cookies if name.startswith(_COOKIE))
     return [name for name in named if _ID.fullmatch(name.removeprefix(_COOKIE))]
 
 
 def in_excess(cookies: Mapping[str, str], key: bytes) -> list[str]:
-    """Return the cookies that have to go before one more draft is kept: unreadable ones, then the oldest."""
+    """Return the cookies to delete before another draft is stored: unreadable ones, then the oldest."""
     ids = [name.removeprefix(_COOKIE) for name in cookies_in(cookies)]
     readable = [draft_id for draft_id in ids if decrypt_draft(cookies, draft_id, key)]
     readable.sort(key=lambda draft_id: Fernet(key).extract_timestamp(cookies[cookie_of(draft_id)].encode()))

@@ -1,4 +1,4 @@
-"""Server-side sessions, found by the hash of a cookie."""
+"""Server-side sessions, stored under the SHA-256 hash of the session cookie."""
 
 import hashlib
 import json
@@ -12,12 +12,13 @@ from cryptography.fernet import Fernet
 
 from adapters.postgres.pool import Pool
 
+# A session ends after 30 minutes without a request, and after 12 hours in any case.
 IDLE_MINUTES = 30
 LONGEST_HOURS = 12
 
 
 class SessionKind(StrEnum):
-    """For what a session is good: it opens nothing of another realm."""
+    """Realm of a session. A session of one realm gives no access to the other."""
 
     CONSOLE = "CONSOLE"
     WORKS_ADMIN = "WORKS_ADMIN"
@@ -25,9 +26,9 @@ class SessionKind(StrEnum):
 
 @dataclass
 class Session:
-    """`customer_id` is None for an operator; `key` encrypts what the browser keeps for this session.
+    """Session of a user. `customer_id` is None for an operator; `key` encrypts the cookies of request drafts.
 
-    `document` is what the sign-out needs: the ID token of the issuer.
+    `document` has the ID token of the issuer, which RP-initiated logout needs. `flash` is the flash message.
     """
 
     realm: SessionKind
@@ -36,7 +37,7 @@ class Session:
     name: str
     key: bytes
     document: dict[str, Any] = field(default_factory=dict)
-    told: str | None = None
+    flash: str | None = None
 
 
 def new_token() -> str:
@@ -48,7 +49,7 @@ class Sessions:
         self._pool = pool
 
     async def find(self, token: str, realm: SessionKind) -> Session | None:
-        """The living session of this token, which is seen by that."""
+        """Return the active session of this token, and update the time of its last request."""
         row = await self._pool.fetchrow(
             f"""
             SELECT realm, customer_id, subscription_id, name, key, document, told,
@@ -72,7 +73,7 @@ class Sessions:
             name=row["name"],
             key=row["key"],
             document=json.loads(row["document"]),
-            told=row["told"],
+            flash=row["told"],
         )
 
     async def begin(
@@ -84,7 +85,7 @@ class Sessions:
         name: str = "",
         document: Mapping[str, Any] | None = None,
     ) -> str:
-        """The token of a new session. Those that have ended are forgotten on the way."""
+        """Create a session and return its token. Expired sessions are deleted at the same time."""
         token = new_token()
         await self._pool.execute(
             f"DELETE FROM console_sessions WHERE NOT ({_LIVING})"  # noqa: S608 - as above
@@ -108,10 +109,10 @@ class Sessions:
     async def end(self, token: str) -> None:
         await self._pool.execute("DELETE FROM console_sessions WHERE token_hash = $1", _hashed(token))
 
-    async def tell(self, token: str, what: str | None) -> None:
-        """What the next page shall say, once; None when it has been said."""
+    async def set_flash(self, token: str, message: str | None) -> None:
+        """Store the flash message that the next page shows once; None deletes it."""
         await self._pool.execute(
-            "UPDATE console_sessions SET told = $2 WHERE token_hash = $1", _hashed(token), what
+            "UPDATE console_sessions SET told = $2 WHERE token_hash = $1", _hashed(token), message
         )
 
 

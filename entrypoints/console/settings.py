@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from adapters.settings import HostPort, SettingsError
 
-# Browsers send a host of another script in Punycode, so only that form is accepted.
+# Browsers send internationalized host names in Punycode, so only that form is accepted.
 _SCHEME_AND_HOST = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _ISSUER = r"https?://[A-Za-z0-9._:\[\]-]+(/[^\s?#]*)?"
 DEFAULT_SCOPE = "openid profile email"
@@ -18,7 +18,7 @@ THIS_MACHINE = ("localhost", "127.0.0.1")
 
 @dataclass(frozen=True)
 class OidcSettings:
-    """An OpenID Connect issuer, and which of its claims say who somebody is."""
+    """OpenID Connect issuer, and the claims that identify customers and operators."""
 
     issuer: str
     client_id: str
@@ -29,7 +29,7 @@ class OidcSettings:
     scope: str = DEFAULT_SCOPE
 
     def is_operator(self, claims: Mapping[str, Any]) -> bool:
-        """Return whether the claim of groups is the operators' group, or a list or an object with it."""
+        """Return True if the groups claim is, or contains, the operators' group."""
         groups = claims.get(self.operator_claim)
         return groups == self.operator_group or (
             isinstance(groups, list | dict) and self.operator_group in groups
@@ -38,10 +38,10 @@ class OidcSettings:
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """`url` is where browsers find the console; cookies are `Secure` and `__Host-` where it is https.
+    """Settings of the console. `url` is its public URL; with https, cookies are `Secure` and `__Host-`.
 
-    `embedded` says that this is a developer's own stack: anybody may sign in as anybody, and clocks move.
-    `temporal_ui_url` is a namespace's page of workflows in Temporal's Web UI, for operators.
+    `embedded` is True for a local development stack: sign-in needs no password, and test clocks can be moved.
+    `temporal_ui_url` is the page of the namespace's workflows in the Temporal Web UI, for operators.
     """
 
     url: str
@@ -55,7 +55,7 @@ class ConsoleSettings:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The names by which browsers may ask for the console, without the port."""
+        """Return the accepted values of the Host header, without the port."""
         if self.embedded:
             return THIS_MACHINE
         host = urlsplit(self.url).hostname or ""
@@ -63,7 +63,7 @@ class ConsoleSettings:
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origins of the console's own pages, as browsers write them."""
+        """Return the origins of the console's own pages, in the form of the Origin header."""
         parts = urlsplit(self.url)
         usual = {"http": 80, "https": 443}[parts.scheme]
         port = f":{parts.port}" if parts.port not in (None, usual) else ""
@@ -71,13 +71,13 @@ class ConsoleSettings:
 
 
 def console_settings(environment: Mapping[str, str], listening_at: HostPort) -> ConsoleSettings:
-    """The settings of a deployment; raises `SettingsError`. Nobody is signed in without an issuer."""
+    """Read the settings; raises `SettingsError`. Without an issuer, no user can sign in."""
     url = (environment.get("WORKSUB_CONSOLE_URL") or "http://localhost:8080").rstrip("/")
     parts = _parts_of(url)
     return ConsoleSettings(
         url=url,
         oidc=_oidc(environment),
-        embedded=_is_a_developers(environment, parts.hostname, listening_at),
+        embedded=_is_embedded(environment, parts.hostname, listening_at),
         temporal_ui_url=environment.get("WORKSUB_TEMPORAL_UI_URL") or None,
     )
 
@@ -95,20 +95,22 @@ def _parts_of(url: str) -> SplitResult:
     return parts
 
 
-def _is_a_developers(environment: Mapping[str, str], host: str | None, listening_at: HostPort) -> bool:
+def _is_embedded(environment: Mapping[str, str], host: str | None, listening_at: HostPort) -> bool:
     sign_in = environment.get("WORKSUB_CONSOLE_SIGN_IN") or "oidc"
     if sign_in not in ("oidc", "developer"):
         raise SettingsError(f"WORKSUB_CONSOLE_SIGN_IN is {sign_in!r}; it must be oidc or developer.")
     if sign_in == "developer" and host not in THIS_MACHINE:
         raise SettingsError(
-            "WORKSUB_CONSOLE_SIGN_IN is developer, by which anybody signs in as anybody, so "
-            f"WORKSUB_CONSOLE_URL must be on {' or '.join(THIS_MACHINE)}."
+            "WORKSUB_CONSOLE_SIGN_IN is developer, which allows every user to sign in as any customer or "
+            f"operator, so WORKSUB_CONSOLE_URL must be on {' or '.join(THIS_MACHINE)}."
         )
-    # Whoever reaches the port can claim to ask for localhost, so the address itself must be unreachable.
+    # A client that reaches the port can forge the Host header "localhost", so the listening address itself
+    # must be a loopback address.
     if sign_in == "developer" and not ip_address(listening_at.host).is_loopback:
         raise SettingsError(
-            "WORKSUB_CONSOLE_SIGN_IN is developer, by which anybody signs in as anybody, so "
-            f"WORKSUB_API_ADDRESS must be a loopback address such as 127.0.0.1:8080, and not {listening_at}."
+            "WORKSUB_CONSOLE_SIGN_IN is developer, which allows every user to sign in as any customer or "
+            "operator, so WORKSUB_API_ADDRESS must be a loopback address such as 127.0.0.1:8080, and not "
+            f"{listening_at}."
         )
     return sign_in == "developer"
 

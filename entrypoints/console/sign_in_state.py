@@ -1,6 +1,6 @@
-"""State of a pending sign-in, in an encrypted cookie.
+"""State of a pending sign-in, stored in an encrypted cookie.
 
-The database stores nothing for a browser before the issuer has signed it in. Otherwise anonymous requests
+The database stores nothing before the issuer has authenticated the user. Otherwise unauthenticated requests
 could fill a table.
 """
 
@@ -16,12 +16,12 @@ KEPT_SECONDS = 600
 
 
 def sealed(state: dict[str, Any], client_secret: str) -> str:
-    """Encrypt the state under a key that each process of the console derives from the client secret."""
+    """Encrypt the state with a key derived from the client secret, which all console processes share."""
     return _cipher(client_secret).encrypt(json.dumps(state).encode()).decode()
 
 
 def opened(cookie: str, client_secret: str) -> dict[str, Any] | None:
-    """Return the state, or None if it is too old, was not encrypted here, or is missing."""
+    """Return the decrypted state, or None if it is missing, too old, or not encrypted by the console."""
     try:
         state: dict[str, Any] = json.loads(_cipher(client_secret).decrypt(cookie, ttl=KEPT_SECONDS))
     except (InvalidToken, ValueError):

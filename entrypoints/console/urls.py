@@ -1,51 +1,51 @@
-"""Safe local redirect targets."""
+"""Safe local redirect targets (protection against open redirects)."""
 
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import Request
 
 LANGUAGE = "language"
-"""The parameter with which a form is shown again in another language."""
-_STEPS_ON = frozenset({"review", "terms"})
-"""The parameters that lead from a form to the page that confirms it."""
+"""Query parameter and form field that choose the language."""
+_REVIEW_PARAMETERS = frozenset({"review", "terms"})
+"""Query parameters that lead from a form to its confirmation page."""
 
 
 def local_path(text: str) -> str:
-    """A path of this console; "/" for anything that would lead elsewhere."""
-    elsewhere = not text.startswith("/") or text.startswith(("//", "/\\"))
-    odd = any(character < "!" or character == "\\" or character > "~" for character in text)
-    return "/" if elsewhere or odd else text
+    """Return the text if it is a path of this console, else "/", to prevent an open redirect."""
+    external = not text.startswith("/") or text.startswith(("//", "/\\"))
+    unsafe = any(character < "!" or character == "\\" or character > "~" for character in text)
+    return "/" if external or unsafe else text
 
 
 def page_of(request: Request) -> str:
-    """The page that is asked for; where a form was sent, the page on which it stood."""
+    """Return the path of the page; for a submitted form, that of the page that contained the form."""
     if request.method in ("GET", "HEAD"):
         path, query = request.url.path, request.url.query
     else:
-        path, query = _sent_from(request)
+        path, query = _referring_page(request)
     return local_path(f"{path}?{query}" if query else path)
 
 
-def _sent_from(request: Request) -> tuple[str, str]:
-    """Path and query of the page that the Referer names, if it is one of this host."""
+def _referring_page(request: Request) -> tuple[str, str]:
+    """Return path and query of the Referer header if it has this host, else those of "/"."""
     try:
-        sent_from = urlsplit(request.headers.get("referer", ""))
+        referer = urlsplit(request.headers.get("referer", ""))
     except ValueError:
         return "/", ""
-    ours = sent_from.netloc == request.headers.get("host", "")
-    return (sent_from.path, sent_from.query) if ours else ("/", "")
+    same_host = referer.netloc == request.headers.get("host", "")
+    return (referer.path, referer.query) if same_host else ("/", "")
 
 
 def form_of(path: str) -> str:
-    """Return the address of the form that leads to this page, with what was chosen in it.
+    """Return the URL of the form that leads to this page, with the entered values.
 
-    After a sign-in a form is shown again, and never a page on which one click does what it says.
+    A sign-in returns to the form, and never to a confirmation page, where one click executes a command.
     """
-    return _without(path, _STEPS_ON)
+    return _without(path, _REVIEW_PARAMETERS)
 
 
 def without_language(path: str) -> str:
-    """Return the address without the choice of a language, which a cookie keeps from now on."""
+    """Return the URL without the language parameter; the language is stored in a cookie."""
     return _without(path, frozenset({LANGUAGE}))
 
 

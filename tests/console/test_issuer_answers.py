@@ -330,7 +330,7 @@ async def test_failing_issuer_is_not_queried_per_visitor(service_env: ServiceEnv
 async def test_a_discovery_document_is_read_again_when_it_is_too_old() -> None:
     issuer = TestIssuer()
     async with served(issuer.app()) as issuer.url:
-        long_kept, never_kept = Discovery(issuer.url), Discovery(issuer.url, kept_seconds=0)
+        long_kept, never_kept = Discovery(issuer.url), Discovery(issuer.url, cache_seconds=0)
         for discovery, requests in ((long_kept, 1), (never_kept, 2)):
             issuer.requests.clear()
             issuer.offered = {"token_endpoint": "https://first.example"}
@@ -340,13 +340,13 @@ async def test_a_discovery_document_is_read_again_when_it_is_too_old() -> None:
             assert issuer.requests[DISCOVERY] == requests
         assert (await long_kept.read())["token_endpoint"] == "https://first.example"
         assert (await never_kept.read())["token_endpoint"] == "https://second.example"
-        assert (await long_kept.read(anew=True))["token_endpoint"] == "https://second.example"
+        assert (await long_kept.read(refresh=True))["token_endpoint"] == "https://second.example"
 
 
 async def test_a_failure_ends_when_the_issuer_is_back() -> None:
     issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
     async with served(issuer.app()) as issuer.url:
-        discovery = Discovery(issuer.url, failure_kept_seconds=0)
+        discovery = Discovery(issuer.url, failure_cache_seconds=0)
         with pytest.raises(httpx2.HTTPStatusError):
             await discovery.read()
         issuer.answers.clear()

@@ -1,9 +1,9 @@
-// What makes forms more comfortable. Every one of them works without it.
+// Progressive enhancement of forms: every form also works without JavaScript.
 "use strict";
 
 document.documentElement.classList.add("js");
 
-// A form is sent once, however often its button is clicked.
+// A form is submitted once, even if its button is clicked several times.
 document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (!button || !button.hasAttribute("data-once")) return;
@@ -15,7 +15,7 @@ window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
 });
 
-// Rules that stand beside a field are ticked off while one types; the server judges them again.
+// The rules beside a field are checked during typing; the server validates them again.
 function followsOn(text) {
   const steps = [...text.toLowerCase()].map((character, at, all) => {
     const before = all[at - 1] || "";
@@ -27,15 +27,15 @@ function followsOn(text) {
 }
 document.querySelectorAll("input[data-rules]").forEach((input) => {
   const rules = document.querySelectorAll(`#${input.dataset.rules} [data-rule]`);
-  const judge = () => rules.forEach((rule) => {
+  const validate = () => rules.forEach((rule) => {
     const kept = rule.dataset.rule === "no-run" ? !followsOn(input.value) : new RegExp(rule.dataset.rule).test(input.value);
     rule.className = input.value === "" ? "" : kept ? "kept" : "broken";
   });
-  input.addEventListener("input", judge);
-  judge();
+  input.addEventListener("input", validate);
+  validate();
 });
 
-// [Check for Duplicates] without losing the password that has been typed.
+// [Check for Duplicates] without a page load, which would clear the password field.
 document.querySelectorAll("button[data-duplicates]").forEach((button) => {
   button.addEventListener("click", async (event) => {
     event.preventDefault();
@@ -43,23 +43,23 @@ document.querySelectorAll("button[data-duplicates]").forEach((button) => {
       const form = new FormData(button.form);
       return new URLSearchParams(["proof", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
     };
-    const asked = typed();
-    const answer = await fetch(button.dataset.duplicates, { method: "POST", body: asked }).catch(() => null);
-    const said = answer && answer.ok && !answer.redirected ? await answer.text() : null;
-    // Sent as by this button: the form's own one would lead to the next step.
-    if (said === null) button.form.requestSubmit(button);
-    // A late answer says nothing of what has been typed meanwhile.
-    else if (`${asked}` === `${typed()}`) document.getElementById("duplicates").innerHTML = said;
+    const request = typed();
+    const response = await fetch(button.dataset.duplicates, { method: "POST", body: request }).catch(() => null);
+    const html = response && response.ok && !response.redirected ? await response.text() : null;
+    // Submit with this button; the form's default button would lead to the next step.
+    if (html === null) button.form.requestSubmit(button);
+    // A late response is ignored if the name has changed since the request.
+    else if (`${request}` === `${typed()}`) document.getElementById("duplicates").innerHTML = html;
   });
 });
 
-// What was said of a name is about that name alone.
+// A changed name clears the result of [Check for Duplicates].
 document.querySelectorAll("#group, #domain, [name=kind]").forEach((input) => input.addEventListener("input", () => {
-  const said = document.getElementById("duplicates");
-  if (said) said.textContent = "";
+  const result = document.getElementById("duplicates");
+  if (result) result.textContent = "";
 }));
 
-// Another language keeps what was typed: that of the page's other forms too, but no password.
+// Changing the language keeps the entered values of all forms on the page, except passwords.
 document.querySelectorAll("button[name=language]").forEach((button) => button.addEventListener("click", () => {
   document.querySelectorAll("main input[id]:not([type=password])").forEach((input) => {
     if (!button.form.id || input.form === button.form) return;
@@ -68,7 +68,7 @@ document.querySelectorAll("button[name=language]").forEach((button) => button.ad
   });
 }));
 
-// An account after the # of an address has been sent to no server.
+// The account is in the URL's fragment, which browsers do not send to the server.
 document.querySelectorAll("input[data-from-address]").forEach((input) => {
   if (input.value === "") input.value = decodeURIComponent(location.hash.slice(1));
 });

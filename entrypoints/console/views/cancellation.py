@@ -34,7 +34,7 @@ from subscription.state import ReservedCancellation
 
 @dataclass(frozen=True)
 class _Review:
-    """A cancellation that the rules would accept, with what it costs and what it causes."""
+    """Cancellation that the rules would accept, with its cost and effects."""
 
     standing: CurrentState
     quote: Quote
@@ -46,7 +46,7 @@ class _Review:
         return self.quote.date == day_of(self.standing.now)
 
     def shown(self, visit: PageContext) -> str:
-        """Return the digest of what the review page shows."""
+        """Return the digest of the facts that the review page shows."""
         state = self.standing.state
         return digest(
             visit,
@@ -63,16 +63,16 @@ class _Review:
 
 
 async def show_cancel(visit: PageContext) -> Response:
-    """Show the form for the date; with `review` in the query, show what that date costs, to be confirmed."""
+    """Show the form for the date, or, with `review` in the query, the cost of that date for confirmation."""
     standing = await visit.desk.standing(visit.subscription_id)
-    asked = visit.request.query_params
-    if "review" in asked:
-        return await _review_or_form(visit, standing, asked.get("date", ""))
-    return await _form(visit, standing, asked.get("date"))
+    query = visit.request.query_params
+    if "review" in query:
+        return await _review_or_form(visit, standing, query.get("date", ""))
+    return await _form(visit, standing, query.get("date"))
 
 
 async def take_cancel(visit: PageContext) -> Response:
-    """Cancel on the date that was reviewed; where its page would show something else now, show that."""
+    """Cancel on the reviewed date. If the review page would now show other facts, show it again."""
     standing = await visit.desk.standing(visit.subscription_id)
     day, confirmation = visit.form.get("date", ""), visit.form.get("confirmation", "").strip()[:300]
     if visit.chooses_language:
@@ -90,7 +90,7 @@ async def take_cancel(visit: PageContext) -> Response:
 
 
 def _reviewed(visit: PageContext, standing: CurrentState, day: str) -> _Review | str:
-    """Return the review of this date, or what is wrong with it."""
+    """Return the review of this date, or an error message."""
     try:
         chosen = date.fromisoformat(day)
     except ValueError:
@@ -158,9 +158,9 @@ async def _form(
 
 
 def _preselected(standing: CurrentState, free_on: date | None) -> str:
-    """Return the date that the form begins with: what is reserved, the day without a fee, or none.
+    """Return the initial date of the form: the reserved date, the first day without a fee, or none.
 
-    It is never today, on which everything would be deleted at once.
+    Today is never preselected, because it would delete all data immediately.
     """
     reserved = standing.state.reservation
     if isinstance(reserved, ReservedCancellation):
@@ -169,5 +169,5 @@ def _preselected(standing: CurrentState, free_on: date | None) -> str:
 
 
 def _status(problems: Mapping[str, str] | None) -> int:
-    """409 where what was shown holds no more, 422 where a field has to be entered again."""
+    """Return 409 if the shown facts have changed, 422 if a field is invalid, else 200."""
     return 200 if not problems else 409 if "" in problems else 422

@@ -12,7 +12,7 @@ from subscription.deadlines import next_deadline
 
 
 async def advance(visit: PageContext) -> Response:
-    """Move the clock by a day, by a month, or to the next deadline, counted from what the page showed."""
+    """Advance the test clock by a day, by a month, or to the next deadline, from the time the page showed."""
     standing = await visit.desk.standing(visit.subscription_id)
     shown_at = visit.form.get("now", "")
     if not is_as_shown(visit, clock_shown(visit, standing, shown_at)):

@@ -20,20 +20,20 @@ from subscription.timeline import Answer
 async def run_client(
     visit: PageContext, name: str, argument: Mapping[str, Any], seen: CurrentState | None = None
 ) -> Answer:
-    """Send a command, under the id of the form that it comes from: a double click does it once (R22).
+    """Send a command. Its ID, the idempotency key, is that of the form: a double click has one effect (R22).
 
-    The rules refuse it if an event, a new day or a new catalogue version has come since `seen`, for which the
-    form has been compared with its page.
+    The rules refuse the command if an event, a new day or a new catalogue version has occurred since `seen`,
+    the state that the form's digest was compared with.
     """
     assert visit.session is not None
-    carried: dict[str, Any] = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
+    metadata: dict[str, Any] = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
     if seen is not None:
-        carried["expects"] = seen.expected.model_dump(mode="json")
-    return await visit.desk.command(visit.subscription_id, name, {**argument, **carried})
+        metadata["expects"] = seen.expected.model_dump(mode="json")
+    return await visit.desk.command(visit.subscription_id, name, {**argument, **metadata})
 
 
 async def redirect_with_result(visit: PageContext, answer: Answer) -> Response:
-    """Back on the subscription's page, which says what the command has caused."""
+    """Redirect to the subscription page, which shows the events of the command as a flash message."""
     events = [entry.sequence for entry in answer.events]
     happened = await visit.desk.history(visit.subscription_id)
     speak = MessageFormatter(visit.words, await visit.desk.price_book())
@@ -50,7 +50,7 @@ async def form_page(
     status: int = 200,
     **context: Any,
 ) -> Response:
-    """The page of one action. Where the action is not possible now, it says why and offers nothing."""
+    """Return the page of an action. If the action is not possible now, the page shows only the reason."""
     refused = refusals(standing)[action]
     return await visit.page(
         template if refused is None else "command/not_available.html",
@@ -67,11 +67,11 @@ async def form_page(
 
 
 def changed_meanwhile(visit: PageContext) -> str:
-    """What is said where a page confirms something else than it would show now."""
+    """Return the message for a confirmation of facts that have changed since the page was shown."""
     return visit.refusal(Problem.of(RefusalCode.CHANGED_MEANWHILE))
 
 
-# -- withdraw, domain proof ----------------------------------------------------------------------------
+# -- withdrawal, domain verification ------------------------------------------------------------------
 
 
 async def withdraw(visit: PageContext) -> Response:

@@ -45,7 +45,7 @@ _FIELDS = ("date", "plan", "term", "members", "agreed")
 
 @dataclass(frozen=True)
 class _Choice:
-    """What was entered, and what would follow from it by the rules."""
+    """Entered values of a form, and their effects by the rules."""
 
     standing: CurrentState
     action: Action
@@ -56,7 +56,7 @@ class _Choice:
     problems: Mapping[str, str]
 
     def shown(self, visit: PageContext) -> str:
-        """Return the digest of what the review page shows."""
+        """Return the digest of the facts that the review page shows."""
         state = self.standing.state
         return digest(
             visit,
@@ -73,7 +73,7 @@ class _Choice:
 
 
 async def show_switch(visit: PageContext) -> Response:
-    """Show the form; with `review` in the query, show what would follow, to be confirmed."""
+    """Show the form, or, with `review` in the query, the effects of the switch for confirmation."""
     return await _show(visit, Action.SWITCH)
 
 
@@ -82,7 +82,7 @@ async def show_renewal(visit: PageContext) -> Response:
 
 
 async def show_upgrade(visit: PageContext) -> Response:
-    """Show the request's stages again: product, terms, details."""
+    """Show the steps of an upgrade, which are those of a request: product, terms, details."""
     return await _show(visit, Action.UPGRADE)
 
 
@@ -100,14 +100,14 @@ async def take_upgrade(visit: PageContext) -> Response:
 
 async def _show(visit: PageContext, action: Action) -> Response:
     standing = await visit.desk.standing(visit.subscription_id)
-    asked = visit.request.query_params
-    typed = {name: asked[name] for name in _FIELDS if name in asked}
+    query = visit.request.query_params
+    typed = {name: query[name] for name in _FIELDS if name in query}
     if "agreed" in typed:
-        typed["agreed"] = ",".join(asked.getlist("agreed"))
-    entered = {**_as_it_is(standing, action), **typed}
-    if "review" in asked:
+        typed["agreed"] = ",".join(query.getlist("agreed"))
+    entered = {**_initial_values(standing, action), **typed}
+    if "review" in query:
         return await _review(visit, _choice(visit, standing, action, entered))
-    if action is Action.UPGRADE and "terms" in asked:
+    if action is Action.UPGRADE and "terms" in query:
         agreeing = {**entered, "agreed": ",".join(f"{term.id}:{term.version}" for term in _terms(standing))}
         choice = _choice(visit, standing, action, agreeing)
         if not choice.problems:
@@ -117,7 +117,7 @@ async def _show(visit: PageContext, action: Action) -> Response:
 
 
 async def _confirm(visit: PageContext, action: Action) -> Response:
-    """Do what the page showed; where it would show something else now, show that."""
+    """Send the command that the page showed. If the page would now show other facts, show it again."""
     standing = await visit.desk.standing(visit.subscription_id)
     entered = {name: visit.form.get(name, "") for name in _FIELDS}
     choice = _choice(visit, standing, action, entered)
@@ -133,9 +133,9 @@ async def _confirm(visit: PageContext, action: Action) -> Response:
 
 
 async def _review(visit: PageContext, choice: _Choice, problems: Mapping[str, str] | None = None) -> Response:
-    """Return the page that confirms the choice, or the form again where the rules would refuse it.
+    """Return the confirmation page of the choice, or the form if the rules would refuse the choice.
 
-    `problems` say why a confirmation was not carried out, which is a conflict whatever is shown.
+    `problems` explain why a confirmation was not executed. Their status is 409 (conflict) on both pages.
     """
     status = 409 if problems else 422
     found = {**(problems or {}), **choice.problems}
@@ -199,8 +199,8 @@ async def _form(
     )
 
 
-def _as_it_is(standing: CurrentState, action: Action) -> dict[str, str]:
-    """The form as it is first shown: what is reserved or in force."""
+def _initial_values(standing: CurrentState, action: Action) -> dict[str, str]:
+    """Return the initial values of the form: the reserved or current ones."""
     state = standing.state
     if action is Action.RENEWAL:
         option = state.renewal
@@ -241,7 +241,7 @@ def _choice(visit: PageContext, standing: CurrentState, action: Action, entered:
 
 
 def _argument(standing: CurrentState, action: Action, entered: Fields) -> dict[str, Any]:
-    """A form's words as a command's argument. An empty field is one that was not given."""
+    """Convert form fields to the argument of a command. Empty fields are omitted."""
     argument: dict[str, Any] = {name: entered[name] for name in ("date", "plan", "term") if entered.get(name)}
     members = whole_number(entered.get("members", ""))
     if members is not None:

@@ -27,9 +27,9 @@ async def my_product(visit: PageContext) -> Response:
 
 
 async def all_subscriptions(visit: PageContext) -> Response:
-    """Everybody's, by state, by customer, or by one of the selections that operators often want."""
-    asked = visit.request.query_params
-    ready_made, state, customer = asked.get("show", ""), asked.get("state", ""), asked.get("customer", "")
+    """List the subscriptions of all customers, filtered by state, by customer, or by a saved search."""
+    query = visit.request.query_params
+    ready_made, state, customer = query.get("show", ""), query.get("state", ""), query.get("customer", "")
     selection, today = Filters(), day_of(datetime.now(KST))
     problems: dict[str, str] = {}
     if ready_made in NAMED_FILTERS:
@@ -45,7 +45,7 @@ async def all_subscriptions(visit: PageContext) -> Response:
     found = (
         SearchPage(subscriptions=(), total=0, after=None, query=None)
         if problems
-        else await visit.desk.find(selection, after=asked.get("after", ""), limit=_A_PAGE)
+        else await visit.desk.find(selection, after=query.get("after", ""), limit=_A_PAGE)
     )
     attention = await visit.desk.find(NAMED_FILTERS["needs-attention"].on(today), limit=_A_PAGE)
     return await visit.page(

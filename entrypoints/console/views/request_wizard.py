@@ -35,16 +35,16 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
         "company_phone",
     ),
 }
-"""Which of a request's fields each step asks for."""
+"""Fields of a request by wizard step."""
 
 
 async def begin(visit: PageContext) -> Response:
-    """Begin a new request, with a draft of its own."""
+    """Start a new request with a new draft."""
     return await visit.go(_path(_new_draft(visit), "product"))
 
 
 async def _begin_again(visit: PageContext) -> Response:
-    """Begin a new request in place of one that is not kept any more, and say so."""
+    """Start a new request instead of a draft that no longer exists, and explain this."""
     forgotten = visit.words.say(
         "What was entered is not kept any more: it is kept for an hour, until you sign in again, and for "
         "your last %(most)s requests. Please begin again.",
@@ -54,7 +54,7 @@ async def _begin_again(visit: PageContext) -> Response:
 
 
 async def show(visit: PageContext) -> Response:
-    """One of the steps, with what was entered; one that is too early leads to the first unfinished one."""
+    """Show a step with the entered values, or redirect to the first unfinished step before it."""
     step, draft = _step(visit), _draft(visit)
     if draft is None:
         return await _begin_again(visit)
@@ -67,7 +67,7 @@ async def show(visit: PageContext) -> Response:
 
 
 async def take(visit: PageContext) -> Response:
-    """What was entered in one of the steps."""
+    """Process the submitted form of a step."""
     step, draft = _step(visit), _draft(visit)
     if draft is None:
         return await _begin_again(visit)
@@ -89,7 +89,7 @@ async def _take_product(visit: PageContext, draft: Draft) -> Response:
 
 
 async def _take_terms(visit: PageContext, draft: Draft) -> Response:
-    """Only what was ticked in the version that was shown is agreed to (R3)."""
+    """Store the agreed terms. A term counts as agreed only in the version that was shown (R3)."""
     ticked = set(visit.several.get("agreed", ()))
     terms = (await _catalogue(visit)).terms
     agreed = tuple((term.id, term.version) for term in terms if f"{term.id}:{term.version}" in ticked)
@@ -117,7 +117,7 @@ async def _take_information(visit: PageContext, draft: Draft) -> Response:
 
 
 async def _finalize(visit: PageContext, draft: Draft) -> Response:
-    """Send the request that the page showed; where it would show another one now, show that."""
+    """Send the request that the page showed. If the page would now show other facts, show it again."""
     if unfinished := await _first_unfinished(visit, draft, "check"):
         return await visit.go(_path(draft, unfinished))
     if not is_as_shown(visit, _check_shown(visit, draft, await _catalogue(visit))):
@@ -137,7 +137,7 @@ async def _finalize(visit: PageContext, draft: Draft) -> Response:
 
 
 def _check_shown(visit: PageContext, draft: Draft, catalogue: Catalogue) -> str:
-    """Return the digest of what the check page shows."""
+    """Return the digest of the facts that the check page shows."""
     titles = {plan: offer.title for plan, offer in catalogue.plans.items()}
     return digest(visit, "request", draft, titles, catalogue.trial)
 
@@ -147,7 +147,7 @@ async def _completed(visit: PageContext, draft: Draft) -> Response:
 
 
 async def complete(visit: PageContext) -> Response:
-    """The fifth step: what came of the request, as it holds now."""
+    """Show the fifth step: the created subscription in its current state."""
     standing = await visit.desk.standing(visit.subscription_id)
     return await visit.page(
         "request/complete.html",
@@ -158,13 +158,13 @@ async def complete(visit: PageContext) -> Response:
 
 
 async def duplicates(visit: PageContext) -> Response:
-    """[Check for Duplicates] without leaving the page: for browsers that run our script."""
+    """Return the result of [Check for Duplicates] as an HTML fragment for console.js."""
     draft = Draft().entered(visit.form, "kind", "group", "domain")
     return await visit.page("request/duplicates.html", duplicates=await _duplicates(visit, draft))
 
 
 async def _duplicates(visit: PageContext, draft: Draft) -> dict[str, object]:
-    """Whether the name could be requested now (R5), in words."""
+    """Check whether the name is available (R5), and return a message."""
     say, is_domain = visit.words.say, draft.kind == AccountKind.DOMAIN
     typed = draft.domain if is_domain else draft.group
     try:
@@ -190,9 +190,9 @@ def _path(draft: Draft, step: str) -> str:
 
 
 async def _on(visit: PageContext, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
-    """On to the next step if this one is in order; else the same again, with what is wrong.
+    """Redirect to the next step if this one is valid; else show this step with its error messages.
 
-    Where another language is chosen, the same again as far as it has been filled in.
+    If another language is chosen, show this step again with the entered values.
     """
     _keep(visit, draft)
     if visit.chooses_language:
@@ -216,7 +216,7 @@ async def _first_unfinished(visit: PageContext, draft: Draft, before: str) -> st
 
 
 async def _wrong(visit: PageContext, draft: Draft, step: str) -> dict[str, str]:
-    """What the rules find wrong in what this step asks for."""
+    """Return the error messages for the fields of this step."""
     body = draft.as_request(_customer(visit))
     refused = await visit.desk.check_request({**body, "password_hash": draft.password_hash or PLACEHOLDER})
     if refused is None:
@@ -270,7 +270,7 @@ def _customer(visit: PageContext) -> str:
     return visit.session.customer_id
 
 
-# -- the draft, which the browser keeps --------------------------------------------------------------
+# -- the draft, stored in the browser --------------------------------------------------------------
 
 
 def _new_draft(visit: PageContext) -> Draft:

@@ -26,21 +26,21 @@ _STATUS = {
     SignInRefusal.CLIENT_REJECTED: 503,
     SignInRefusal.TOO_MANY_SIGN_INS: 429,
 }
-"""What is answered where it is not 403."""
+"""HTTP status by code; 403 is the default."""
 _LONGEST_NEXT = 1000
 _log = logging.getLogger("worksub")
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
 async def sign_in(visit: PageContext) -> Response:
-    """Where one chooses how to sign in; whoever is signed in already goes on."""
+    """Show the sign-in page, or redirect a user who is already signed in."""
     if visit.session is not None:
         return await visit.go(_next(visit))
     return await _sign_in_page(visit)
 
 
 async def developer_sign_in(visit: PageContext) -> Response:
-    """Anybody as anybody: the embedded stack has no customers."""
+    """Sign in as any customer or operator without a password, on the local development stack only."""
     if not visit.console.settings.embedded or not _is_from_this_machine(visit):
         return await visit.gone()
     if visit.chooses_language:
@@ -55,7 +55,7 @@ async def developer_sign_in(visit: PageContext) -> Response:
 
 
 def _is_from_this_machine(visit: PageContext) -> bool:
-    """Tell by the connection, or by the proxy's word for it, and never by the Host header."""
+    """Check the client address, which comes from the connection or the proxy, and never the Host header."""
     client = visit.request.client
     try:
         return client is not None and ip_address(client.host).is_loopback
@@ -64,7 +64,7 @@ def _is_from_this_machine(visit: PageContext) -> bool:
 
 
 async def start_oidc(visit: PageContext) -> Response:
-    """Redirect to the issuer, with a state, a nonce and a PKCE challenge for this browser alone."""
+    """Redirect to the issuer, with a state, a nonce and a PKCE challenge bound to this browser."""
     if visit.console.oidc is None:
         return await visit.gone()
     return await _to_issuer(visit, Prompt.SELECT_ACCOUNT if _choose(visit) else None, _next(visit))
@@ -74,22 +74,22 @@ async def _to_issuer(visit: PageContext, prompt: Prompt | None, next_path: str) 
     settings, oidc = visit.console.settings, visit.console.oidc
     assert settings.oidc is not None
     assert oidc is not None
-    remembered: dict[str, Any] = {}
-    visit.request.scope["session"] = remembered
+    oauth_state: dict[str, Any] = {}
+    visit.request.scope["session"] = oauth_state
     try:
         response = await oidc.begin(visit.request, settings.url + CALLBACK, prompt)
     except SignInFailedError as failure:
         return await _failed(visit, failure, next_path)
-    # Browsers drop a cookie of more than 4 kB.
+    # Browsers discard cookies of more than 4 kB.
     next_path = next_path if len(next_path) <= _LONGEST_NEXT else "/"
-    state = {"authlib": remembered, "next": next_path, "prompt": prompt}
+    state = {"authlib": oauth_state, "next": next_path, "prompt": prompt}
     cookie = sign_in_state.sealed(state, settings.oidc.client_secret)
     visit.cookies[_oidc_cookie_name(visit)] = (cookie, sign_in_state.KEPT_SECONDS)
     return response
 
 
 async def oidc_callback(visit: PageContext) -> Response:
-    """Sign in by the claims of an ID token that was issued for the console, and of the userinfo endpoint."""
+    """Sign in with the claims of the ID token, and of the userinfo endpoint if they are not sufficient."""
     settings, oidc = visit.console.settings, visit.console.oidc
     if settings.oidc is None or oidc is None:
         return await visit.gone()
@@ -104,7 +104,7 @@ async def oidc_callback(visit: PageContext) -> Response:
         identity = await oidc.finish(visit.request)
     except SignInFailedError as failure:
         if failure.issuer_error == "invalid_request" and state["prompt"] == Prompt.SELECT_ACCOUNT:
-            # The issuer neither knows this prompt nor lists those that it knows; each one knows login.
+            # The issuer does not support this prompt and lists no supported prompts; `login` is required.
             return await _to_issuer(visit, Prompt.LOGIN, next_path)
         return await _failed(visit, failure, next_path)
     claims = identity.claims
@@ -121,7 +121,7 @@ async def oidc_callback(visit: PageContext) -> Response:
 
 
 async def sign_out(visit: PageContext) -> Response:
-    """End the session, then sign out at the issuer, which would otherwise sign in again without asking."""
+    """End the session, then sign out at the issuer, which would otherwise sign in again without a prompt."""
     assert visit.session is not None
     oidc, id_token = visit.console.oidc, visit.session.document.get("id_token")
     await visit.console.sessions.end(visit.token)
@@ -139,14 +139,14 @@ async def sign_out(visit: PageContext) -> Response:
         url = None
     if url is None:
         return await visit.go(SIGNED_OUT)
-    # Not a redirect: browsers apply form-action of the Content-Security-Policy to redirects of a form too.
+    # Not a redirect: browsers also apply the Content-Security-Policy's form-action to redirects of a form.
     response = await visit.page("signed_out.html", url=url)
     response.headers["Refresh"] = f"0; url={url}"
     return response
 
 
 async def signed_out(visit: PageContext) -> Response:
-    """The address to which the issuer returns after a sign-out; the next sign-in asks for the account."""
+    """Redirect after the issuer's logout to the sign-in page, which lets the user choose the account."""
     return await visit.go("/sign-in?choose=1")
 
 
@@ -216,7 +216,7 @@ async def _sign_in_page(
 
 
 def _choose(visit: PageContext) -> bool:
-    """Return True if the issuer shall ask for the account, even of a browser that is signed in there."""
+    """Return True if the issuer must show the account chooser, even to a signed-in browser."""
     return "choose" in visit.request.query_params
 
 

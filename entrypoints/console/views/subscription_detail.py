@@ -25,7 +25,7 @@ from subscription.state import Subscription
 
 
 class Proof(Frozen):
-    """A domain to be proved: what to publish, and when it is looked for."""
+    """Pending domain verification: DNS records to publish, and times of the checks."""
 
     domain: str
     records: tuple[tuple[str, str, str], ...]
@@ -80,24 +80,24 @@ async def shown(visit: PageContext, *, problems: dict[str, str] | None = None, s
 
 
 def withdrawal_shown(visit: PageContext, standing: CurrentState) -> str:
-    """Return the digest of what [Withdraw the Reservation] names."""
+    """Return the digest of the facts of [Withdraw the Reservation]."""
     return digest(visit, "withdraw", standing.state.subscription_id, standing.state.reservation)
 
 
 def clock_shown(visit: PageContext, standing: CurrentState, now: str) -> str:
-    """Return the digest of what the test clock shows: its time, and what falls due next."""
+    """Return the digest of the facts of the test clock: its time and the next deadline."""
     return digest(visit, "clock", standing.state.subscription_id, now, next_deadline(standing.state))
 
 
 def account_of(standing: CurrentState) -> str | None:
-    """`ID@name`; None once it is erased."""
+    """Return `ID@name`; None after the erasure."""
     state = standing.state
     named = state.admin_id is not None and state.account is not None
     return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
 
 
 async def _attention(visit: PageContext, state: Subscription) -> ShownAttention | None:
-    """Return why the subscription needs attention, to operators alone."""
+    """Return the reason for NeedsAttention, for operators only."""
     if not visit.caller.is_operator or state.state.over:
         return None
     return await visit.desk.attention(state.subscription_id)
@@ -118,18 +118,18 @@ def _proof(claim: PendingDomain, standing: CurrentState) -> Proof:
 
 
 async def _invoices(visit: PageContext, standing: CurrentState) -> list[Invoice]:
-    """The customer's invoices on which this subscription stands, the latest first."""
+    """Return the invoices that contain this subscription, the latest first."""
     invoices = await visit.desk.invoices(customer_id=standing.state.customer_id, limit=500)
-    wanted = standing.state.subscription_id
+    subscription_id = standing.state.subscription_id
     return [
         invoice
         for invoice in reversed(invoices)
-        if any(part.subscription_id == wanted for part in invoice.subscriptions)
+        if any(part.subscription_id == subscription_id for part in invoice.subscriptions)
     ]
 
 
 async def invoice(visit: PageContext) -> Response:
-    """An invoice as it is sent; it brings its own style, which its own policy allows and nothing else."""
+    """Return the invoice document with a Content-Security-Policy that allows only its inline style."""
     number: str = visit.request.path_params["number"]
     found = await visit.desk.invoice(number)
     page = invoice_page(found, visit.words.language, await visit.desk.price_book())

@@ -1,4 +1,4 @@
-"""Login throttling by account and address, shared by all processes."""
+"""Login throttling (brute-force protection) by account and address, shared by all processes."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -10,16 +10,16 @@ _MOST_BY_ADDRESS, _MOST_BY_BOTH, _MOST_BY_ACCOUNT = 30, 5, 50
 
 
 class Throttle:
-    """Counts each attempt before the password is verified, and takes it back if the password was right.
+    """Count each attempt before the password is verified, and undo the count if the password was correct.
 
-    Accounts that do not exist are counted like the others, so that a refusal tells nothing of either.
+    Attempts on unknown accounts are counted as well, so a refusal does not reveal whether an account exists.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def count(self, account: str, address: str) -> bool:
-        """Count an attempt and return True, or return False because it would exceed a limit."""
+        """Count an attempt and return True, or return False if it would exceed a limit."""
         await self._pool.execute(
             "DELETE FROM sign_in_attempts WHERE began_at < clock_timestamp() - make_interval(mins => $1)",
             MINUTES,
@@ -33,11 +33,11 @@ class Throttle:
         return True
 
     async def uncount(self, account: str, address: str) -> None:
-        """Take one attempt back: its password was right."""
+        """Undo the count of one attempt, because its password was correct."""
         await self._take_back([key for key, _ in _limits(account, address)])
 
     async def _count(self, key: bytes, most: int) -> bool:
-        # One statement compares and counts, so that of simultaneous attempts only so many pass.
+        # One statement compares and increments, so concurrent attempts cannot exceed the limit.
         return bool(
             await self._pool.fetchval(
                 """

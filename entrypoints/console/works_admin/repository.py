@@ -26,7 +26,7 @@ class WorksAdminRepository:
         self._pool = pool
 
     async def administrator(self, admin_id: str, name: str) -> Administrator | None:
-        """Whoever `ID@name` is; a name that is held for a domain not proved yet is nobody's."""
+        """Return the administrator `ID@name`. A reserved domain name that is not verified matches none."""
         row = await self._pool.fetchrow(
             """
             SELECT administrators.subscription_id, admin_id, password_hash
@@ -46,7 +46,7 @@ class WorksAdminRepository:
         return Company.model_validate(dict(row)) if row else None
 
     async def set_company(self, subscription_id: str, company: Company, *, seen: Company) -> bool:
-        """Replace the company that was seen; return False if it has changed since, or has been erased."""
+        """Replace the company information; return False if it differs from `seen` or was erased."""
         saved: bool | None = await self._pool.fetchval(
             """
             UPDATE companies SET company_name = $2, company_phone = $3, company_address = $4
@@ -72,14 +72,14 @@ class WorksAdminRepository:
         return [Member.model_validate(dict(row)) for row in rows]
 
     async def add_member(self, subscription_id: str, member: Member) -> bool:
-        """Add a member; return False if all seats are taken, the id is in use, or the data are erased."""
+        """Add a member; return False if all seats are used, the ID is in use, or the data was erased."""
         added: bool = await self._pool.fetchval(
             "SELECT add_member($1, $2, $3)", subscription_id, member.member_id, member.name
         )
         return added
 
     async def remove_member(self, subscription_id: str, seen: Member) -> bool:
-        """Remove the member that was seen; return False if the ID is nobody's, or has another name now."""
+        """Remove a member; return False if no member has this ID and name any more."""
         removed: bool | None = await self._pool.fetchval(
             """
             DELETE FROM members WHERE subscription_id = $1 AND member_id = $2 AND name IS NOT DISTINCT FROM $3

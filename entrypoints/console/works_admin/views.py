@@ -24,7 +24,7 @@ from subscription.refusals import RefusalError
 from subscription.state import Access, State
 from subscription.validation import has_control_characters, problem_in
 
-# Longer than it takes to verify any accepted hash on a machine that is not overloaded.
+# Longer than the verification of any accepted hash on a machine that is not overloaded.
 _FAILURE_STEP_SECONDS = 1.0
 
 
@@ -35,7 +35,10 @@ async def show_sign_in(visit: PageContext) -> Response:
 
 
 async def sign_in(visit: PageContext) -> Response:
-    """One answer for every failure, and as much work for an account that there is not."""
+    """Sign in an administrator. All failures have the same response and, for unknown accounts, the same cost.
+
+    Otherwise a response or its duration would reveal whether an account exists (user enumeration).
+    """
     account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
     if visit.chooses_language:
         return await visit.page("works_admin/sign_in.html", account=account)
@@ -48,13 +51,15 @@ async def sign_in(visit: PageContext) -> Response:
         return await _sign_in_again(visit, account, said, 429)
     admin_id, _, name = account.partition("@")
     administrator = await record.administrator(admin_id, name)
-    if administrator is not None and not await _goes_by(visit, administrator.subscription_id, account):
+    if administrator is not None and not await _is_current_account(
+        visit, administrator.subscription_id, account
+    ):
         administrator = None
     stored = administrator.password_hash if administrator else None
     try:
         right = await visit.console.hashing.verify(stored, password)
     except HashingBusyError as error:
-        await throttle.uncount(account, address)  # nothing was judged
+        await throttle.uncount(account, address)  # the password was not verified
         visit.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
         raise
     if administrator is None or not right:
@@ -82,7 +87,7 @@ async def home(visit: PageContext) -> Response:
 
 
 async def set_company(visit: PageContext) -> Response:
-    """Replace the company information that the page showed, or nothing."""
+    """Replace the company information if it is still the one that the page showed."""
     standing, form, say = await _open(visit), visit.form, visit.words.say
     entered = {
         name: form.get(name, "").strip() for name in ("company_name", "company_phone", "company_address")
@@ -105,7 +110,7 @@ async def set_company(visit: PageContext) -> Response:
 
 
 def _company(visit: PageContext, entered: Mapping[str, str]) -> Company | dict[str, str]:
-    """Return the company that was entered, or what is wrong with it, by field."""
+    """Return the entered company, or the error messages by field."""
     say = visit.words.say
     problems: dict[str, str] = {}
     if not 1 <= len(entered["company_name"]) <= 100 or has_control_characters(entered["company_name"]):
@@ -174,7 +179,7 @@ async def sign_out(visit: PageContext) -> Response:
 
 
 async def _open(visit: PageContext) -> CurrentState:
-    """Where the subscription stands, if its access lets anybody in now."""
+    """Return the current state of the subscription if its access allows NAVER WORKS Admin."""
     assert visit.session is not None
     assert visit.session.subscription_id is not None
     standing = await visit.console.client.standing(visit.session.subscription_id)
@@ -237,8 +242,8 @@ def _changed(visit: PageContext, company: Company | None) -> str:
     )
 
 
-async def _goes_by(visit: PageContext, subscription_id: str, account: str) -> bool:
-    """Whether that is the account's present name, and not one that is only held for it (R10)."""
+async def _is_current_account(visit: PageContext, subscription_id: str, account: str) -> bool:
+    """Return True if this is the current account name, and not a name that is only reserved (R10)."""
     try:
         return (await visit.console.client.status(subscription_id)).account == account
     except RefusalError:
@@ -250,6 +255,6 @@ async def _sign_in_again(visit: PageContext, account: str, said: str, status: in
 
 
 async def _until_next_step(began: float) -> None:
-    """Wait, so that the time of a failure does not tell which hash, if any, it was compared with."""
+    """Wait for the next full step, so that the duration of a failure reveals nothing (timing attack)."""
     taken = asyncio.get_running_loop().time() - began
     await asyncio.sleep(_FAILURE_STEP_SECONDS - taken % _FAILURE_STEP_SECONDS)

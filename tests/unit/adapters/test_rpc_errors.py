@@ -15,7 +15,7 @@ from adapters.temporal.rpc_errors import Outcome, outcome_of
 from entrypoints.api.exception_handlers import add_handlers
 from entrypoints.cli.connections import ServiceTargets
 from entrypoints.cli.errors import CommandError, ExitCode
-from entrypoints.console.access_control import _is_away
+from entrypoints.console.access_control import _is_unavailable
 from starter import retry
 from subscription.refusals import RefusalCode
 
@@ -111,7 +111,7 @@ async def test_cli_api_and_console_classify_errors_alike(status: RPCStatusCode) 
     assert classified.code in CLI[outcome]
     not_found = status is RPCStatusCode.NOT_FOUND
     assert classified.exit_code is (ExitCode.REFUSED if not_found else ExitCode.UNAVAILABLE)
-    assert _is_away(error) is (outcome is not Outcome.REFUSED)
+    assert _is_unavailable(error) is (outcome is not Outcome.REFUSED)
     assert await _answer_of_the_api(error) == (
         HTTPStatus.NOT_FOUND
         if not_found
