@@ -1,6 +1,6 @@
 """Batches: a failure of one member is reported, and the other members are processed.
 
-An error that concerns all members, such as a database that is away, is raised: the page is then tried again.
+An error that concerns all members, such as an unavailable database, is raised, and Temporal retries the page.
 """
 
 import logging
@@ -19,7 +19,7 @@ _log = logging.getLogger("worksub")
 
 
 class Batch:
-    """The failures of a page of members. `job` names the job in the log."""
+    """Failures of one page of members. `job` is the name of the job in the log."""
 
     def __init__(self, job: str) -> None:
         self._job = job
@@ -28,9 +28,9 @@ class Batch:
     async def alone(
         self, member: str, step: Awaitable[T], *, of_all: tuple[type[Exception], ...] = ()
     ) -> T | None:
-        """Return the result of a member's step; None if it failed in a way that concerns this member alone.
+        """Return the result of a member's step; None if the step failed for this member only.
 
-        `member` is an id that names no person. `of_all` are further errors that concern all members.
+        `member` is an ID without personal data. `of_all` are further error types that concern all members.
         """
         try:
             return await step
@@ -41,14 +41,14 @@ class Batch:
             return None
 
     def fail(self, member: str, error: Exception) -> None:
-        """Report that this member could not be worked on."""
+        """Add the failure of a member, and log and count it."""
         failure = MemberFailure(member=member, error=type(error).__name__)
         self.failures.append(failure)
         fields = {"job": self._job, "member": member}
-        came_through = error.__traceback__ and error.__traceback__.tb_next
+        traceback = error.__traceback__ and error.__traceback__.tb_next
         _log.error(
             "a member of a batch failed",
-            exc_info=(type(error), error, came_through),
+            exc_info=(type(error), error, traceback),
             extra={"fields": fields},
         )
         if activity.in_activity():

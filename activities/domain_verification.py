@@ -16,43 +16,45 @@ from adapters.settings import HostPort
 from subscription.activity_contracts import DomainCheckInput, DomainCheckResult
 from subscription.domain_verification import VerificationRecords, verification_records
 
-_LOOK_SECONDS = 5.0
+_LOOKUP_TIMEOUT_SECONDS = 5.0
 
 
 class DomainVerificationActivities:
-    """`resolvers`: addresses such as `127.0.0.1:5353` or `1.1.1.1`; none means those of this machine."""
+    """`resolvers` are addresses such as `127.0.0.1:5353` or `1.1.1.1`; default: the system's resolvers."""
 
     def __init__(self, resolvers: Sequence[str] = ()) -> None:
         self._resolver = dns.asyncresolver.Resolver(configure=not resolvers)
         if resolvers:
             self._resolver.nameservers = [_nameserver(address) for address in resolvers]
-        self._resolver.lifetime = _LOOK_SECONDS
+        self._resolver.lifetime = _LOOKUP_TIMEOUT_SECONDS
 
     @activity.defn
-    async def look_for_proof(self, wanted: DomainCheckInput) -> DomainCheckResult:
-        proofs = [
-            verification_records(domain, token, wanted.cname_target)
-            for domain, token in wanted.tokens.items()
+    async def look_for_proof(self, input: DomainCheckInput) -> DomainCheckResult:
+        records = [
+            verification_records(domain, token, input.cname_target) for domain, token in input.tokens.items()
         ]
-        found = await asyncio.gather(*(self._is_published(proof) for proof in proofs))
+        results = await asyncio.gather(*(self._is_published(expected) for expected in records))
         return DomainCheckResult(
-            proved=tuple(proof.domain for proof, published in zip(proofs, found, strict=True) if published)
+            proved=tuple(
+                expected.domain for expected, published in zip(records, results, strict=True) if published
+            )
         )
 
-    async def _is_published(self, proof: VerificationRecords) -> bool:
+    async def _is_published(self, expected: VerificationRecords) -> bool:
         txt, cname = await asyncio.gather(
-            self._records(proof.txt_name, "TXT"), self._records(proof.cname_name, "CNAME")
+            self._records(expected.txt_name, "TXT"), self._records(expected.cname_name, "CNAME")
         )
-        target = dns.name.from_text(proof.cname_target)
+        target = dns.name.from_text(expected.cname_target)
         return any(
-            isinstance(record, TXT) and b"".join(record.strings) == proof.txt_value.encode() for record in txt
+            isinstance(record, TXT) and b"".join(record.strings) == expected.txt_value.encode()
+            for record in txt
         ) or any(isinstance(record, CNAME) and record.target == target for record in cname)
 
     async def _records(self, name: str, kind: str) -> list[dns.rdata.Rdata]:
         try:
             return list(await self._resolver.resolve(name, kind, search=False))
         except (dns.exception.DNSException, OSError):
-            # A resolver that fails, times out or knows no such name means "not yet", never an error (R13).
+            # A failure, a timeout or an unknown name means "not verified yet", never an error (R13).
             return []
 
 

@@ -1,6 +1,7 @@
 """Activities that erase a subscription's data and workflow histories, and certify the erasure (R31).
 
-The worker's role can neither delete nor certify itself: the database does both at once, if the record agrees.
+The database role of the worker can neither delete nor certify. A database function does both in one
+transaction, if the recorded events allow it.
 """
 
 from temporalio import activity
@@ -26,7 +27,7 @@ PERSONAL_DATA = (
     "notice_letters",
     "console_sessions",
 )
-"""Every table that may name a person: those of the table `personal_data`, which the database goes by."""
+"""Every table with personal data; the same as in the table `personal_data`, which the database uses."""
 
 
 class ErasureActivities:
@@ -36,7 +37,7 @@ class ErasureActivities:
 
     @activity.defn
     async def erase_subscription(self, erase: EraseInput) -> ErasureCertificate:
-        """Erase and certify in one transaction; erasing twice is harmless and answers the same."""
+        """Erase and certify in one transaction. Repeating it returns the same certificate."""
         async with self._pool.acquire() as connection, connection.transaction():
             await subscription_repository.lock_row_and_get_sequence(connection, erase.subscription_id)
             issued = await subscription_repository.get_certificate(
@@ -45,7 +46,7 @@ class ErasureActivities:
             if issued:
                 return issued
             certificate = await erase_within(connection, erase, self._workspaces)
-        metrics.recorded(erase.subscription_id, erase.sequence, (erase.event,))
+        metrics.count_recorded_events(erase.subscription_id, erase.sequence, (erase.event,))
         return certificate
 
 
@@ -61,7 +62,10 @@ async def erase_within(
 async def delete_personal_data(
     connection: Connection, subscription_id: str, provisioner: WorkspaceProvisioner
 ) -> ErasureCertificate:
-    """Of what is recorded as erased; the certificate is the first one's, whatever is deleted now."""
+    """Delete the personal data of a subscription that is recorded as erased.
+
+    Return the first certificate, even if this call deletes further data.
+    """
     await notice_outbox.expire_all(connection, subscription_id)
     await provisioner.delete(subscription_id)
     return await subscription_repository.erase_personal_data(connection, subscription_id)
@@ -73,16 +77,16 @@ class HistoryActivities:
         self._client = client
 
     @activity.defn
-    async def delete_histories(self, wanted: DeleteHistoriesInput) -> DeleteHistoriesResult:
-        """Delete every run of this workflow but the one that asks; returns once none can be read."""
+    async def delete_histories(self, input: DeleteHistoriesInput) -> DeleteHistoriesResult:
+        """Delete every other run of the calling workflow; return once none of them can be read."""
         info = activity.info()
         workflow_id = info.workflow_id or ""
         listed = [run.run_id for run in await list_runs(self._client, workflow_id)]
-        runs = {*wanted.run_ids, *listed} - {info.workflow_run_id or ""}
+        runs = {*input.run_ids, *listed} - {info.workflow_run_id or ""}
         await delete_runs(self._client, workflow_id, sorted(runs))
-        if wanted.erased_at is not None:
+        if input.erased_at is not None:
             erased = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
             await subscription_repository.certify_histories(
-                self._pool, erased, wanted.forgotten + len(wanted.run_ids)
+                self._pool, erased, input.forgotten + len(input.run_ids)
             )
-        return DeleteHistoriesResult(runs=wanted.forgotten + len(wanted.run_ids))
+        return DeleteHistoriesResult(runs=input.forgotten + len(input.run_ids))

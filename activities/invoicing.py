@@ -35,13 +35,13 @@ class InvoicingActivities:
         self._pool = pool
 
     @activity.defn
-    async def issue_invoices(self, wanted: IssueInvoices) -> InvoicesIssued:
-        """Issue the invoices of a page of customers; those who have theirs for the month are passed over."""
-        policy = await self._policy(wanted.month)
-        page = await self._page(wanted)
+    async def issue_invoices(self, input: IssueInvoices) -> InvoicesIssued:
+        """Issue the invoices of a page of customers; skip customers with an invoice for the month."""
+        policy = await self._policy(input.month)
+        page = await self._page(input)
         batch, totals = Batch("invoices"), []
-        for customer_id in await self._with_open_entries(page, wanted.month):
-            invoice = await batch.alone(customer_id, self._issue(customer_id, wanted, policy))
+        for customer_id in await self._with_open_entries(page, input.month):
+            invoice = await batch.alone(customer_id, self._issue(customer_id, input, policy))
             totals += [invoice.total] if invoice else []
             activity.heartbeat()
         full = len(page) == _CUSTOMERS_A_PAGE
@@ -53,25 +53,25 @@ class InvoicingActivities:
         )
 
     async def _policy(self, month: date) -> InvoicePolicy:
-        """That of the catalogue in force on the month's last day."""
+        """Return the invoice policy of the catalogue in force on the last day of the month."""
         last_day = first_of_next_month(month) - timedelta(days=1)
         catalogue = (await load_price_book(self._pool)).in_force(last_day)
         return catalogue.invoice if catalogue else InvoicePolicy()
 
-    async def _page(self, wanted: IssueInvoices) -> list[str]:
-        """The next customers who have a ledger. Read from the index alone, however long the ledgers are."""
+    async def _page(self, input: IssueInvoices) -> list[str]:
+        """Return the next customers with ledger lines. An index-only scan, independent of ledger length."""
         rows = await self._pool.fetch(
             """
             SELECT DISTINCT customer_id FROM ledger_lines
              WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
             """,
-            wanted.after,
+            input.after,
             _CUSTOMERS_A_PAGE,
         )
         return [row["customer_id"] for row in rows]
 
     async def _with_open_entries(self, customers: Sequence[str], month: date) -> list[str]:
-        """Those who have no invoice for the month, and something that stands on none."""
+        """Return customers without an invoice for the month who have entries on no invoice."""
         rows = await self._pool.fetch(
             """
             SELECT customer_id FROM unnest($3::text[]) AS page (customer_id)
@@ -94,31 +94,31 @@ class InvoicingActivities:
         )
         return [row["customer_id"] for row in rows]
 
-    async def _issue(self, customer_id: str, wanted: IssueInvoices, policy: InvoicePolicy) -> Invoice | None:
+    async def _issue(self, customer_id: str, input: IssueInvoices, policy: InvoicePolicy) -> Invoice | None:
         async with self._pool.acquire() as connection, connection.transaction():
-            # Concurrent calls serialize on the counter of their year. Two runs at the turn of a year count
-            # different years, and serialize on the customer.
-            sequence = await _next_number(connection, wanted.issued_on.year)
+            # Concurrent calls serialize on the counter of their year. Two runs around New Year use different
+            # counters, and serialize on the row of the customer.
+            sequence = await _next_number(connection, input.issued_on.year)
             await connection.execute(
                 "SELECT FROM customer_event_counters WHERE customer_id = $1 FOR UPDATE", customer_id
             )
-            if await _is_issued(connection, customer_id, wanted.month):
+            if await _is_issued(connection, customer_id, input.month):
                 return None
-            subscriptions = await _open_entries(connection, customer_id, wanted.month)
+            subscriptions = await _open_entries(connection, customer_id, input.month)
             if not subscriptions:
                 return None
             earlier = await invoice_numbers(connection, customer_id)
             invoice = invoice_for(
                 customer_id,
-                wanted.month,
+                input.month,
                 subscriptions,
-                number=invoice_number(wanted.issued_on.year, sequence),
-                issued_on=wanted.issued_on,
+                number=invoice_number(input.issued_on.year, sequence),
+                issued_on=input.issued_on,
                 vat_percent=policy.vat_percent,
                 supplier=policy.supplier,
                 corrected=await corrected_invoices(connection, subscriptions, earlier),
             )
-            await _take_number(connection, wanted.issued_on.year)
+            await _increment_counter(connection, input.issued_on.year)
             await _insert(connection, invoice)
             return invoice
 
@@ -133,7 +133,7 @@ async def _next_number(connection: Connection, year: int) -> int:
     return last + 1
 
 
-async def _take_number(connection: Connection, year: int) -> None:
+async def _increment_counter(connection: Connection, year: int) -> None:
     await connection.execute("UPDATE invoice_counters SET last = last + 1 WHERE year = $1", year)
 
 
@@ -148,7 +148,7 @@ async def _is_issued(connection: Connection, customer_id: str, month: date) -> b
 async def _open_entries(
     connection: Connection, customer_id: str, month: date
 ) -> tuple[InvoicedSubscription, ...]:
-    """What the customer has been charged by the month's end, and stands on no invoice yet."""
+    """Return the customer's ledger lines and adjustments up to the month's end that are on no invoice."""
     lines = await connection.fetch(
         """
         SELECT subscription_id, line FROM ledger_lines
@@ -181,12 +181,12 @@ async def _open_entries(
 async def corrected_invoices(
     connection: Connection, subscriptions: Sequence[InvoicedSubscription], earlier: Sequence[str]
 ) -> list[CorrectedInvoice]:
-    """Return the invoices that the adjustments among these entries correct, with what is left of each.
+    """Return the invoices that the adjustments in `subscriptions` correct, with their remaining amounts.
 
-    `earlier` are the numbers of the customer's earlier invoices: what stands on another one does not count.
+    `earlier` are the numbers of the customer's earlier invoices; entries on other invoices do not count.
     """
     changes: dict[str, int] = {}
-    for entry in (entry for each in subscriptions for entry in each.entries):
+    for entry in (entry for subscription in subscriptions for entry in subscription.entries):
         if isinstance(entry, InvoicedAdjustment):
             changes[entry.corrects] = changes.get(entry.corrects, 0) + entry.amount
     if not changes:

@@ -25,66 +25,68 @@ class LedgerAdjustmentActivities:
 
     @activity.defn
     async def adjust_ledger(self, as_of: AdjustmentInput) -> AdjustmentResult:
-        """Add a compensating line, or say why not; sent again it gives the first answer again."""
-        wanted = as_of.wanted
+        """Add a compensating line, or return the refusal. A repeated ID returns the original result."""
+        request = as_of.wanted
         async with self._pool.acquire() as connection, connection.transaction():
-            # Adjustments of one subscription queue up here, so that their sums can be looked at.
+            # Adjustments of one subscription serialize on this row lock, so that each sees the sum of all.
             await connection.execute(
-                "SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", wanted.subscription_id
+                "SELECT 1 FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", request.subscription_id
             )
-            earlier = await _earlier(connection, wanted)
-            if earlier:
-                return _first_answer(wanted, earlier)
-            refused = await _refused(connection, wanted)
-            if refused:
-                return AdjustmentRefused(refused=refused)
+            existing = await _existing(connection, request)
+            if existing:
+                return _original_result(request, existing)
+            refusal = await _refusal(connection, request)
+            if refusal:
+                return AdjustmentRefused(refused=refusal)
             return AdjustmentApplied(
-                adjustment=await insert_adjustment(connection, wanted, as_of.effective_at)
+                adjustment=await insert_adjustment(connection, request, as_of.effective_at)
             )
 
 
-async def _earlier(connection: Connection, wanted: AdjustmentRequest) -> Adjustment | None:
+async def _existing(connection: Connection, request: AdjustmentRequest) -> Adjustment | None:
     row = await connection.fetchrow(
         """
         SELECT line_key, amount, reason, reference, effective_at
           FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2
         """,
-        wanted.subscription_id,
-        wanted.id,
+        request.subscription_id,
+        request.id,
     )
-    return _adjustment(wanted, row) if row else None
+    return _adjustment(request, row) if row else None
 
 
-def _first_answer(wanted: AdjustmentRequest, earlier: Adjustment) -> AdjustmentApplied | AdjustmentRefused:
-    same = (earlier.corrects, earlier.amount, earlier.reason, earlier.reference) == (
-        wanted.key,
-        wanted.amount,
-        wanted.reason,
-        wanted.reference,
+def _original_result(
+    request: AdjustmentRequest, existing: Adjustment
+) -> AdjustmentApplied | AdjustmentRefused:
+    same = (existing.corrects, existing.amount, existing.reason, existing.reference) == (
+        request.key,
+        request.amount,
+        request.reason,
+        request.reference,
     )
     if same:
-        return AdjustmentApplied(adjustment=earlier)
+        return AdjustmentApplied(adjustment=existing)
     return AdjustmentRefused(refused=Refusal.of(RefusalCode.ADJUSTMENT_ID_REUSED, "id"))
 
 
-async def _refused(connection: Connection, wanted: AdjustmentRequest) -> Refusal | None:
-    charged = await connection.fetchval(
+async def _refusal(connection: Connection, request: AdjustmentRequest) -> Refusal | None:
+    line_amount = await connection.fetchval(
         "SELECT amount FROM ledger_lines WHERE subscription_id = $1 AND key = $2",
-        wanted.subscription_id,
-        wanted.key,
+        request.subscription_id,
+        request.key,
     )
-    if charged is None:
+    if line_amount is None:
         return Refusal.of(RefusalCode.LINE_NOT_FOUND, "key")
     adjusted = await connection.fetchval(
-        "SELECT coalesce(sum(amount), 0)::bigint FROM ledger_adjustments WHERE line_key = $1", wanted.key
+        "SELECT coalesce(sum(amount), 0)::bigint FROM ledger_adjustments WHERE line_key = $1", request.key
     )
-    return refusal_of(wanted, charged, adjusted)
+    return refusal_of(request, line_amount, adjusted)
 
 
 async def insert_adjustment(
-    connection: Connection, wanted: AdjustmentRequest, effective_at: datetime
+    connection: Connection, request: AdjustmentRequest, effective_at: datetime
 ) -> Adjustment:
-    """Add the line, in effect from that moment on."""
+    """Insert the adjustment with this effective time."""
     row = await connection.fetchrow(
         """
         INSERT INTO ledger_adjustments
@@ -93,20 +95,20 @@ async def insert_adjustment(
           FROM subscriptions WHERE subscription_id = $1
         RETURNING line_key, amount, reason, reference, effective_at
         """,
-        wanted.subscription_id,
-        wanted.id,
-        wanted.key,
-        wanted.amount,
-        wanted.reason,
-        wanted.reference,
+        request.subscription_id,
+        request.id,
+        request.key,
+        request.amount,
+        request.reason,
+        request.reference,
         effective_at,
     )
-    return _adjustment(wanted, row)
+    return _adjustment(request, row)
 
 
-def _adjustment(wanted: AdjustmentRequest, row: Any) -> Adjustment:
+def _adjustment(request: AdjustmentRequest, row: Any) -> Adjustment:
     return Adjustment(
-        key=adjustment_key(wanted.subscription_id, wanted.id),
+        key=adjustment_key(request.subscription_id, request.id),
         corrects=row["line_key"],
         amount=row["amount"],
         reason=row["reason"],

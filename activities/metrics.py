@@ -15,44 +15,44 @@ from subscription.ids import subscription_id_of
 _log = logging.getLogger("worksub")
 
 
-def recorded(subscription_id: str, first_sequence: int, events: Sequence[Event]) -> None:
-    """To be called once a transaction that wrote these events is committed."""
-    if not activity.in_activity():  # called by hand, without a worker whose log and metrics these are
+def count_recorded_events(subscription_id: str, first_sequence: int, events: Sequence[Event]) -> None:
+    """Count and log events, after the transaction that wrote them is committed."""
+    if not activity.in_activity():  # called without a worker, for example by a test
         return
     meter = activity.metric_meter()
-    transitions = meter.create_counter("worksub_transitions", "Events recorded in the lives of subscriptions")
-    lines = meter.create_counter("worksub_ledger_lines", "Lines posted to ledgers")
+    transitions = meter.create_counter("worksub_transitions", "Lifecycle events written")
+    lines = meter.create_counter("worksub_ledger_lines", "Ledger lines posted")
     for sequence, event in enumerate(events, start=first_sequence):
         transitions.add(1, {"event": event.event})
         for line in event.lines:
             lines.add(1, {"kind": line.kind})
         _log.info(
             "event recorded",
-            extra={"fields": {**_who(subscription_id), "sequence": sequence, "event": event.event}},
+            extra={"fields": {**_log_fields(subscription_id), "sequence": sequence, "event": event.event}},
         )
 
 
 def count_failure(error: Exception) -> None:
-    """Count the failed attempt at an effect, of which the activity may have had several."""
+    """Count a failure. One activity attempt may have several, because a batch has several members."""
     failures = activity.metric_meter().create_counter(
-        "worksub_effect_failures", "Attempts at effects that failed, and are made again"
+        "worksub_effect_failures", "Failed activity attempts, which Temporal retries"
     )
     failures.add(1, {"error": error_type(error)})
 
 
-def _failed(error: Exception) -> None:
-    """An attempt failed; Temporal makes the next one after a pause."""
+def _report_failure(error: Exception) -> None:
+    """Count and log a failed attempt. Temporal retries it after a pause."""
     info = activity.info()
     count_failure(error)
-    came_through = error.__traceback__ and error.__traceback__.tb_next
+    traceback = error.__traceback__ and error.__traceback__.tb_next
     _log.warning(
         "attempt failed",
-        exc_info=(type(error), error, came_through),
-        extra={"fields": _who(subscription_id_of(info.workflow_id or ""))},
+        exc_info=(type(error), error, traceback),
+        extra={"fields": _log_fields(subscription_id_of(info.workflow_id or ""))},
     )
 
 
-def _who(subscription_id: str | None) -> dict[str, Any]:
+def _log_fields(subscription_id: str | None) -> dict[str, Any]:
     info = activity.info()
     return {
         "subscription_id": subscription_id,
@@ -68,7 +68,7 @@ class _FailureReportingInbound(ActivityInboundInterceptor):
             return await super().execute_activity(input)
         except Exception as error:
             if not _is_expected(error):
-                _failed(error)
+                _report_failure(error)
             raise
 
 
@@ -77,7 +77,7 @@ def _is_expected(error: Exception) -> bool:
 
 
 class FailureReportingInterceptor(Interceptor):
-    """Counts and logs the attempts that failed. What is only looked at again later has not failed."""
+    """Count and log failed attempts. A benign error, which only requests a later check, does not count."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _FailureReportingInbound(next)

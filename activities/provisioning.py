@@ -33,7 +33,7 @@ from subscription.validation import parse_strict
 
 
 class ProvisioningActivities:
-    """`allow_simulation`: whether lives may begin at another time; never where customers are served."""
+    """`allow_simulation` permits a start at a simulated time. Never set it in production."""
 
     def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner, *, allow_simulation: bool) -> None:
         self._pool = pool
@@ -41,28 +41,28 @@ class ProvisioningActivities:
         self._allow_simulation = allow_simulation
 
     @activity.defn
-    async def provision_subscription(self, wanted: ProvisionInput) -> ProvisionResult:
-        """Everything at once or nothing, in one transaction.
+    async def provision_subscription(self, input: ProvisionInput) -> ProvisionResult:
+        """Provision the subscription in one transaction.
 
-        What is recorded already is the truth, for a retry as for a workflow that is started anew.
+        If it is already recorded, return the recorded state, to a retry as well as to a restarted workflow.
         """
         try:
-            provisioned = await self._provision(wanted)
-        except RefusalError as refusal:
-            return RequestRefused(refused=refusal.refused)
+            provisioned = await self._provision(input)
+        except RefusalError as error:
+            return RequestRefused(refused=error.refused)
         await self._workspaces.put(wanted_workspace(provisioned.state))
         return provisioned
 
-    async def _provision(self, wanted: ProvisionInput) -> Provisioned:
+    async def _provision(self, input: ProvisionInput) -> Provisioned:
         async with self._pool.acquire() as connection, connection.transaction():
-            await subscription_repository.lock_subscription_id(connection, wanted.subscription_id)
+            await subscription_repository.lock_subscription_id(connection, input.subscription_id)
             book = await load_price_book(connection)
-            state = await subscription_repository.snapshot(connection, wanted.subscription_id)
+            state = await subscription_repository.snapshot(connection, input.subscription_id)
             if state is not None:
-                return await _existing(connection, state, book, wanted.request)
-            request = self._judged(wanted, book)
-            state, started = await _start(connection, request, wanted, book)
-        metrics.recorded(wanted.subscription_id, 1, (started,))
+                return await _existing(connection, state, book, input.request)
+            request = self._validate(input, book)
+            state, started = await _start(connection, request, input, book)
+        metrics.count_recorded_events(input.subscription_id, 1, (started,))
         return Provisioned(
             state=state,
             timeline=(timeline_entry(started, state),),
@@ -70,8 +70,8 @@ class ProvisioningActivities:
             catalogues=book.versions,
         )
 
-    def _judged(self, wanted: ProvisionInput, book: PriceBook) -> Request:
-        request = parse_request(wanted.request, book, wanted.accepted_at)
+    def _validate(self, input: ProvisionInput, book: PriceBook) -> Request:
+        request = parse_request(input.request, book, input.accepted_at)
         if isinstance(request, Refusal):
             raise RefusalError(request)
         if request.simulated_at is not None and not self._allow_simulation:
@@ -79,20 +79,20 @@ class ProvisioningActivities:
         return request
 
     @activity.defn
-    async def issue_domain_token(self, wanted: DomainTokenInput) -> DomainTokenResult:
-        """The secret of one subscription and domain: 128 random bits, the same however often asked (R12)."""
+    async def issue_domain_token(self, input: DomainTokenInput) -> DomainTokenResult:
+        """Return the token of a subscription and domain: 128 random bits, stable across calls (R12)."""
         async with self._pool.acquire() as connection, connection.transaction():
             return DomainTokenResult(
-                token=await _domain_token(connection, wanted.subscription_id, wanted.domain)
+                token=await _domain_token(connection, input.subscription_id, input.domain)
             )
 
 
 async def _existing(
-    connection: Connection, state: Subscription, book: PriceBook, sent: Mapping[str, Any]
+    connection: Connection, state: Subscription, book: PriceBook, request: Mapping[str, Any]
 ) -> Provisioned:
     if state.state.over:
         if not await subscription_repository.was_requested_so(
-            connection, state.subscription_id, _fingerprint(sent)
+            connection, state.subscription_id, _fingerprint_of(request)
         ):
             raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
         raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
@@ -104,22 +104,22 @@ async def _existing(
     )
 
 
-def _fingerprint(sent: Mapping[str, Any]) -> str | None:
+def _fingerprint_of(request: Mapping[str, Any]) -> str | None:
     try:
-        return parse_strict(Request, dict(sent)).fingerprint()
+        return parse_strict(Request, dict(request)).fingerprint()
     except ValidationError:
         return None
 
 
 async def _start(
-    connection: Connection, request: Request, wanted: ProvisionInput, book: PriceBook
+    connection: Connection, request: Request, input: ProvisionInput, book: PriceBook
 ) -> tuple[Subscription, TrialStarted]:
     account = request.account.account
-    catalogue = book.in_force(day_of(wanted.accepted_at))
+    catalogue = book.in_force(day_of(input.accepted_at))
     assert catalogue is not None, "a request is refused while nothing is on sale"
     token = secrets.token_hex(16)
-    started = start_trial(wanted.accepted_at, account, request.agreed_terms, catalogue, token)
-    state = apply(provisioning(wanted.subscription_id, request), started)
+    started = start_trial(input.accepted_at, account, request.agreed_terms, catalogue, token)
+    state = apply(provisioning(input.subscription_id, request), started)
     if not await subscription_repository.insert_subscription(connection, state, request):
         raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
     if not await subscription_repository.reserve_name(
@@ -134,7 +134,7 @@ async def _start(
 
 
 async def save_contacts(connection: Connection, subscription_id: str, request: Request) -> None:
-    """Keep the administrator and the company of a request; what is there already stays."""
+    """Insert the administrator and the company of a request; existing rows stay unchanged."""
     await connection.execute(
         """
         WITH administrator AS (
@@ -161,7 +161,7 @@ async def _domain_token(connection: Connection, subscription_id: str, domain: st
 
 
 async def save_domain_token(connection: Connection, subscription_id: str, domain: str, token: str) -> None:
-    """Keep the secret of a living subscription and domain; the first one stays."""
+    """Insert the token of an active subscription and domain; an existing token stays unchanged."""
     await connection.execute(
         """
         INSERT INTO domain_tokens (subscription_id, domain, token)

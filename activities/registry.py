@@ -14,7 +14,7 @@ from activities.interceptors.heartbeat import HeartbeatInterceptor
 from activities.invoicing import InvoicingActivities
 from activities.ledger_adjustments import LedgerAdjustmentActivities
 from activities.metrics import FailureReportingInterceptor
-from activities.notifications import DeliveringActivities, TellingActivities
+from activities.notifications import NotificationActivities
 from activities.provisioning import ProvisioningActivities
 from activities.reconciliation.activities import ReconciliationActivities
 from activities.retention import RetentionActivities
@@ -40,6 +40,7 @@ def create_activities(
     transitions = TransitionActivities(pool, workspaces)
     reconciliation = ReconciliationActivities(pool, client, workspaces, seals)
     retention = RetentionActivities(pool, client)
+    notifications = NotificationActivities(pool, mail_server)
     return [
         provisioning.provision_subscription,
         provisioning.issue_domain_token,
@@ -59,8 +60,8 @@ def create_activities(
         reconciliation.finish_reconciliation,
         retention.purge_histories,
         retention.purge_rows,
-        TellingActivities(pool).tell_notices,
-        DeliveringActivities(pool, mail_server).deliver_notices,
+        notifications.tell_notices,
+        notifications.deliver_notices,
     ]
 
 

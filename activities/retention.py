@@ -7,17 +7,17 @@ from temporalio import activity
 from temporalio.client import Client
 
 from activities.batch import Batch
-from activities.reconciliation.orphaned_histories import OrphanedHistory, leftover_page
+from activities.reconciliation.orphaned_histories import OrphanedHistory, orphaned_history_page
 from adapters.postgres.pool import Pool
 from adapters.temporal.executions import delete_runs
 from subscription.retention import PurgeHistoriesInput, PurgeHistoriesResult, PurgeRowsInput, PurgeRowsResult
 
-_AT_ONCE = 100
+_ROWS_PER_DELETE = 100
 
 
 @dataclass(frozen=True)
 class RetentionRule:
-    """Rows of `table` are kept for so long after `since`, then go if `only` holds; both are SQL of a row."""
+    """Delete rows of `table` once `since` is older than `kept` and `only` holds. Both are SQL expressions."""
 
     table: str
     since: str
@@ -26,19 +26,19 @@ class RetentionRule:
 
 
 RETENTIONS = (
-    # They name nobody. A quarter is as long as an auditor of its nights may want to look back.
+    # No personal data. Kept for 92 days for audits.
     RetentionRule("reconciliations", since="started_at", kept=timedelta(days=92)),
-    # A letter names its recipient; a quarter is long enough to answer "you never told me".
+    # An email contains its recipient. 90 days are enough to prove that a notice was sent.
     RetentionRule(
         "notice_letters",
         since="(SELECT settled_at FROM notices WHERE notices.number = notice_letters.number)",
         kept=timedelta(days=90),
     ),
-    # It names nobody; a quarter is long enough to answer "you never told us".
+    # No personal data. 90 days are enough to prove that an event was delivered.
     RetentionRule("webhook_deliveries", since="settled_at", kept=timedelta(days=90)),
-    # A command is remembered for at least 30 days (R22), and so is a write of the API itself.
+    # Idempotency keys of commands are stored for at least 30 days (R22), and so are those of API writes.
     RetentionRule("api_writes", since="written_at", kept=timedelta(days=31)),
-    # A notice is what keeps it from being told twice, so it stays for as long as it might be due again.
+    # A notice row prevents a second notice, so it stays for as long as the notice might be due again.
     RetentionRule(
         "notices",
         since="settled_at",
@@ -47,7 +47,7 @@ RETENTIONS = (
         "(SELECT subscription_id FROM subscriptions WHERE state = 'ERASED')",
     ),
 )
-"""What is deleted with age. A table goes only with what refers to it, and the worker's role must be let."""
+"""Rules of the daily deletion. A rule must cover referencing rows, and the worker's role needs DELETE."""
 
 
 class RetentionActivities:
@@ -56,45 +56,47 @@ class RetentionActivities:
         self._client = client
 
     @activity.defn
-    async def purge_histories(self, wanted: PurgeHistoriesInput) -> PurgeHistoriesResult:
-        """Delete what is left of subscriptions that are erased and of requests that were refused (R31)."""
-        grace, queue = timedelta(minutes=wanted.grace_minutes), activity.info().task_queue
+    async def purge_histories(self, input: PurgeHistoriesInput) -> PurgeHistoriesResult:
+        """Delete orphaned histories of erased subscriptions and refused requests (R31)."""
+        grace, queue = timedelta(minutes=input.grace_minutes), activity.info().task_queue
         batch, histories = Batch("purge"), 0
-        left, next_after = await leftover_page(self._client, self._pool, queue, grace, wanted.after, batch)
-        for leftover in left:
-            # What is lost may be all that is left of a subscription: the job `reconcile` looks at that.
-            if not leftover.lost:
-                histories += await batch.alone(leftover.subscription_id, self._delete(leftover)) or 0
+        orphans, next_after = await orphaned_history_page(
+            self._client, self._pool, queue, grace, input.after, batch
+        )
+        for orphan in orphans:
+            # An unrecorded history may be the only data of a subscription: the job `reconcile` handles it.
+            if not orphan.is_unrecorded:
+                histories += await batch.alone(orphan.subscription_id, self._delete(orphan)) or 0
             activity.heartbeat()
         return PurgeHistoriesResult(histories=histories, failed=tuple(batch.failures), next_after=next_after)
 
-    async def _delete(self, leftover: OrphanedHistory) -> int:
-        await delete_runs(self._client, leftover.workflow_id, leftover.run_ids)
-        return len(leftover.run_ids)
+    async def _delete(self, orphan: OrphanedHistory) -> int:
+        await delete_runs(self._client, orphan.workflow_id, orphan.run_ids)
+        return len(orphan.run_ids)
 
     @activity.defn
-    async def purge_rows(self, wanted: PurgeRowsInput) -> PurgeRowsResult:
-        """Delete what is past its retention, by the database's clock, a few rows at a time."""
+    async def purge_rows(self, input: PurgeRowsInput) -> PurgeRowsResult:
+        """Delete rows past their retention period, by the database clock, in small batches."""
         batch, rows = Batch("purge"), {}
-        for each in RETENTIONS:
-            rows[each.table] = await batch.alone(each.table, self._purge(each)) or 0
+        for rule in RETENTIONS:
+            rows[rule.table] = await batch.alone(rule.table, self._purge(rule)) or 0
         return PurgeRowsResult(rows=rows, failed=tuple(batch.failures))
 
-    async def _purge(self, retention: RetentionRule) -> int:
+    async def _purge(self, rule: RetentionRule) -> int:
         deleted = 0
         while True:
             rows = await self._pool.fetch(
                 f"""
-                DELETE FROM {retention.table} WHERE ctid IN (
-                    SELECT ctid FROM {retention.table}
-                     WHERE {retention.since} < clock_timestamp() - $1::interval AND ({retention.only})
+                DELETE FROM {rule.table} WHERE ctid IN (
+                    SELECT ctid FROM {rule.table}
+                     WHERE {rule.since} < clock_timestamp() - $1::interval AND ({rule.only})
                      LIMIT $2)
                 RETURNING 1
                 """,  # noqa: S608 - the parts are RETENTIONS
-                retention.kept,
-                _AT_ONCE,
+                rule.kept,
+                _ROWS_PER_DELETE,
             )
             activity.heartbeat()
             deleted += len(rows)
-            if len(rows) < _AT_ONCE:
+            if len(rows) < _ROWS_PER_DELETE:
                 return deleted

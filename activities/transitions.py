@@ -28,11 +28,11 @@ from subscription.request import AccountKind
 
 
 class RecordDivergedError(Exception):
-    """The record and the workflow tell different lives; nothing is written until an operator has looked."""
+    """The database and the workflow have diverged. Nothing is written until an operator intervenes."""
 
 
 class _RollbackWithResultError(Exception):
-    """Rolls the transaction back and answers."""
+    """Roll back the transaction and return this result."""
 
     def __init__(self, result: NameTaken | PriceBookOutdated) -> None:
         self.result = result
@@ -45,33 +45,35 @@ class TransitionActivities:
 
     @activity.defn
     async def record_transition(self, transition: Transition) -> RecordResult:
-        """Write a transition; writing it again changes nothing."""
+        """Record a transition. Repeating it changes nothing."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 written = await _record(connection, transition)
-        except _RollbackWithResultError as nothing:
-            return nothing.result
+        except _RollbackWithResultError as rollback:
+            return rollback.result
         if written:
-            metrics.recorded(transition.subscription_id, transition.first_sequence, transition.events)
+            metrics.count_recorded_events(
+                transition.subscription_id, transition.first_sequence, transition.events
+            )
         if any(not isinstance(event, ServiceFeesPosted) for event in transition.events):
             await self._workspaces.put(wanted_workspace(transition.state))
         return Recorded(events=transition.events if _is_local() else ())
 
     @activity.defn
-    async def recall_answer(self, wanted: StoredAnswerInput) -> AnswerRecalled:
-        """The original answer to a command that was accepted under this id (R22)."""
-        return await recalled_answer(self._pool, wanted)
+    async def recall_answer(self, input: StoredAnswerInput) -> AnswerRecalled:
+        """Return the stored answer of the command with this ID (R22)."""
+        return await recalled_answer(self._pool, input)
 
 
 async def _record(connection: Connection, transition: Transition) -> bool:
-    """Whether the events are written now, and were not by an earlier attempt."""
+    """Write the events; return False if an earlier attempt has already written them."""
     recorded = await subscription_repository.lock_row_and_get_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
         raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
     if recorded >= transition.first_sequence:
         if await _is_recorded(connection, transition):
             return False
-        # It may have been judged by newer prices then, and the worker have died before it could say so.
+        # An earlier attempt may have used newer prices, and its worker may have died before it reported them.
         await _refuse_outdated(connection, transition)
         raise RecordDivergedError(f"event {transition.first_sequence} is recorded as another one")
     await _refuse_outdated(connection, transition)
@@ -80,10 +82,10 @@ async def _record(connection: Connection, transition: Transition) -> bool:
         match event:
             case AccountRenamed(account=account, released=released) if account:
                 await subscription_repository.release_names(connection, transition.subscription_id, released)
-                await _take(connection, transition.subscription_id, account.name, account.kind)
+                await _reserve_name(connection, transition.subscription_id, account.name, account.kind)
             case RenameHeld(claim=claim, released=released) if claim:
                 await subscription_repository.release_names(connection, transition.subscription_id, released)
-                await _take(connection, transition.subscription_id, claim.name, AccountKind.DOMAIN)
+                await _reserve_name(connection, transition.subscription_id, claim.name, AccountKind.DOMAIN)
             case RenameWithdrawn(released=released):
                 await subscription_repository.release_names(connection, transition.subscription_id, released)
     await subscription_repository.insert_events(
@@ -120,6 +122,6 @@ def _is_local() -> bool:
     return activity.in_activity() and activity.info().is_local
 
 
-async def _take(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:
+async def _reserve_name(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:
     if not await subscription_repository.reserve_name(connection, subscription_id, name, kind):
         raise _RollbackWithResultError(NameTaken())

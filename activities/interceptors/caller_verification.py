@@ -1,7 +1,7 @@
 """Activity interceptor that refuses calls which no workflow of the service has scheduled.
 
-Temporal lets any client of the namespace schedule an activity on the service's task queue: by a workflow of
-its own, under any type and id, or by a standalone activity without a workflow.
+Temporal lets any client of the namespace schedule an activity on the service's task queue: from a workflow
+with any type and ID, or as a standalone activity without a workflow.
 """
 
 from typing import Any
@@ -16,10 +16,10 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.message_authentication import SEAL_HEADER, Seals
 
 NOT_THE_SERVICE = "NOT_CALLED_BY_THE_SERVICE"
-"""The type of the error with which a call that the service has not made is refused."""
+"""Error type of a refused call."""
 
 
-class _Checked(ActivityInboundInterceptor):
+class _CallerVerificationInbound(ActivityInboundInterceptor):
     def __init__(self, next: ActivityInboundInterceptor, seals: Seals) -> None:
         super().__init__(next)
         self._seals = seals
@@ -51,7 +51,7 @@ def _check_caller(info: activity.Info, args: Any) -> None:
     if info.workflow_type != "SubscriptionWorkflow":
         return
     subscription_id = info.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
-    if any(getattr(each, "subscription_id", subscription_id) != subscription_id for each in args):
+    if any(getattr(arg, "subscription_id", subscription_id) != subscription_id for arg in args):
         raise _refused("its workflow is another subscription's")
 
 
@@ -60,10 +60,10 @@ def _refused(reason: str) -> ApplicationError:
 
 
 class CallerInterceptor(Interceptor):
-    """Refuses what was not scheduled by a workflow that a worker of this service runs."""
+    """Refuse activities that no workflow run by a worker of this service has scheduled."""
 
     def __init__(self, seals: Seals) -> None:
         self._seals = seals
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Checked(next, self._seals)
+        return _CallerVerificationInbound(next, self._seals)

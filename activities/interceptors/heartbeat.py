@@ -1,7 +1,7 @@
 """Activity interceptor that heartbeats while an activity of a subscription runs.
 
-Without them an effect whose worker was killed would be tried again only once its time is up, a minute later,
-with somebody waiting for the answer. Jobs work through pages, and give their own signs.
+Without heartbeats, Temporal would retry an activity of a killed worker only after its timeout of one minute,
+while a client waits for the response. Activities of scheduled jobs process pages and heartbeat themselves.
 """
 
 import asyncio
@@ -20,21 +20,21 @@ class _HeartbeatInbound(ActivityInboundInterceptor):
         info = activity.info()
         if info.heartbeat_timeout is None or subscription_id_of(info.workflow_id or "") is None:
             return await super().execute_activity(input)
-        signs = asyncio.create_task(_give_signs())
+        heartbeats = asyncio.create_task(_send_heartbeats())
         try:
             return await super().execute_activity(input)
         finally:
-            signs.cancel()
+            heartbeats.cancel()
 
 
-async def _give_signs() -> None:
+async def _send_heartbeats() -> None:
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         activity.heartbeat()
 
 
 class HeartbeatInterceptor(Interceptor):
-    """Heartbeats for as long as an activity of a subscription runs."""
+    """Send heartbeats while an activity of a subscription runs."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         return _HeartbeatInbound(next)

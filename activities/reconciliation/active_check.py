@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from activities.reconciliation import record_checks, repair, restore
 from activities.reconciliation.catalogue_restore import restore_catalogues
 from activities.reconciliation.context import ReconcileContext, SubscriptionCheck
-from activities.reconciliation.history_reader import HistoryTransitions, transcript_of
-from activities.reconciliation.record_snapshot import RecordSnapshot, recorded
+from activities.reconciliation.history_reader import HistoryTransitions, read_history
+from activities.reconciliation.record_snapshot import RecordSnapshot, load_record
 from activities.reconciliation.workflow_probe import Blocker, WorkflowStatus
 from adapters.postgres.subscription_repository import certify_histories
 from subscription.activity_contracts import DeleteHistoriesInput
@@ -19,56 +19,56 @@ from subscription.event_replay import without_transient_fields
 from subscription.reconciliation import Finding, FindingCode
 from subscription.state import Subscription
 
-_LONG_PAST = timedelta(hours=1)
+_OVERDUE_AFTER = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """The record as it was read before its workflow settled, and after the workflow was asked again."""
+class _Comparison:
+    """Database record before the workflow settled, the workflow status, and the record afterwards."""
 
     before: RecordSnapshot
-    standing: WorkflowStatus
-    settled: bool
-    hindrance: Blocker | None
+    status: WorkflowStatus
+    has_settled: bool
+    blocker: Blocker | None
     now: RecordSnapshot
-    transcript: HistoryTransitions
+    history: HistoryTransitions
 
 
 async def check_active(
-    means: ReconcileContext, look: SubscriptionCheck, before: RecordSnapshot
+    context: ReconcileContext, check: SubscriptionCheck, before: RecordSnapshot
 ) -> RecordSnapshot | None:
-    """Compare it with its workflow; what the record has of it afterwards, None if it has nothing any more.
+    """Compare the record with its workflow; return the record afterwards, None if it no longer exists.
 
-    What seems amiss is looked at once more when all that is due has been done: a subscription may be
-    on a clock of its own, and a step may have been under way.
+    A difference is checked again after the workflow has processed everything that is due. The subscription
+    may have its own clock, or a transition may have been in progress.
     """
-    standing = await means.workflows.standing(before.id)
-    if standing.state and not standing.hindrance and _is_well(means, before, standing.state):
-        await _report_reset(look, standing)
+    status = await context.workflows.inspect(before.id)
+    if status.state and not status.blocker and _is_consistent(context, before, status.state):
+        await _report_reset(check, status)
         return before
-    compared = await _compared(means, before, standing)
-    if compared is None:
-        return await recorded(means.pool, before.id)
-    if compared.standing.state:
-        await restore_catalogues(means, look)
-    ended = compared.transcript.ended
+    comparison = await _compare(context, before, status)
+    if comparison is None:
+        return await load_record(context.pool, before.id)
+    if comparison.status.state:
+        await restore_catalogues(context, check)
+    ended = comparison.history.ended
     if ended and ended.erased_at:
-        await _end(means, look, compared, ended, ended.erased_at)
+        await _record_end(context, check, comparison, ended, ended.erased_at)
     else:
-        await _correct(means, look, compared)
-        if not look.found:
-            await _report_reset(look, standing)
-    return await recorded(means.pool, before.id)
+        await _correct(context, check, comparison)
+        if not check.findings:
+            await _report_reset(check, status)
+    return await load_record(context.pool, before.id)
 
 
-async def _report_reset(look: SubscriptionCheck, standing: WorkflowStatus) -> None:
-    """Report a reset that has done no harm; one that has is found by what differs."""
-    if standing.reset_at is None:
+async def _report_reset(check: SubscriptionCheck, status: WorkflowStatus) -> None:
+    """Report a harmless reset of the workflow; a harmful reset is found by its differences."""
+    if status.reset_at is None:
         return
-    message = f"Its workflow was reset on {standing.reset_at.astimezone(KST):%Y-%m-%d %H:%M} KST."
-    await look.says(
+    message = f"Its workflow was reset on {status.reset_at.astimezone(KST):%Y-%m-%d %H:%M} KST."
+    await check.add_finding(
         Finding(
-            subscription_id=look.subscription_id,
+            subscription_id=check.subscription_id,
             code=FindingCode.WORKFLOW_RESET,
             message=message,
             repaired=True,
@@ -76,114 +76,122 @@ async def _report_reset(look: SubscriptionCheck, standing: WorkflowStatus) -> No
     )
 
 
-def _is_well(means: ReconcileContext, recorded: RecordSnapshot, workflow: Subscription) -> bool:
-    told = repair.expected_state(recorded, workflow)
+def _is_consistent(context: ReconcileContext, record: RecordSnapshot, workflow: Subscription) -> bool:
+    expected = repair.expected_state(record, workflow)
     return (
-        told is not None
-        and without_transient_fields(told) == without_transient_fields(workflow)
-        and not recorded.differs_from(told)
-        and recorded.names == repair.names_of(told).keys()
-        and not _long_past(told, means.book)
+        expected is not None
+        and without_transient_fields(expected) == without_transient_fields(workflow)
+        and not record.differs_from(expected)
+        and record.names == repair.names_of(expected).keys()
+        and not _is_overdue(expected, context.book)
     )
 
 
-async def _compared(
-    means: ReconcileContext, before: RecordSnapshot, first: WorkflowStatus
-) -> _Compared | None:
-    """None if the subscription has been erased meanwhile."""
-    hindrance = first.hindrance
-    if hindrance and hindrance.never_answers:
-        settled, standing = False, first
+async def _compare(
+    context: ReconcileContext, before: RecordSnapshot, first: WorkflowStatus
+) -> _Comparison | None:
+    """Settle and inspect the workflow, and load the record again; None if the subscription was erased."""
+    blocker = first.blocker
+    if blocker and blocker.never_answers:
+        has_settled, status = False, first
     else:
-        settled = await means.workflows.settled(before.id)
-        standing = await means.workflows.standing(before.id)
-        answers = settled and standing.state is not None
-        hindrance = None if answers else await means.workflows.hindrance(before.id)
-    # Read before the record, like all that the record must know of.
-    transcript = HistoryTransitions() if standing.state else await transcript_of(means.histories, before.id)
-    now = await recorded(means.pool, before.id)
+        has_settled = await context.workflows.settle(before.id)
+        status = await context.workflows.inspect(before.id)
+        answers = has_settled and status.state is not None
+        blocker = None if answers else await context.workflows.find_blocker(before.id)
+    # Read the history before the record: the record must then contain every transition of the history.
+    history = HistoryTransitions() if status.state else await read_history(context.histories, before.id)
+    now = await load_record(context.pool, before.id)
     if now is None or now.is_erased:
         return None
-    if standing.state and now.missing(standing.state.sequence):
-        transcript = await transcript_of(means.histories, before.id)
-    return _Compared(before, standing, settled, hindrance, now, transcript)
+    if status.state and now.missing(status.state.sequence):
+        history = await read_history(context.histories, before.id)
+    return _Comparison(before, status, has_settled, blocker, now, history)
 
 
-async def _end(
-    means: ReconcileContext,
-    look: SubscriptionCheck,
-    compared: _Compared,
+async def _record_end(
+    context: ReconcileContext,
+    check: SubscriptionCheck,
+    comparison: _Comparison,
     ended: DeleteHistoriesInput,
     erased_at: datetime,
 ) -> None:
     message = (
-        f"Its workflow ended on {erased_at:%Y-%m-%d %H:%M} KST, cancelled and erased; the record knows "
-        f"nothing of that, and nothing else after event {compared.now.latest}."
+        f"Its workflow ended on {erased_at:%Y-%m-%d %H:%M} KST, canceled and erased, but the database has "
+        f"no event after {comparison.now.latest}."
     )
 
-    async def erased() -> bool:
-        done = await restore.record_end(
-            means.pool, look.subscription_id, erased_at, means.book, means.workspaces
+    async def record_end() -> bool:
+        is_done = await restore.record_end(
+            context.pool, check.subscription_id, erased_at, context.book, context.workspaces
         )
-        if done and not compared.standing.runs:
-            await certify_histories(means.pool, look.subscription_id, len(ended.run_ids))
-        return done
+        if is_done and not comparison.status.runs:
+            await certify_histories(context.pool, check.subscription_id, len(ended.run_ids))
+        return is_done
 
-    await look.finds(FindingCode.END_MISSING, message, erased)
-
-
-async def _correct(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
-    if await _restore_events(means, look, compared):
-        await _correct_row(means, look, compared)
-    await _correct_workflow(means, look, compared)
+    await check.add(FindingCode.END_MISSING, message, record_end)
 
 
-async def _restore_events(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> bool:
-    """Whether the record has every event that it should have."""
-    workflow = compared.standing.state
-    # The row is believed only where nothing else tells how far it went.
-    latest = workflow or compared.transcript.last_state or compared.now.snapshot
-    missing = record_checks.missing_events(compared.now, latest.sequence if latest else 0)
+async def _correct(context: ReconcileContext, check: SubscriptionCheck, comparison: _Comparison) -> None:
+    if await _restore_events(context, check, comparison):
+        await _correct_row(context, check, comparison)
+    await _correct_workflow(context, check, comparison)
+
+
+async def _restore_events(
+    context: ReconcileContext, check: SubscriptionCheck, comparison: _Comparison
+) -> bool:
+    """Restore missing events; return whether the record is complete."""
+    workflow = comparison.status.state
+    # Use the row only if neither the workflow nor its history contains the latest sequence number.
+    latest = workflow or comparison.history.last_state or comparison.now.snapshot
+    missing = record_checks.missing_events(comparison.now, latest.sequence if latest else 0)
     if missing is None:
         return True
 
-    async def restored() -> bool:
-        whole = await restore.restore_events(means.pool, look.subscription_id, compared.transcript, workflow)
-        await restore.sync_workspace(means.pool, look.subscription_id, means.workspaces)
-        return whole
+    async def restore_missing() -> bool:
+        is_complete = await restore.restore_events(
+            context.pool, check.subscription_id, comparison.history, workflow
+        )
+        await restore.sync_workspace(context.pool, check.subscription_id, context.workspaces)
+        return is_complete
 
-    return await look.says(missing, restored)
+    return await check.add_finding(missing, restore_missing)
 
 
-async def _correct_row(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
-    now = await recorded(means.pool, look.subscription_id)
+async def _correct_row(context: ReconcileContext, check: SubscriptionCheck, comparison: _Comparison) -> None:
+    now = await load_record(context.pool, check.subscription_id)
     assert now is not None
-    workflow = compared.standing.state
-    told = repair.expected_state(now, workflow)
-    if told is None:
+    workflow = comparison.status.state
+    expected = repair.expected_state(now, workflow)
+    if expected is None:
         if now.snapshot is None:
-            await look.finds(FindingCode.UNREADABLE, "Its row cannot be read, and nothing else tells it.")
+            await check.add(
+                FindingCode.UNREADABLE, "Its row cannot be read, and no workflow contains its state."
+            )
         return
-    if workflow and workflow.sequence == now.latest and (fields := _differing(told, workflow)):
-        message = f"Its events tell another {', '.join(fields)} than its workflow."
-        await look.finds(FindingCode.WORKFLOW_DIFFERS, message)
+    if workflow and workflow.sequence == now.latest and (fields := _differing_fields(expected, workflow)):
+        message = f"Its events and its workflow differ in {', '.join(fields)}."
+        await check.add(FindingCode.WORKFLOW_DIFFERS, message)
         return
-    differing = now.differs_from(told)
+    differing = now.differs_from(expected)
     if differing:
         message = f"The row differs from its events in {', '.join(differing)}."
-        await look.finds(
+        await check.add(
             FindingCode.ROW_DIFFERS,
             message,
-            lambda: repair.rewrite_row(means.pool, look.subscription_id, workflow),
+            lambda: repair.rewrite_row(context.pool, check.subscription_id, workflow),
         )
-    if now.names != repair.names_of(told).keys():
-        message = "It holds other account names than its own."
-        await look.finds(
-            FindingCode.NAME_DIFFERS, message, lambda: repair.hold_names(means.pool, look.subscription_id)
+    if now.names != repair.names_of(expected).keys():
+        message = "Its reserved account names differ from its state."
+        await check.add(
+            FindingCode.NAME_DIFFERS,
+            message,
+            lambda: repair.reserve_names(context.pool, check.subscription_id),
         )
 
 
-def _differing(one: Subscription, other: Subscription) -> list[str]:
+def _differing_fields(one: Subscription, other: Subscription) -> list[str]:
     return [
         name
         for name in Subscription.model_fields
@@ -191,64 +199,75 @@ def _differing(one: Subscription, other: Subscription) -> list[str]:
     ]
 
 
-async def _correct_workflow(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
-    standing, hindrance = compared.standing, compared.hindrance
-    if not standing.runs:
-        message = f"Its workflow was {standing.closed_as}."
-        await look.finds(FindingCode.WORKFLOW_MISSING, message, lambda: _started(means, look.subscription_id))
-    elif _is_behind(compared):
-        assert standing.state is not None
-        message = (
-            f"The record has events up to {compared.before.latest}, the workflow up to "
-            f"{standing.state.sequence}."
+async def _correct_workflow(
+    context: ReconcileContext, check: SubscriptionCheck, comparison: _Comparison
+) -> None:
+    status, blocker = comparison.status, comparison.blocker
+    if not status.runs:
+        message = f"Its workflow was {status.closed_as}."
+        await check.add(
+            FindingCode.WORKFLOW_MISSING, message, lambda: _start_workflow(context, check.subscription_id)
         )
-        await look.finds(
+    elif _is_behind(comparison):
+        assert status.state is not None
+        message = (
+            f"The database has events up to {comparison.before.latest}, the workflow up to "
+            f"{status.state.sequence}."
+        )
+        await check.add(
             FindingCode.WORKFLOW_BEHIND,
             message,
-            lambda: _started(means, look.subscription_id, instead=True),
+            lambda: _start_workflow(context, check.subscription_id, replace=True),
         )
-    elif hindrance and (hindrance.never_answers or not look.has_repaired):
-        await look.finds(hindrance.code, hindrance.words)
+    elif blocker and (blocker.never_answers or not check.has_repaired):
+        await check.add(blocker.code, blocker.message)
     else:
-        await _look_at_deadline(means, look, compared)
+        await _check_deadline(context, check, comparison)
 
 
-async def _started(means: ReconcileContext, subscription_id: str, *, instead: bool = False) -> bool:
-    """Start a workflow, which goes on from the row, so only if that can be read."""
-    now = await recorded(means.pool, subscription_id)
+async def _start_workflow(context: ReconcileContext, subscription_id: str, *, replace: bool = False) -> bool:
+    """Start a workflow, which resumes from the row; return False if the row cannot be read."""
+    now = await load_record(context.pool, subscription_id)
     if now is None or now.snapshot is None:
         return False
-    return await means.workflows.start(subscription_id, instead=instead)
+    return await context.workflows.start(subscription_id, replace=replace)
 
 
-def _is_behind(compared: _Compared) -> bool:
-    """Whether the workflow lacks what was recorded before it settled, or can record nothing any more."""
-    workflow, hindrance = compared.standing.state, compared.hindrance
-    if workflow is None or workflow.sequence >= compared.before.latest:
+def _is_behind(comparison: _Comparison) -> bool:
+    """Return whether the workflow lacks events that were recorded before it settled.
+
+    A workflow that cannot record anything, because it contradicts the record, also counts as behind.
+    """
+    workflow, blocker = comparison.status.state, comparison.blocker
+    if workflow is None or workflow.sequence >= comparison.before.latest:
         return False
-    return compared.settled or (hindrance is not None and hindrance.contradicts_the_record)
+    return comparison.has_settled or (blocker is not None and blocker.contradicts_record)
 
 
-async def _look_at_deadline(means: ReconcileContext, look: SubscriptionCheck, compared: _Compared) -> None:
-    before, now = (repair.expected_state(each, None) for each in (compared.before, compared.now))
+async def _check_deadline(
+    context: ReconcileContext, check: SubscriptionCheck, comparison: _Comparison
+) -> None:
+    before, now = (repair.expected_state(record, None) for record in (comparison.before, comparison.now))
     deadline = next_deadline(before) if before else None
-    if before is None or now is None or deadline is None or not _long_past(before, means.book):
+    if before is None or now is None or deadline is None or not _is_overdue(before, context.book):
         return
-    done = next_deadline(now) != deadline
-    # By its own clock it may not be due yet, if it has settled and nothing has happened.
-    if done or not compared.settled:
-        message = f"{deadline.what} was due on {deadline.at:%Y-%m-%d %H:%M} KST and had not been done."
-        await look.says(
+    is_done = next_deadline(now) != deadline
+    # If the workflow has settled without a change, the deadline is not due by the subscription's own clock.
+    if is_done or not comparison.has_settled:
+        message = (
+            f"{deadline.what} was due on {deadline.at:%Y-%m-%d %H:%M} KST and was not processed in time."
+        )
+        await check.add_finding(
             Finding(
-                subscription_id=look.subscription_id,
+                subscription_id=check.subscription_id,
                 code=FindingCode.DEADLINE_LONG_PAST,
                 message=message,
-                repaired=done,
+                repaired=is_done,
             )
         )
 
 
-def _long_past(state: Subscription, book: PriceBook) -> bool:
-    """By the real clock."""
+def _is_overdue(state: Subscription, book: PriceBook) -> bool:
+    """Return whether the next deadline is overdue by the real clock."""
     expected_at = wake_time(state, book)
-    return expected_at is not None and expected_at < datetime.now(UTC) - _LONG_PAST
+    return expected_at is not None and expected_at < datetime.now(UTC) - _OVERDUE_AFTER

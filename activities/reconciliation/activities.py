@@ -14,13 +14,13 @@ from activities.reconciliation.invoice_check import invoice_findings
 from activities.reconciliation.orphan_check import (
     check_orphaned_history,
     check_running_workflows,
-    report_strangers,
+    report_unknown_workflows,
 )
-from activities.reconciliation.orphaned_histories import leftover_page
+from activities.reconciliation.orphaned_histories import orphaned_history_page
 from activities.reconciliation.record_snapshot import page_of_ids, recorded_page
 from activities.reconciliation.report import Report
-from activities.reconciliation.subscription_check import check_subscription, show_attention
-from activities.reconciliation.workflow_probe import Patience, WorkflowProbe
+from activities.reconciliation.subscription_check import check_subscription, update_attention
+from activities.reconciliation.workflow_probe import WaitBudget, WorkflowProbe
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
@@ -34,11 +34,11 @@ from subscription.reconciliation import (
     ReconcileReport,
 )
 
-_A_PAGE = 100
+_PAGE_SIZE = 100
 
 
 class ReconciliationActivities:
-    """Each may be repeated: what an attempt found and repaired before it broke off stays in the report."""
+    """Every activity may be retried: findings and repairs of an interrupted attempt stay in the report."""
 
     def __init__(self, pool: Pool, client: Client, workspaces: WorkspaceProvisioner, seals: Seals) -> None:
         self._pool = pool
@@ -47,76 +47,76 @@ class ReconciliationActivities:
         self._workspaces = workspaces
 
     @activity.defn
-    async def reconcile_record(self, wanted: ReconcilePage) -> ReconcilePageResult:
-        """Look at subscriptions of the record, in the order of their ids, each with its workflow."""
-        means = await self._means(wanted)
-        ids, batch = await page_of_ids(self._pool, wanted.after, _A_PAGE), Batch("reconcile")
+    async def reconcile_record(self, input: ReconcilePage) -> ReconcilePageResult:
+        """Check a page of subscriptions in the database, in order of ID, each against its workflow."""
+        context = await self._context(input)
+        ids, batch = await page_of_ids(self._pool, input.after, _PAGE_SIZE), Batch("reconcile")
         page = await recorded_page(self._pool, ids, batch)
-        looks = await run_checks(
+        checks = await run_checks(
             [
-                *(check_subscription(means, recorded) for recorded in page),
-                *(unreadable(means, failure) for failure in batch.failures),
+                *(check_subscription(context, record) for record in page),
+                *(unreadable(context, failure) for failure in batch.failures),
             ]
         )
-        next_after = ids[-1] if len(ids) == _A_PAGE else None
-        return await self._reported(means, looks, next_after, looked_at=len(ids))
+        next_after = ids[-1] if len(ids) == _PAGE_SIZE else None
+        return await self._page_result(context, checks, next_after, looked_at=len(ids))
 
     @activity.defn
-    async def reconcile_running(self, wanted: ReconcilePage) -> ReconcilePageResult:
-        """Look at running workflows for those that the record does not expect."""
-        means = await self._means(wanted)
-        begun_by = activity.info().current_attempt_scheduled_time - means.grace
+    async def reconcile_running(self, input: ReconcilePage) -> ReconcilePageResult:
+        """Check a page of running workflows for those that the database does not expect."""
+        context = await self._context(input)
+        started_before = activity.info().current_attempt_scheduled_time - context.grace
         query = f"TaskQueue = {quote_visibility_value(activity.info().task_queue)} AND CloseTime IS NULL "
-        query += f"AND StartTime <= '{begun_by.isoformat()}'"
-        runs, next_after = await list_runs_page(self._client, query, wanted.after, _A_PAGE)
-        strangers = await report_strangers(means, runs)
+        query += f"AND StartTime <= '{started_before.isoformat()}'"
+        runs, next_after = await list_runs_page(self._client, query, input.after, _PAGE_SIZE)
+        unknown = await report_unknown_workflows(context, runs)
         of_subscriptions = [run for run in runs if run.workflow_type == "SubscriptionWorkflow"]
-        looks = await check_running_workflows(means, of_subscriptions)
-        page = await self._reported(means, looks, next_after)
-        return page.model_copy(update={"found": page.found + strangers})
+        checks = await check_running_workflows(context, of_subscriptions)
+        page = await self._page_result(context, checks, next_after)
+        return page.model_copy(update={"found": page.found + unknown})
 
     @activity.defn
-    async def reconcile_closed(self, wanted: ReconcilePage) -> ReconcilePageResult:
-        """Look at closed runs for histories that should be gone."""
-        means = await self._means(wanted)
+    async def reconcile_closed(self, input: ReconcilePage) -> ReconcilePageResult:
+        """Check a page of closed runs for orphaned histories."""
+        context = await self._context(input)
         queue = activity.info().task_queue
         batch = Batch("reconcile")
-        left, next_after = await leftover_page(
-            self._client, self._pool, queue, means.grace, wanted.after, batch
+        histories, next_after = await orphaned_history_page(
+            self._client, self._pool, queue, context.grace, input.after, batch
         )
-        # What no subscription can be called was none, and is only for the purge.
-        known = [leftover for leftover in left if is_subscription_id(leftover.subscription_id)]
-        looks = await run_checks(
+        # A history with an invalid subscription ID belongs to no subscription; the retention job deletes it.
+        orphans = [history for history in histories if is_subscription_id(history.subscription_id)]
+        checks = await run_checks(
             [
-                *(check_orphaned_history(means, leftover) for leftover in known),
-                *(unreadable(means, failure) for failure in batch.failures),
+                *(check_orphaned_history(context, history) for history in orphans),
+                *(unreadable(context, failure) for failure in batch.failures),
             ]
         )
-        return await self._reported(means, looks, next_after)
+        return await self._page_result(context, checks, next_after)
 
     @activity.defn
-    async def reconcile_adjustments(self, wanted: ReconcilePage) -> ReconcilePageResult:
-        """Look at completed adjustments for those that the ledger does not have."""
-        means = await self._means(wanted)
-        query = f"{_of_this_queue('AdjustmentWorkflow')} AND ExecutionStatus = 'Completed'"
-        runs, next_after = await list_runs_page(self._client, query, wanted.after, _A_PAGE)
-        return await self._reported(means, await check_adjustments(means, runs), next_after)
+    async def reconcile_adjustments(self, input: ReconcilePage) -> ReconcilePageResult:
+        """Check a page of completed adjustments for those that the ledger lacks."""
+        context = await self._context(input)
+        query = f"{_workflows_of_queue('AdjustmentWorkflow')} AND ExecutionStatus = 'Completed'"
+        runs, next_after = await list_runs_page(self._client, query, input.after, _PAGE_SIZE)
+        return await self._page_result(context, await check_adjustments(context, runs), next_after)
 
     @activity.defn
-    async def reconcile_invoices(self, wanted: ReconcilePage) -> ReconcilePageResult:
-        """Look at invoices, in the order of their numbers."""
-        means = await self._means(wanted)
-        findings, next_after = await invoice_findings(self._pool, wanted.after)
+    async def reconcile_invoices(self, input: ReconcilePage) -> ReconcilePageResult:
+        """Check a page of invoices, in order of number."""
+        context = await self._context(input)
+        findings, next_after = await invoice_findings(self._pool, input.after)
         for finding in findings:
-            await means.report.add(finding)
+            await context.report.add(finding)
         return ReconcilePageResult(looked_at=0, found=len(findings), next_after=next_after)
 
     @activity.defn
-    async def finish_reconciliation(self, wanted: FinishReconciliation) -> ReconcileReport:
-        return await Report(self._pool, wanted.run).finish(wanted.looked_at)
+    async def finish_reconciliation(self, input: FinishReconciliation) -> ReconcileReport:
+        return await Report(self._pool, input.run).finish(input.looked_at)
 
-    async def _means(self, wanted: ReconcilePage) -> ReconcileContext:
-        report = Report(self._pool, wanted.run)
+    async def _context(self, input: ReconcilePage) -> ReconcileContext:
+        report = Report(self._pool, input.run)
         await report.begin()
         return ReconcileContext(
             pool=self._pool,
@@ -124,22 +124,22 @@ class ReconciliationActivities:
             workspaces=self._workspaces,
             book=await load_price_book(self._pool),
             report=report,
-            grace=timedelta(minutes=wanted.grace_minutes),
-            workflows=WorkflowProbe(self._client, Patience()),
+            grace=timedelta(minutes=input.grace_minutes),
+            workflows=WorkflowProbe(self._client, WaitBudget()),
             histories=HistoryReader(self._client, self._seals),
         )
 
-    async def _reported(
+    async def _page_result(
         self,
-        means: ReconcileContext,
-        looks: Sequence[SubscriptionCheck],
+        context: ReconcileContext,
+        checks: Sequence[SubscriptionCheck],
         next_after: str | None,
         looked_at: int = 0,
     ) -> ReconcilePageResult:
-        await show_attention(means, looks)
-        found = sum(len(look.found) for look in looks)
+        await update_attention(context, checks)
+        found = sum(len(check.findings) for check in checks)
         return ReconcilePageResult(looked_at=looked_at, found=found, next_after=next_after)
 
 
-def _of_this_queue(workflow: str) -> str:
+def _workflows_of_queue(workflow: str) -> str:
     return f"WorkflowType = '{workflow}' AND TaskQueue = {quote_visibility_value(activity.info().task_queue)}"

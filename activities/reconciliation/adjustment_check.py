@@ -10,7 +10,7 @@ from temporalio.client import WorkflowExecution as Run
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.ledger_adjustments import insert_adjustment
-from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, guarded, run_checks
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, run_check, run_checks
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.subscription_repository import lock_row_and_get_sequence
 from subscription.adjustment import Adjustment, AdjustmentRequest
@@ -19,61 +19,65 @@ from subscription.reconciliation import FindingCode
 
 @dataclass(frozen=True)
 class _CompletedAdjustment:
-    """What was asked of a workflow that has made an adjustment, and what it answered."""
+    """Request and result of a completed adjustment workflow."""
 
-    wanted: AdjustmentRequest
+    request: AdjustmentRequest
     adjustment: Adjustment
 
 
-async def check_adjustments(means: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
-    """Each of these completed workflows has made one adjustment."""
-    return await run_checks(_look(means, run) for run in runs)
+async def check_adjustments(context: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
+    """Check that the adjustment of each completed workflow is in the ledger."""
+    return await run_checks(_check_run(context, run) for run in runs)
 
 
-async def _look(means: ReconcileContext, run: Run) -> SubscriptionCheck:
-    # Until its history is read, only the id of the workflow says what it was about.
-    unread = SubscriptionCheck(means.report, run.id)
+async def _check_run(context: ReconcileContext, run: Run) -> SubscriptionCheck:
+    # The subscription ID is in the history; until the history is read, only the workflow ID is known.
+    unread = SubscriptionCheck(context.report, run.id)
     read: list[_CompletedAdjustment] = []
 
-    async def reading() -> None:
-        if done := await _made_by(means.client, run):
-            read.append(done)
+    async def read_history() -> None:
+        if completed_adjustment := await _completed_adjustment(context.client, run):
+            read.append(completed_adjustment)
 
-    await guarded(unread, reading())
+    await run_check(unread, read_history())
     if not read:
         return unread
-    look = SubscriptionCheck(means.report, read[0].wanted.subscription_id)
-    return await guarded(look, _look_at(means, look, read[0]))
+    check = SubscriptionCheck(context.report, read[0].request.subscription_id)
+    return await run_check(check, _check_adjustment(context, check, read[0]))
 
 
-async def _look_at(means: ReconcileContext, look: SubscriptionCheck, done: _CompletedAdjustment) -> None:
-    if await _is_recorded(means.pool, done.wanted):
+async def _check_adjustment(
+    context: ReconcileContext, check: SubscriptionCheck, completed_adjustment: _CompletedAdjustment
+) -> None:
+    if await _is_recorded(context.pool, completed_adjustment.request):
         return
 
-    async def inserted() -> bool:
+    async def insert() -> bool:
         try:
-            async with means.pool.acquire() as connection, connection.transaction():
+            async with context.pool.acquire() as connection, connection.transaction():
                 # The row lock serializes with the activity and with another run of this job.
-                await lock_row_and_get_sequence(connection, done.wanted.subscription_id)
-                if await _is_recorded(connection, done.wanted):
+                await lock_row_and_get_sequence(connection, completed_adjustment.request.subscription_id)
+                if await _is_recorded(connection, completed_adjustment.request):
                     return True
-                await insert_adjustment(connection, done.wanted, done.adjustment.effective_at)
-        except ForeignKeyViolationError:  # nor does the ledger have the line that it corrects
+                await insert_adjustment(
+                    connection, completed_adjustment.request, completed_adjustment.adjustment.effective_at
+                )
+        except ForeignKeyViolationError:  # the corrected ledger line is missing, too
             return False
         return True
 
-    message = f"The ledger lacks the adjustment {done.wanted.id}."
-    await look.finds(FindingCode.ADJUSTMENT_MISSING, message, inserted)
+    message = f"The ledger lacks the adjustment {completed_adjustment.request.id}."
+    await check.add(FindingCode.ADJUSTMENT_MISSING, message, insert)
 
 
-async def _made_by(client: Client, run: Run) -> _CompletedAdjustment | None:
-    """None if its history is gone or tells nothing that can be read."""
+async def _completed_adjustment(client: Client, run: Run) -> _CompletedAdjustment | None:
+    """Return the adjustment in the history of a run; None if the history is missing or unreadable."""
     handle = client.get_workflow_handle(run.id, run_id=run.run_id)
     try:
         events = (await handle.fetch_history()).events
         started = events[0].workflow_execution_started_event_attributes
         completed = events[-1].workflow_execution_completed_event_attributes
-        [wanted] = await client.data_converter.decode(started.input.payloads, [AdjustmentRequest])
+        [request] = await client.data_converter.decode(started.input.payloads, [AdjustmentRequest])
         [adjustment] = await client.data_converter.decode(completed.result.payloads, [Adjustment])
     except (ValidationError, ValueError):
         return None
@@ -81,17 +85,20 @@ async def _made_by(client: Client, run: Run) -> _CompletedAdjustment | None:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         return None
-    return _CompletedAdjustment(wanted, adjustment)
+    return _CompletedAdjustment(request, adjustment)
 
 
-async def _is_recorded(connection: Connection | Pool, wanted: AdjustmentRequest) -> bool:
-    """Whether the record has it; one of a subscription that it does not have is found with that."""
-    found: bool = await connection.fetchval(
+async def _is_recorded(connection: Connection | Pool, request: AdjustmentRequest) -> bool:
+    """Return whether the adjustment is in the ledger; true if the database lacks the subscription itself.
+
+    A missing subscription is found by another check, which also restores it.
+    """
+    is_recorded: bool = await connection.fetchval(
         """
         SELECT NOT EXISTS (SELECT 1 FROM subscriptions WHERE subscription_id = $1)
             OR EXISTS (SELECT 1 FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2)
         """,
-        wanted.subscription_id,
-        wanted.id,
+        request.subscription_id,
+        request.id,
     )
-    return found
+    return is_recorded

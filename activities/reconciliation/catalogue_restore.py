@@ -1,4 +1,4 @@
-"""Restoration of catalogue versions that a workflow knows and the database has lost."""
+"""Restoration of catalogue versions that a workflow uses and the database lacks."""
 
 from activities.reconciliation.context import ReconcileContext, SubscriptionCheck
 from adapters.postgres.catalogue_repository import load_price_book, restore_versions
@@ -6,22 +6,22 @@ from subscription.catalogue import PriceBook
 from subscription.reconciliation import FindingCode
 
 
-async def restore_catalogues(means: ReconcileContext, look: SubscriptionCheck) -> None:
-    """Publish again what the workflow of this subscription knows; others are judged by these prices."""
-    book = await means.workflows.price_book(look.subscription_id)
+async def restore_catalogues(context: ReconcileContext, check: SubscriptionCheck) -> None:
+    """Restore catalogue versions that the workflow of this subscription uses, because others use them too."""
+    book = await context.workflows.price_book(check.subscription_id)
     if book is None:
         return
-    async with means.restoring_book:
-        if _has(means.book, book):
+    async with context.restoring_book:
+        if _contains(context.book, book):
             return
-        means.book = await load_price_book(means.pool)
-        if _has(means.book, book):
+        context.book = await load_price_book(context.pool)
+        if _contains(context.book, book):
             return
-        lost = ", ".join(each.version for each in book.versions if each not in means.book.versions)
-        message = f"The record lacks catalogue version {lost}, which its workflow knows."
-        await look.finds(FindingCode.CATALOGUE_MISSING, message, lambda: restore_versions(means.pool, book))
-        means.book = await load_price_book(means.pool)
+        lost = ", ".join(version.version for version in book.versions if version not in context.book.versions)
+        message = f"The database lacks catalogue version {lost}, which its workflow uses."
+        await check.add(FindingCode.CATALOGUE_MISSING, message, lambda: restore_versions(context.pool, book))
+        context.book = await load_price_book(context.pool)
 
 
-def _has(record: PriceBook, workflow: PriceBook) -> bool:
+def _contains(record: PriceBook, workflow: PriceBook) -> bool:
     return record.versions[: workflow.edition] == workflow.versions

@@ -19,17 +19,17 @@ from subscription.batch import MemberFailure
 from subscription.catalogue import PriceBook
 from subscription.reconciliation import Finding, FindingCode
 
-# So many subscriptions at a time; this also bounds how many workflows begin anew when all have been lost.
-_AT_ONCE = 20
+# Concurrent checks. This also limits concurrent workflow starts if all workflows have been lost.
+_MAX_CONCURRENT_CHECKS = 20
 
 Repair = Callable[[], Awaitable[bool]]
 
 
 @dataclass
 class ReconcileContext:
-    """What looks are made with. What began or ended less than `grace` ago may still be under way.
+    """Dependencies of the checks. A change less than `grace` ago may still be in progress.
 
-    `book` has the versions of the record, and those that were restored to it since.
+    `book` has the catalogue versions of the database, including those restored by this run.
     """
 
     pool: Pool
@@ -45,71 +45,71 @@ class ReconcileContext:
 
 @dataclass
 class SubscriptionCheck:
-    """Whatever is found is reported first, and then repaired."""
+    """Findings of one subscription. Each finding is stored before it is repaired."""
 
     report: Report
     subscription_id: str
-    found: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     @property
     def still_open(self) -> list[Finding]:
-        return [finding for finding in self.found if not finding.repaired]
+        return [finding for finding in self.findings if not finding.repaired]
 
     @property
     def has_repaired(self) -> bool:
-        return len(self.still_open) < len(self.found)
+        return len(self.still_open) < len(self.findings)
 
-    async def finds(self, code: FindingCode, message: str, repair: Repair | None = None) -> bool:
-        """Whether it has been repaired."""
-        return await self.says(
+    async def add(self, code: FindingCode, message: str, repair: Repair | None = None) -> bool:
+        """Store a new finding and repair it; return whether it is repaired."""
+        return await self.add_finding(
             Finding(subscription_id=self.subscription_id, code=code, message=message), repair
         )
 
-    async def says(self, finding: Finding, repair: Repair | None = None) -> bool:
-        """As `finds`; a finding that was repaired before it is said needs no repair."""
+    async def add_finding(self, finding: Finding, repair: Repair | None = None) -> bool:
+        """Store this finding and repair it unless it already is; return whether it is repaired."""
         activity.heartbeat()
         await self.report.add(finding)
         repaired = finding.repaired
         if repair is not None and await repair():
             repaired = True
             await self.report.mark_repaired(finding)
-        self.found.append(finding.model_copy(update={"repaired": repaired}))
+        self.findings.append(finding.model_copy(update={"repaired": repaired}))
         return repaired
 
 
-async def guarded(look: SubscriptionCheck, looking: Awaitable[None]) -> SubscriptionCheck:
+async def run_check(check: SubscriptionCheck, step: Awaitable[None]) -> SubscriptionCheck:
     """Run a check; an error that concerns this subscription alone becomes a finding."""
     try:
-        await looking
+        await step
     except Exception as error:
         if concerns_all(error):
             raise
-        await look.finds(FindingCode.UNREADABLE, f"It could not be examined: {type(error).__name__}.")
-    return look
+        await check.add(FindingCode.UNREADABLE, f"It could not be checked: {type(error).__name__}.")
+    return check
 
 
-async def unreadable(means: ReconcileContext, failure: MemberFailure) -> SubscriptionCheck:
-    """Report a subscription of which nothing can be read."""
-    look = SubscriptionCheck(means.report, failure.member)
-    await look.finds(FindingCode.UNREADABLE, f"It could not be examined: {failure.error}.")
-    return look
+async def unreadable(context: ReconcileContext, failure: MemberFailure) -> SubscriptionCheck:
+    """Report a subscription whose rows cannot be read."""
+    check = SubscriptionCheck(context.report, failure.member)
+    await check.add(FindingCode.UNREADABLE, f"It could not be checked: {failure.error}.")
+    return check
 
 
-async def run_checks(looks: Iterable[Coroutine[Any, Any, SubscriptionCheck]]) -> list[SubscriptionCheck]:
-    """All of these looks, so many at a time; the first that fails ends the others."""
-    seats = asyncio.Semaphore(_AT_ONCE)
+async def run_checks(checks: Iterable[Coroutine[Any, Any, SubscriptionCheck]]) -> list[SubscriptionCheck]:
+    """Run checks concurrently, with a limit. The first unexpected error cancels the others."""
+    slots = asyncio.Semaphore(_MAX_CONCURRENT_CHECKS)
 
-    async def one(look: Coroutine[Any, Any, SubscriptionCheck]) -> SubscriptionCheck:
+    async def run_one(check: Coroutine[Any, Any, SubscriptionCheck]) -> SubscriptionCheck:
         try:
-            async with seats:
+            async with slots:
                 activity.heartbeat()
-                return await look
+                return await check
         finally:
-            look.close()
+            check.close()
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(look)) for look in looks]
+            tasks = [group.create_task(run_one(check)) for check in checks]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

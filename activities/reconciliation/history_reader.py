@@ -29,46 +29,46 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.message_authentication import SEAL_HEADER, Seals
 from subscription.state import Subscription
 
-_TOLD = ("provision_subscription", "record_transition")
+_TRANSITION_ACTIVITIES = ("provision_subscription", "record_transition")
 T = TypeVar("T")
 
 
 @dataclass
 class HistoryTransitions:
-    """What the readable runs of a workflow tell, in the order in which it happened."""
+    """Transitions in the readable runs of a workflow, in order."""
 
     request: Mapping[str, Any] | None = None
-    """The request that made it a subscription, and `begun`, the state in which it then was."""
+    """The subscription request; `begun` is the state after it was provisioned."""
     begun: Subscription | None = None
     transitions: list[Transition] = field(default_factory=list)
-    """Those that were recorded."""
+    """The recorded transitions."""
     ended: DeleteHistoriesInput | None = None
-    """What its last run does, if it has ended."""
+    """Input of the cleanup, if the workflow has ended."""
 
-    _given: Any = None
-    """What the run that is being read began with, and the state in which it then is."""
+    _run_input: Any = None
+    """The input of the run that is being read; `_state` is the state so far."""
     _state: Subscription | None = None
 
-    def began_with(self, given: Any) -> None:
-        self._given = given
-        if isinstance(given, Mapping) and given.get("stage") == "RESUMED":
-            self._state = Subscription.model_validate(given["state"])
+    def set_run_input(self, run_input: Any) -> None:
+        self._run_input = run_input
+        if isinstance(run_input, Mapping) and run_input.get("stage") == "RESUMED":
+            self._state = Subscription.model_validate(run_input["state"])
 
-    def provisioned(self, state: Subscription) -> None:
+    def set_provisioned(self, state: Subscription) -> None:
         self.ended, self._state = None, state
-        # A workflow that was started anew goes on from a later state.
-        if state.sequence == 1 and isinstance(self._given, Mapping):
-            self.begun, self.request = state, self._given
+        # A restarted workflow resumes from a later state.
+        if state.sequence == 1 and isinstance(self._run_input, Mapping):
+            self.begun, self.request = state, self._run_input
 
-    def recorded(self, transition: Transition) -> None:
+    def add_transition(self, transition: Transition) -> None:
         self._state = transition.state
         self.transitions.append(transition)
 
-    def fell_due(self, events: tuple[Event, ...]) -> None:
-        """Nobody has asked for these, so they and what was before tell all of their transition."""
-        assert self._state is not None, "a run is given its state, or is provisioned first"
+    def add_deadline_events(self, events: tuple[Event, ...]) -> None:
+        """Add deadline events. They need no command: events and previous state determine the transition."""
+        assert self._state is not None, "a run is run_input its state, or is provisioned first"
         before = self._state
-        self.recorded(
+        self.add_transition(
             Transition(
                 subscription_id=before.subscription_id,
                 first_sequence=before.sequence + 1,
@@ -85,28 +85,32 @@ class HistoryTransitions:
 
 @dataclass(frozen=True)
 class HistoryReader:
-    """Reads histories, and believes of them what a worker has sealed: any client can write a history."""
+    """Reads histories and accepts only parts sealed by a worker, because any client can write a history."""
 
     client: Client
     seals: Seals
 
-    async def decoded(self, payloads: Sequence[Payload], shape: type[T]) -> T:
-        [value] = await self.client.data_converter.decode(payloads, [shape])
+    async def decode(self, payloads: Sequence[Payload], model: type[T]) -> T:
+        [value] = await self.client.data_converter.decode(payloads, [model])
         decoded: T = value
         return decoded
 
-    async def is_call(self, workflow_id: str, asked: ActivityTaskScheduledEventAttributes) -> bool:
+    async def is_call(
+        self, workflow_id: str, scheduled_activity: ActivityTaskScheduledEventAttributes
+    ) -> bool:
         """Return whether a worker has scheduled this activity."""
-        argument = await self._data(asked.input.payloads)
-        return self.seals.is_of_call(_seal(asked.header), workflow_id, asked.activity_type.name, argument)
+        argument = await self._data(scheduled_activity.input.payloads)
+        return self.seals.is_of_call(
+            _seal(scheduled_activity.header), workflow_id, scheduled_activity.activity_type.name, argument
+        )
 
     async def is_run(self, workflow_id: str, started: WorkflowExecutionStartedEventAttributes) -> bool:
-        """Return whether a worker has started this run, as the one that follows another."""
+        """Return whether a worker has started this run as the continuation of another run."""
         argument, previous = await self._data(started.input.payloads), started.continued_execution_run_id
         return self.seals.is_of_run(_seal(started.header), workflow_id, previous, argument)
 
     def is_result(self, workflow_id: str, name: str, result: Recorded | Provisioned) -> bool:
-        """Return whether a worker has given this result of a local activity."""
+        """Return whether a worker has sealed this result of a local activity."""
         data = result.model_copy(update={"seal": ""}).model_dump_json().encode()
         return self.seals.is_of_result(result.seal, workflow_id, name, data)
 
@@ -119,76 +123,81 @@ def _seal(header: Header) -> str:
     return header.fields[SEAL_HEADER].data.decode(errors="replace")
 
 
-async def transcript_of(reader: HistoryReader, subscription_id: str) -> HistoryTransitions:
-    """Read every run that is still there, the oldest first."""
+async def read_history(reader: HistoryReader, subscription_id: str) -> HistoryTransitions:
+    """Read every remaining run, the oldest first."""
     client, workflow_id = reader.client, WORKFLOW_ID_PREFIX + subscription_id
-    transcript = HistoryTransitions()
+    history = HistoryTransitions()
     for run in await list_runs(client, workflow_id):
         scheduled: dict[int, tuple[str, Sequence[Payload]]] = {}
         try:
             handle = client.get_workflow_handle(workflow_id, run_id=run.run_id)
             async for event in handle.fetch_history_events():
-                await _read(reader, workflow_id, event, scheduled, transcript)
+                await _read_event(reader, workflow_id, event, scheduled, history)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:  # it has just been deleted
                 raise
         activity.heartbeat()
-    return transcript
+    return history
 
 
-async def _read(
+async def _read_event(
     reader: HistoryReader,
     workflow_id: str,
     event: HistoryEvent,
     scheduled: dict[int, tuple[str, Sequence[Payload]]],
-    transcript: HistoryTransitions,
+    history: HistoryTransitions,
 ) -> None:
     if event.HasField("workflow_execution_started_event_attributes"):
         started = event.workflow_execution_started_event_attributes
-        given = await _first(reader.client, started.input.payloads)
-        is_stage = isinstance(given, Mapping) and "stage" in given
-        if not is_stage or await reader.is_run(workflow_id, started):
-            transcript.began_with(given)
+        run_input = await _decode_first(reader.client, started.input.payloads)
+        has_stage = isinstance(run_input, Mapping) and "stage" in run_input
+        if not has_stage or await reader.is_run(workflow_id, started):
+            history.set_run_input(run_input)
     elif event.HasField("activity_task_scheduled_event_attributes"):
-        asked = event.activity_task_scheduled_event_attributes
-        name = asked.activity_type.name
-        if name not in (*_TOLD, "delete_histories") or not await reader.is_call(workflow_id, asked):
+        scheduled_activity = event.activity_task_scheduled_event_attributes
+        name = scheduled_activity.activity_type.name
+        if name not in (*_TRANSITION_ACTIVITIES, "delete_histories") or not await reader.is_call(
+            workflow_id, scheduled_activity
+        ):
             return
         if name == "delete_histories":
-            transcript.ended = await reader.decoded(asked.input.payloads, DeleteHistoriesInput)
+            history.ended = await reader.decode(scheduled_activity.input.payloads, DeleteHistoriesInput)
         else:
-            scheduled[event.event_id] = (name, asked.input.payloads)
+            scheduled[event.event_id] = (name, scheduled_activity.input.payloads)
     elif event.HasField("activity_task_completed_event_attributes"):
-        done = event.activity_task_completed_event_attributes
-        name, argument = scheduled.pop(done.scheduled_event_id, ("", ()))
+        completed = event.activity_task_completed_event_attributes
+        name, argument = scheduled.pop(completed.scheduled_event_id, ("", ()))
         if name:
             _, result_type = ACTIVITIES[name]
-            result = await reader.decoded(done.result.payloads, result_type)
-            await _learn(reader, argument, result, transcript)
+            result = await reader.decode(completed.result.payloads, result_type)
+            await _add_result(reader, argument, result, history)
     elif local := local_result(event):
         name, payloads = local
-        if name in _TOLD:
+        if name in _TRANSITION_ACTIVITIES:
             _, result_type = ACTIVITIES[name]
-            result = await reader.decoded(payloads, result_type)
+            result = await reader.decode(payloads, result_type)
             if isinstance(result, Recorded | Provisioned) and reader.is_result(workflow_id, name, result):
-                await _learn(reader, (), result, transcript)
+                await _add_result(reader, (), result, history)
 
 
-async def _learn(
-    reader: HistoryReader, argument: Sequence[Payload], result: Any, transcript: HistoryTransitions
+async def _add_result(
+    reader: HistoryReader, argument: Sequence[Payload], result: Any, history: HistoryTransitions
 ) -> None:
-    """What a step has come to. That of a local activity says in its result what else its argument says."""
+    """Add the transition of a completed activity.
+
+    The history contains no argument of a local activity; its result contains the events instead.
+    """
     match result:
         case Recorded(events=()):
-            transcript.recorded(await reader.decoded(argument, Transition))
+            history.add_transition(await reader.decode(argument, Transition))
         case Recorded(events=events):
-            transcript.fell_due(events)
+            history.add_deadline_events(events)
         case Provisioned(state=state):
-            transcript.provisioned(state)
+            history.set_provisioned(state)
 
 
-async def _first(client: Client, given: Sequence[Payload]) -> Any:
-    values = await client.data_converter.decode(given)
+async def _decode_first(client: Client, run_input: Sequence[Payload]) -> Any:
+    values = await client.data_converter.decode(run_input)
     return values[0] if values else None
 
 
@@ -196,9 +205,9 @@ _LOCAL_ACTIVITY = "core_local_activity"
 
 
 def local_result(event: HistoryEvent) -> tuple[str, Sequence[Payload]] | None:
-    """The name and the result of the local activity that has succeeded by this event."""
+    """Return name and result of the local activity that this event completes; None for other events."""
     marker = event.marker_recorded_event_attributes
     if marker.marker_name != _LOCAL_ACTIVITY or marker.HasField("failure"):
         return None
-    [data] = marker.details["data"].payloads  # as the SDK's core writes it, past every converter and codec
+    [data] = marker.details["data"].payloads  # written by the SDK core, without converter and codec
     return json.loads(data.data)["activity_type"], marker.details["result"].payloads

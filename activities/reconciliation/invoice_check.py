@@ -11,10 +11,10 @@ from adapters.postgres.pool import Connection, Pool
 from subscription.invoice import Invoice, invoice_for, invoice_number
 from subscription.reconciliation import Finding, FindingCode
 
-_A_PAGE = 200
+_PAGE_SIZE = 200
 _NUMBER = re.compile(r"[0-9]{4}-[0-9]{1,18}")
 
-_CHARGED = """
+_CHARGES_SQL = """
     SELECT key, customer_id, amount FROM ledger_lines WHERE key = ANY($1)
      UNION ALL
     SELECT subscription_id || '/ADJUSTMENT/' || adjustment_id, customer_id, amount
@@ -25,7 +25,7 @@ _CHARGED = """
 
 
 async def invoice_findings(pool: Pool, after: str) -> tuple[list[Finding], str | None]:
-    """What is amiss with a page of invoices after this number, and where the next page begins."""
+    """Return the findings of a page of invoices after this number, and the cursor of the next page."""
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
         rows = await connection.fetch(
             """
@@ -33,23 +33,23 @@ async def invoice_findings(pool: Pool, after: str) -> tuple[list[Finding], str |
              WHERE number > $1 ORDER BY number LIMIT $2
             """,
             after,
-            _A_PAGE,
+            _PAGE_SIZE,
         )
         findings = [
             *_gaps(after, [row["number"] for row in rows]),
-            *await _differing(connection, rows),
+            *await _differences(connection, rows),
         ]
-        if len(rows) == _A_PAGE:
+        if len(rows) == _PAGE_SIZE:
             return findings, rows[-1]["number"]
         return [*findings, *await _counters(connection)], None
 
 
 def _gaps(after: str, numbers: Sequence[str]) -> Iterator[Finding]:
-    """The numbers that are missing before and between these; each year begins with the first."""
+    """Yield a finding for each gap in the invoice numbers; each year starts with number 1."""
     expected = _next(after)
     for number in numbers:
         if (parts := _parts(number)) is None:
-            yield _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {number}: its number is none of ours.")
+            yield _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {number}: its number is invalid.")
             continue
         year, sequence = parts
         if expected is None or expected[0] != year:
@@ -67,12 +67,12 @@ def _next(number: str) -> tuple[int, int] | None:
 
 
 def _parts(number: str) -> tuple[int, int] | None:
-    """Return year and sequence; None for a number that the service has not given."""
+    """Return year and sequence; None for an invalid number."""
     return (int(number[:4]), int(number[5:])) if _NUMBER.fullmatch(number) else None
 
 
 async def _counters(connection: Connection) -> list[Finding]:
-    """Whether the next number of each year will follow its last one."""
+    """Compare the counter of each year with the last invoice number."""
     rows = await connection.fetch(
         """
         SELECT year, last,
@@ -85,19 +85,19 @@ async def _counters(connection: Connection) -> list[Finding]:
     return [
         _finding(
             FindingCode.INVOICE_MISSING,
-            f"The last invoice of {row['year']} is number {row['issued']}, and {row['last']} are counted.",
+            f"The last invoice of {row['year']} is number {row['issued']}, but the counter is {row['last']}.",
         )
         for row in rows
         if row["last"] != row["issued"]
     ]
 
 
-async def _differing(connection: Connection, rows: Sequence[Row]) -> list[Finding]:
+async def _differences(connection: Connection, rows: Sequence[Row]) -> list[Finding]:
     invoices = {row["number"]: _invoice(row) for row in rows}
     keys = [key for invoice in invoices.values() if invoice for key in invoice.keys]
     parts = [key.split("/ADJUSTMENT/") for key in keys if "/ADJUSTMENT/" in key]
     adjusted, adjustments = [part[0] for part in parts], [part[-1] for part in parts]
-    charged = {row["key"]: row for row in await connection.fetch(_CHARGED, keys, adjusted, adjustments)}
+    charged = {row["key"]: row for row in await connection.fetch(_CHARGES_SQL, keys, adjusted, adjustments)}
     entered: dict[str, set[str]] = {number: set() for number in invoices}
     for entry in await connection.fetch(
         "SELECT entry_key, number FROM invoice_entries WHERE number = ANY($1)", list(invoices)
@@ -106,27 +106,28 @@ async def _differing(connection: Connection, rows: Sequence[Row]) -> list[Findin
     findings = []
     for row in rows:
         invoice = invoices[row["number"]]
-        wrong = _examined(invoice, row, entered[row["number"]], charged)
+        problems = _problems(invoice, row, entered[row["number"]], charged)
         if invoice:
-            wrong += await _wrong_corrections(connection, invoice)
+            problems += await _correction_problems(connection, invoice)
         findings += [
-            _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {row['number']}: {what}.") for what in wrong
+            _finding(FindingCode.INVOICE_DIFFERS, f"Invoice {row['number']}: {problem}.")
+            for problem in problems
         ]
     return findings
 
 
-def _examined(invoice: Invoice | None, row: Row, entered: set[str], charged: Mapping[str, Row]) -> list[str]:
+def _problems(invoice: Invoice | None, row: Row, entered: set[str], charged: Mapping[str, Row]) -> list[str]:
     if invoice is None:
         return ["it cannot be read"]
     try:
-        return [*_wrong(invoice, row, entered), *_wrong_entries(invoice, charged)]
+        return [*_own_problems(invoice, row, entered), *_entry_problems(invoice, charged)]
     except Exception as error:
-        return [f"it could not be examined ({type(error).__name__})"]
+        return [f"it could not be checked ({type(error).__name__})"]
 
 
-def _wrong(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:
+def _own_problems(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:
     columns = ("number", "customer_id", "month", "issued_on", "supply", "vat", "total")
-    says = (
+    values = (
         invoice.number,
         invoice.customer_id,
         invoice.month,
@@ -135,11 +136,11 @@ def _wrong(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:
         invoice.vat_amount,
         invoice.total,
     )
-    if tuple(row[column] for column in columns) != says:
-        yield "it is listed as another one than it is"
+    if tuple(row[column] for column in columns) != values:
+        yield "its columns do not match its document"
     if entered != set(invoice.keys):
-        yield "its entries are not those that are marked as invoiced"
-    reckoned = invoice_for(
+        yield "its entries differ from those marked as invoiced"
+    expected_invoice = invoice_for(
         invoice.customer_id,
         invoice.month,
         invoice.subscriptions,
@@ -149,24 +150,24 @@ def _wrong(invoice: Invoice, row: Row, entered: set[str]) -> Iterator[str]:
         supplier=invoice.supplier,
         corrected=invoice.corrected,
     )
-    if invoice != reckoned:
-        yield "its sums are not those of its entries"
+    if invoice != expected_invoice:
+        yield "its totals do not match its entries"
 
 
-def _wrong_entries(invoice: Invoice, charged: Mapping[str, Row]) -> Iterator[str]:
+def _entry_problems(invoice: Invoice, charged: Mapping[str, Row]) -> Iterator[str]:
     for subscription in invoice.subscriptions:
         for entry in subscription.entries:
             row = charged.get(entry.key)
             if row is None:
-                yield f"the ledger does not have {entry.key}"
+                yield f"the ledger lacks {entry.key}"
             elif (row["customer_id"], row["amount"]) != (invoice.customer_id, entry.amount):
-                yield f"the ledger has {entry.key} otherwise"
+                yield f"the ledger line {entry.key} differs"
 
 
-async def _wrong_corrections(connection: Connection, invoice: Invoice) -> list[str]:
-    """Compare the earlier invoices that it corrects with what its adjustments correct.
+async def _correction_problems(connection: Connection, invoice: Invoice) -> list[str]:
+    """Compare the invoice's corrections of earlier invoices with its adjustments.
 
-    The savepoint keeps the page readable after a value that PostgreSQL cannot compute with.
+    The savepoint keeps the transaction usable after a value with which PostgreSQL cannot calculate.
     """
     number = _parts(invoice.number)
     if number is None:
@@ -174,13 +175,13 @@ async def _wrong_corrections(connection: Connection, invoice: Invoice) -> list[s
     try:
         async with connection.transaction():
             numbers = await invoice_numbers(connection, invoice.customer_id)
-            earlier = [each for each in numbers if (parts := _parts(each)) and parts < number]
+            earlier = [other for other in numbers if (parts := _parts(other)) and parts < number]
             corrected = await corrected_invoices(connection, invoice.subscriptions, earlier)
     except asyncpg.DataError as error:
-        return [f"its corrections could not be examined ({type(error).__name__})"]
+        return [f"its corrections could not be checked ({type(error).__name__})"]
     if tuple(corrected) == invoice.corrected:
         return []
-    return ["it corrects earlier invoices otherwise than its adjustments do"]
+    return ["its corrections of earlier invoices do not match its adjustments"]
 
 
 def _invoice(row: Row) -> Invoice | None:

@@ -6,11 +6,11 @@ from temporalio.client import WorkflowExecution as Run
 from temporalio.exceptions import ApplicationError
 
 from activities.reconciliation.catalogue_restore import restore_catalogues
-from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, guarded, run_checks
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, run_check, run_checks
 from activities.reconciliation.erased_check import delete_histories
-from activities.reconciliation.history_reader import transcript_of
-from activities.reconciliation.orphaned_histories import OrphanedHistory, erased_since
-from activities.reconciliation.record_snapshot import recorded
+from activities.reconciliation.history_reader import read_history
+from activities.reconciliation.orphaned_histories import OrphanedHistory, time_since_erasure
+from activities.reconciliation.record_snapshot import load_record
 from activities.reconciliation.restore import restore_row, sync_workspace
 from activities.reconciliation.subscription_check import check_subscription
 from adapters.temporal.executions import delete_runs
@@ -19,115 +19,115 @@ from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
 from subscription.reconciliation import Finding, FindingCode
 from subscription.state import State
 
-_TYPES = frozenset(each for callers in CALLERS.values() for each in callers)
+_WORKFLOW_TYPES = frozenset(workflow_type for callers in CALLERS.values() for workflow_type in callers)
 
 
-async def check_running_workflows(means: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
-    """Running workflows: each must be of a subscription that the record has, and has not erased."""
+async def check_running_workflows(context: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
+    """Check that each running workflow belongs to a subscription in the database that is not erased."""
     named = ((run.id.removeprefix(WORKFLOW_ID_PREFIX), run) for run in runs)
     by_id = {subscription_id: run for subscription_id, run in named if is_subscription_id(subscription_id)}
-    known = await erased_since(means.pool, by_id)
-    lost = [subscription_id for subscription_id in by_id if subscription_id not in known]
+    known = await time_since_erasure(context.pool, by_id)
+    unrecorded = [subscription_id for subscription_id in by_id if subscription_id not in known]
     erased = [
         subscription_id
         for subscription_id, age in known.items()
-        if age is not None and age > means.grace and not _is_clearing(by_id[subscription_id])
+        if age is not None and age > context.grace and not _is_cleanup_run(by_id[subscription_id])
     ]
     return await run_checks(
         [
-            *(_look(means, subscription_id, _look_at_lost) for subscription_id in lost),
-            *(_look(means, subscription_id, _look_at_erased) for subscription_id in erased),
+            *(_run_check(context, subscription_id, _check_unrecorded) for subscription_id in unrecorded),
+            *(_run_check(context, subscription_id, _check_erased) for subscription_id in erased),
         ]
     )
 
 
-async def report_strangers(means: ReconcileContext, runs: Sequence[Run]) -> int:
+async def report_unknown_workflows(context: ReconcileContext, runs: Sequence[Run]) -> int:
     """Report running workflows of a type that the service does not have, on its task queue."""
-    strangers = [run for run in runs if run.workflow_type not in _TYPES]
-    for run in strangers:
-        # Its id and type are the words of whoever has started it.
+    unknown = [run for run in runs if run.workflow_type not in _WORKFLOW_TYPES]
+    for run in unknown:
+        # The message contains neither ID nor type: the client that started the workflow chose them.
         message = f"Run {run.run_id} on the service's task queue is of a type that the service does not have."
         finding = Finding(subscription_id=None, code=FindingCode.UNKNOWN_WORKFLOW, message=message)
-        await means.report.add(finding)
-    return len(strangers)
+        await context.report.add(finding)
+    return len(unknown)
 
 
-async def check_orphaned_history(means: ReconcileContext, leftover: OrphanedHistory) -> SubscriptionCheck:
-    """Histories of what is erased or was refused are deleted; what is lost is restored from them."""
+async def check_orphaned_history(context: ReconcileContext, orphan: OrphanedHistory) -> SubscriptionCheck:
+    """Delete orphaned histories; restore an unrecorded subscription from its histories."""
 
-    async def delete(means: ReconcileContext, look: SubscriptionCheck) -> None:
-        number = len(leftover.run_ids)
+    async def delete(context: ReconcileContext, check: SubscriptionCheck) -> None:
+        number = len(orphan.run_ids)
         message = f"{number} {'history was' if number == 1 else 'histories were'} left after the end."
-        await look.finds(FindingCode.DATA_LEFT, message, lambda: _deleted(means, leftover))
+        await check.add(FindingCode.DATA_LEFT, message, lambda: _delete(context, orphan))
 
-    return await _look(means, leftover.subscription_id, _look_at_lost if leftover.lost else delete)
+    return await _run_check(
+        context, orphan.subscription_id, _check_unrecorded if orphan.is_unrecorded else delete
+    )
 
 
-async def _look(
-    means: ReconcileContext,
+async def _run_check(
+    context: ReconcileContext,
     subscription_id: str,
-    looking: Callable[[ReconcileContext, SubscriptionCheck], Awaitable[None]],
+    step: Callable[[ReconcileContext, SubscriptionCheck], Awaitable[None]],
 ) -> SubscriptionCheck:
-    look = SubscriptionCheck(means.report, subscription_id)
-    return await guarded(look, looking(means, look))
+    check = SubscriptionCheck(context.report, subscription_id)
+    return await run_check(check, step(context, check))
 
 
-async def _look_at_lost(means: ReconcileContext, look: SubscriptionCheck) -> None:
-    """The record does not have it: it is entered again, as far as its histories tell it."""
-    subscription_id = look.subscription_id
-    standing = await means.workflows.standing(subscription_id)
-    if await recorded(means.pool, subscription_id):  # it has just been entered
+async def _check_unrecorded(context: ReconcileContext, check: SubscriptionCheck) -> None:
+    """Restore a subscription that the database lacks, as far as its histories contain it."""
+    subscription_id = check.subscription_id
+    status = await context.workflows.inspect(subscription_id)
+    if await load_record(context.pool, subscription_id):  # it has just been recorded
         return
-    workflow = standing.state
-    if standing.runs and workflow is None:
-        hindrance = await means.workflows.hindrance(subscription_id)
-        words = hindrance.words if hindrance else "It does not say why."
-        code = hindrance.code if hindrance else FindingCode.WORKFLOW_STUCK
-        await look.finds(code, f"Its workflow has neither begun nor ended. {words}")
+    workflow = status.state
+    if status.runs and workflow is None:
+        blocker = await context.workflows.find_blocker(subscription_id)
+        reason = blocker.message if blocker else "The reason is unknown."
+        code = blocker.code if blocker else FindingCode.WORKFLOW_STUCK
+        await check.add(code, f"Its workflow has neither started nor ended. {reason}")
         return
 
-    transcript = await transcript_of(means.histories, subscription_id)
-    if transcript.ended and transcript.ended.erased_at:
-        at = f"{transcript.ended.erased_at:%Y-%m-%d %H:%M} KST"
-        message = (
-            f"It was erased on {at}, and the record has never heard of it: what it was charged is unknown."
-        )
-        await look.finds(FindingCode.ROW_MISSING, message)
+    history = await read_history(context.histories, subscription_id)
+    if history.ended and history.ended.erased_at:
+        at = f"{history.ended.erased_at:%Y-%m-%d %H:%M} KST"
+        message = f"It was erased on {at}, but the database does not contain it: its charges are unknown."
+        await check.add(FindingCode.ROW_MISSING, message)
         return
 
     if workflow:
-        await restore_catalogues(means, look)
+        await restore_catalogues(context, check)
 
-    async def entered() -> bool:
-        if not await restore_row(means.pool, subscription_id, transcript, workflow):
+    async def restore() -> bool:
+        if not await restore_row(context.pool, subscription_id, history, workflow):
             return False
-        await sync_workspace(means.pool, subscription_id, means.workspaces)
+        await sync_workspace(context.pool, subscription_id, context.workspaces)
         return True
 
-    if await look.finds(FindingCode.ROW_MISSING, "The record does not have this subscription.", entered):
-        now = await recorded(means.pool, subscription_id)
-        look.found += (await check_subscription(means, now)).found if now else []
+    if await check.add(FindingCode.ROW_MISSING, "The database does not contain this subscription.", restore):
+        now = await load_record(context.pool, subscription_id)
+        check.findings += (await check_subscription(context, now)).findings if now else []
 
 
-async def _look_at_erased(means: ReconcileContext, look: SubscriptionCheck) -> None:
-    """A workflow that lives on, as in a Temporal that was restored from before the erasure, must not."""
-    await means.workflows.settled(look.subscription_id)
-    if (await means.workflows.standing(look.subscription_id)).state:
-        message = "A workflow lived on after the erasure."
-        await look.finds(
-            FindingCode.DATA_LEFT, message, lambda: delete_histories(means, look.subscription_id)
+async def _check_erased(context: ReconcileContext, check: SubscriptionCheck) -> None:
+    """Delete a workflow that is still running after the erasure, for example after a restore of Temporal."""
+    await context.workflows.settle(check.subscription_id)
+    if (await context.workflows.inspect(check.subscription_id)).state:
+        message = "A workflow was still running after the erasure."
+        await check.add(
+            FindingCode.DATA_LEFT, message, lambda: delete_histories(context, check.subscription_id)
         )
 
 
-async def _deleted(means: ReconcileContext, leftover: OrphanedHistory) -> bool:
+async def _delete(context: ReconcileContext, orphan: OrphanedHistory) -> bool:
     try:
-        await delete_runs(means.client, leftover.workflow_id, leftover.run_ids)
+        await delete_runs(context.client, orphan.workflow_id, orphan.run_ids)
     except ApplicationError:
         return False
     return True
 
 
-def _is_clearing(run: Run) -> bool:
-    """Whether it is the last run of an erased subscription, which deletes the others."""
-    shown = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-    return shown.get("SubscriptionState") == State.ERASED
+def _is_cleanup_run(run: Run) -> bool:
+    """Return whether this is the cleanup run of an erased subscription, which deletes the other runs."""
+    attributes = {pair.key.name: pair.value for pair in run.typed_search_attributes}
+    return attributes.get("SubscriptionState") == State.ERASED

@@ -16,40 +16,40 @@ from adapters.temporal.executions import list_runs_page, quote_visibility_value
 from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
 from subscription.state import State
 
-_A_PAGE = 200
+_PAGE_SIZE = 200
 
 
 @dataclass(frozen=True)
 class OrphanedHistory:
-    """Runs of one subscription that should have none; `lost` if it was one that the record does not have.
+    """Closed runs that should have been deleted. `is_unrecorded`: the database lacks the subscription.
 
-    What is lost may be all that is left of a subscription, so it is no leftover to be deleted.
+    An unrecorded history may be the only data of a subscription, so it must not be deleted.
     """
 
     subscription_id: str
     run_ids: tuple[str, ...]
-    lost: bool
+    is_unrecorded: bool
 
     @property
     def workflow_id(self) -> str:
         return WORKFLOW_ID_PREFIX + self.subscription_id
 
 
-async def leftover_page(
+async def orphaned_history_page(
     client: Client, pool: Pool, task_queue: str, grace: timedelta, after: str, batch: Batch
 ) -> tuple[list[OrphanedHistory], str | None]:
-    """What is left among a page of closed runs, and where the next page begins; None if there is none."""
-    # A running one has not ended its own clearing away.
+    """Return the orphaned histories in a page of closed runs, and the cursor of the next page."""
+    # A running workflow may still be deleting its own histories.
     query = (
         f"WorkflowType = 'SubscriptionWorkflow' AND TaskQueue = {quote_visibility_value(task_queue)} "
         "AND CloseTime IS NOT NULL"
     )
-    runs, next_after = await list_runs_page(client, query, after, _A_PAGE)
-    return await _left(client, pool, runs, grace, batch), next_after
+    runs, next_after = await list_runs_page(client, query, after, _PAGE_SIZE)
+    return await _orphaned_histories(client, pool, runs, grace, batch), next_after
 
 
-async def erased_since(pool: Pool, ids: Collection[str]) -> Mapping[str, timedelta | None]:
-    """Those of the subscriptions that the record has, each with how long ago it was erased, if it was."""
+async def time_since_erasure(pool: Pool, ids: Collection[str]) -> Mapping[str, timedelta | None]:
+    """Return the time since erasure of each subscription in the database; None for one not erased."""
     rows = await pool.fetch(
         """
         SELECT subscriptions.subscription_id, clock_timestamp() - certificate.recorded_at AS age
@@ -62,42 +62,42 @@ async def erased_since(pool: Pool, ids: Collection[str]) -> Mapping[str, timedel
     return {row["subscription_id"]: row["age"] for row in rows}
 
 
-async def _left(
+async def _orphaned_histories(
     client: Client, pool: Pool, runs: Sequence[Run], grace: timedelta, batch: Batch
 ) -> list[OrphanedHistory]:
-    long_ago = datetime.now(UTC) - grace
+    closed_before = datetime.now(UTC) - grace
     closed: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        if run.close_time and run.close_time <= long_ago:
+        if run.close_time and run.close_time <= closed_before:
             closed[run.id.removeprefix(WORKFLOW_ID_PREFIX)].append(run)
-    known = await erased_since(pool, closed)
-    left = []
-    for subscription_id, of_it in closed.items():
-        lost = subscription_id not in known and any(map(_was_subscription, of_it))
-        runs = of_it if lost else [run for run in of_it if not _is_last(run)]
+    known = await time_since_erasure(pool, closed)
+    orphans = []
+    for subscription_id, its_runs in closed.items():
+        is_unrecorded = subscription_id not in known and any(map(_was_subscription, its_runs))
+        runs = its_runs if is_unrecorded else [run for run in its_runs if not _is_cleanup_run(run)]
         if not runs:
             continue
         if subscription_id in known:
             age = known[subscription_id]
             if age is None or age <= grace:
                 continue
-        elif await batch.alone(subscription_id, _is_running(client, of_it[0].id)) is not False:
+        elif await batch.alone(subscription_id, _is_running(client, its_runs[0].id)) is not False:
             continue
-        left.append(OrphanedHistory(subscription_id, tuple(run.run_id for run in runs), lost))
-    return left
+        orphans.append(OrphanedHistory(subscription_id, tuple(run.run_id for run in runs), is_unrecorded))
+    return orphans
 
 
-def _is_last(run: Run) -> bool:
-    """A last run has deleted the others before it completed, and names nobody."""
-    return run.status is WorkflowExecutionStatus.COMPLETED and "AccountName" not in _shown(run)
+def _is_cleanup_run(run: Run) -> bool:
+    """Return whether this run is the cleanup run, which deleted the others and has no personal data."""
+    return run.status is WorkflowExecutionStatus.COMPLETED and "AccountName" not in _search_attributes(run)
 
 
 def _was_subscription(run: Run) -> bool:
-    """A request that was refused never showed a state. One that was erased does."""
-    return _shown(run).get("SubscriptionState") not in (None, State.REJECTED)
+    """Return whether the run belongs to a provisioned subscription; a refused request has no state."""
+    return _search_attributes(run).get("SubscriptionState") not in (None, State.REJECTED)
 
 
-def _shown(run: Run) -> Mapping[str, Any]:
+def _search_attributes(run: Run) -> Mapping[str, Any]:
     return {pair.key.name: pair.value for pair in run.typed_search_attributes}
 
 

@@ -10,115 +10,119 @@ from subscription.ledger import LedgerLine
 from subscription.reconciliation import Finding, FindingCode
 from subscription.state import Subscription
 
-_OF_EVERYBODY_LIVING = ("administrators", "companies")
+_REQUIRED_WHILE_ACTIVE = ("administrators", "companies")
 
 
-def missing_events(recorded: RecordSnapshot, up_to: int) -> Finding | None:
-    """The numbers that no event has, where `up_to` have been recorded."""
-    missing = recorded.missing(up_to)
+def missing_events(record: RecordSnapshot, up_to: int) -> Finding | None:
+    """Return a finding of the missing event numbers up to `up_to`; None if no event is missing."""
+    missing = record.missing(up_to)
     if not missing:
         return None
-    numbers = [f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}" for each in missing]
-    message = f"The record lacks event {', '.join(numbers)}."
-    return _finding(recorded, FindingCode.EVENT_MISSING, message)
+    numbers = [f"{gap[0]}" if len(gap) == 1 else f"{gap[0]} to {gap[-1]}" for gap in missing]
+    message = f"The database lacks event {', '.join(numbers)}."
+    return _finding(record, FindingCode.EVENT_MISSING, message)
 
 
-def event_findings(recorded: RecordSnapshot) -> Iterator[Finding]:
-    """Events that cannot be read, or are indexed as others than they are."""
-    for row in recorded.event_rows:
-        event = recorded.events[row["sequence"]]
+def event_findings(record: RecordSnapshot) -> Iterator[Finding]:
+    """Yield findings of events that are unreadable, or whose columns do not match their content."""
+    for row in record.event_rows:
+        event = record.events[row["sequence"]]
         if event is None:
-            yield _finding(recorded, FindingCode.EVENT_DIFFERS, f"Event {row['sequence']} cannot be read.")
+            yield _finding(record, FindingCode.EVENT_DIFFERS, f"Event {row['sequence']} cannot be read.")
         elif (row["event"], row["effective_at"]) != (event.event, event.at):
-            message = f"Event {row['sequence']} is listed as another one than it is."
-            yield _finding(recorded, FindingCode.EVENT_DIFFERS, message)
+            message = f"The columns of event {row['sequence']} do not match its content."
+            yield _finding(record, FindingCode.EVENT_DIFFERS, message)
 
 
-def missing_lines(recorded: RecordSnapshot) -> Finding | None:
-    """The ledger lines of recorded events that the ledger lacks."""
+def missing_lines(record: RecordSnapshot) -> Finding | None:
+    """Return a finding of the ledger lines of recorded events that the ledger lacks."""
     missing = [
-        line
-        for sequence, event in recorded.events.items()
-        for _, line in recorded.missing_lines(sequence, event)
+        line for sequence, event in record.events.items() for _, line in record.missing_lines(sequence, event)
     ]
     if not missing:
         return None
-    message = f"The ledger lacks {_keys(recorded, missing)}."
-    return _finding(recorded, FindingCode.LINE_MISSING, message)
+    message = f"The ledger lacks {_keys(record, missing)}."
+    return _finding(record, FindingCode.LINE_MISSING, message)
 
 
-def unexpected_lines(recorded: RecordSnapshot, customer_id: str) -> Finding | None:
-    """Ledger lines that no recorded event charges so, to this customer."""
+def unexpected_lines(record: RecordSnapshot, customer_id: str) -> Finding | None:
+    """Return a finding of ledger lines that no recorded event of this customer charges."""
     unexpected = [
-        row["key"].removeprefix(f"{recorded.id}/")
-        for row in recorded.line_rows
-        if not _is_charged(recorded, row, customer_id)
+        row["key"].removeprefix(f"{record.id}/")
+        for row in record.line_rows
+        if not _is_charged(record, row, customer_id)
     ]
     if not unexpected:
         return None
-    message = f"The ledger has {', '.join(unexpected)}, which no event charges so."
-    return _finding(recorded, FindingCode.LINE_UNEXPECTED, message)
+    message = f"The ledger has {', '.join(unexpected)}, which no event charges."
+    return _finding(record, FindingCode.LINE_UNEXPECTED, message)
 
 
-def charge_findings(recorded: RecordSnapshot, base: Subscription, book: PriceBook) -> Iterator[Finding]:
-    """Events whose charges are not what the rules reckon; nothing while events are missing."""
-    for found in charge_mismatches(base, recorded.readable_events or (), book):
-        event = found.event
+def charge_findings(record: RecordSnapshot, base: Subscription, book: PriceBook) -> Iterator[Finding]:
+    """Yield findings of events whose charges differ from what the rules calculate.
+
+    Yield nothing while events are missing.
+    """
+    for mismatch in charge_mismatches(base, record.readable_events or (), book):
+        event = mismatch.event
         message = (
             f"{event.event} of {event.at:%Y-%m-%d} charges {_sum(event.lines)}; "
-            f"the rules reckon {_sum(found.expected)}."
+            f"the rules calculate {_sum(mismatch.expected)}."
         )
-        yield _finding(recorded, FindingCode.CHARGE_DIFFERS, message)
+        yield _finding(record, FindingCode.CHARGE_DIFFERS, message)
 
 
-def adjustment_findings(recorded: RecordSnapshot) -> Iterator[Finding]:
-    """Adjustments of lines that are another's, or that give back more than was charged."""
-    charged = {row["key"]: row for row in recorded.line_rows}
-    for adjusted in recorded.adjusted:
-        line = charged.get(adjusted["line_key"])
-        key = adjusted["line_key"].removeprefix(f"{recorded.id}/")
+def adjustment_findings(record: RecordSnapshot) -> Iterator[Finding]:
+    """Yield findings of adjustments of foreign lines, and of adjustments that exceed the charge."""
+    lines_by_key = {row["key"]: row for row in record.line_rows}
+    for adjustment in record.adjusted:
+        line = lines_by_key.get(adjustment["line_key"])
+        key = adjustment["line_key"].removeprefix(f"{record.id}/")
         if line is None:
-            message = f"An adjustment corrects {key}, which is no line of this ledger."
-        elif line["amount"] + adjusted["amount"] < 0:
+            message = f"An adjustment corrects {key}, which is not a line of this ledger."
+        elif line["amount"] + adjustment["amount"] < 0:
             message = f"Adjustments give back more of {key} than it charges."
-        elif adjusted["customers"] != [line["customer_id"]]:
+        elif adjustment["customers"] != [line["customer_id"]]:
             message = f"An adjustment of {key} is for another customer than the line."
         else:
             continue
-        yield _finding(recorded, FindingCode.ADJUSTMENT_DIFFERS, message)
+        yield _finding(record, FindingCode.ADJUSTMENT_DIFFERS, message)
 
 
-def missing_data(recorded: RecordSnapshot) -> Finding | None:
-    """What a living subscription must have of its people."""
-    missing = [table for table in _OF_EVERYBODY_LIVING if not recorded.personal.get(table)]
+def missing_data(record: RecordSnapshot) -> Finding | None:
+    """Return a finding of the tables without a row that an active subscription must have."""
+    missing = [table for table in _REQUIRED_WHILE_ACTIVE if not record.personal.get(table)]
     if not missing:
         return None
-    message = f"A living subscription has no row in {' and '.join(missing)}."
-    return _finding(recorded, FindingCode.DATA_MISSING, message)
+    message = f"An active subscription has no row in {' and '.join(missing)}."
+    return _finding(record, FindingCode.DATA_MISSING, message)
 
 
-def data_left(recorded: RecordSnapshot) -> Finding | None:
-    """What names a person and is still there of an erased subscription (R31)."""
-    left = {table: rows for table, rows in recorded.personal.items() if rows}
-    if recorded.row["has_fingerprint"]:
-        left["request fingerprint"] = 1
-    if not left:
+def remaining_data(record: RecordSnapshot) -> Finding | None:
+    """Return a finding of the remaining personal data of an erased subscription (R31)."""
+    remaining = {table: rows for table, rows in record.personal.items() if rows}
+    if record.row["has_fingerprint"]:
+        remaining["request fingerprint"] = 1
+    if not remaining:
         return None
-    counted = ", ".join(f"{rows} of {table}" for table, rows in sorted(left.items()))
-    return _finding(recorded, FindingCode.DATA_LEFT, f"Personal data were left after the erasure: {counted}.")
+    counted = ", ".join(f"{rows} of {table}" for table, rows in sorted(remaining.items()))
+    return _finding(record, FindingCode.DATA_LEFT, f"Personal data were left after the erasure: {counted}.")
 
 
-def _is_charged(recorded: RecordSnapshot, row: Row, customer_id: str) -> bool:
-    """Whether the event of this row charges just this line; one that cannot be read is doubted elsewhere."""
-    event = recorded.events.get(row["sequence"])
+def _is_charged(record: RecordSnapshot, row: Row, customer_id: str) -> bool:
+    """Return whether the event of this row charges exactly this line.
+
+    An unreadable event counts as charging it, because `event_findings` reports that event.
+    """
+    event = record.events.get(row["sequence"])
     if event is None:
-        return row["sequence"] in recorded.events
+        return row["sequence"] in record.events
     line = dict(enumerate(event.lines)).get(row["position"])
     if line is None:
         return False
-    indexed = (line.key, line.kind, line.first_day, line.end_day, line.amount, line.effective_at)
+    expected = (line.key, line.kind, line.first_day, line.end_day, line.amount, line.effective_at)
     columns = tuple(row[name] for name in ("key", "kind", "first_day", "end_day", "amount", "effective_at"))
-    return indexed == columns and row["customer_id"] == customer_id and _document(row["line"]) == line
+    return expected == columns and row["customer_id"] == customer_id and _document(row["line"]) == line
 
 
 def _document(text: str) -> LedgerLine | None:
@@ -128,8 +132,8 @@ def _document(text: str) -> LedgerLine | None:
         return None
 
 
-def _keys(recorded: RecordSnapshot, lines: Iterable[LedgerLine]) -> str:
-    return ", ".join(line.key.removeprefix(f"{recorded.id}/") for line in lines)
+def _keys(record: RecordSnapshot, lines: Iterable[LedgerLine]) -> str:
+    return ", ".join(line.key.removeprefix(f"{record.id}/") for line in lines)
 
 
 def _sum(lines: Sequence[LedgerLine]) -> str:
@@ -137,5 +141,5 @@ def _sum(lines: Sequence[LedgerLine]) -> str:
     return f"{total} in {len(lines)} {'line' if len(lines) == 1 else 'lines'}"
 
 
-def _finding(recorded: RecordSnapshot, code: FindingCode, message: str) -> Finding:
-    return Finding(subscription_id=recorded.id, code=code, message=message)
+def _finding(record: RecordSnapshot, code: FindingCode, message: str) -> Finding:
+    return Finding(subscription_id=record.id, code=code, message=message)

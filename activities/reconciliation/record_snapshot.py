@@ -42,10 +42,11 @@ COLUMNS: Mapping[str, Callable[[Subscription], Any]] = {
     "next_deadline": lambda state: (due := next_deadline(state)) and due.what,
     "next_deadline_at": lambda state: (due := next_deadline(state)) and due.at,
 }
-"""What lists read, by column, and what a state says of it."""
+"""Columns of `subscriptions` that lists use, with their value for a state."""
 
 
-# Nothing happens any more to one whose end has been certified for a week, and they only become more.
+# A subscription whose erasure has been certified for a week does not change any more, and the number of such
+# subscriptions only grows. Each of them is therefore checked once in this many nights.
 _NIGHTS = 28
 _PAGE = """
     SELECT subscription_id FROM subscriptions
@@ -58,30 +59,31 @@ _PAGE = """
                = mod((now()::date - date '2000-01-01')::bigint, $3))
      ORDER BY subscription_id LIMIT $2
 """
-"""One that is long erased has its turn once in so many nights."""
 
 
 @dataclass(frozen=True)
 class RecordSnapshot:
-    """A subscription in the record. What cannot be read is None."""
+    """Database rows of a subscription. Values that cannot be parsed are None."""
 
     id: str
     row: Row
     event_rows: Sequence[Row]
     line_rows: Sequence[Row]
     adjusted: Sequence[Row]
-    """For each line that was adjusted: its key, the sum of its adjustments, their customers."""
+    """For each adjusted line: its key, the sum of its adjustments, and their customers."""
     names: frozenset[str]
-    """The account names that it holds."""
+    """The reserved account names."""
     personal: Mapping[str, int]
-    """How many rows each table of personal data has of it."""
+    """Number of rows per table of personal data."""
     certified: Mapping[str, timedelta]
-    """The parts of its erasure that are certified, each with how long ago, by the database's clock."""
+    """Certified parts of the erasure, with the age of each certificate by the database clock."""
 
     @property
     def is_erased(self) -> bool:
-        """By what is never changed; a row that says so may be wrong, and nothing is deleted on its word."""
-        return "DATABASE" in self.certified or any(isinstance(each, Erased) for each in self.events.values())
+        """Return whether a certificate or an event says so. Both are immutable; the row may be wrong."""
+        return "DATABASE" in self.certified or any(
+            isinstance(event, Erased) for event in self.events.values()
+        )
 
     @cached_property
     def snapshot(self) -> Subscription | None:
@@ -90,12 +92,12 @@ class RecordSnapshot:
 
     @cached_property
     def events(self) -> Mapping[int, Event | None]:
-        """By their numbers, in their order."""
+        """Return the events by sequence number, in order; None for an unreadable event."""
         return {row["sequence"]: _read(_event, row) for row in self.event_rows}
 
     @cached_property
     def lines(self) -> Mapping[int, Mapping[int, Row]]:
-        """The rows of ledger lines by the numbers of their events, and their positions in them."""
+        """Return the ledger line rows by sequence number and position."""
         lines: dict[int, dict[int, Row]] = defaultdict(dict)
         for row in self.line_rows:
             lines[row["sequence"]][row["position"]] = row
@@ -103,28 +105,28 @@ class RecordSnapshot:
 
     @cached_property
     def readable_events(self) -> list[Event] | None:
-        """All events in their order; None if one is missing among them, or cannot be read."""
+        """Return all events in order; None if an event is missing or unreadable."""
         events = [event for event in self.events.values() if event is not None]
         return events if len(events) == len(self.events) and not self.missing() else None
 
     def missing(self, up_to: int = 0) -> list[range]:
-        """The numbers that no event has, among those that are there and as far as `up_to`."""
+        """Return the gaps in the sequence numbers, up to the latest event or `up_to`."""
         bounds = [0, *self.events, max([1, up_to, *self.events]) + 1]
-        return [range(one + 1, next_one) for one, next_one in pairwise(bounds) if next_one > one + 1]
+        return [range(lower + 1, upper) for lower, upper in pairwise(bounds) if upper > lower + 1]
 
     def missing_lines(self, sequence: int, event: Event | None) -> list[tuple[int, LedgerLine]]:
-        """The ledger lines of this event that the ledger lacks, each with its position among them."""
+        """Return the lines of this event that the ledger lacks, each with its position."""
         present = self.lines.get(sequence, {})
         lines = enumerate(event.lines) if event else ()
         return [(position, line) for position, line in lines if position not in present]
 
     @property
     def latest(self) -> int:
-        """The number of the last event."""
+        """Return the sequence number of the last event; 0 if there is none."""
         return max(self.events, default=0)
 
     def differs_from(self, state: Subscription) -> list[str]:
-        """The columns that do not show this state; `snapshot` if it is nothing but that."""
+        """Return the columns that differ from this state; `snapshot` if only the snapshot differs."""
         columns = [name for name, value in COLUMNS.items() if self.row[name] != value(state)]
         if columns or (
             self.snapshot and without_transient_fields(self.snapshot) == without_transient_fields(state)
@@ -134,34 +136,36 @@ class RecordSnapshot:
 
 
 async def page_of_ids(pool: Pool, after: str, limit: int) -> list[str]:
-    """Return the ids that follow this one, in their order; of subscriptions long erased, tonight's share."""
+    """Return the next IDs in order; of subscriptions erased long ago, only tonight's share."""
     return [row["subscription_id"] for row in await pool.fetch(_PAGE, after, limit, _NIGHTS)]
 
 
 async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[RecordSnapshot]:
-    """Read these subscriptions together, or each alone if one of them has a value that cannot be read."""
+    """Load these subscriptions together, or one by one if a value of one of them is unreadable."""
     try:
         async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
-            return await _recorded(connection, ids)
+            return await _load_records(connection, ids)
     except Exception as error:
         if concerns_all(error):
             raise
-    read = [await batch.alone(subscription_id, recorded(pool, subscription_id)) for subscription_id in ids]
-    return [each for each in read if each is not None]
+    records = [
+        await batch.alone(subscription_id, load_record(pool, subscription_id)) for subscription_id in ids
+    ]
+    return [record for record in records if record is not None]
 
 
-async def recorded(pool: Pool, subscription_id: str) -> RecordSnapshot | None:
+async def load_record(pool: Pool, subscription_id: str) -> RecordSnapshot | None:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
-        return await recorded_within(connection, subscription_id)
+        return await load_record_within(connection, subscription_id)
 
 
-async def recorded_within(connection: Connection, subscription_id: str) -> RecordSnapshot | None:
-    """As the transaction of this connection sees it."""
-    found = await _recorded(connection, [subscription_id])
-    return found[0] if found else None
+async def load_record_within(connection: Connection, subscription_id: str) -> RecordSnapshot | None:
+    """Load the record as the transaction of this connection sees it."""
+    records = await _load_records(connection, [subscription_id])
+    return records[0] if records else None
 
 
-async def _recorded(connection: Connection, ids: Sequence[str]) -> list[RecordSnapshot]:
+async def _load_records(connection: Connection, ids: Sequence[str]) -> list[RecordSnapshot]:
     rows = await connection.fetch(
         f"""
         SELECT subscription_id, {", ".join(COLUMNS)}, snapshot,
@@ -216,9 +220,9 @@ async def _recorded(connection: Connection, ids: Sequence[str]) -> list[RecordSn
             event_rows=events[subscription_id],
             line_rows=lines[subscription_id],
             adjusted=adjusted[subscription_id],
-            names=frozenset(each["name"] for each in names[subscription_id]),
-            personal={each["part"]: each["rows"] for each in personal[subscription_id]},
-            certified={each["part"]: each["age"] for each in certified[subscription_id]},
+            names=frozenset(name["name"] for name in names[subscription_id]),
+            personal={table["part"]: table["rows"] for table in personal[subscription_id]},
+            certified={part["part"]: part["age"] for part in certified[subscription_id]},
         )
         for row in rows
     ]
@@ -234,10 +238,10 @@ _PERSONAL_ROWS = " UNION ALL ".join(
 
 
 async def _by_subscription(connection: Connection, query: str, ids: Sequence[str]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = defaultdict(list)
+    rows: dict[str, list[Row]] = defaultdict(list)
     for row in await connection.fetch(query, ids):
-        found[row["subscription_id"]].append(row)
-    return found
+        rows[row["subscription_id"]].append(row)
+    return rows
 
 
 def _event(row: Row) -> Event:

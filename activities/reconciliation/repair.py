@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from asyncpg import RestrictViolationError, UniqueViolationError
 
 from activities.erasure import delete_personal_data
-from activities.reconciliation.record_snapshot import RecordSnapshot, recorded_within
+from activities.reconciliation.record_snapshot import RecordSnapshot, load_record_within
 from adapters.postgres import subscription_repository
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
@@ -19,59 +19,58 @@ from subscription.state import Subscription
 async def lock_record(
     pool: Pool, subscription_id: str
 ) -> AsyncIterator[tuple[Connection, RecordSnapshot | None]]:
-    """A transaction in which nobody else writes of this subscription, with what the record has of it."""
+    """Open a transaction with a row lock on the subscription; yield it with the subscription's record."""
     async with pool.acquire() as connection, connection.transaction():
         await subscription_repository.lock_row_and_get_sequence(connection, subscription_id)
-        yield connection, await recorded_within(connection, subscription_id)
+        yield connection, await load_record_within(connection, subscription_id)
 
 
-def expected_state(recorded: RecordSnapshot, workflow: Subscription | None) -> Subscription | None:
-    """What the row should show: the state by its events, and by the workflow what those do not tell.
+def expected_state(record: RecordSnapshot, workflow: Subscription | None) -> Subscription | None:
+    """Return the state that the row should have, rebuilt from the events.
 
-    None while events are missing or nothing can be read that tells the rest.
+    Fields that the events do not contain come from the workflow or from the row. Return None while events
+    are missing, or if neither can be read.
     """
-    # A workflow that has been overtaken since it was asked says less than the row.
-    in_step = workflow is not None and workflow.sequence == recorded.latest
-    events = recorded.readable_events
+    # A workflow behind the latest event was inspected before that event; the row is newer.
+    is_current = workflow is not None and workflow.sequence == record.latest
+    events = record.readable_events
     if events is None:
-        return workflow if in_step else None
-    base = workflow if in_step else recorded.snapshot
+        return workflow if is_current else None
+    base = workflow if is_current else record.snapshot
     return rebuild_state(base, events) if base else None
 
 
 async def rewrite_row(pool: Pool, subscription_id: str, workflow: Subscription | None) -> bool:
-    """Make the row show the truth; whether it does."""
-    async with lock_record(pool, subscription_id) as (connection, recorded):
-        told = expected_state(recorded, workflow) if recorded else None
-        if told is None:
+    """Rewrite the row with the expected state; return False if that is unknown."""
+    async with lock_record(pool, subscription_id) as (connection, record):
+        state = expected_state(record, workflow) if record else None
+        if state is None:
             return False
-        await subscription_repository.update_subscription(connection, told)
+        await subscription_repository.update_subscription(connection, state)
         return True
 
 
-async def hold_names(pool: Pool, subscription_id: str) -> bool:
-    """Hold the names of the row's state and no others; False if another subscription holds one."""
-    async with lock_record(pool, subscription_id) as (connection, recorded):
-        if recorded is None or recorded.snapshot is None:
+async def reserve_names(pool: Pool, subscription_id: str) -> bool:
+    """Reserve exactly the names of the row's state; return False if another subscription has one."""
+    async with lock_record(pool, subscription_id) as (connection, record):
+        if record is None or record.snapshot is None:
             return False
-        return await hold_names_of(connection, recorded, recorded.snapshot)
+        return await reserve_names_of(connection, record, record.snapshot)
 
 
-async def hold_names_of(connection: Connection, recorded: RecordSnapshot, state: Subscription) -> bool:
-    """As `hold_names`, for this state and in the transaction of this connection."""
+async def reserve_names_of(connection: Connection, record: RecordSnapshot, state: Subscription) -> bool:
+    """Reserve exactly the names of this state, in the transaction of this connection."""
     names = names_of(state)
-    await subscription_repository.release_names(
-        connection, recorded.id, sorted(recorded.names - names.keys())
-    )
-    taken = [
-        await subscription_repository.reserve_name(connection, recorded.id, name, kind)
+    await subscription_repository.release_names(connection, record.id, sorted(record.names - names.keys()))
+    reserved = [
+        await subscription_repository.reserve_name(connection, record.id, name, kind)
         for name, kind in names.items()
     ]
-    return all(taken)
+    return all(reserved)
 
 
 def names_of(state: Subscription) -> dict[str, AccountKind]:
-    """The account names that a subscription in this state holds (R5, R10)."""
+    """Return the account names that a subscription in this state reserves (R5, R10)."""
     names = {}
     if state.account:
         names[state.account.name] = state.account.kind
@@ -81,27 +80,27 @@ def names_of(state: Subscription) -> dict[str, AccountKind]:
 
 
 async def insert_missing_lines(pool: Pool, subscription_id: str) -> bool:
-    """Add the lines of recorded events that the ledger lacks; False if another line stands in the way."""
+    """Insert missing ledger lines of recorded events; return False if another line has the same key."""
     try:
-        async with lock_record(pool, subscription_id) as (connection, recorded):
-            if recorded is None or recorded.snapshot is None:
+        async with lock_record(pool, subscription_id) as (connection, record):
+            if record is None or record.snapshot is None:
                 return False
-            for sequence, event in recorded.events.items():
-                missing = recorded.missing_lines(sequence, event)
-                await subscription_repository.insert_lines(connection, recorded.snapshot, sequence, missing)
+            for sequence, event in record.events.items():
+                missing = record.missing_lines(sequence, event)
+                await subscription_repository.insert_lines(connection, record.snapshot, sequence, missing)
             return True
     except UniqueViolationError:
         return False
 
 
 async def erase_again(pool: Pool, subscription_id: str, workspaces: WorkspaceProvisioner) -> bool:
-    """Delete what names a person; the certificate of the first erasure stays (R31).
+    """Delete remaining personal data; the certificate of the first erasure stays (R31).
 
-    False if the record contradicts itself: a row that cannot be read, and no certificate.
+    Return False if the record contradicts itself: an unreadable row and no certificate.
     """
     try:
-        async with lock_record(pool, subscription_id) as (connection, recorded):
-            if recorded is None or not recorded.is_erased:
+        async with lock_record(pool, subscription_id) as (connection, record):
+            if record is None or not record.is_erased:
                 return False
             await delete_personal_data(connection, subscription_id, workspaces)
             return True

@@ -17,7 +17,7 @@ class Report:
         )
 
     async def add(self, finding: Finding) -> None:
-        """Said before it is repaired: what was repaired by an attempt that broke off would go unsaid."""
+        """Store a finding before its repair; an interrupted attempt would otherwise repair unreported."""
         await self._pool.execute(
             """
             INSERT INTO reconciliation_findings (run, subscription_id, code, message, repaired)
@@ -42,8 +42,8 @@ class Report:
             finding.message,
         )
 
-    async def needed_somebody(self, ids: Sequence[str]) -> set[str]:
-        """Those of the subscriptions of which something is open, from an earlier look."""
+    async def ids_with_open_findings(self, ids: Sequence[str]) -> set[str]:
+        """Return the IDs of the subscriptions with open findings of earlier runs."""
         rows = await self._pool.fetch(
             """
             SELECT DISTINCT subscription_id FROM reconciliation_findings
@@ -54,7 +54,10 @@ class Report:
         return {row["subscription_id"] for row in rows}
 
     async def close(self, subscription_id: str, still_open: Iterable[Finding]) -> None:
-        """What was open of this subscription and is no more: repaired, if it was found by this very run."""
+        """Close findings of this subscription that are no longer open.
+
+        A finding of this run counts as repaired, one of an earlier run as resolved.
+        """
         await self._pool.execute(
             """
             UPDATE reconciliation_findings
@@ -83,5 +86,5 @@ class Report:
                 """,
                 self.run,
             )
-        found = {FindingCode(row["code"]): row["found"] for row in rows}
-        return report_of(self.run, looked_at, found, sum(row["repaired"] for row in rows))
+        counts = {FindingCode(row["code"]): row["found"] for row in rows}
+        return report_of(self.run, looked_at, counts, sum(row["repaired"] for row in rows))

@@ -4,57 +4,62 @@ from collections.abc import Sequence
 
 from activities.reconciliation import record_checks, repair
 from activities.reconciliation.active_check import check_active
-from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, guarded
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, run_check
 from activities.reconciliation.erased_check import check_erased
-from activities.reconciliation.history_reader import transcript_of
+from activities.reconciliation.history_reader import read_history
 from activities.reconciliation.record_snapshot import RecordSnapshot
-from activities.reconciliation.restore import restore_people
+from activities.reconciliation.restore import restore_contacts
 
 
-async def check_subscription(means: ReconcileContext, recorded: RecordSnapshot) -> SubscriptionCheck:
-    look = SubscriptionCheck(means.report, recorded.id)
-    return await guarded(look, _examine(means, look, recorded))
+async def check_subscription(context: ReconcileContext, record: RecordSnapshot) -> SubscriptionCheck:
+    check = SubscriptionCheck(context.report, record.id)
+    return await run_check(check, _check_workflow_and_record(context, check, record))
 
 
-async def show_attention(means: ReconcileContext, looks: Sequence[SubscriptionCheck]) -> None:
-    """Raised on what needs somebody; lowered on what needed somebody at an earlier look and is well now."""
-    needed_before = await means.report.needed_somebody([look.subscription_id for look in looks])
-    for look in looks:
-        if look.still_open:
-            reason = ", ".join(sorted({finding.code for finding in look.still_open}))
-            await guarded(look, means.workflows.show_attention(look.subscription_id, reason))
-        elif look.subscription_id in needed_before:
-            await guarded(look, means.workflows.show_attention(look.subscription_id, None))
-        if look.subscription_id in needed_before:
-            await means.report.close(look.subscription_id, look.still_open)
+async def update_attention(context: ReconcileContext, checks: Sequence[SubscriptionCheck]) -> None:
+    """Set `NeedsAttention` on subscriptions with open findings; clear it on those without.
+
+    Clear it only if an earlier run has left an open finding.
+    """
+    had_findings = await context.report.ids_with_open_findings([check.subscription_id for check in checks])
+    for check in checks:
+        if check.still_open:
+            reason = ", ".join(sorted({finding.code for finding in check.still_open}))
+            await run_check(check, context.workflows.set_attention(check.subscription_id, reason))
+        elif check.subscription_id in had_findings:
+            await run_check(check, context.workflows.set_attention(check.subscription_id, None))
+        if check.subscription_id in had_findings:
+            await context.report.close(check.subscription_id, check.still_open)
 
 
-async def _examine(means: ReconcileContext, look: SubscriptionCheck, recorded: RecordSnapshot) -> None:
-    now: RecordSnapshot | None = recorded
-    if recorded.is_erased:
-        now = await check_erased(means, look, recorded)
+async def _check_workflow_and_record(
+    context: ReconcileContext, check: SubscriptionCheck, record: RecordSnapshot
+) -> None:
+    now: RecordSnapshot | None = record
+    if record.is_erased:
+        now = await check_erased(context, check, record)
     else:
-        now = await check_active(means, look, recorded)
+        now = await check_active(context, check, record)
     if now is not None:
-        await _look_at_record(means, look, now)
+        await _check_record(context, check, now)
 
 
-async def _look_at_record(means: ReconcileContext, look: SubscriptionCheck, recorded: RecordSnapshot) -> None:
-    for finding in record_checks.event_findings(recorded):
-        await look.says(finding)
-    if missing := record_checks.missing_lines(recorded):
-        await look.says(missing, lambda: repair.insert_missing_lines(means.pool, recorded.id))
-    if recorded.snapshot:
-        if unexpected := record_checks.unexpected_lines(recorded, recorded.snapshot.customer_id):
-            await look.says(unexpected)
-        for finding in record_checks.charge_findings(recorded, recorded.snapshot, means.book):
-            await look.says(finding)
-    for finding in record_checks.adjustment_findings(recorded):
-        await look.says(finding)
-    if not recorded.is_erased and (lacking := record_checks.missing_data(recorded)):
+async def _check_record(context: ReconcileContext, check: SubscriptionCheck, record: RecordSnapshot) -> None:
+    for finding in record_checks.event_findings(record):
+        await check.add_finding(finding)
+    if missing := record_checks.missing_lines(record):
+        await check.add_finding(missing, lambda: repair.insert_missing_lines(context.pool, record.id))
+    if record.snapshot:
+        if unexpected := record_checks.unexpected_lines(record, record.snapshot.customer_id):
+            await check.add_finding(unexpected)
+        for finding in record_checks.charge_findings(record, record.snapshot, context.book):
+            await check.add_finding(finding)
+    for finding in record_checks.adjustment_findings(record):
+        await check.add_finding(finding)
+    if not record.is_erased and (missing_data := record_checks.missing_data(record)):
 
-        async def restored() -> bool:
-            transcript = await transcript_of(means.histories, recorded.id)
-            return await restore_people(means.pool, recorded.id, transcript)
+        async def restore() -> bool:
+            history = await read_history(context.histories, record.id)
+            return await restore_contacts(context.pool, record.id, history)
 
-        await look.says(lacking, restored)
+        await check.add_finding(missing_data, restore)

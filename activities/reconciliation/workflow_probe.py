@@ -1,8 +1,8 @@
 """Probe of a subscription's workflow: state, pending failures; restart if needed.
 
-A workflow's state is recorded before it becomes the workflow's. So in a sound house a record that is read
-after the workflow was asked has all of its events, and a workflow that is asked after it has settled has all
-that was recorded before. What contradicts that is no race.
+A workflow records a transition before it adopts the new state. A database record that is read after the query
+therefore contains every event of the queried state. A workflow that is queried after it has settled has every
+event recorded before. A difference is a real inconsistency, not a transition in progress.
 """
 
 import asyncio
@@ -40,82 +40,82 @@ from subscription.reconciliation import FindingCode
 from subscription.search_attributes import NEEDS_ATTENTION_NAME
 from subscription.state import Subscription
 
-_PATIENCE, _LEAST_PATIENCE = 10.0, 1.0
-_BEGINS_WITHIN = timedelta(seconds=30)
-_LOOK_SECONDS = 0.1
-# An effect that has just been begun anew after a pause fails again in so many looks, if it does.
-_LOOKS_FOR_FAILURES = 20
-# So many attempts at a workflow task take half a minute.
-_FAILS_FOR_LONG = 4
+_TIMEOUT_SECONDS, _MIN_TIMEOUT_SECONDS = 10.0, 1.0
+_START_TIMEOUT = timedelta(seconds=30)
+_POLL_SECONDS = 0.1
+# An activity restarted after a pause fails again within this many polls, if it fails.
+_MAX_POLLS = 20
+# This many attempts of a workflow task take half a minute.
+_MAX_TASK_ATTEMPTS = 4
 _DIVERGED = RecordDivergedError.__name__
 
 
 @dataclass(frozen=True)
 class Blocker:
-    """Why a workflow does not go on, in words."""
+    """Reason why a workflow does not make progress."""
 
-    words: str
+    message: str
     code: FindingCode = FindingCode.WORKFLOW_STUCK
-    contradicts_the_record: bool = False
+    contradicts_record: bool = False
     never_answers: bool = False
-    """No wait for an answer would end well."""
+    """Waiting for an answer would time out."""
 
 
 @dataclass(frozen=True)
 class WorkflowStatus:
-    """How a workflow stands. `state` is None where it does not answer, has not begun, or is ending.
+    """Status of a workflow. `state` is None if it does not answer, is not provisioned, or is in cleanup.
 
-    `closed_as` is how it was closed, in words; None while it runs.
+    `closed_as` is the status with which it closed; None while it runs.
     """
 
     state: Subscription | None = None
-    hindrance: Blocker | None = None
+    blocker: Blocker | None = None
     closed_as: str | None = None
     reset_at: datetime | None = None
-    """When somebody has reset it, as `temporal workflow reset` does; None if its run began otherwise."""
+    """Time of a reset, as by `temporal workflow reset`; None if the run did not start by a reset."""
 
     @property
     def runs(self) -> bool:
         return self.closed_as is None
 
 
-class Patience:
-    """How long a page waits in all for workflows that do not answer: a thousand must not stop a night."""
+class WaitBudget:
+    """Limit of the total time that a page waits for workflows that do not answer."""
 
     def __init__(self, seconds: float = 300.0) -> None:
-        self._left = seconds
+        self._remaining = seconds
 
     @contextmanager
     def waiting(self) -> Iterator[float]:
-        """Yield how many seconds this wait may last."""
+        """Yield the timeout of this wait in seconds."""
         begun = time.monotonic()
         try:
-            yield min(_PATIENCE, max(self._left, _LEAST_PATIENCE))
+            yield min(_TIMEOUT_SECONDS, max(self._remaining, _MIN_TIMEOUT_SECONDS))
         finally:
-            self._left -= time.monotonic() - begun
+            self._remaining -= time.monotonic() - begun
 
 
 class WorkflowProbe:
-    def __init__(self, client: Client, patience: Patience) -> None:
+    def __init__(self, client: Client, budget: WaitBudget) -> None:
         self._client = client
-        self._patience = patience
+        self._budget = budget
 
-    async def standing(self, subscription_id: str) -> WorkflowStatus:
-        """As the workflow says itself, which replays it: one that cannot be replayed does not answer."""
-        described = await self._described(subscription_id)
+    async def inspect(self, subscription_id: str) -> WorkflowStatus:
+        """Query the workflow for its status. A workflow that cannot be replayed does not answer."""
+        described = await self._describe(subscription_id)
         if described is None:
             return WorkflowStatus(closed_as="lost")
         if described.status is not WorkflowExecutionStatus.RUNNING:
             status = described.status.name if described.status else "closed"
             return WorkflowStatus(closed_as=status.lower().replace("_", " "))
-        hindrance = await self._hindrance(described)
-        if hindrance and hindrance.never_answers:
-            return WorkflowStatus(hindrance=hindrance)
+        blocker = await self._visible_blocker(described)
+        if blocker and blocker.never_answers:
+            return WorkflowStatus(blocker=blocker)
         extended = described.raw_description.workflow_extended_info
         reset_at = (
             extended.last_reset_time.ToDatetime(tzinfo=UTC) if extended.HasField("last_reset_time") else None
         )
-        return WorkflowStatus(await self._state(subscription_id), hindrance, reset_at=reset_at)
+        return WorkflowStatus(await self._state(subscription_id), blocker, reset_at=reset_at)
 
     async def _state(self, subscription_id: str) -> Subscription | None:
         state: Subscription | None = await self._answer(subscription_id, "snapshot", Subscription)
@@ -126,13 +126,13 @@ class WorkflowProbe:
         book: PriceBook | None = await self._answer(subscription_id, "price_book", PriceBook)
         return book
 
-    async def _answer(self, subscription_id: str, query: str, shape: type[Any]) -> Any:
+    async def _answer(self, subscription_id: str, query: str, model: type[Any]) -> Any:
         """Return the answer to a query; None if the workflow does not answer."""
         try:
-            with self._patience.waiting() as seconds:
+            with self._budget.waiting() as seconds:
                 return await self._handle(subscription_id).query(
                     query,
-                    result_type=shape | None,  # type: ignore[arg-type]
+                    result_type=model | None,  # type: ignore[arg-type]
                     reject_condition=QueryRejectCondition.NOT_OPEN,
                     rpc_timeout=timedelta(seconds=seconds),
                 )
@@ -143,10 +143,10 @@ class WorkflowProbe:
                 raise
             return None
 
-    async def settled(self, subscription_id: str) -> bool:
-        """Ask it to do all that is due; whether it has answered, if only that it is over."""
+    async def settle(self, subscription_id: str) -> bool:
+        """Make the workflow process everything due; return whether it answered, even with a refusal."""
         try:
-            with self._patience.waiting() as seconds:
+            with self._budget.waiting() as seconds:
                 async with asyncio.timeout(seconds):
                     await self._handle(subscription_id).execute_update("settle", {})
         except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
@@ -159,18 +159,18 @@ class WorkflowProbe:
             return error.status is RPCStatusCode.NOT_FOUND
         return True
 
-    async def hindrance(self, subscription_id: str) -> Blocker | None:
-        """What a workflow that does not answer is hindered by; None if nothing is seen to fail for long."""
-        for _ in range(_LOOKS_FOR_FAILURES):
-            described = await self._described(subscription_id)
+    async def find_blocker(self, subscription_id: str) -> Blocker | None:
+        """Return why a workflow does not answer; None if no lasting failure is visible."""
+        for _ in range(_MAX_POLLS):
+            described = await self._describe(subscription_id)
             if described is None:
                 return None
-            if hindrance := await self._hindrance(described):
-                return hindrance
-            await asyncio.sleep(_LOOK_SECONDS)
+            if blocker := await self._visible_blocker(described):
+                return blocker
+            await asyncio.sleep(_POLL_SECONDS)
         return None
 
-    async def _hindrance(self, described: WorkflowExecutionDescription) -> Blocker | None:
+    async def _visible_blocker(self, described: WorkflowExecutionDescription) -> Blocker | None:
         if (
             described.raw_description.workflow_execution_info.status
             == Status.WORKFLOW_EXECUTION_STATUS_PAUSED
@@ -180,22 +180,24 @@ class WorkflowProbe:
             if pending.HasField("last_failure"):
                 return _failing(pending.activity_type.name, pending.last_failure)
         if described.task_queue != activity.info().task_queue:
-            words = f"It waits on task queue {described.task_queue}, which is not the service's."
-            return Blocker(words, never_answers=True)
+            message = f"It waits on task queue {described.task_queue}, which is not the service's."
+            return Blocker(message, never_answers=True)
         if described.workflow_type != "SubscriptionWorkflow":
             return Blocker("A workflow of another type has its id.", never_answers=True)
         attempts = described.raw_description.pending_workflow_task.attempt
         if attempts > 1:
-            words = "Its tasks keep failing: Temporal's Web UI and the worker's log say why."
-            return Blocker(words, never_answers=attempts >= _FAILS_FOR_LONG)
+            message = (
+                "Its workflow tasks keep failing: see the error in the Temporal Web UI or the worker log."
+            )
+            return Blocker(message, never_answers=attempts >= _MAX_TASK_ATTEMPTS)
         if _needs_attention(described) and not described.raw_description.pending_activities:
             return await self._failed_last(described)
         return None
 
     async def _failed_last(self, described: WorkflowExecutionDescription) -> Blocker | None:
-        """The effect that was given up last, if this is the pause before it is tried anew."""
+        """Return the activity that timed out last, if the workflow pauses before its next retry."""
         names: dict[int, str] = {}
-        hindrance = None
+        blocker = None
         handle = self._client.get_workflow_handle(described.id, run_id=described.run_id)
         async for event in handle.fetch_history_events():
             if event.HasField("activity_task_scheduled_event_attributes"):
@@ -203,15 +205,15 @@ class WorkflowProbe:
                 names[event.event_id] = scheduled.activity_type.name
             elif event.HasField("activity_task_timed_out_event_attributes"):
                 given_up = event.activity_task_timed_out_event_attributes
-                hindrance = _failing(names[given_up.scheduled_event_id], given_up.failure)
+                blocker = _failing(names[given_up.scheduled_event_id], given_up.failure)
             elif event.HasField("activity_task_completed_event_attributes"):
-                hindrance = None
-        return hindrance
+                blocker = None
+        return blocker
 
-    async def start(self, subscription_id: str, *, instead: bool = False) -> bool:
-        """Start a workflow, which goes on from the record; whether it has taken that up.
+    async def start(self, subscription_id: str, *, replace: bool = False) -> bool:
+        """Start a workflow, which resumes from the database; return whether it has loaded its state.
 
-        `instead` of one that runs, which is terminated. Waiting for it bounds how many begin at once.
+        `replace` terminates a running workflow. Waiting for the start limits concurrent starts.
         """
         await self._client.start_workflow(
             "SubscriptionWorkflow",
@@ -220,20 +222,20 @@ class WorkflowProbe:
             task_queue=activity.info().task_queue,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING
-            if instead
+            if replace
             else WorkflowIDConflictPolicy.USE_EXISTING,
         )
         with suppress(TimeoutError):
-            async with asyncio.timeout(_BEGINS_WITHIN.total_seconds()):
-                while (await self.standing(subscription_id)).state is None:
+            async with asyncio.timeout(_START_TIMEOUT.total_seconds()):
+                while (await self.inspect(subscription_id)).state is None:
                     activity.heartbeat()
-                    await asyncio.sleep(_LOOK_SECONDS)
+                    await asyncio.sleep(_POLL_SECONDS)
                 return True
         return False
 
-    async def show_attention(self, subscription_id: str, reason: str | None) -> None:
-        """Mark the subscription with this reason, or unmark it; do nothing if there is no workflow."""
-        described = await self._described(subscription_id)
+    async def set_attention(self, subscription_id: str, reason: str | None) -> None:
+        """Set `NeedsAttention` with this reason, or clear it; do nothing if no workflow is running."""
+        described = await self._describe(subscription_id)
         if described is None or described.status is not WorkflowExecutionStatus.RUNNING:
             return
         if _needs_attention(described) is (reason is not None):
@@ -245,8 +247,8 @@ class WorkflowProbe:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
 
-    async def _described(self, subscription_id: str) -> WorkflowExecutionDescription | None:
-        """The latest run; None if there is none."""
+    async def _describe(self, subscription_id: str) -> WorkflowExecutionDescription | None:
+        """Return the description of the latest run; None if there is none."""
         try:
             return await self._handle(subscription_id).describe()
         except RPCError as error:
@@ -259,20 +261,20 @@ class WorkflowProbe:
 
 
 def _paused(described: WorkflowExecutionDescription) -> Blocker:
-    # Not the operator's identity and reason: both may name a person.
+    # The operator's identity and reason are omitted: both may contain personal data.
     pause = described.raw_description.workflow_extended_info.pause_info
     paused_at = pause.paused_time.ToDatetime(tzinfo=UTC).astimezone(KST)
-    words = f"Its workflow has been paused since {paused_at:%Y-%m-%d %H:%M} KST."
-    return Blocker(words, FindingCode.WORKFLOW_PAUSED, never_answers=True)
+    message = f"Its workflow has been paused since {paused_at:%Y-%m-%d %H:%M} KST."
+    return Blocker(message, FindingCode.WORKFLOW_PAUSED, never_answers=True)
 
 
-def _failing(effect: str, failure: Failure) -> Blocker:
+def _failing(activity_name: str, failure: Failure) -> Blocker:
     cause = failure.cause if failure.HasField("timeout_failure_info") else failure
     error = cause.application_failure_info.type or "a timeout"
-    words = f"{effect} keeps failing, with {error}."
-    return Blocker(words, contradicts_the_record=error == _DIVERGED)
+    message = f"{activity_name} keeps failing, with {error}."
+    return Blocker(message, contradicts_record=error == _DIVERGED)
 
 
 def _needs_attention(described: WorkflowExecutionDescription) -> bool:
-    shown = {pair.key.name: pair.value for pair in described.typed_search_attributes}
-    return bool(shown.get(NEEDS_ATTENTION_NAME))
+    attributes = {pair.key.name: pair.value for pair in described.typed_search_attributes}
+    return bool(attributes.get(NEEDS_ATTENTION_NAME))

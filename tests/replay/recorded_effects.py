@@ -35,7 +35,7 @@ def effects_of(run: WorkflowHistory) -> list[Effect]:
     for event in run.events:
         if event.HasField("workflow_execution_started_event_attributes"):
             given = first(event.workflow_execution_started_event_attributes.input)
-            transcript.began_with(given)
+            transcript.set_run_input(given)
         elif event.HasField("activity_task_scheduled_event_attributes"):
             scheduled = event.activity_task_scheduled_event_attributes
             name = scheduled.activity_type.name
@@ -44,7 +44,7 @@ def effects_of(run: WorkflowHistory) -> list[Effect]:
             payloads = results.get(event.event_id)
             result = None if payloads is None else first(payloads, result_type)
             if isinstance(result, Recorded):
-                transcript.recorded(argument)
+                transcript.add_transition(argument)
             effects.append(Effect(event.event_id, name, argument, result))
         elif local := local_result(event):
             name, local_payloads = local
@@ -58,10 +58,10 @@ def effects_of(run: WorkflowHistory) -> list[Effect]:
 def _told_by(result: Any, given: Any, transcript: HistoryTransitions) -> Frozen | None:
     match result:
         case Recorded(events=events):
-            transcript.fell_due(events)
+            transcript.add_deadline_events(events)
             return transcript.transitions[-1]
         case Provisioned(state=state):
-            transcript.provisioned(state)
+            transcript.set_provisioned(state)
             assert state.started_at is not None
             return ProvisionInput(
                 subscription_id=state.subscription_id, request=given, accepted_at=state.started_at

@@ -41,17 +41,17 @@ PLANTED = {
                '2025-01-01', '2025-02-01', 1000, effective_at, line, recorded_at
           FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
         """,
-        "The ledger has SERVICE_FEE/2025-01-01, which no event charges so.",
+        "The ledger has SERVICE_FEE/2025-01-01, which no event charges.",
         "DELETE FROM ledger_lines WHERE subscription_id = $1 AND position = 7",
     ),
     "LINE_UNEXPECTED, an amount": (
         "UPDATE ledger_lines SET amount = 1 WHERE subscription_id = $1 AND amount = 72000",
-        "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
+        "The ledger has SERVICE_FEE/2026-02-01, which no event charges.",
         "UPDATE ledger_lines SET amount = 72000 WHERE subscription_id = $1 AND amount = 1",
     ),
     "LINE_UNEXPECTED, a customer": (
         "UPDATE ledger_lines SET customer_id = 'C-X' WHERE subscription_id = $1 AND amount = 72000",
-        "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
+        "The ledger has SERVICE_FEE/2026-02-01, which no event charges.",
         """
         UPDATE ledger_lines AS line SET customer_id = row.customer_id FROM subscriptions AS row
          WHERE line.subscription_id = $1 AND row.subscription_id = $1
@@ -59,7 +59,7 @@ PLANTED = {
     ),
     "EVENT_DIFFERS": (
         "UPDATE lifecycle_events SET event = 'UPGRADED' WHERE subscription_id = $1 AND sequence = 2",
-        "Event 2 is listed as another one than it is.",
+        "The columns of event 2 do not match its content.",
         "UPDATE lifecycle_events SET event = 'SWITCHED_TO_PAID' WHERE subscription_id = $1 AND sequence = 2",
     ),
     "EVENT_DIFFERS, unreadable": (
@@ -82,7 +82,7 @@ PLANTED = {
          WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM dearer)
         """,
         "SERVICE_FEES_POSTED of 2026-03-01 charges 72,001 KRW in 1 line; "
-        "the rules reckon 72,000 KRW in 1 line.",
+        "the rules calculate 72,000 KRW in 1 line.",
         """
         WITH right_one AS (
             UPDATE ledger_lines SET amount = 72000, line = jsonb_set(line, '{amount}', '72000')
@@ -98,7 +98,7 @@ PLANTED = {
            SET detail = jsonb_set(detail, '{trial_ends_at}', '"2026-02-08T09:00:00+09:00"')
          WHERE subscription_id = $1 AND sequence = 1
         """,
-        "Its events tell another trial_ends_at than its workflow.",
+        "Its events and its workflow differ in trial_ends_at.",
         """
         UPDATE lifecycle_events
            SET detail = jsonb_set(detail, '{trial_ends_at}', '"2026-02-09T09:00:00+09:00"')
@@ -268,11 +268,11 @@ async def test_invoices_are_held_against_the_ledger_and_their_numbers(isolated_e
         (
             None,
             "INVOICE_DIFFERS",
-            f"Invoice {second}: its entries are not those that are marked as invoiced.",
+            f"Invoice {second}: its entries differ from those marked as invoiced.",
         ),
-        (None, "INVOICE_DIFFERS", f"Invoice {third}: it is listed as another one than it is."),
-        (None, "INVOICE_DIFFERS", f"Invoice {fourth}: it is listed as another one than it is."),
-        (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its sums are not those of its entries."),
+        (None, "INVOICE_DIFFERS", f"Invoice {third}: its columns do not match its document."),
+        (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its columns do not match its document."),
+        (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its totals do not match its entries."),
         (None, "INVOICE_MISSING", f"The last invoice of {year} is number 4, and 5 are counted."),
     }
     await damaged(isolated_env, "DELETE FROM invoices WHERE number = $1", second)
@@ -291,12 +291,12 @@ async def test_invoice_without_ledger_lines_is_found(isolated_env: ServiceEnv) -
         (
             None,
             "INVOICE_DIFFERS",
-            f"Invoice {invoice.number}: the ledger has {subscription.id}/SERVICE_FEE/2026-02-01 otherwise.",
+            f"Invoice {invoice.number}: the ledger line {subscription.id}/SERVICE_FEE/2026-02-01 differs.",
         ),
         (
             subscription.id,
             "LINE_UNEXPECTED",
-            "The ledger has SERVICE_FEE/2026-02-01, which no event charges so.",
+            "The ledger has SERVICE_FEE/2026-02-01, which no event charges.",
         ),
     ]
 
@@ -343,7 +343,7 @@ async def test_invoice_corrections_are_recalculated(
     first = {"corrected": [twice.model_dump()], "vat_amount": -12, "total": -128}
     await damaged(isolated_env, change, april.number, -11, -127, json.dumps(none))
     await damaged(isolated_env, change, may.number, -12, -128, json.dumps(first))
-    said = "corrects earlier invoices otherwise than its adjustments do"
+    said = "corrections of earlier invoices do not match its adjustments"
     for _ in range(2):
         assert [(each.code.value, each.repaired, each.message) for each in await found(isolated_env)] == [
             ("INVOICE_DIFFERS", False, f"Invoice {april.number}: it {said}."),
@@ -356,7 +356,7 @@ async def test_invoice_corrections_are_recalculated(
         """UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '"ten"') WHERE number = $1""",
         whole.number,
     )
-    unexamined = "its corrections could not be examined (InvalidTextRepresentationError)"
+    unexamined = "its corrections could not be checked (InvalidTextRepresentationError)"
     assert [each.message for each in await found(isolated_env)] == [
         f"Invoice {whole.number}: it cannot be read.",
         f"Invoice {april.number}: {unexamined}.",

@@ -258,7 +258,7 @@ async def test_data_in_no_history_is_reported_and_not_charged_again(
     # 24 events in eleven months; then the fees of two months, and the periods from 10 January and
     # 10 February.
     assert (finding.code, finding.repaired) == ("EVENT_MISSING", False)
-    assert finding.message == "The record lacks event 25 to 28."
+    assert finding.message == "The database lacks event 25 to 28."
     assert await subscription.ledger() == ledger
     await gets_attention(subscription)
     # The subscription continues from its state, and the gap is reported until it is corrected.
