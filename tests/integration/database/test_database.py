@@ -132,9 +132,9 @@ async def test_setting_up_again_changes_nothing(stack: EmbeddedStack, temporal: 
 RIGHTS = {"reads": "SELECT", "adds": "INSERT", "changes": "UPDATE", "deletes": "DELETE"}
 ROLES = {
     "the worker": "worksub_worker",
-    "people and services": "worksub_reader",
+    "users and services": "worksub_reader",
     "the API": "worksub_api",
-    "who runs the service": "worksub_admin",
+    "operators": "worksub_admin",
     "the console": "worksub_console",
     "the product": "worksub_product",
 }
