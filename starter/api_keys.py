@@ -1,4 +1,4 @@
-"""API keys: create, authenticate, rotate, revoke."""
+"""API keys: create, authenticate, rotate, revoke. The database stores only a SHA-256 API key hash."""
 
 import hashlib
 import hmac
@@ -21,9 +21,9 @@ _NO_HASH = bytes(32)
 
 
 class ApiKey(Frozen):
-    """What may be shown of a key. `customer_id` is None for the operators'; `ends_at` None for no end.
+    """Public data of an API key. `customer_id` is None for operators, `ends_at` is None without expiry.
 
-    `last_used_at` is right to a minute.
+    `last_used_at` is accurate to one minute.
     """
 
     prefix: str
@@ -39,14 +39,14 @@ class ApiKey(Frozen):
 
 
 class IssuedKey(Frozen):
-    """A key as it is made; its `token` is shown now and never again."""
+    """A newly created key. Its `token` is not stored and cannot be shown again."""
 
     key: ApiKey
     token: str
 
 
 class ApiKeyNotFoundError(Exception):
-    """There is no key of that prefix that still opens anything."""
+    """No valid key has this prefix."""
 
 
 class ApiKeyStore:
@@ -54,7 +54,7 @@ class ApiKeyStore:
         self._pool = pool
 
     async def create(self, customer_id: str | None, label: str, lasts: timedelta | None = None) -> IssuedKey:
-        """A key for one customer, or for operators; for ever, or for so long."""
+        """Create a key for one customer, or for operators; `lasts` is its lifetime, unlimited if None."""
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
         token = f"wsk_{prefix}_{secrets.token_urlsafe(32)}"
         row = await self._pool.fetchrow(
@@ -72,7 +72,7 @@ class ApiKeyStore:
         return IssuedKey(key=ApiKey.model_validate(dict(row)), token=token)
 
     async def list(self, customer_id: str | None = None) -> list[ApiKey]:
-        """All keys, or one customer's, the newest first."""
+        """Return all keys, or the keys of one customer, newest first."""
         rows = await self._pool.fetch(
             """
             SELECT * FROM api_keys WHERE $1::text IS NULL OR customer_id = $1
@@ -83,7 +83,7 @@ class ApiKeyStore:
         return [ApiKey.model_validate(dict(row)) for row in rows]
 
     async def rotate(self, prefix: str, overlap: timedelta) -> IssuedKey:
-        """Another key for the same caller, to last as long as the old one, which opens for `overlap` still.
+        """Create a key for the same caller with the same lifetime; the old key expires after `overlap`.
 
         Raises `ApiKeyNotFoundError`.
         """
@@ -94,38 +94,41 @@ class ApiKeyStore:
         return await self.create(old.customer_id, old.label, lasts)
 
     async def revoke(self, prefix: str) -> ApiKey:
-        """The key opens nothing from now on. Raises `ApiKeyNotFoundError`."""
+        """Revoke a key with immediate effect. Raises `ApiKeyNotFoundError`."""
         return await self._end(prefix, timedelta())
 
     async def opening(self, token: str) -> ApiKey | None:
-        """The key that this token is; None if it opens nothing, however much of it was right."""
-        read = _TOKEN.fullmatch(token)
+        """Authenticate a token: return its key, or None if the token is not valid.
+
+        The API key hash is compared in constant time, also for an unknown prefix.
+        """
+        match = _TOKEN.fullmatch(token)
         row = await self._pool.fetchrow(
             """
             SELECT *, last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
               FROM api_keys WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp())
             """,
-            read[1] if read else "",
+            match[1] if match else "",
         )
         if not hmac.compare_digest(row["hash"] if row else _NO_HASH, _hash(token)) or row is None:
             return None
         if row["stale"]:
-            with suppress(ReadOnlySQLTransactionError):  # a standby can answer, and takes no note
+            with suppress(ReadOnlySQLTransactionError):  # a standby authenticates, but cannot update the row
                 await self._pool.execute(
                     "UPDATE api_keys SET last_used_at = clock_timestamp() WHERE prefix = $1", row["prefix"]
                 )
         return ApiKey.model_validate(dict(row))
 
     async def in_force(self, prefix: str) -> bool:
-        """Return whether a key that was accepted before has been neither revoked nor expired since."""
-        found: bool = await self._pool.fetchval(
+        """Return whether a key that was authenticated before is still neither revoked nor expired."""
+        is_valid: bool = await self._pool.fetchval(
             """
             SELECT EXISTS (SELECT FROM api_keys
                             WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp()))
             """,
             prefix,
         )
-        return found
+        return is_valid
 
     async def _end(self, prefix: str, after: timedelta) -> ApiKey:
         row = await self._pool.fetchrow(

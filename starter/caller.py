@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Caller:
-    """One customer, or the operators of the service, who see everything."""
+    """A customer, or an operator of the service, who has access to all data."""
 
     customer_id: str | None
 
@@ -15,9 +15,9 @@ class Caller:
         return self.customer_id is None
 
     def scoped(self, name: str) -> str:
-        """An id that this caller has chosen, apart from the same id of any other customer's.
+        """Map an ID chosen by this caller to an ID that cannot equal the ID of another customer.
 
-        Operators' ids stay as they are, so that the API and `worksub --id` mean the same by them.
+        IDs of operators are not changed, so that the API and `worksub --id` refer to the same IDs.
         """
         if self.customer_id is None:
             return name

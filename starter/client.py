@@ -48,7 +48,7 @@ CommandT = TypeVar("CommandT", bound=Command)
 
 
 class CurrentState(Frozen):
-    """All that the rules need to judge a command now: the state after what is due, the time, the prices."""
+    """Input of the rules for a command now: the state after all due deadlines, the time, the prices."""
 
     state: Subscription
     now: Instant
@@ -56,40 +56,40 @@ class CurrentState(Frozen):
 
     @property
     def expected(self) -> Expected:
-        """Return what a command carries that is confirmed for exactly this."""
+        """Return the `Expected` values for a command that the caller confirmed for exactly this state."""
         return Expected(sequence=self.state.sequence, date=day_of(self.now), edition=self.book.edition)
 
 
 class SubscriptionClient(SubscriptionQueries):
-    """Requests, commands and questions about subscriptions.
+    """Subscription requests, commands and queries.
 
-    Every method raises `RefusalError` where the rules say no, `RPCError` or `OSError` where a server
-    cannot be reached, and `RPCTimeoutOrCancelledError` where it went away in the middle.
+    Every method raises `RefusalError` if the rules refuse the call, `RPCError` or `OSError` if a server is
+    unreachable, and `RPCTimeoutOrCancelledError` if the connection is lost during the call.
     """
 
     def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:
         super().__init__(pool)
         self._temporal = temporal
-        self._finder = SubscriptionSearch(temporal, self._read)
+        self._search = SubscriptionSearch(temporal, self._read)
         self._requests = RequestSubmitter(temporal, self._read, task_queue)
         self._updates = CommandSender(temporal, self._read)
         self._task_queue = task_queue
 
-    # -- requesting (R1-R9) --------------------------------------------------------------------------
+    # -- requests (R1-R9) --------------------------------------------------------------------------
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
-        """Request a subscription; the answer comes when its trial has started (R9).
+        """Request a subscription and return when its trial has started (R9).
 
-        `data` has the fields of `Request`. Sent again it gives the first answer again.
+        `data` has the fields of `Request`. Idempotent: a repeated request returns the original answer.
         """
         return await self._requests.request(data)
 
     async def has_requested(self, request_id: str) -> bool:
-        """Return whether a request of this id was accepted before."""
+        """Return whether a request with this ID was accepted before."""
         return await self._read.exists(subscription_id_for(request_id), None)
 
     async def check_request(self, data: Mapping[str, Any]) -> Refusal | None:
-        """All that is wrong with a request as things stand, without making it; None if nothing is."""
+        """Validate a request without submitting it; return the refusal, or None if it is valid now."""
         return await self._requests.check(data)
 
     # -- commands (R10-R29) --------------------------------------------------------------------------
@@ -150,13 +150,13 @@ class SubscriptionClient(SubscriptionQueries):
         return await self.command(subscription_id, "check_domain", carried)
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
-        """Any command by its name on the wire; `id`, `by` and `at` may be among the fields (R22)."""
+        """Send any command by its wire name. The fields may include `id`, `by` and `at` (R22)."""
         return await self._updates.command(subscription_id, name, argument)
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
-        """Return whether a command of this id was accepted, and would get its first answer again (R22).
+        """Return whether a command with this ID was accepted, so that it returns its original answer (R22).
 
-        Like the workflow, by the subscription's own clock: an id that is no longer remembered is a new one.
+        Like the workflow, use the subscription's clock: an ID older than the retention counts as new.
         """
         at = await self._read.accepted_at(subscription_id, command_id)
         if at is None:
@@ -165,45 +165,45 @@ class SubscriptionClient(SubscriptionQueries):
         return state.state.over or await self._now(state) - at < REMEMBERED_FOR
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
-        """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""
+        """Return when all deadlines due by the subscription's clock (or `at`, if simulated) are processed."""
         await self._updates.settle(subscription_id, at)
 
     # -- ledgers and invoices ------------------------------------------------------------------------
 
     async def adjust(self, data: Mapping[str, Any]) -> Adjustment:
-        """Correct a ledger line by a compensating one; `data` has the fields of `AdjustmentRequest`.
+        """Correct a ledger line with a compensating line; `data` has the fields of `AdjustmentRequest`.
 
-        Works for subscriptions that have ended too. Sent again it gives the first answer again.
+        Also works for ended subscriptions. Idempotent: a repeated call returns the original answer.
         """
         try:
-            wanted = parse_strict(AdjustmentRequest, dict(data))
+            request = parse_strict(AdjustmentRequest, dict(data))
         except ValidationError as error:
-            raise RefusalError(_unreadable(error)) from None
+            raise RefusalError(_invalid_argument(error)) from None
         try:
             adjustment: Adjustment = await self._temporal.execute_workflow(
                 "AdjustmentWorkflow",
-                wanted,
-                id=f"adjustment-{wanted.subscription_id}-{wanted.id}",
+                request,
+                id=f"adjustment-{request.subscription_id}-{request.id}",
                 task_queue=self._task_queue,
                 result_type=Adjustment,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                static_summary=f"{wanted.reason} {wanted.reference}: {wanted.amount:,} KRW",
+                static_summary=f"{request.reason} {request.reference}: {request.amount:,} KRW",
             )
         except WorkflowFailureError as error:
             raise RefusalError(refusal_in(error)) from None
         return adjustment
 
-    # -- questions -----------------------------------------------------------------------------------
+    # -- queries -------------------------------------------------------------------------------------
 
     async def standing(self, subscription_id: str) -> CurrentState:
-        """Where it stands by its own clock (R33), for the rules to be asked before anything is done."""
+        """Return the current state by the subscription's clock (R33), as input for the rules."""
         state, book = await self._read.get_snapshot(subscription_id), await self._read.price_book()
         now = await self._now(state)
         return CurrentState(state=advance(state, now, book), now=now, book=book)
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
-        """What cancelling on `day` would cost, by the subscription's own clock (R28, R33)."""
+        """Quote the cost of canceling on `day`, by the subscription's clock (R28, R33)."""
         state = await self._read.get_snapshot(subscription_id)
         book = await self._read.price_book()
         return _not_refused(quote_cancellation(state, day, await self._now(state), book))
@@ -217,7 +217,7 @@ class SubscriptionClient(SubscriptionQueries):
         plan: str | None = None,
         members: int | None = None,
     ) -> ChangeQuote:
-        """What this switch to paid would cost, by the subscription's own clock (R16, R33)."""
+        """Quote the cost of this switch to paid, by the subscription's clock (R16, R33)."""
         argument = {"date": day.isoformat(), "term": term, "plan": plan, "members": members}
         switch = _command("switch_to_paid", _given(argument), SwitchToPaid)
         state = await self._read.get_snapshot(subscription_id)
@@ -232,7 +232,7 @@ class SubscriptionClient(SubscriptionQueries):
         members: int | None = None,
         term: ContractTerm | None = None,
     ) -> ChangeQuote:
-        """What this upgrade would cost now, by the subscription's own clock (R25, R33)."""
+        """Quote the cost of this upgrade now, by the subscription's clock (R25, R33)."""
         argument = {"plan": plan, "members": members, "term": term}
         upgrade = _command("upgrade", {**_given(argument), "agreed_terms": []}, Upgrade)
         state = await self._read.get_snapshot(subscription_id)
@@ -240,14 +240,14 @@ class SubscriptionClient(SubscriptionQueries):
         return _not_refused(quote_upgrade(state, upgrade, await self._now(state), book))
 
     async def upcoming(self, subscription_id: str) -> tuple[UpcomingEvent, ...]:
-        """The next things that will happen if nothing is asked."""
+        """Return the upcoming events if no further command is sent."""
         state = await self._read.get_snapshot(subscription_id)
         if state.state.over:
             return ()
         return upcoming(state, await self._now(state), await self._read.price_book())
 
     async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
-        """The terms of service that an upgrade must agree to now, by the subscription's own clock (R25)."""
+        """Return the terms of service that an upgrade requires now, by the subscription's clock (R25)."""
         today = day_of(await self._now(await self._read.get_snapshot(subscription_id)))
         catalogue = (await self._read.price_book()).in_force(today)
         return required_terms(catalogue) if catalogue else ()
@@ -255,35 +255,35 @@ class SubscriptionClient(SubscriptionQueries):
     async def find(
         self, selection: Filters = (), *, query: str | None = None, after: str = "", limit: int = 50
     ) -> SearchPage:
-        """A page of the subscriptions of which all conditions hold.
+        """Return a page of the subscriptions that match all filters.
 
-        With `query`, in Temporal's visibility query language, of the living ones alone. Raises
-        `InvalidQueryError`, and `RefusalError` for a value that names nothing.
+        `query`, in Temporal's visibility query language, restricts the page to active subscriptions. Raises
+        `InvalidQueryError`, and `RefusalError` for an unknown value.
         """
         await self.check_selection(selection)
         if query is not None:
-            return await self._finder.asked(query, selection, after=after, limit=limit)
-        return await self._finder.selected(selection, after=after, limit=limit)
+            return await self._search.by_query(query, selection, after=after, limit=limit)
+        return await self._search.by_filters(selection, after=after, limit=limit)
 
     def clock(self, subscription_id: str) -> SubscriptionClock:
-        """The subscription's own clock (R33)."""
+        """Return the subscription's clock (R33)."""
         return SubscriptionClock(self._temporal, WORKFLOW_ID_PREFIX + subscription_id)
 
     async def _now(self, state: Subscription) -> datetime:
-        """The time by the subscription's own clock, and never before what has already happened."""
+        """Return the time of the subscription's clock, but at least the time of its last event."""
         if state.state.over:
             return datetime.now(KST)
         now = (await self.clock(state.subscription_id).now()).astimezone(KST)
         return max(now, state.last_at) if state.last_at else now
 
 
-def _not_refused(judged: T | Refusal) -> T:
-    if isinstance(judged, Refusal):
-        raise RefusalError(judged)
-    return judged
+def _not_refused(result: T | Refusal) -> T:
+    if isinstance(result, Refusal):
+        raise RefusalError(result)
+    return result
 
 
-def _unreadable(error: ValidationError) -> Refusal:
+def _invalid_argument(error: ValidationError) -> Refusal:
     return Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems_from(error), whole="the argument")
 
 

@@ -1,4 +1,4 @@
-"""Commands as workflow updates, idempotent by command ID (R22)."""
+"""Commands as workflow updates, with idempotency by command ID (R22)."""
 
 import asyncio
 import hashlib
@@ -25,7 +25,7 @@ from subscription.timeline import Answer
 
 
 class WorkflowMissingError(Exception):
-    """The record has the subscription as living, and this Temporal namespace has no workflow for it."""
+    """The subscription is active in the database, but its workflow is missing in this Temporal namespace."""
 
 
 class CommandSender:
@@ -34,17 +34,18 @@ class CommandSender:
         self._read = read
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
-        """The answer to a command; raises `RefusalError`, or `WorkflowMissingError`.
+        """Send a command and return its answer; raises `RefusalError` or `WorkflowMissingError`.
 
-        What cannot be read is refused here: the servers have limits of their own, and no codes for them.
+        Invalid arguments are refused here with a code. Temporal's own size limits would fail without a code.
         """
         command = parse_command(name, argument)
         if isinstance(command, Refusal):
             raise RefusalError(command)
         if not isinstance(argument, Mapping) or argument.get("id") is None:
             return await self._update(subscription_id, name, argument, str(uuid.uuid4()))
-        # Temporal answers any update of a known id as it did the first, whatever is asked, and a refusal
-        # too. So the update id tells the command as well, and what was refused is judged anew (R22).
+        # Temporal returns the original result, even a refusal, for each update with a known update ID,
+        # without comparing arguments. So the update ID includes a hash of the command, and a refused command
+        # is sent again with a new update ID, to be decided again (R22).
         update_id = _update_id(name, argument)
         try:
             return await self._update(subscription_id, name, argument, update_id)
@@ -52,7 +53,7 @@ class CommandSender:
             return await self._update(subscription_id, name, argument, f"{update_id}/{uuid.uuid4()}")
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
-        """Return once all is done that is due by the subscription's own clock; at `at`, if simulated."""
+        """Return when all deadlines due by the subscription's clock (or `at`, if simulated) are processed."""
         try:
             await self._update(
                 subscription_id, "settle", {"at": at.isoformat()} if at else {}, str(uuid.uuid4())
@@ -73,24 +74,25 @@ class CommandSender:
             except WorkflowUpdateFailedError as error:
                 refused = refusal_in(error)
                 if refused.code is RefusalCode.SUBSCRIPTION_ENDED:
-                    return await self._answer_from_the_record(subscription_id, name, argument, refused)
+                    return await self._answer_from_database(subscription_id, name, argument, refused)
                 if refused.code is RefusalCode.NOT_YET_STARTED and await self._read.snapshot(subscription_id):
-                    # Its request may have been answered from the record, of which it has not heard yet.
+                    # The trial is already recorded in the database, but the workflow has not adopted it yet.
                     await asyncio.sleep(LONGEST_PAUSE_SECONDS)
                     continue
                 raise RefusalError(refused) from None
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND or outcome_of(error) is not Outcome.REFUSED:
                     raise
-                return await self._answer_from_the_record(subscription_id, name, argument)
+                return await self._answer_from_database(subscription_id, name, argument)
             return answer
 
-    async def _answer_from_the_record(
+    async def _answer_from_database(
         self, subscription_id: str, name: str, argument: Any, refused: Refusal | None = None
     ) -> Answer:
-        """No workflow is there to ask any more: the first answer again, or the refusal by the last state.
+        """Answer without a workflow: return the original answer, or raise the refusal for the last state.
 
-        `refused` is what the workflow said with its last breath, before the record said the same.
+        `refused` is the refusal that the workflow returned just before it closed. It is raised if the
+        database does not yet contain the end of the subscription.
         """
         state = await self._read.get_snapshot(subscription_id)
         if name == "settle":
@@ -109,7 +111,7 @@ class CommandSender:
         if refused is not None:
             raise RefusalError(refused)
         raise WorkflowMissingError(
-            f"By the record subscription {subscription_id} is {state.state}, "
+            f"Subscription {subscription_id} is {state.state} in the database, "
             "but Temporal has no workflow for it."
         )
 
@@ -120,7 +122,7 @@ def _update_id(name: str, argument: Mapping[str, Any]) -> str:
 
 
 def refusal_in(error: WorkflowUpdateFailedError | WorkflowFailureError) -> Refusal:
-    """The refusal that the workflow raised; what is not one of ours is passed on as it is."""
+    """Return the refusal that the workflow raised; raise any other error unchanged."""
     cause = error.cause
     if isinstance(cause, ApplicationError) and cause.details:
         return Refusal.model_validate(cause.details[0])

@@ -1,4 +1,4 @@
-"""Validation of filter values: a value that names nothing is refused."""
+"""Validation of filter values: an unknown value is refused."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _FIXED: dict[str, Sequence[str]] = {
     "Access": tuple(Access),
     "Term": tuple(ContractTerm),
 }
-"""The search attributes with values that no catalogue changes."""
+"""Search attributes whose values do not depend on the catalogue."""
 
 _COMPARED = re.compile(
     r"""\b(?P<name>SubscriptionState|Access|Plan|Term)`?\s*(?:=|!=|\b(?i:(?:NOT\s+)?IN)\b)\s*"""
@@ -25,24 +25,24 @@ _LITERAL = re.compile(r"""'([^']*)'|"([^"]*)\"""")
 
 
 def selects_by_plan(selection: Filters) -> bool:
-    return any(each.column == _PLAN for each in selection)
+    return any(condition.column == _PLAN for condition in selection)
 
 
 def check_selection(selection: Filters, book: PriceBook) -> None:
-    """Raise `RefusalError` for a plan that no published catalogue version has."""
+    """Raise `RefusalError` for a plan that no published catalogue version contains."""
     plans = plans_ever(book)
-    wanted = [str(each.value) for each in selection if each.column == _PLAN]
+    selected = [str(condition.value) for condition in selection if condition.column == _PLAN]
     _refuse(
         [
             Problem.of(RefusalCode.INVALID_VALUE, _PLAN, reason="NAMES_NOTHING", found=value, plans=plans)
-            for value in wanted
+            for value in selected
             if value not in plans
         ]
     )
 
 
 def check_query(query: str, book: PriceBook) -> None:
-    """Raise `RefusalError` for a value in a visibility query that its search attribute never has."""
+    """Raise `RefusalError` for a value in a visibility query that its search attribute cannot have."""
     known = {**_FIXED, "Plan": plans_ever(book)}
     _refuse(
         [
@@ -61,7 +61,7 @@ def check_query(query: str, book: PriceBook) -> None:
 
 
 def plans_ever(book: PriceBook) -> Sequence[str]:
-    """Return the plans of all published versions, in the order in which they were first published."""
+    """Return the plans of all published versions, in the order of their first publication."""
     return tuple(dict.fromkeys(plan for version in book.versions for plan in version.plans_by_rank))
 
 

@@ -9,17 +9,17 @@ from subscription.contract import ContractTerm
 from subscription.state import Access, State
 
 RUNNING_SUBSCRIPTIONS = "WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
-"""The present run of every living subscription, in the visibility query language.
+"""Visibility query for the current run of every active subscription.
 
-A paused workflow is open and has the status "Paused", so the status would leave it out.
+The query does not filter by status, because a paused workflow is open with the status "Paused".
 """
 
 
 @dataclass(frozen=True)
 class Filter:
-    """How something known of a subscription compares with a value.
+    """Comparison of a property of a subscription with a value.
 
-    `column` is where the record has it, `attribute` the search attribute; None if it is not there.
+    `column` is the column of the database, `attribute` the search attribute; None if there is none.
     """
 
     column: str | None
@@ -29,7 +29,7 @@ class Filter:
 
 
 Filters = tuple[Filter, ...]
-"""Conditions that must all hold; none at all selects everything."""
+"""Filters combined with AND; an empty tuple selects all subscriptions."""
 
 
 def state_is(state: State) -> Filters:
@@ -53,12 +53,12 @@ def customer_is(customer_id: str) -> Filters:
 
 
 def column_is(column: str, value: str | int | None) -> Filters:
-    """Select by a column of the record, where a value is given."""
+    """Filter by a column of the database; None does not filter."""
     return (Filter(column, None, "=", value),) if value is not None else ()
 
 
 def column_between(column: str, first: date | datetime | None, before: date | datetime | None) -> Filters:
-    """Select a half-open range of a column of the record; a bound that is not given does not limit it."""
+    """Filter by a half-open range of a column of the database; None means no bound."""
     bounds = ((">=", first), ("<", before))
     return tuple(Filter(column, None, operator, value) for operator, value in bounds if value is not None)
 
@@ -73,12 +73,12 @@ def trial_ends_in(first_day: date, end_day: date) -> Filters:
 
 
 def reserved_for(first_day: date, end_day: date) -> Filters:
-    """The date on which a reserved switch or cancellation happens, which no search attribute tells."""
+    """Filter by the date of a reserved switch or cancellation, which has no search attribute."""
     return _between("reservation_date", None, first_day, end_day)
 
 
 def last_contract_day_in(first_day: date, end_day: date) -> Filters:
-    """A contract's last day is the one before its half-open end, which is what is kept of it (R18)."""
+    """Filter by the last day of a contract: the day before the recorded half-open end (R18)."""
     day = timedelta(days=1)
     return state_is(State.ACTIVE) + _between("contract_to", "ContractEndsAt", first_day + day, end_day + day)
 
@@ -91,7 +91,7 @@ def _between(
 
 @dataclass(frozen=True)
 class NamedFilter:
-    """A selection that is often wanted, as it is meant on a day."""
+    """A named filter for a frequent search; `on` returns its filters for a given day."""
 
     meaning: str
     on: Callable[[date], Filters]
@@ -109,17 +109,18 @@ NAMED_FILTERS = {
         "trials that ended without a switch to paid", lambda _: state_is(State.SUSPENDED)
     ),
     "restricted": NamedFilter(
-        "subscriptions whose use is restricted until a domain is proved",
+        "subscriptions whose use is restricted until a domain is verified",
         lambda _: access_is(Access.RESTRICTED),
     ),
     "needs-attention": NamedFilter(
-        "what keeps failing, or was found amiss by the nightly comparison", lambda _: NEEDS_ATTENTION
+        "subscriptions with repeated failures or findings of the nightly reconciliation",
+        lambda _: NEEDS_ATTENTION,
     ),
 }
 
 
 def week_of(day: date) -> tuple[date, date]:
-    """Monday, and the Monday after it."""
+    """Return the Monday of the week and the next Monday."""
     monday = day - timedelta(days=day.weekday())
     return monday, monday + timedelta(days=7)
 
@@ -129,21 +130,21 @@ def month_of(day: date) -> tuple[date, date]:
 
 
 def supported_by_database(selection: Filters) -> bool:
-    """Whether the record alone can answer it."""
+    """Return whether the database alone can evaluate the filters."""
     return all(condition.column for condition in selection)
 
 
 def to_sql(selection: Filters) -> tuple[str, list[object]]:
-    """A condition on the table `subscriptions`, and its parameters."""
-    parts = [f"{each.column} {each.operator} ${n}" for n, each in enumerate(selection, start=1)]
-    return " AND ".join(parts) or "true", [each.value for each in selection]
+    """Return an SQL condition on the table `subscriptions`, and its parameters."""
+    parts = [f"{filter.column} {filter.operator} ${n}" for n, filter in enumerate(selection, start=1)]
+    return " AND ".join(parts) or "true", [filter.value for filter in selection]
 
 
 def to_visibility_query(selection: Filters) -> str | None:
-    """The same of Temporal, as one may type it in the Web UI; None if it does not know enough."""
+    """Return the equivalent visibility query, also usable in the Web UI; None if an attribute is missing."""
     if not all(condition.attribute for condition in selection):
         return None
-    parts = [f"{each.attribute} {each.operator} {_literal(each.value)}" for each in selection]
+    parts = [f"{filter.attribute} {filter.operator} {_literal(filter.value)}" for filter in selection]
     return " AND ".join([*parts, RUNNING_SUBSCRIPTIONS])
 
 

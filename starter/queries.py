@@ -1,4 +1,4 @@
-"""Queries answered by PostgreSQL alone; works while Temporal is down and does not import temporalio."""
+"""Queries answered by PostgreSQL alone; they work while Temporal is down and do not import temporalio."""
 
 import contextlib
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ from subscription.state import State
 from subscription.status import Status, status_of
 from subscription.timeline import ErasureCertificate, TimelineEntry
 
-_SHORTEST_BEGINNING = 4
-"""Fewer characters of an id would mean many subscriptions."""
+_MIN_PREFIX_LENGTH = 4
+"""A shorter prefix of an ID would match many subscriptions."""
 
 
 class NameAvailability(Frozen):
-    """Whether an account name could be requested now; only a request takes it (R5)."""
+    """Availability of an account name at present. Only a request reserves the name (R5)."""
 
     name: str
     kind: str
@@ -42,16 +42,17 @@ class NameAvailability(Frozen):
 
 
 class SubscriptionQueries:
-    """Questions about subscriptions, also while Temporal is away.
+    """Queries about subscriptions, which also work while Temporal is unavailable.
 
-    Every method raises `RefusalError` where the rules say no, and `OSError` where the database is away.
+    Every method raises `RefusalError` if the rules refuse the call, and `OSError` if the database is
+    unreachable.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._read = ReadModel(pool)
 
     async def catalogue(self) -> Catalogue | None:
-        """What is sold today, by the real clock; None if nothing is yet (R2, R19)."""
+        """Return the catalogue on sale today, by the real clock; None if none is in force yet (R2, R19)."""
         return (await self._read.price_book()).in_force(day_of(datetime.now(KST)))
 
     async def check_name(self, account: Account) -> NameAvailability:
@@ -63,14 +64,14 @@ class SubscriptionQueries:
         return status_of(state, (await self._read.price_book()).domain_policy)
 
     async def check_exists(self, subscription_id: str, *, customer_id: str | None = None) -> None:
-        """Refuse an id that no subscription has; with `customer_id`, no subscription of that customer."""
+        """Raise `RefusalError` if no subscription (of this customer, if given) has this ID."""
         if not await self._read.exists(subscription_id, customer_id):
             raise no_such_subscription()
 
     async def timeline(
         self, subscription_id: str, *, after: int = 0, limit: int | None = None
     ) -> list[TimelineEntry]:
-        """What happened, in order, after the event of this number."""
+        """Return the timeline entries after the event with the number `after`, in order."""
         await self.check_exists(subscription_id)
         return await self._read.timeline(subscription_id, after=after, limit=limit)
 
@@ -83,22 +84,22 @@ class SubscriptionQueries:
         event: str | None = None,
         subscription_id: str | None = None,
     ) -> list[CustomerEvent]:
-        """Return the events of all subscriptions of a customer, in the order in which they were recorded."""
+        """Return the events of all subscriptions of a customer, in the order of recording."""
         return await self._read.customer_events(
             customer_id, after=after, limit=limit, event=event, subscription_id=subscription_id
         )
 
     async def history(self, subscription_id: str) -> list[Event]:
-        """What happened, as facts that name nobody; `timeline` has the same in words."""
+        """Return the events without personal data; `timeline` returns the same events as text."""
         await self.check_exists(subscription_id)
         return await self._read.history(subscription_id)
 
     async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
-        """The names of those that have one; what is erased has none."""
+        """Return the account names of these subscriptions. Erased subscriptions have none."""
         return await self._read.account_names(subscription_ids)
 
     async def price_book(self) -> PriceBook:
-        """Every catalogue version that was published."""
+        """Return the price book with all published catalogue versions."""
         return await self._read.price_book()
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
@@ -106,7 +107,7 @@ class SubscriptionQueries:
         return await self._read.ledger(subscription_id)
 
     async def explain(self, subscription_id: str, key: str | None = None) -> list[Explanation]:
-        """Every ledger line taken apart, or the one with this key."""
+        """Explain the calculation of every ledger line, or of the line with this key."""
         lines = [line for line in await self.ledger(subscription_id) if key in (None, line.key)]
         if key is not None and not lines:
             raise refusal(RefusalCode.LINE_NOT_FOUND, "key")
@@ -116,15 +117,15 @@ class SubscriptionQueries:
         return await self._read.certificates(subscription_id)
 
     async def attention(self, subscription_id: str) -> ShownAttention | None:
-        """Return why a subscription needs attention, as workers have copied it; None if it does not."""
-        found = await self._read.attention(subscription_id)
-        return ShownAttention.of(found) if found else None
+        """Return why a subscription needs attention, or None. Workers copy the reason from Temporal."""
+        attention = await self._read.attention(subscription_id)
+        return ShownAttention.of(attention) if attention else None
 
-    # -- what was accepted before --------------------------------------------------------------------
+    # -- idempotency ---------------------------------------------------------------------------------
 
     async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
         key = adjustment_key(subscription_id, adjustment_id)
-        return key in [each.key for each in await self._read.adjustments(subscription_id)]
+        return key in [adjustment.key for adjustment in await self._read.adjustments(subscription_id)]
 
     # -- ledgers and invoices ------------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class SubscriptionQueries:
         return await self._read.adjustments(subscription_id)
 
     async def invoice(self, number: str, *, customer_id: str | None = None) -> Invoice:
-        """With `customer_id`, only if it is that customer's."""
+        """Return an invoice; with `customer_id`, only an invoice of that customer."""
         invoice = await self._read.invoice(number, customer_id)
         if invoice is None:
             raise refusal(RefusalCode.INVOICE_NOT_FOUND, "number")
@@ -148,7 +149,7 @@ class SubscriptionQueries:
         after: str = "",
         limit: int = 50,
     ) -> list[Invoice]:
-        """Invoices in the order of their numbers; `month` is the first day of one."""
+        """Return invoices in the order of their numbers; `month` is the first day of a month."""
         return await self._read.invoices(
             customer_id=customer_id, month=month, kind=kind, after=after, limit=limit
         )
@@ -156,7 +157,7 @@ class SubscriptionQueries:
     # -- notices -------------------------------------------------------------------------------------
 
     async def notice(self, number: int, *, customer_id: str | None = None) -> OutboxNotice:
-        """With `customer_id`, only if it is that customer's."""
+        """Return a notice; with `customer_id`, only a notice to that customer."""
         notice = await self._read.notice(number, customer_id)
         if notice is None:
             raise refusal(RefusalCode.NOTICE_NOT_FOUND, "number")
@@ -172,7 +173,7 @@ class SubscriptionQueries:
         after: int = 0,
         limit: int = 50,
     ) -> list[OutboxNotice]:
-        """What customers were told, or will be, in the order of the notices' numbers."""
+        """Return sent and waiting notices in the order of their numbers."""
         return await self._read.notices(
             state=state,
             kind=kind,
@@ -182,51 +183,54 @@ class SubscriptionQueries:
             limit=limit,
         )
 
-    # -- what the nightly comparison has found -------------------------------------------------------
+    # -- nightly reconciliation ----------------------------------------------------------------------
 
     async def reconciliation(self, run: str | None = None) -> Reconciliation:
-        """This run of the job, or the newest one."""
-        found = await self._read.reconciliation(run)
-        if found is None:
+        """Return this run of the reconciliation job, or the latest run."""
+        reconciliation = await self._read.reconciliation(run)
+        if reconciliation is None:
             if run:
                 raise refusal(RefusalCode.RECONCILIATION_NOT_FOUND, "run", reason="RUN")
             raise refusal(RefusalCode.RECONCILIATION_NOT_FOUND)
-        return found
+        return reconciliation
 
     async def findings(self, run: str, *, skip: int = 0, limit: int = 1000) -> list[ReportedFinding]:
-        """First what is left for somebody to look at, then what was repaired."""
+        """Return the findings of a run: open findings first, then repaired findings."""
         return await self._read.findings(run, skip=skip, limit=limit)
 
-    # -- finding -----------------------------------------------------------------------------------
+    # -- search ------------------------------------------------------------------------------------
 
     async def meant_by(self, reference: str, *, limit: int = 10) -> list[str]:
-        """Return the ids of the subscriptions that a person may mean, `limit` at most.
+        """Return the IDs of the subscriptions that match a reference typed by a user, at most `limit`.
 
-        An id in full means itself. Else the reference is the beginning of an id (four characters or more),
-        an account (admin@acme) or its name (acme).
+        A complete ID matches only itself. Otherwise the reference is a prefix of an ID (four characters or
+        more), an account (admin@acme) or its name (acme).
         """
         if await self._read.exists(reference, None):
             return [reference]
         admin_id, at, name = reference.lower().rpartition("@")
         with contextlib.suppress(PydanticCustomError):
             name = account_name(name)
-        beginning = reference if len(reference) >= _SHORTEST_BEGINNING else None
-        return await self._read.meant_by(beginning, name, admin_id if at else None, limit=limit)
+        prefix = reference if len(reference) >= _MIN_PREFIX_LENGTH else None
+        return await self._read.meant_by(prefix, name, admin_id if at else None, limit=limit)
 
     async def listed(self, ids: Sequence[str]) -> Sequence[SubscriptionSummary]:
-        """Return the subscriptions with these ids, in the order given, without those not recorded."""
+        """Return the subscriptions with these IDs, in the given order, without unknown IDs."""
         rows = await self._read.listed(ids)
-        return [rows[each] for each in ids if each in rows]
+        return [rows[id] for id in ids if id in rows]
 
     async def check_selection(self, selection: Filters) -> None:
-        """Raise `RefusalError` if a condition names a plan that was never published."""
+        """Raise `RefusalError` if a filter contains a plan that was never published."""
         if selects_by_plan(selection):
             check_selection(selection, await self.price_book())
 
     async def select(
         self, selection: Filters, *, after: str = "", limit: int = 50
     ) -> list[SubscriptionSummary]:
-        """Those of which all conditions hold, in the order of their ids; the record must know of them all."""
+        """Return the subscriptions that match all filters, in the order of their IDs.
+
+        The database must be able to evaluate all filters.
+        """
         await self.check_selection(selection)
         return await self._read.list(selection, after=after, limit=limit)
 
@@ -238,6 +242,6 @@ class SubscriptionQueries:
         after: str = "",
         limit: int = 50,
     ) -> list[SubscriptionSummary]:
-        """Subscriptions in the order of their ids, those after the id `after`."""
+        """Return the subscriptions after the ID `after`, in the order of their IDs."""
         selection = (state_is(state) if state else ()) + (customer_is(customer_id) if customer_id else ())
         return await self.select(selection, after=after, limit=limit)

@@ -29,12 +29,12 @@ from subscription.timeline import ErasureCertificate, RequestAnswer, TimelineEnt
 
 
 class SubscriptionSummary(Frozen):
-    """A subscription as lists show it."""
+    """A subscription in a list."""
 
     subscription_id: str
     customer_id: str
     account_name: str | None
-    """The group or domain name, without the administrator's ID; None once it is erased."""
+    """The group or domain name, without the administrator's ID; None after erasure."""
     state: State
     access: Access
     plan: str
@@ -53,20 +53,26 @@ def no_such_subscription() -> RefusalError:
 
 
 ACCOUNT_NAME = "(snapshot -> 'account' ->> 'name')"
-"""The account's name, as an expression in SQL."""
-_NAMED = f"{ACCOUNT_NAME} AS account_name"
-_LISTED = ", ".join(_NAMED if name == "account_name" else name for name in SubscriptionSummary.model_fields)
+"""SQL expression for the account name."""
+_ACCOUNT_NAME_COLUMN = f"{ACCOUNT_NAME} AS account_name"
+_SUMMARY_COLUMNS = ", ".join(
+    _ACCOUNT_NAME_COLUMN if name == "account_name" else name for name in SubscriptionSummary.model_fields
+)
 
 
 class RecordedRequest(Frozen):
-    """An accepted request; `same` tells whether it had the body that is now compared with it."""
+    """An accepted request; `same` is true if its body equals the body of the present request."""
 
     same: bool
     answer: RequestAnswer
 
 
 class RequestContext(NamedTuple):
-    """What is known before a request is made: what is sold, who holds its name, the same one sent earlier."""
+    """Facts for the validation of a request.
+
+    They are the published prices, the present holder of the account name, and an earlier request with the
+    same request ID (idempotency).
+    """
 
     book: PriceBook
     holder: str | None
@@ -89,15 +95,15 @@ class ReadModel:
         return Subscription.model_validate_json(document) if document else None
 
     async def get_snapshot(self, subscription_id: str) -> Subscription:
-        """The whole state as it was last recorded; raises `RefusalError` if there is no such subscription."""
+        """Return the last recorded state; raises `RefusalError` if the subscription does not exist."""
         state = await self.snapshot(subscription_id)
         if state is None:
             raise no_such_subscription()
         return state
 
     async def exists(self, subscription_id: str, customer_id: str | None) -> bool:
-        """Whether there is this subscription; of this customer, if one is given."""
-        found: bool = await self._pool.fetchval(
+        """Return whether the subscription exists and, if given, belongs to this customer."""
+        exists: bool = await self._pool.fetchval(
             """
             SELECT EXISTS (SELECT FROM subscriptions
                             WHERE subscription_id = $1 AND ($2::text IS NULL OR customer_id = $2))
@@ -105,12 +111,15 @@ class ReadModel:
             subscription_id,
             customer_id,
         )
-        return found
+        return exists
 
     async def request_context(
         self, request_id: str | None, name: str | None, fingerprint: str = ""
     ) -> RequestContext:
-        """All that a request is judged by, in one question; what is sold alone where it has no id or name."""
+        """Load the facts for the validation of a request in one query.
+
+        Without an ID and a name, load only the price book.
+        """
         row = await self._pool.fetchrow(
             """
             SELECT (SELECT array_agg(document::text ORDER BY number) FROM catalogue_versions) AS documents,
@@ -130,7 +139,7 @@ class ReadModel:
             same=row["same"],
             answer=RequestAnswer(
                 subscription_id=row["subscription_id"],
-                # The first answer; after the end a caller must learn that nothing is there any more.
+                # The original answer. After erasure the state tells the caller that no data exists any more.
                 state=State.ERASED if row["state"] == State.ERASED else State.TRIAL,
                 trial_ends_at=row["trial_ends_at"],
             ),
@@ -138,7 +147,7 @@ class ReadModel:
         return RequestContext(PriceBook(versions=versions), row["holder"], earlier)
 
     async def holder(self, name: str) -> str | None:
-        """The live subscription that holds the name; None if it is free (R5)."""
+        """Return the active subscription that has reserved the name; None if the name is free (R5)."""
         holder: str | None = await self._pool.fetchval(
             "SELECT subscription_id FROM account_names WHERE name = $1", name
         )
@@ -159,7 +168,7 @@ class ReadModel:
     async def customer_events(
         self, customer_id: str, *, after: int, limit: int, event: str | None, subscription_id: str | None
     ) -> list[CustomerEvent]:
-        """Return the events of all subscriptions of a customer, those after the number `after`."""
+        """Return the events of all subscriptions of a customer after the number `after`."""
         rows = await self._pool.fetch(
             """
             SELECT number, subscription_id, sequence, effective_at AS at, event, state, message
@@ -177,7 +186,7 @@ class ReadModel:
         return [CustomerEvent.model_validate(dict(row)) for row in rows]
 
     async def history(self, subscription_id: str) -> list[Event]:
-        """The events themselves, without what the record keeps apart because it names persons."""
+        """Return the events without personal data, which the database stores in a separate table."""
         rows = await self._pool.fetch(
             "SELECT detail FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence",
             subscription_id,
@@ -187,17 +196,18 @@ class ReadModel:
     async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
         rows = await self._pool.fetch(
             f"""
-            SELECT subscription_id, {_NAMED} FROM subscriptions
+            SELECT subscription_id, {_ACCOUNT_NAME_COLUMN} FROM subscriptions
              WHERE subscription_id = ANY($1) AND snapshot -> 'account' ->> 'name' IS NOT NULL
             """,  # noqa: S608 - a constant
             subscription_ids,
         )
         return {row["subscription_id"]: row["account_name"] for row in rows}
 
-    async def meant_by(
-        self, beginning: str | None, name: str, admin_id: str | None, *, limit: int
-    ) -> list[str]:
-        """Return the ids that begin so, and the one that holds the name, with this administrator if given."""
+    async def meant_by(self, prefix: str | None, name: str, admin_id: str | None, *, limit: int) -> list[str]:
+        """Return the IDs with this prefix, and the ID that has reserved the name.
+
+        If `admin_id` is given, the name must belong to an account with this administrator.
+        """
         rows = await self._pool.fetch(
             """
             SELECT subscription_id FROM account_names JOIN subscriptions USING (subscription_id)
@@ -206,7 +216,7 @@ class ReadModel:
             (SELECT subscription_id FROM subscriptions WHERE starts_with(subscription_id, $1) LIMIT $4)
             ORDER BY subscription_id LIMIT $4
             """,
-            beginning,
+            prefix,
             name,
             admin_id,
             limit,
@@ -221,7 +231,7 @@ class ReadModel:
         return [LedgerLine.model_validate_json(row["line"]) for row in rows]
 
     async def adjustments(self, subscription_id: str) -> list[Adjustment]:
-        """The compensating lines, in the order in which they were made."""
+        """Return the compensating ledger lines, in the order of their creation."""
         rows = await self._pool.fetch(
             """
             SELECT adjustment_id, line_key, amount, reason, reference, effective_at
@@ -255,7 +265,7 @@ class ReadModel:
     async def invoices(
         self, *, customer_id: str | None, month: date | None, kind: str | None = None, after: str, limit: int
     ) -> list[Invoice]:
-        """Invoices in the order of their numbers, those after the number `after`."""
+        """Return the invoices after the number `after`, in the order of their numbers."""
         rows = await self._pool.fetch(
             """
             SELECT document FROM invoices
@@ -272,10 +282,10 @@ class ReadModel:
         return [Invoice.model_validate_json(row["document"]) for row in rows]
 
     async def notice(self, number: int, customer_id: str | None) -> OutboxNotice | None:
-        found = await self._notices(
+        notices = await self._notices(
             "number = $1 AND ($2::text IS NULL OR customer_id = $2)", number, customer_id
         )
-        return found[0] if found else None
+        return notices[0] if notices else None
 
     async def notices(
         self,
@@ -287,7 +297,7 @@ class ReadModel:
         limit: int,
         kind: NoticeKind | None = None,
     ) -> list[OutboxNotice]:
-        """Notices in the order of their numbers, those after the number `after`."""
+        """Return the notices after the number `after`, in the order of their numbers."""
         return await self._notices(
             """
             ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR notices.subscription_id = $2)
@@ -303,21 +313,21 @@ class ReadModel:
             kind,
         )
 
-    async def _notices(self, which: str, *arguments: object) -> list[OutboxNotice]:
+    async def _notices(self, condition: str, *arguments: object) -> list[OutboxNotice]:
         rows = await self._pool.fetch(
             f"""
             SELECT number, notices.subscription_id, customer_id, kind, about, days, state, attempts,
                    last_error, queued_at, settled_at, recipient, subject, body,
                    CASE WHEN state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
               FROM notices LEFT JOIN notice_letters USING (number)
-             WHERE {which}
+             WHERE {condition}
             """,  # noqa: S608 - the callers are the two above
             *arguments,
         )
         return [OutboxNotice.model_validate(dict(row)) for row in rows]
 
     async def reconciliation(self, run: str | None) -> Reconciliation | None:
-        """This run of the job, or the newest one."""
+        """Return this run of the reconciliation job, or the latest run."""
         row = await self._pool.fetchrow(
             """
             SELECT run, started_at, finished_at, looked_at,
@@ -332,7 +342,7 @@ class ReadModel:
         return Reconciliation.model_validate(dict(row)) if row else None
 
     async def findings(self, run: str, *, skip: int, limit: int) -> list[ReportedFinding]:
-        """What a run has found: first what is left for somebody to look at, then what was repaired."""
+        """Return the findings of a run: open findings first, then repaired findings."""
         rows = await self._pool.fetch(
             """
             SELECT subscription_id, code, message, repaired, found_at FROM reconciliation_findings
@@ -345,7 +355,7 @@ class ReadModel:
         return [ReportedFinding.model_validate(dict(row)) for row in rows]
 
     async def accepted_at(self, subscription_id: str, command_id: str) -> datetime | None:
-        """Return when a command was last accepted under this id, by the subscription's clock."""
+        """Return the time of the subscription's clock when a command was last accepted under this ID."""
         at: datetime | None = await self._pool.fetchval(
             """
             SELECT max(effective_at)
@@ -358,7 +368,7 @@ class ReadModel:
         return at
 
     async def answer(self, subscription_id: str, command: Command) -> AnswerRecalled:
-        """The original answer to this command, if its id was accepted before (R22)."""
+        """Return the original answer to this command, if its ID was accepted before (idempotency, R22)."""
         if command.id is None:
             return AnswerRecalled()
         return await recalled_answer(
@@ -375,7 +385,7 @@ class ReadModel:
         return Attention.model_validate(dict(row)) if row else None
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
-        """What was erased from the database, and then from the workflow histories (R31)."""
+        """Return the erasure certificates: of the database, then of the workflow histories (R31)."""
         rows = await self._pool.fetch(
             """
             SELECT subscription_id, erased_at, rows
@@ -393,14 +403,14 @@ class ReadModel:
         ]
 
     async def list(self, selection: Filters, *, after: str, limit: int) -> list[SubscriptionSummary]:
-        """The subscriptions selected, in the order of their ids, those after the id `after`."""
+        """Return the selected subscriptions after the ID `after`, in the order of their IDs."""
         condition, values = to_sql(selection)
         rows = await self._pool.fetch(
             f"""
-            SELECT {_LISTED} FROM subscriptions
+            SELECT {_SUMMARY_COLUMNS} FROM subscriptions
              WHERE {condition} AND subscription_id > ${len(values) + 1}
              ORDER BY subscription_id LIMIT ${len(values) + 2}
-            """,  # noqa: S608 - as_sql puts values in parameters alone
+            """,  # noqa: S608 - to_sql passes values only as parameters
             *values,
             after,
             limit,
@@ -408,7 +418,7 @@ class ReadModel:
         return [SubscriptionSummary.model_validate(dict(row)) for row in rows]
 
     async def count(self, selection: Filters) -> int:
-        """How many subscriptions are selected."""
+        """Return the number of selected subscriptions."""
         condition, values = to_sql(selection)
         return (
             await self._pool.fetchval(
@@ -419,9 +429,9 @@ class ReadModel:
         )
 
     async def listed(self, ids: Sequence[str]) -> dict[str, SubscriptionSummary]:
-        """Those of these ids that the record has."""
+        """Return the recorded subscriptions with these IDs, by ID."""
         rows = await self._pool.fetch(
-            f"SELECT {_LISTED} FROM subscriptions WHERE subscription_id = ANY($1)",  # noqa: S608 - field names
+            f"SELECT {_SUMMARY_COLUMNS} FROM subscriptions WHERE subscription_id = ANY($1)",  # noqa: S608 - field names
             ids,
         )
         return {row["subscription_id"]: SubscriptionSummary.model_validate(dict(row)) for row in rows}

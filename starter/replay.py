@@ -12,7 +12,7 @@ from subscription.model import Frozen
 from workflows.registry import replay_failure_reason, replayer
 
 RUNNING = f"TaskQueue = '{TASK_QUEUE}' AND CloseTime IS NULL"
-"""The runs with which this release's workers would go on."""
+"""Visibility query for the runs that the workers of this release would continue."""
 
 
 class ReplayFailure(Frozen):
@@ -22,7 +22,7 @@ class ReplayFailure(Frozen):
 
 
 class ReplayReport(Frozen):
-    """How many histories lead to the commands that stand in them, and which do not."""
+    """Result of a replay: the number of compatible histories, and the incompatible ones."""
 
     replayed: int
     failed: tuple[ReplayFailure, ...]
@@ -30,7 +30,7 @@ class ReplayReport(Frozen):
 
 @contextmanager
 def _without_logs() -> Iterator[Runtime]:
-    """What fails is reported, so the SDK need not log it as well."""
+    """Disable the SDK's logging, because failures are part of the report."""
     errors = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
     logger = logging.getLogger("temporalio")
     level = logger.level
@@ -48,9 +48,9 @@ async def replay(
     limit: int | None = None,
     on_progress: Callable[[int], None] = lambda count: None,
 ) -> ReplayReport:
-    """Replay the runs that the visibility query finds; nothing of them is changed.
+    """Replay the runs that match the visibility query. Replay does not change the runs.
 
-    `on_progress` is called after each, with how many there have been.
+    `on_progress` is called after each run with the number of replayed runs.
     """
     replayed, failed = 0, []
     histories = client.list_workflows(query, limit=limit).map_histories()
@@ -61,12 +61,12 @@ async def replay(
                 if result.replay_failure is None:
                     replayed += 1
                 else:
-                    failed.append(_not_replayed(result.history, result.replay_failure))
+                    failed.append(_replay_failure(result.history, result.replay_failure))
                 on_progress(replayed + len(failed))
     return ReplayReport(replayed=replayed, failed=tuple(failed))
 
 
-def _not_replayed(history: WorkflowHistory, failure: Exception) -> ReplayFailure:
+def _replay_failure(history: WorkflowHistory, failure: Exception) -> ReplayFailure:
     return ReplayFailure(
         workflow_id=history.workflow_id, run_id=history.run_id, reason=replay_failure_reason(failure)
     )

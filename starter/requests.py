@@ -1,4 +1,4 @@
-"""Subscription requests, idempotent by request ID (R9)."""
+"""Subscription requests, with idempotency by request ID (R9)."""
 
 import uuid
 from collections.abc import Mapping
@@ -31,12 +31,15 @@ _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 
 
 def subscription_id_for(request_id: str) -> str:
-    """The same request id always means the same subscription, so that a request can be sent again (R9)."""
+    """Derive the subscription ID from the request ID, so that a request can be repeated safely (R9)."""
     return str(uuid.uuid5(_REQUEST_IDS, request_id))
 
 
 def _begins_at(data: Mapping[str, Any]) -> datetime:
-    """Now, but for a simulation; what is no time at all is refused with the rest of the request."""
+    """Return the present time, or `simulated_at` in a simulation.
+
+    An invalid `simulated_at` is ignored here; the validation of the request refuses it.
+    """
     try:
         return parse_strict(
             _Simulated, {"simulated_at": data.get("simulated_at")}
@@ -56,20 +59,21 @@ class RequestSubmitter:
         self._task_queue = task_queue
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
-        """The answer to a request, once its trial has started; raises `RefusalError`."""
+        """Submit a request and return its answer when the trial has started; raises `RefusalError`."""
         while True:
             known = await self._load_context(data)
             if (first := _previous_answer(data, known)) is not None:
                 return first
             request = _validate(data, known)
             taken = _name_taken_error(request, known)
-            # Sent before and never answered, it would take the name as soon as that is free again.
+            # If the same request is already running, wait for its answer: it may still reserve the name
+            # later.
             if taken and not await self._is_running(request):
                 raise taken
             try:
                 answer = await self._start(data, request)
             except RefusalError as refusal:
-                # The same request may have been accepted a moment ago, from another process or by hand.
+                # Another process may have submitted the same request concurrently.
                 if refusal.refused.code is not RefusalCode.REQUEST_ID_REUSED:
                     raise
                 if (first := _previous_answer(data, await self._load_context(data))) is not None:
@@ -79,7 +83,7 @@ class RequestSubmitter:
                 return answer
 
     async def check(self, data: Mapping[str, Any]) -> Refusal | None:
-        """All that is wrong with a request as things stand, without making it; None if nothing is."""
+        """Validate a request without submitting it; return the refusal, or None if it is valid now."""
         known = await self._load_context(data)
         try:
             if _previous_answer(data, known) is None and (
@@ -110,7 +114,10 @@ class RequestSubmitter:
         )
 
     async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
-        """None if an earlier, refused request under the same id was still being cleared away."""
+        """Start the workflow and return its answer.
+
+        Return None if the workflow of an earlier, refused request with the same ID was still closing.
+        """
         workflow_id = WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
         fingerprint = request.fingerprint()
 
@@ -144,7 +151,7 @@ class RequestSubmitter:
 
 
 def _try_parse(data: Mapping[str, Any]) -> Request | None:
-    """The request, whether or not the rules accept it; None if it cannot be read."""
+    """Parse a request without applying the business rules; return None if it is malformed."""
     if has_too_many_values(data):
         return None
     try:
@@ -154,7 +161,7 @@ def _try_parse(data: Mapping[str, Any]) -> Request | None:
 
 
 def _previous_answer(data: Mapping[str, Any], known: RequestContext) -> RequestAnswer | None:
-    """The answer to a request that was accepted before, whatever has changed since (R9)."""
+    """Return the original answer to a request that was accepted before, or None (idempotency, R9)."""
     request, earlier = _try_parse(data), known.earlier
     if request is None or earlier is None:
         return None
@@ -164,7 +171,7 @@ def _previous_answer(data: Mapping[str, Any], known: RequestContext) -> RequestA
 
 
 def _validate(data: Mapping[str, Any], known: RequestContext) -> Request:
-    """Refuse what can be refused before anything exists."""
+    """Validate the request before a workflow is started; raises `RefusalError`."""
     request = parse_request(dict(data), known.book, _begins_at(data))
     if isinstance(request, Refusal):
         raise RefusalError(request)
@@ -172,7 +179,7 @@ def _validate(data: Mapping[str, Any], known: RequestContext) -> Request:
 
 
 def _name_taken_error(request: Request, known: RequestContext) -> RefusalError | None:
-    """The refusal of a request whose name another subscription holds (R5)."""
+    """Return the refusal if another subscription has reserved the account name, or None (R5)."""
     if known.holder in (None, subscription_id_for(request.request_id)):
         return None
     return RefusalError(name_taken_refusal(request.account.account.kind))

@@ -1,4 +1,4 @@
-"""Retries of Temporal calls that meet a workflow between two runs."""
+"""Retries, with exponential backoff, of Temporal calls that continue-as-new interrupts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,27 +12,27 @@ from adapters.temporal.rpc_errors import Outcome, outcome_of
 T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
-_MOST_FAILED_TASKS = 10
-"""A workflow whose tasks have failed so often in a row is stuck; a new run takes up within a second."""
-_PATIENCE_SECONDS = 60.0
+_MAX_FAILED_TASKS = 10
+"""A workflow with so many consecutive failed tasks is blocked; a new run would have started by then."""
+_TIMEOUT_SECONDS = 60.0
 
 
 async def retried(call: Callable[[], Awaitable[T]]) -> T:
-    """The result of the call. Raises what it raises, unless the same call may succeed in a moment.
+    """Execute a call and return its result; retry temporary errors with exponential backoff.
 
-    A caller without a time limit of its own waits for a minute at most.
+    Other errors are raised. Without a timeout of the caller, the retries end after one minute.
     """
     clock = asyncio.get_running_loop().time
-    give_up_at, pause, failed_tasks = clock() + _PATIENCE_SECONDS, FIRST_PAUSE_SECONDS, 0
+    give_up_at, pause, failed_tasks = clock() + _TIMEOUT_SECONDS, FIRST_PAUSE_SECONDS, 0
     while True:
         try:
             return await call()
         except (RPCError, WorkflowUpdateFailedError) as error:
             if outcome_of(error) is not Outcome.RETRY:
                 raise
-            failed = isinstance(error, RPCError) and error.status is RPCStatusCode.FAILED_PRECONDITION
-            failed_tasks = failed_tasks + 1 if failed else 0
-            if failed_tasks == _MOST_FAILED_TASKS or clock() > give_up_at:
+            task_failed = isinstance(error, RPCError) and error.status is RPCStatusCode.FAILED_PRECONDITION
+            failed_tasks = failed_tasks + 1 if task_failed else 0
+            if failed_tasks == _MAX_FAILED_TASKS or clock() > give_up_at:
                 raise
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

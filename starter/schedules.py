@@ -37,15 +37,15 @@ from subscription.model import Frozen
 
 TIME_ZONE = "Asia/Seoul"
 
-# A job that was missed while Temporal was down is made up for, as long as it may still matter.
-_JOB_PRIORITY = Priority(priority_key=4)  # what people ask has 2, what falls due 3
+_JOB_PRIORITY = Priority(priority_key=4)  # interactive commands have 2, deadlines 3
+# Runs missed while Temporal was down are started later, within this period.
 _CATCH_UP = timedelta(days=7)
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Job:
-    """A workflow that a schedule starts. `day` is of the month, None for every day; the time is Korean."""
+    """A workflow that a schedule starts. `day` is a day of the month, None is every day; times are KST."""
 
     name: str
     workflow: str
@@ -60,7 +60,7 @@ class Job:
 
     @property
     def times(self) -> str:
-        """When it runs, in words."""
+        """Return the times of the schedule as text."""
         days = "every day" if self.day is None else f"on day {self.day} of the month"
         return f"{days} at {self.hour:02}:{self.minute:02} KST"
 
@@ -69,21 +69,27 @@ JOBS = (
     Job(
         "reconcile",
         "ReconcileWorkflow",
-        "compares Temporal with the record, repairs what is safe, reports all",
+        "compares Temporal with the database, repairs safe differences, reports all findings",
         hour=2,
     ),
-    Job("purge", "PurgeWorkflow", "deletes what is past its retention", hour=3, minute=30),
-    Job("invoices", "InvoicesWorkflow", "one invoice for each customer of last month", hour=6, day=3),
-    Job("notices", "NoticesWorkflow", "tells customers what is about to happen", hour=9),
+    Job("purge", "PurgeWorkflow", "deletes data after its retention period", hour=3, minute=30),
+    Job(
+        "invoices",
+        "InvoicesWorkflow",
+        "creates the invoice of the last month for each customer",
+        hour=6,
+        day=3,
+    ),
+    Job("notices", "NoticesWorkflow", "sends customers notices of upcoming events", hour=9),
 )
 
 
 class NotAppliedError(Exception):
-    """The namespace has no schedule for this job yet; `worksub schedules apply` makes it."""
+    """The namespace has no schedule for this job yet; `worksub schedules apply` creates it."""
 
 
 class JobFailedError(Exception):
-    """A run of a job ended without a report; the message says why."""
+    """A run of a job ended without a report; the message contains the reason."""
 
 
 class ApplyResult(StrEnum):
@@ -93,7 +99,7 @@ class ApplyResult(StrEnum):
 
 
 class LastRun(Frozen):
-    """The latest run of a job: `status` is Temporal's word, `summary` what the job said when it was done."""
+    """The latest run of a job: `status` is the Temporal status, `summary` the text in the job's report."""
 
     workflow_id: str
     status: str
@@ -101,7 +107,7 @@ class LastRun(Frozen):
 
 
 class ScheduleStatus(Frozen):
-    """A schedule as it stands in the namespace, or that it is not `applied` there yet."""
+    """State of a schedule in the namespace; `applied` is false if it does not exist there yet."""
 
     name: str
     times: str
@@ -114,33 +120,36 @@ class ScheduleStatus(Frozen):
 
 
 async def apply_schedules(client: Client) -> dict[str, ApplyResult]:
-    """Create what is missing and correct what differs, by name. Who paused a schedule finds it paused."""
+    """Create missing schedules and update changed ones; return the result by name.
+
+    A paused schedule stays paused.
+    """
     return {job.name: await _apply(client, job) for job in JOBS}
 
 
 async def list_schedules(client: Client) -> list[ScheduleStatus]:
-    return [await _scheduled(client, job) for job in JOBS]
+    return [await _status(client, job) for job in JOBS]
 
 
 async def trigger(client: Client, job: Job) -> WorkflowHandle[Any, Any]:
-    """Start the job now, or straight after a run that is under way; returns once the new run has begun.
+    """Start the job now, or directly after the present run; return when the new run has started.
 
     Raises `NotAppliedError`.
     """
     handle = _handle(client, job)
-    # Two that are asked for within a second have the same workflow id.
+    # Two runs triggered within one second have the same workflow ID, so the run IDs are compared.
     known = {run.first_execution_run_id for run in _runs(await _description(handle, job))}
     await handle.trigger(overlap=ScheduleOverlapPolicy.BUFFER_ONE)
     while True:
         runs = _runs(await _description(handle, job))
-        begun = [run for run in runs if run.first_execution_run_id not in known]
-        if begun:
-            return client.get_workflow_handle(begun[-1].workflow_id, run_id=begun[-1].first_execution_run_id)
-        await asyncio.sleep(_LOOK_SECONDS)
+        new = [run for run in runs if run.first_execution_run_id not in known]
+        if new:
+            return client.get_workflow_handle(new[-1].workflow_id, run_id=new[-1].first_execution_run_id)
+        await asyncio.sleep(_POLL_SECONDS)
 
 
 async def result_of(run: WorkflowHandle[Any, Any]) -> dict[str, Any]:
-    """The report of a run, as soon as it is done. Raises `JobFailedError`."""
+    """Wait for the end of a run and return its report. Raises `JobFailedError`."""
     try:
         report: dict[str, Any] = await run.result()
     except WorkflowFailureError as error:
@@ -149,13 +158,13 @@ async def result_of(run: WorkflowHandle[Any, Any]) -> dict[str, Any]:
 
 
 async def pause(client: Client, job: Job, note: str) -> None:
-    """Nothing of this job starts by itself until it is resumed. Raises `NotAppliedError`."""
+    """Pause the schedule: it starts no runs until it is resumed. Raises `NotAppliedError`."""
     with _translate_not_found(job):
         await _handle(client, job).pause(note=note)
 
 
 async def resume(client: Client, job: Job) -> None:
-    """Raises `NotAppliedError`."""
+    """Resume the schedule. Raises `NotAppliedError`."""
     with _translate_not_found(job):
         await _handle(client, job).unpause(note=job.note)
 
@@ -170,10 +179,10 @@ async def _apply(client: Client, job: Job) -> ApplyResult:
     if _is_up_to_date(present, job):
         return ApplyResult.UNCHANGED
 
-    def corrected(found: ScheduleUpdateInput) -> ScheduleUpdate:
-        return ScheduleUpdate(replace(_schedule(job), state=found.description.schedule.state))
+    def update(input: ScheduleUpdateInput) -> ScheduleUpdate:
+        return ScheduleUpdate(replace(_schedule(job), state=input.description.schedule.state))
 
-    await _handle(client, job).update(corrected)
+    await _handle(client, job).update(update)
     return ApplyResult.UPDATED
 
 
@@ -201,11 +210,11 @@ def _is_up_to_date(present: Schedule, job: Job) -> bool:
 
 
 def _comparable_fields(schedule: Schedule) -> tuple[Any, ...]:
-    """What the declaration decides, without what the server adds."""
+    """Return the fields that the declaration sets, without the fields that the server adds."""
     action = schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
     times = [
-        tuple((each.start, max(each.end, each.start)) for each in field)
+        tuple((values.start, max(values.end, values.start)) for values in field)
         for calendar in schedule.spec.calendars
         for field in (calendar.minute, calendar.hour, calendar.day_of_month)
     ]
@@ -222,14 +231,15 @@ def _comparable_fields(schedule: Schedule) -> tuple[Any, ...]:
     )
 
 
-async def _scheduled(client: Client, job: Job) -> ScheduleStatus:
-    about = ScheduleStatus(name=job.name, times=job.times, note=job.note, applied=False)
+async def _status(client: Client, job: Job) -> ScheduleStatus:
+    status = ScheduleStatus(name=job.name, times=job.times, note=job.note, applied=False)
     try:
-        found = await _description(_handle(client, job), job)
+        description = await _description(_handle(client, job), job)
     except NotAppliedError:
-        return about
-    state, next_runs, runs = found.schedule.state, found.info.next_action_times, _runs(found)
-    return about.model_copy(
+        return status
+    state, next_runs = description.schedule.state, description.info.next_action_times
+    runs = _runs(description)
+    return status.model_copy(
         update={
             "applied": True,
             "paused": state.paused,
@@ -240,20 +250,20 @@ async def _scheduled(client: Client, job: Job) -> ScheduleStatus:
     )
 
 
-def _runs(found: ScheduleDescription) -> list[ScheduleActionExecutionStartWorkflow]:
-    actions = [result.action for result in found.info.recent_actions]
+def _runs(description: ScheduleDescription) -> list[ScheduleActionExecutionStartWorkflow]:
+    actions = [result.action for result in description.info.recent_actions]
     return [action for action in actions if isinstance(action, ScheduleActionExecutionStartWorkflow)]
 
 
 async def _last_run(client: Client, workflow_id: str) -> LastRun | None:
     handle = client.get_workflow_handle(workflow_id)
     try:
-        described = await handle.describe()
+        description = await handle.describe()
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        return None  # past the namespace's retention
-    status = described.status
+        return None  # deleted after the namespace's retention period
+    status = description.status
     summary = None
     if status is WorkflowExecutionStatus.COMPLETED:
         result = await handle.result()
@@ -273,7 +283,7 @@ def _translate_not_found(job: Job) -> Iterator[None]:
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        raise NotAppliedError(f"The schedule of {job.name} is not in this namespace.") from None
+        raise NotAppliedError(f"The namespace has no schedule for the job {job.name}.") from None
 
 
 def _handle(client: Client, job: Job) -> ScheduleHandle:

@@ -1,7 +1,7 @@
 """Authorization: the client restricted to one customer, or unrestricted for operators.
 
-To a customer, what belongs to another one does not exist: the same question to the database finds nothing,
-and the same refusal says so.
+A customer cannot distinguish another customer's data from missing data: every query filters by customer ID,
+and the error is the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 
 
 class OperatorsOnlyError(Exception):
-    """A customer asked for what is the operators' alone."""
+    """Authorization failed: a customer called an operation for operators only."""
 
 
 class ScopedClient:
-    """`SubscriptionClient` for one caller. Its methods are the client's, and raise what the client's do.
+    """`SubscriptionClient` with authorization for one caller.
 
-    A subscription, invoice or notice of another customer is refused as one that there is not. What only
-    operators may do raises `OperatorsOnlyError`. The ids that make requests and commands repeatable are each
-    caller's own.
+    The methods and their errors are those of the client. A subscription, invoice or notice of another
+    customer raises the same refusal as a missing one. Operations for operators only raise
+    `OperatorsOnlyError`. The IDs for idempotency of requests and commands are scoped to the caller.
     """
 
     def __init__(
@@ -60,37 +60,37 @@ class ScopedClient:
     def caller(self) -> Caller:
         return self._caller
 
-    # -- requesting ----------------------------------------------------------------------------------
+    # -- requests ------------------------------------------------------------------------------------
 
     async def catalogue(self) -> Catalogue | None:
-        """What is sold today, by the real clock; None if nothing is yet."""
+        """Return the catalogue on sale today, by the real clock; None if none is in force yet."""
         return await self._client.catalogue()
 
     async def check_name(self, account: Account) -> NameAvailability:
         return await self._client.check_name(account)
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
-        """`data` as the client's; a customer's own `customer_id` is filled in where it is left out."""
+        """Request a subscription as in `SubscriptionClient`; a customer may omit the own `customer_id`."""
         return await self._client.request(self._with_customer(data))
 
     async def check_request(self, data: Mapping[str, Any]) -> Refusal | None:
         return await self._client.check_request(self._with_customer(data))
 
     def _with_customer(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        theirs = dict(data)
+        scoped = dict(data)
         if self._caller.customer_id is not None:
-            if theirs.setdefault("customer_id", self._caller.customer_id) != self._caller.customer_id:
+            if scoped.setdefault("customer_id", self._caller.customer_id) != self._caller.customer_id:
                 raise refusal(RefusalCode.REQUEST_REFUSED, "customer_id", reason="NOT_YOURS")
-            if isinstance(theirs.get("request_id"), str):
-                theirs["request_id"] = self._caller.scoped(theirs["request_id"])
-        return theirs
+            if isinstance(scoped.get("request_id"), str):
+                scoped["request_id"] = self._caller.scoped(scoped["request_id"])
+        return scoped
 
     # -- commands ------------------------------------------------------------------------------------
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
-        """Any command by its name on the wire, with its fields; `id` and `by` may be among them (R22).
+        """Send any command by its wire name. The fields may include `id` and `by` (R22).
 
-        Raises `TooManyCommandsError` if it is sent too often for its subscription.
+        Raises `TooManyCommandsError` if the rate limit of the command and subscription is exceeded.
         """
         await self._check_owner(subscription_id)
         if self._command_rates is not None:
@@ -100,24 +100,24 @@ class ScopedClient:
         return await self._client.command(subscription_id, name, argument)
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
-        """Whether this caller's command of this id has been accepted, and its answer can be given again."""
+        """Return whether this caller's command with this ID was accepted and its answer is still stored."""
         await self._check_owner(subscription_id)
         return await self._client.was_accepted(subscription_id, self._caller.scoped(command_id))
 
-    # -- what was sent before ------------------------------------------------------------------------
+    # -- idempotency ---------------------------------------------------------------------------------
 
     async def has_requested(self, request_id: str) -> bool:
-        """Return whether this caller's request of this id was accepted before."""
+        """Return whether this caller's request with this ID was accepted before."""
         return await self._client.has_requested(self._caller.scoped(request_id))
 
     async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
         self._check_operator()
         return await self._client.has_adjusted(subscription_id, adjustment_id)
 
-    # -- questions about a subscription --------------------------------------------------------------
+    # -- queries about a subscription ----------------------------------------------------------------
 
     async def check_exists(self, subscription_id: str) -> None:
-        """Raise `RefusalError` if this caller has no subscription of that id."""
+        """Raise `RefusalError` if this caller has no subscription with this ID."""
         await self._check_owner(subscription_id)
 
     async def status(self, subscription_id: str) -> Status:
@@ -127,7 +127,7 @@ class ScopedClient:
     async def timeline(
         self, subscription_id: str, *, after: int = 0, limit: int | None = None
     ) -> list[TimelineEntry]:
-        """What happened, in order, after the event of this number."""
+        """Return the timeline entries after the event with the number `after`, in order."""
         await self._check_owner(subscription_id)
         return await self._client.timeline(subscription_id, after=after, limit=limit)
 
@@ -186,30 +186,30 @@ class ScopedClient:
         await self._check_owner(subscription_id)
         return await self._client.standing(subscription_id)
 
-    async def customer_events(self, customer_id: str | None = None, **those: Any) -> list[CustomerEvent]:
-        """Return the events of all subscriptions of a customer; operators name the customer.
+    async def customer_events(self, customer_id: str | None = None, **filters: Any) -> list[CustomerEvent]:
+        """Return the events of all subscriptions of a customer; operators must name the customer.
 
-        Raises `RefusalError` for a `subscription_id` among `those` that this caller does not have.
+        Raises `RefusalError` if a `subscription_id` in `filters` does not belong to this caller.
         """
-        if (subscription_id := those.get("subscription_id")) is not None:
+        if (subscription_id := filters.get("subscription_id")) is not None:
             await self._check_owner(subscription_id)
         own = self._caller.customer_id
         if own is not None and customer_id not in (None, own):
             return []
-        whose = own or customer_id
-        if whose is None:
+        owner = own or customer_id
+        if owner is None:
             raise refusal(RefusalCode.MISSING_FIELD, "customer_id", reason="CUSTOMER")
-        return await self._client.customer_events(whose, **those)
+        return await self._client.customer_events(owner, **filters)
 
     async def history(self, subscription_id: str) -> list[Event]:
         await self._check_owner(subscription_id)
         return await self._client.history(subscription_id)
 
     async def account_names(self, listed: Sequence[SubscriptionSummary]) -> dict[str, str]:
-        """Of subscriptions that this caller has been given; of others there are none."""
-        whose = self._caller.customer_id
+        """Return the account names of those listed subscriptions that this caller may access."""
+        own = self._caller.customer_id
         return await self._client.account_names(
-            [each.subscription_id for each in listed if whose in (None, each.customer_id)]
+            [summary.subscription_id for summary in listed if own in (None, summary.customer_id)]
         )
 
     async def price_book(self) -> PriceBook:
@@ -267,7 +267,7 @@ class ScopedClient:
             limit=limit,
         )
 
-    # -- what is the operators' alone ----------------------------------------------------------------
+    # -- operators only ------------------------------------------------------------------------------
 
     async def adjust(self, data: Mapping[str, Any]) -> Adjustment:
         self._check_operator()
@@ -292,7 +292,7 @@ class ScopedClient:
         after: str = "",
         limit: int = 50,
     ) -> list[SubscriptionSummary]:
-        """A customer who asks for another's finds none, as there are none for a customer that is not."""
+        """List subscriptions. A customer gets an empty list for another customer's ID or an unknown ID."""
         selection = those + (state_is(state) if state else ())
         if customer_id is not None:
             selection += customer_is(customer_id)
@@ -301,23 +301,23 @@ class ScopedClient:
     async def find(
         self, selection: Filters = (), *, query: str | None = None, after: str = "", limit: int = 50
     ) -> SearchPage:
-        """`query` is the operators' alone: it is Temporal's own language, in which much can be said.
+        """Search subscriptions. Only operators may use `query`, Temporal's powerful query language.
 
-        The reasons of attention are for operators, so a customer's page has none.
+        The `NeedsAttention` reasons are for operators, so the page of a customer has none.
         """
         if query is not None:
             self._check_operator()
-        found = await self._client.find(
+        page = await self._client.find(
             self._with_customer_filter(selection), query=query, after=after, limit=limit
         )
-        return found if self._caller.is_operator else found.model_copy(update={"attention": {}})
+        return page if self._caller.is_operator else page.model_copy(update={"attention": {}})
 
     async def attention(self, subscription_id: str) -> ShownAttention | None:
-        """Return why a subscription needs attention, to operators alone."""
+        """Return why a subscription needs attention. Operators only."""
         self._check_operator()
         return await self._client.attention(subscription_id)
 
-    # -- whose it is ---------------------------------------------------------------------------------
+    # -- ownership checks ----------------------------------------------------------------------------
 
     def _with_customer_filter(self, selection: Filters) -> Filters:
         return selection + (customer_is(self._caller.customer_id) if self._caller.customer_id else ())

@@ -12,19 +12,19 @@ from subscription.model import Frozen
 from subscription.refusals import RefusalCode, refusal
 
 MOST_ENDPOINTS = 20
-"""A customer has so many at most."""
+"""Limit of webhook endpoints per customer."""
 
 T = TypeVar("T", bound=Frozen)
 
 
 class TooManyEndpointsError(Exception):
-    """The customer has as many endpoints as a customer may have."""
+    """The customer has reached the limit of webhook endpoints."""
 
 
 class WebhookDesk:
-    """`WebhookEndpointStore` for one caller. Raises `EndpointNotFoundError` for those of other customers.
+    """`WebhookEndpointStore` with authorization for one caller.
 
-    `pool` is in the role `worksub_api`.
+    Endpoints of other customers raise `EndpointNotFoundError`. `pool` uses the role `worksub_api`.
     """
 
     def __init__(self, pool: Pool, caller: Caller) -> None:
@@ -36,9 +36,9 @@ class WebhookDesk:
         return await self.reading.list(self._caller.customer_id)
 
     async def endpoint(self, endpoint_id: str) -> Endpoint:
-        for each in await self.reading.list(self._caller.customer_id):
-            if each.endpoint_id == endpoint_id:
-                return each
+        for endpoint in await self.reading.list(self._caller.customer_id):
+            if endpoint.endpoint_id == endpoint_id:
+                return endpoint
         raise EndpointNotFoundError
 
     async def write(
@@ -51,17 +51,17 @@ class WebhookDesk:
         endpoint_id: str | None = None,
         secrets: frozenset[str] = frozenset(),
     ) -> tuple[T, bool]:
-        """Make a change once, and return its answer and whether it was made before.
+        """Execute a change once per idempotency key; return its answer and whether it is a repetition.
 
-        The change, and the note that it was made under this key, are one transaction. A secret is in the
-        first answer alone; it is kept nowhere but where requests are signed.
+        The change and its idempotency key are written in one transaction. Only the first answer contains the
+        `secrets` fields. They are not stored with the answer.
         """
         if endpoint_id is not None:
             await self.endpoint(endpoint_id)
         caller = self._caller.customer_id or ""
         fingerprint = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
         async with self._pool.acquire() as connection, connection.transaction():
-            # A second request with the same key waits here until the first one is committed.
+            # Concurrent requests with the same idempotency key serialize on this unique key.
             is_new = await connection.fetchval(
                 """
                 INSERT INTO api_writes (caller, key, fingerprint) VALUES ($1, $2, $3)
@@ -89,6 +89,6 @@ class WebhookDesk:
             return answer, False
 
     async def check_number(self, webhooks: WebhookEndpointStore, customer_id: str | None) -> None:
-        """Raise `TooManyEndpointsError`; one transaction at a time counts the endpoints of a customer."""
+        """Raise `TooManyEndpointsError` at the limit. Concurrent checks serialize on a table lock."""
         if customer_id is not None and await webhooks.count_locked(customer_id) >= MOST_ENDPOINTS:
             raise TooManyEndpointsError

@@ -14,15 +14,15 @@ from subscription.attention import ATTENTION_MEMO, ShownAttention
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
 
-_PAGE_OF_TEMPORAL = 1000
+_TEMPORAL_PAGE_SIZE = 1000
 
 
 class SearchPage(Frozen):
-    """A page of subscriptions in the order of their ids, of `total` that there are in all.
+    """A page of subscriptions in the order of their IDs; `total` is the number of all matches.
 
-    `attention` are the reasons of those that need attention, where Temporal was asked.
-    `after` is the id after which the next page begins, None on the last one. `unrecorded` are ids that
-    Temporal knows and the record does not. `query` asks the same of Temporal; None if Temporal cannot tell.
+    `attention` contains the `NeedsAttention` reasons, if the search used Temporal. `after` is the cursor of
+    the next page, None on the last page. `unrecorded` are IDs in Temporal that are missing in the database.
+    `query` is the equivalent visibility query, None if there is none.
     """
 
     subscriptions: tuple[SubscriptionSummary, ...]
@@ -34,7 +34,7 @@ class SearchPage(Frozen):
 
 
 class InvalidQueryError(Exception):
-    """Temporal cannot read a visibility query; the message is Temporal's."""
+    """Temporal rejects the visibility query as invalid; the message is Temporal's."""
 
 
 class SubscriptionSearch:
@@ -42,13 +42,13 @@ class SubscriptionSearch:
         self._temporal = temporal
         self._read = read
 
-    async def selected(self, selection: Filters, *, after: str, limit: int) -> SearchPage:
-        """Those of which all conditions hold."""
+    async def by_filters(self, selection: Filters, *, after: str, limit: int) -> SearchPage:
+        """Return a page of the subscriptions that match all filters."""
         query = to_visibility_query(selection)
         if not supported_by_database(selection):
-            assert query is not None, "what the record does not know is a search attribute"
-            return await self._by(query, after, limit)
-        # One more than is shown tells whether there are more.
+            assert query is not None, "each filter has a column or a search attribute"
+            return await self._page(query, after, limit)
+        # One row more than the page shows whether there is a next page.
         listed = await self._read.list(selection, after=after, limit=limit + 1)
         return SearchPage(
             subscriptions=tuple(listed[:limit]),
@@ -57,41 +57,41 @@ class SubscriptionSearch:
             query=query,
         )
 
-    async def asked(self, query: str, selection: Filters, *, after: str, limit: int) -> SearchPage:
-        """The living ones for which a visibility query holds, and all conditions.
+    async def by_query(self, query: str, selection: Filters, *, after: str, limit: int) -> SearchPage:
+        """Return a page of the active subscriptions that match a visibility query and all filters.
 
-        Raises `InvalidQueryError`, and `RefusalError` for a value that its search attribute never has.
+        Raises `InvalidQueryError`, and `RefusalError` for a value that its search attribute cannot have.
         """
-        # First by itself, so that what is wrong is said of what was written.
+        # The query is first checked without the filters, so that error messages refer to the user's text.
         await self._check(query)
         check_query(query, await self._read.price_book())
         conditions = to_visibility_query(selection)
         assert conditions is not None
-        return await self._by(f"({query}) AND {conditions}", after, limit)
+        return await self._page(f"({query}) AND {conditions}", after, limit)
 
-    async def _by(self, query: str, after: str, limit: int) -> SearchPage:
+    async def _page(self, query: str, after: str, limit: int) -> SearchPage:
         await self._check(query)
-        # Temporal gives no order to page by, so all ids are read, and a page of them kept.
-        runs = self._temporal.list_workflows(query, page_size=_PAGE_OF_TEMPORAL)
-        found: set[str] = set()
+        # Temporal does not sort by workflow ID, so all IDs are read and one page is selected.
+        runs = self._temporal.list_workflows(query, page_size=_TEMPORAL_PAGE_SIZE)
+        matches: set[str] = set()
         marked: dict[str, WorkflowExecution] = {}
         async for run in runs:
-            found.add(subscription_id := run.id.removeprefix(WORKFLOW_ID_PREFIX))
+            matches.add(subscription_id := run.id.removeprefix(WORKFLOW_ID_PREFIX))
             if ATTENTION_MEMO in run.raw_info.memo.fields:
                 marked[subscription_id] = run
-        ids = nsmallest(limit + 1, (each for each in found if each > after))
-        shown = ids[:limit]
-        rows = await self._read.listed(shown)
+        ids = nsmallest(limit + 1, (id for id in matches if id > after))
+        page = ids[:limit]
+        rows = await self._read.listed(page)
         return SearchPage(
-            subscriptions=tuple(rows[each] for each in shown if each in rows),
-            unrecorded=tuple(each for each in shown if each not in rows),
+            subscriptions=tuple(rows[id] for id in page if id in rows),
+            unrecorded=tuple(id for id in page if id not in rows),
             attention={
-                each: ShownAttention.of(attention)
-                for each in shown
-                if each in marked and (attention := await attention_of(marked[each]))
+                id: ShownAttention.of(attention)
+                for id in page
+                if id in marked and (attention := await attention_of(marked[id]))
             },
-            total=len(found),
-            after=shown[-1] if len(ids) > limit else None,
+            total=len(matches),
+            after=page[-1] if len(ids) > limit else None,
             query=query,
         )
 

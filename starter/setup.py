@@ -1,4 +1,4 @@
-"""Setup of the database and the namespace. Idempotent."""
+"""Setup of the database and the Temporal namespace. Idempotent."""
 
 from datetime import date
 
@@ -14,7 +14,7 @@ from subscription.model import Frozen
 
 
 class SetupReport(Frozen):
-    """What was missing or different: migrations, the catalogue version, search attributes, schedules."""
+    """Changes made by a setup: migrations, catalogue version, search attributes, schedules."""
 
     migrations: tuple[str, ...]
     published: str | None
@@ -25,10 +25,10 @@ class SetupReport(Frozen):
 async def set_up(
     client: Client, owner_url: str, catalogue: Catalogue, *, today: date | None = None
 ) -> SetupReport:
-    """Migrate the database at `owner_url`, publish the catalogue, make the namespace ready.
+    """Migrate the database at `owner_url`, publish the catalogue, and set up the namespace.
 
-    `today` is for simulations: see `publish`. Raises `DatabaseError` or `PublishingError` where waiting
-    will not help.
+    `today` is for simulations; see `publish`. Raises `DatabaseError` or `PublishingError` for permanent
+    errors.
     """
     migrations = await migrate(owner_url)
     async with create_pool(owner_url, "worksub_worker", connections=1) as pool:
@@ -38,5 +38,5 @@ async def set_up(
         migrations=tuple(migrations),
         published=catalogue.version if published else None,
         search_attributes=tuple(await register_search_attributes(client)),
-        schedules=tuple(name for name, what in applied.items() if what is not ApplyResult.UNCHANGED),
+        schedules=tuple(name for name, result in applied.items() if result is not ApplyResult.UNCHANGED),
     )

@@ -1,4 +1,4 @@
-"""A subscription's test clock, advanced by Temporal time skipping."""
+"""The test clock of a subscription, advanced by Temporal time skipping."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,65 +13,66 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from adapters.temporal.paused_status import PAUSED
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 
-# A life with a name to prove wakes some 445 times a year; the server's default stops a clock after 200.
+# A subscription with a domain to verify wakes about 445 times a year. By default the server stops after 200
+# skips.
 MAX_SKIPS = 100_000
 PROGRESS_SECONDS = 0.25
 POLL_SECONDS = 0.05
 
-# If real time overtakes a fast-forward's target before the workflow has come to rest, the server (1.32) jumps
-# over the target to the next timer, be it weeks away. So what is near is waited for, not skipped.
+# If real time passes the target of a fast-forward before the workflow is idle, the server (1.32) jumps over
+# the target to the next timer, even if it is weeks away. Therefore a near target is awaited in real time.
 SHORTEST_SKIP = timedelta(seconds=5)
 
-# By namespace and workflow id. A fast-forward that replaces another one before its end jumps over timers.
-_moving: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+# Locks by namespace and workflow ID. A fast-forward that replaces a running fast-forward jumps over timers.
+_locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
 
 class ClockNotSupportedError(Exception):
-    """The server cannot move a workflow's clock. The message is a sentence for a person."""
+    """The server does not support time skipping. The message is a sentence for users."""
 
 
 class SubscriptionClock:
-    """The clock of one workflow, found by its id through every continue-as-new.
+    """The clock of one workflow, identified by workflow ID across continue-as-new.
 
-    Timers that lie between now and the target fire in their order, and what they cause is done in between;
-    activities take their real time, during which the clock stands still.
+    Timers between now and the target fire in order, and the workflow processes each before the next.
+    Activities take real time; the clock does not advance while they run.
     """
 
     def __init__(self, client: Client, workflow_id: str) -> None:
         self._handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(workflow_id)
         self._skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=MAX_SKIPS))
-        self._moving = _moving.setdefault((client.namespace, workflow_id), asyncio.Lock())
+        self._lock = _locks.setdefault((client.namespace, workflow_id), asyncio.Lock())
 
     async def now(self) -> datetime:
-        """What the workflow's clock shows, in UTC; the real time if it has never been moved.
+        """Return the time of the workflow's clock in UTC; the real time if it was never advanced.
 
         Raises:
-            RPCError: NOT_FOUND if there is no such workflow.
+            RPCError: NOT_FOUND if the workflow does not exist.
         """
         return _clock(await self._handle.describe())
 
     async def advance_to(
         self, target: datetime, on_progress: Callable[[datetime], None] | None = None
     ) -> bool:
-        """Move the clock forward until it shows `target` (aware) or, by milliseconds, a later time.
+        """Advance the clock to `target` (timezone-aware), or a few milliseconds beyond it.
 
-        Nothing happens if it shows that already; less than SHORTEST_SKIP is waited for in real time. The work
-        of a deadline exactly at the target may still be under way on return. The server moves the clock on
-        even if this call is cancelled. Calls for one workflow wait for each other, those of other processes
-        unless they begin within milliseconds.
+        Nothing happens if the clock has already reached the target. A distance below SHORTEST_SKIP is awaited
+        in real time. A deadline exactly at the target may still be in process on return. The server continues
+        to advance the clock even if this call is canceled. Calls for the same workflow serialize, also with
+        calls of other processes unless both start within milliseconds.
 
         Args:
-            target: where to stop.
-            on_progress: called with what the clock shows, a few times a second and at the end.
+            target: the time at which the clock stops.
+            on_progress: called with the time of the clock, a few times a second and at the end.
 
         Returns:
-            Whether the target was reached; False if the workflow ended first.
+            True if the target was reached, False if the workflow ended first.
 
         Raises:
-            TestClockUnavailable: the server does not support test clocks.
-            RPCError: NOT_FOUND if there is no such workflow, FAILED_PRECONDITION while it is paused.
+            ClockNotSupportedError: the server does not support time skipping.
+            RPCError: NOT_FOUND if the workflow does not exist, FAILED_PRECONDITION while it is paused.
         """
-        async with self._moving:
+        async with self._lock:
             while True:
                 description = await self._running()
                 if description is None:
@@ -81,7 +82,7 @@ class SubscriptionClock:
                     on_progress(now)
                 if now >= target:
                     return True
-                if _is_moving(description):  # on behalf of another process
+                if _is_moving(description):  # started by another process
                     await asyncio.sleep(POLL_SECONDS)
                 elif target - now < SHORTEST_SKIP:
                     await asyncio.sleep((target - now).total_seconds())
@@ -113,14 +114,14 @@ class SubscriptionClock:
         except RPCError as error:
             if error.status in (RPCStatusCode.UNIMPLEMENTED, RPCStatusCode.INVALID_ARGUMENT):
                 raise ClockNotSupportedError(
-                    "This Temporal server cannot move a workflow's clock. The embedded server can; "
-                    "any other needs version 1.32 and the dynamic configuration "
-                    f"frontend.WorkflowTimeSkippingEnabled=true. It answered: {error.message}"
+                    "This Temporal server does not support time skipping. The embedded server supports it; "
+                    "other servers need version 1.32 and the dynamic configuration "
+                    f"frontend.WorkflowTimeSkippingEnabled=true. The server answered: {error.message}"
                 ) from error
-            # NOT_FOUND is how a run answers that has ended.
+            # NOT_FOUND means that the run has ended.
             if error.status is not RPCStatusCode.NOT_FOUND and outcome_of(error) is not Outcome.RETRY:
                 raise
-        except RuntimeError:  # how the SDK says that somebody has replaced the fast-forward
+        except RuntimeError:  # raised by the SDK if another fast-forward has replaced this one
             pass
         finally:
             moving.cancel()

@@ -15,10 +15,11 @@ _SECRET_BYTES = 32
 
 
 class Endpoint(Frozen):
-    """An address to which events are sent: of one customer, or of all if `customer_id` is None.
+    """A webhook endpoint for the events of one customer, or of all customers if `customer_id` is None.
 
-    `events` are the kinds that are sent, None for all. `failures` counts failed and slow calls in a row;
-    after one nothing is sent until `paused_until`. `status_reason` says why the service disabled it.
+    `events` are the selected event types, None for all. `failures` counts consecutive failed and slow calls;
+    after a failure nothing is sent until `paused_until`. `status_reason` is the reason why the service has
+    disabled the endpoint.
     """
 
     endpoint_id: str
@@ -32,17 +33,21 @@ class Endpoint(Frozen):
     paused_until: Instant | None
     waiting: int
     parked: int
+    """Number of parked deliveries (dead letters), which are not retried automatically."""
 
 
 class NewSecret(Frozen):
-    """A secret of an endpoint, shown now and never again."""
+    """A new signing secret of an endpoint. It cannot be shown again."""
 
     endpoint_id: str
     secret: str
 
 
 class Delivery(Frozen):
-    """An event on its way to an endpoint; a trial has none. `last_error` is in words of ours."""
+    """Delivery of an event to an endpoint; a test delivery has no event.
+
+    `last_error` is a message of this service and contains no text of the endpoint.
+    """
 
     number: int
     endpoint_id: str
@@ -58,7 +63,7 @@ class Delivery(Frozen):
 
 
 class EndpointNotFoundError(Exception):
-    """There is no endpoint of that id."""
+    """No endpoint has this ID."""
 
 
 _DELIVERY = """
@@ -70,7 +75,10 @@ _DELIVERY = """
 
 
 class WebhookEndpointStore:
-    """On a pool, or a connection in a transaction, of a role that cannot read the secrets that are there."""
+    """Store of webhook endpoints on a pool, or on a connection within a transaction.
+
+    The database role cannot read existing secrets.
+    """
 
     def __init__(self, pool: Pool | Connection) -> None:
         self._pool = pool
@@ -78,7 +86,7 @@ class WebhookEndpointStore:
     async def add(
         self, url: str, customer_id: str | None, *, events: Sequence[str] | None = None
     ) -> NewSecret:
-        """Add an endpoint for events from now on. The caller has checked the URL."""
+        """Add an endpoint for future events. The caller has checked the URL against the URL policy (SSRF)."""
         endpoint_id = f"we_{secrets.token_hex(8)}"
         async with _in_transaction(self._pool) as connection:
             await connection.execute(
@@ -93,9 +101,9 @@ class WebhookEndpointStore:
             return await _new_secret(connection, endpoint_id)
 
     async def rotate(self, endpoint_id: str, overlap: timedelta) -> NewSecret:
-        """A new secret; for so long each request is signed with the old one as well."""
+        """Create a new signing secret; during `overlap`, requests are signed with both secrets."""
         async with _in_transaction(self._pool) as connection:
-            # A concurrent rotation would not see this one's secret, and so would never end it.
+            # Lock the endpoint: a concurrent rotation would not see the new secret and would not expire it.
             await _lock(connection, endpoint_id)
             await connection.execute(
                 """
@@ -108,7 +116,7 @@ class WebhookEndpointStore:
             return await _new_secret(connection, endpoint_id)
 
     async def set_status(self, endpoint_id: str, status: EndpointStatus) -> None:
-        """Pause an endpoint, or enable it again at once."""
+        """Pause an endpoint, or enable it again with immediate effect."""
         found = await self._pool.fetchval(
             """
             UPDATE webhook_endpoints SET status = $2, status_reason = NULL, failures = 0, paused_until = NULL
@@ -121,7 +129,7 @@ class WebhookEndpointStore:
             raise EndpointNotFoundError
 
     async def remove(self, endpoint_id: str) -> None:
-        """Nothing is sent there any more; what waits is parked, and the secrets are deleted."""
+        """Remove an endpoint: park its waiting deliveries and delete its secrets."""
         async with _in_transaction(self._pool) as connection:
             found = await connection.fetchval(
                 """
@@ -146,7 +154,7 @@ class WebhookEndpointStore:
     async def deliveries(
         self, endpoint_id: str, *, state: DeliveryState | None = None, after: int = 0, limit: int = 50
     ) -> list[Delivery]:
-        """In the order in which they came about, those after the number `after`."""
+        """Return the deliveries after the number `after`, in the order of their creation."""
         await _check(self._pool, endpoint_id)
         rows = await self._pool.fetch(
             f"""
@@ -162,7 +170,7 @@ class WebhookEndpointStore:
         return [Delivery.model_validate(dict(row)) for row in rows]
 
     async def replay_parked(self, endpoint_id: str) -> int:
-        """All that is parked is tried again, from now for three days; how much that is."""
+        """Retry all parked (dead-lettered) deliveries for another three days; return their number."""
         await _check(self._pool, endpoint_id)
         rows = await self._pool.fetch(
             """
@@ -177,9 +185,9 @@ class WebhookEndpointStore:
         return len(rows)
 
     async def replay_subscription(self, endpoint_id: str, subscription_id: str, first: int = 1) -> int:
-        """What happened to a subscription, from the event of this number on, is told again; how much it is.
+        """Deliver the events of a subscription from number `first` on again; return their number.
 
-        Nothing if it is none of those that the endpoint is told of.
+        Nothing is delivered if the endpoint does not receive events of this subscription.
         """
         await _check(self._pool, endpoint_id)
         rows = await self._pool.fetch(
@@ -205,7 +213,7 @@ class WebhookEndpointStore:
         return len(rows)
 
     async def test(self, endpoint_id: str) -> int:
-        """Send a trial event; its number among the deliveries."""
+        """Queue a test delivery and return its number."""
         await _check(self._pool, endpoint_id)
         number: int = await self._pool.fetchval(
             "INSERT INTO webhook_deliveries (endpoint_id) VALUES ($1) RETURNING number", endpoint_id
@@ -218,19 +226,20 @@ class WebhookEndpointStore:
         return Delivery.model_validate(dict(row)) if row else None
 
     async def count_locked(self, customer_id: str) -> int:
-        """Count a customer's endpoints; until the transaction ends, no other one counts any.
+        """Count a customer's endpoints under a lock that lasts until the transaction ends.
 
-        A lock on the table needs a right to change it. An advisory lock could be held by every login.
+        The table lock requires the privilege to change the table. An advisory lock could be held by every
+        login.
         """
         await self._pool.execute("LOCK TABLE webhook_endpoints IN SHARE ROW EXCLUSIVE MODE")
-        found: int = await self._pool.fetchval(
+        count: int = await self._pool.fetchval(
             "SELECT count(*) FROM webhook_endpoints WHERE customer_id = $1 AND removed_at IS NULL",
             customer_id,
         )
-        return found
+        return count
 
     async def list(self, customer_id: str | None = None) -> list[Endpoint]:
-        """All endpoints, or those of one customer."""
+        """Return all endpoints, or the endpoints of one customer."""
         rows = await self._pool.fetch(
             """
             SELECT endpoint_id, customer_id, url, created_at, events, status, status_reason, failures,
@@ -247,7 +256,7 @@ class WebhookEndpointStore:
         return [Endpoint.model_validate(dict(row)) for row in rows]
 
     async def _unpause(self, endpoint_id: str) -> None:
-        """Who asks for something to be sent does not want to wait until the endpoint is tried again."""
+        """End the backoff of an endpoint, because the caller expects an immediate delivery."""
         await self._pool.execute(
             "UPDATE webhook_endpoints SET failures = 0, paused_until = NULL WHERE endpoint_id = $1",
             endpoint_id,
@@ -265,7 +274,7 @@ async def _in_transaction(database: Pool | Connection) -> AsyncIterator[Connecti
 
 
 async def _check(connection: Connection | Pool, endpoint_id: str) -> None:
-    """Raises `EndpointNotFoundError`."""
+    """Raise `EndpointNotFoundError` if the endpoint does not exist."""
     if not await connection.fetchval(
         "SELECT EXISTS (SELECT FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL)",
         endpoint_id,
@@ -274,7 +283,7 @@ async def _check(connection: Connection | Pool, endpoint_id: str) -> None:
 
 
 async def _lock(connection: Connection, endpoint_id: str) -> None:
-    """Keep every other change of the endpoint waiting; raise `EndpointNotFoundError`."""
+    """Lock the endpoint's row until the transaction ends; raises `EndpointNotFoundError`."""
     found = await connection.fetchval(
         """
         SELECT true FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL FOR NO KEY UPDATE

@@ -69,7 +69,7 @@ class GaugeSampler:
             "worksub_webhooks_waiting_longest_seconds", "Age of the oldest waiting webhook delivery"
         )
         self._webhooks_parked = meter.create_gauge(
-            "worksub_webhooks_parked", "Parked webhook deliveries (dead letters), not delivered in three days"
+            "worksub_webhooks_parked", "Parked webhook deliveries (dead letters)"
         )
         self._schedules = meter.create_gauge(
             "worksub_schedule_active", "1 if the schedule of this job exists and is not paused, else 0"
