@@ -1,1 +1,1 @@
-"""What this service costs, beside a plain implementation of the same life on Temporal."""
+"""Benchmarks of worksub against plain implementations of the same subscription on Temporal and on DBOS."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what this service costs, beside a plain one on Temporal and one on DBOS."""
+"""`python -m benchmarks`: compare worksub with plain implementations on Temporal and on DBOS."""
 
 import argparse
 import asyncio
@@ -17,136 +17,139 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cases.cli_startup import commands
-from benchmarks.cases.history_size import histories
-from benchmarks.cases.idle_workflows import sleepers
-from benchmarks.cases.large_tables import rows
-from benchmarks.cases.month_end import wave
-from benchmarks.cases.request_throughput import requests
-from benchmarks.cases.rules_throughput import rules
-from benchmarks.environment import Ground, ground
+from benchmarks.cases.cli_startup import cli_startup
+from benchmarks.cases.history_size import history_size
+from benchmarks.cases.idle_workflows import idle_workflows
+from benchmarks.cases.large_tables import large_tables
+from benchmarks.cases.month_end import month_end
+from benchmarks.cases.request_throughput import request_throughput
+from benchmarks.cases.rules_throughput import rules_throughput
+from benchmarks.environment import BenchmarkEnvironment, open_environment
 from benchmarks.metrics import HEADINGS, Figure
-from benchmarks.report import read, rewrite
-from benchmarks.results import Measured, to_json
+from benchmarks.report import load_results, save_results
+from benchmarks.results import CaseResult, to_json
 from benchmarks.workload import SMALLEST, Sizes
 
-Part = Callable[[Ground, Sizes], Awaitable[list[Figure]]]
+Case = Callable[[BenchmarkEnvironment, Sizes], Awaitable[list[Figure]]]
 
-PARTS: Mapping[str, Part] = {
-    "requests": requests,
-    "histories": histories,
-    "commands": commands,
-    "wave": wave,
-    "sleepers": sleepers,
-    "rows": rows,
+CASES: Mapping[str, Case] = {
+    "requests": request_throughput,
+    "histories": history_size,
+    "commands": cli_startup,
+    "wave": month_end,
+    "sleepers": idle_workflows,
+    "rows": large_tables,
 }
-"""Each on fresh servers. `rules` comes before them, for it needs none and is alone on the machine."""
+"""The cases that need servers, each on fresh ones. `rules` needs none and runs first, before any server."""
 
-EVERYTHING = ("rules", *PARTS)
+ALL_CASES = ("rules", *CASES)
 
-_WIDTH_OF_A_FILE = 200
+_FILE_WIDTH = 200
 
 
 async def measure(
-    names: Collection[str], sizes: Sizes, say: Callable[[str], None], on_fault: Callable[[str], None]
-) -> AsyncIterator[tuple[str, Measured]]:
-    """Measure these parts, one after the other; report a part that cannot be measured, and leave it out."""
+    names: Collection[str], sizes: Sizes, on_progress: Callable[[str], None], on_fault: Callable[[str], None]
+) -> AsyncIterator[tuple[str, CaseResult]]:
+    """Measure these cases, one after the other. A case that fails is reported and left out."""
     run = datetime.now(UTC)
-    for name in EVERYTHING:
+    for name in ALL_CASES:
         if name not in names:
             continue
         begun = time.perf_counter()
         try:
-            figures = await _figures(name, sizes, say, on_fault)
+            figures = await _figures(name, sizes, on_progress, on_fault)
         except Exception as error:
             on_fault(f"{name} could not be measured: {error!r}")
             continue
         seconds = time.perf_counter() - begun
-        say(f"{name}: {seconds:.0f} s.")
-        yield name, Measured(run, os.cpu_count() or 1, platform.python_version(), sizes, seconds, figures)
+        on_progress(f"{name}: {seconds:.0f} s.")
+        yield name, CaseResult(run, os.cpu_count() or 1, platform.python_version(), sizes, seconds, figures)
 
 
 async def _figures(
-    name: str, sizes: Sizes, say: Callable[[str], None], on_fault: Callable[[str], None]
+    name: str, sizes: Sizes, on_progress: Callable[[str], None], on_fault: Callable[[str], None]
 ) -> list[Figure]:
     if name == "rules":
-        say("The rules alone…")
-        return rules(sizes)
+        on_progress("Rules only…")
+        return rules_throughput(sizes)
     with TemporaryDirectory(prefix="worksub-bench-") as directory:
-        async with ground(Path(directory), say, on_fault) as fresh:
-            return await PARTS[name](fresh, sizes)
+        async with open_environment(Path(directory), on_progress, on_fault) as fresh:
+            return await CASES[name](fresh, sizes)
 
 
-def table(measured: Mapping[str, Measured]) -> Table:
-    drawn = Table(title="median (least to most)")
+def table(results: Mapping[str, CaseResult]) -> Table:
+    rendered = Table(title="median (minimum to maximum)")
     for heading in HEADINGS:
-        drawn.add_column(heading)
-    for part in measured.values():
-        for figure in part.figures:
-            drawn.add_row(*(cell.replace("**", "") for cell in figure.cells))
-    return drawn
+        rendered.add_column(heading)
+    for result in results.values():
+        for figure in result.figures:
+            rendered.add_row(*(cell.replace("**", "") for cell in figure.cells))
+    return rendered
 
 
 def _size(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if name not in asdict(Sizes()) or not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size and a number, as wave=500.")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size and a number, such as wave=500.")
     return name, int(number)
 
 
 async def _run(
-    asked: argparse.Namespace, sizes: Sizes, say: Callable[[str], None], on_fault: Callable[[str], None]
-) -> dict[str, Measured]:
-    measured = {}
-    async for name, part in measure(asked.only or EVERYTHING, sizes, say, on_fault):
-        measured[name] = part
-        if asked.page:  # at once, so that a run that is broken off has not been for nothing
-            kept = read() | {name: part}
-            rewrite({each: kept[each] for each in EVERYTHING if each in kept})
-    return measured
+    options: argparse.Namespace,
+    sizes: Sizes,
+    on_progress: Callable[[str], None],
+    on_fault: Callable[[str], None],
+) -> dict[str, CaseResult]:
+    results = {}
+    async for name, result in measure(options.only or ALL_CASES, sizes, on_progress, on_fault):
+        results[name] = result
+        if options.page:  # Saved after each case, so that an interrupted run loses only the current case.
+            saved = load_results() | {name: result}
+            save_results({case: saved[case] for case in ALL_CASES if case in saved})
+    return results
 
 
 def main() -> int:
-    """Return 1 if a part could not be measured or a worker did not stop well."""
+    """Return 1 if a case failed or a worker did not stop cleanly."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", choices=EVERYTHING, action="append", metavar="PART", help=", ".join(EVERYTHING)
+        "--only", choices=ALL_CASES, action="append", metavar="CASE", help=", ".join(ALL_CASES)
     )
-    parser.add_argument("--rounds", type=int, help="how often each is measured (5)")
+    parser.add_argument("--rounds", type=int, help="number of rounds of each case (5)")
     parser.add_argument(
         "--size",
         type=_size,
         action="append",
         default=[],
         metavar="NAME=NUMBER",
-        help="another size than usual: " + ", ".join(f"{name}={n:g}" for name, n in asdict(Sizes()).items()),
+        help="override a default size: " + ", ".join(f"{name}={n:g}" for name, n in asdict(Sizes()).items()),
     )
-    parser.add_argument("--smallest", action="store_true", help="the smallest sizes, to see that all runs")
-    parser.add_argument("--json", action="store_true", help="every value of every round, as JSON")
+    parser.add_argument("--smallest", action="store_true", help="smallest sizes, as a smoke test")
+    parser.add_argument("--json", action="store_true", help="print every value of every round as JSON")
     parser.add_argument(
         "--page",
         action="store_true",
-        help="write each part into docs/performance.md and its plot as soon as it is measured",
+        help="write each result to docs/performance.md and its chart as soon as it is measured",
     )
-    asked = parser.parse_args()
-    if asked.page and asked.smallest:
-        parser.error("--page shows what the usual sizes cost: leave out --smallest")
-    sizes = SMALLEST if asked.smallest else Sizes()
-    rounds = {"rounds": asked.rounds} if asked.rounds else {}
-    sizes = replace(sizes, **rounds, **dict(asked.size))
-    say = Console(stderr=True, highlight=False).print
+    options = parser.parse_args()
+    if options.page and options.smallest:
+        parser.error("--page needs the default sizes: remove --smallest")
+    sizes = SMALLEST if options.smallest else Sizes()
+    rounds = {"rounds": options.rounds} if options.rounds else {}
+    sizes = replace(sizes, **rounds, **dict(options.size))
+    on_progress = Console(stderr=True, highlight=False).print
     faults: list[str] = []
 
     def on_fault(fault: str) -> None:
         faults.append(fault)
-        say(fault)
+        on_progress(fault)
 
-    measured = asyncio.run(_run(asked, sizes, say, on_fault))
-    if asked.json:
-        print(json.dumps(to_json(measured), indent=2))
+    results = asyncio.run(_run(options, sizes, on_progress, on_fault))
+    if options.json:
+        print(json.dumps(to_json(results), indent=2))
     else:
         console = Console()
-        (console if console.is_terminal else Console(width=_WIDTH_OF_A_FILE)).print(table(measured))
+        (console if console.is_terminal else Console(width=_FILE_WIDTH)).print(table(results))
     # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
     gc.collect()
     return 1 if faults else 0

@@ -1,4 +1,4 @@
-"""The plot of the table's goals, as SVG: the same bytes for the same figures, in light and in dark."""
+"""SVG chart of the figures that have goals. Deterministic, and readable in light and dark mode."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ text { font: 12px system-ui, sans-serif; fill: #1f2328 }
 
 
 def plot(figures: Sequence[Figure]) -> str:
-    """A bar for each goal: how many times better than it the figure is, on a scale of powers of two."""
-    shown = [(figure, _times_better(figure)) for figure in figures if figure.goal]
-    farthest = max((abs(math.log2(times)) for _, times in shown), default=1.0)
+    """Return an SVG with a bar per goal: the ratio of the figure to its goal, on a logarithmic scale."""
+    goals = [(figure, _times_better(figure)) for figure in figures if figure.goal]
+    farthest = max((abs(math.log2(times)) for _, times in goals), default=1.0)
     span = max(1, math.ceil(farthest))
-    height = _TOP + _ROW * len(shown) + 12
+    height = _TOP + _ROW * len(goals) + 12
     svg = Element(
         "svg",
         {
@@ -33,8 +33,10 @@ def plot(figures: Sequence[Figure]) -> str:
             "aria-labelledby": "title description",
         },
     )
-    SubElement(svg, "title", id="title").text = "Each figure beside its goal"
-    SubElement(svg, "desc", id="description").text = " ".join(_said(figure, times) for figure, times in shown)
+    SubElement(svg, "title", id="title").text = "Each figure compared with its goal"
+    SubElement(svg, "desc", id="description").text = " ".join(
+        _describe(figure, times) for figure, times in goals
+    )
     SubElement(svg, "style").text = _STYLE
     for power in range(-span, span + 1):
         label = f"{2**power}×" if power >= 0 else f"1/{2**-power}×"
@@ -42,7 +44,7 @@ def plot(figures: Sequence[Figure]) -> str:
     _text(svg, 8, 16, "times better than the goal", "start")
     goal = f"{_x(0, span):.1f}"
     SubElement(svg, "line", {"class": "rule", "x1": goal, "x2": goal, "y1": "24", "y2": str(height - 8)})
-    for number, (figure, times) in enumerate(shown):
+    for number, (figure, times) in enumerate(goals):
         _bar(svg, figure, times, span, _TOP + _ROW * number)
     indent(svg)
     return tostring(svg, encoding="unicode") + "\n"
@@ -50,7 +52,7 @@ def plot(figures: Sequence[Figure]) -> str:
 
 def _bar(svg: Element, figure: Figure, times: float, span: int, y: int) -> None:
     start, end = sorted((_x(0, span), _x(math.log2(times), span)))
-    _text(svg, 8, y, figure.titled, "start")
+    _text(svg, 8, y, figure.title, "start")
     SubElement(
         svg,
         "rect",
@@ -66,13 +68,13 @@ def _bar(svg: Element, figure: Figure, times: float, span: int, y: int) -> None:
         svg,
         _x(max(math.log2(times), 0), span) + 6,
         y,
-        f"{short(figure.median)}, {figure.goal_in_words}",
+        f"{short(figure.median)}, {figure.goal_text}",
         "start",
     )
 
 
-def _text(svg: Element, x: float, y: float, words: str, anchor: str) -> None:
-    SubElement(svg, "text", {"x": f"{x:.1f}", "y": f"{y:.0f}", "text-anchor": anchor}).text = words
+def _text(svg: Element, x: float, y: float, text: str, anchor: str) -> None:
+    SubElement(svg, "text", {"x": f"{x:.1f}", "y": f"{y:.0f}", "text-anchor": anchor}).text = text
 
 
 def _x(power: float, span: int) -> float:
@@ -84,6 +86,6 @@ def _times_better(figure: Figure) -> float:
     return figure.median / figure.goal if figure.at_least else figure.goal / figure.median
 
 
-def _said(figure: Figure, times: float) -> str:
+def _describe(figure: Figure, times: float) -> str:
     reached = "reached" if figure.reached else "not reached"
-    return f"{figure.titled}: {short(figure.median)}, goal {figure.goal_in_words}, {reached}."
+    return f"{figure.title}: {short(figure.median)}, goal {figure.goal_text}, {reached}."

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.console_pages`: how heavy each page of the console is, and how soon it begins.
+"""`python -m benchmarks.console_pages`: size and time to first byte of each page of the console.
 
-Everything runs as `worksub dev` runs it: a worker and `worksub api`, each a process of its own.
+The worker and `worksub api` run as separate processes, as under `worksub dev`.
 """
 
 import argparse
@@ -38,10 +38,10 @@ _A_YEAR = timedelta(days=365)
 
 
 @dataclass(frozen=True)
-class Weighed:
+class PageWeight:
     page: str
     kilobytes: float
-    """On the wire, as a browser asks for it: compressed."""
+    """The compressed size, as transferred to a browser."""
     first_byte: float
     """Milliseconds, the median."""
     nineteen_of_twenty: float
@@ -72,7 +72,7 @@ async def _service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
 
 
 async def _a_year(client: SubscriptionClient) -> str:
-    """The id of a subscription that has been paid for a year, with thirteen charges and all that happened."""
+    """Create a subscription with one paid year and thirteen charges, and return its ID."""
     catalogue = read_catalogue(DEFAULT_CATALOGUE)
     answer = await client.request(
         {
@@ -106,7 +106,7 @@ async def _signed_in(browser: httpx.AsyncClient) -> str:
     return (await browser.get("/request")).headers["location"]
 
 
-async def _weighed(browser: httpx.AsyncClient, page: str, path: str, times: int) -> Weighed:
+async def _measure_page(browser: httpx.AsyncClient, page: str, path: str, times: int) -> PageWeight:
     size, waits = 0, []
     for _ in range(times):
         begun = time.perf_counter()
@@ -116,10 +116,10 @@ async def _weighed(browser: httpx.AsyncClient, page: str, path: str, times: int)
             async for _ in answer.aiter_raw():
                 pass
             size = answer.num_bytes_downloaded
-    return Weighed(page, size / 1000, median(waits), quantiles(waits, n=20)[-1])
+    return PageWeight(page, size / 1000, median(waits), quantiles(waits, n=20)[-1])
 
 
-async def weigh(times: int) -> list[Weighed]:
+async def measure_pages(times: int) -> list[PageWeight]:
     async with _service() as (client, url):
         there = f"/subscriptions/{await _a_year(client)}"
         pages = {
@@ -136,20 +136,22 @@ async def weigh(times: int) -> list[Weighed]:
         }
         headers = {"accept-language": "en", "accept-encoding": "gzip"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as browser:
-            sign_in = await _weighed(browser, "Sign-in", pages.pop("Sign-in"), times)
+            sign_in = await _measure_page(browser, "Sign-in", pages.pop("Sign-in"), times)
             pages["Request: 1 Select Product"] = await _signed_in(browser)
-            return [sign_in, *[await _weighed(browser, name, path, times) for name, path in pages.items()]]
+            return [
+                sign_in,
+                *[await _measure_page(browser, name, path, times) for name, path in pages.items()],
+            ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.console_pages", description=__doc__)
-    parser.add_argument("--times", type=int, default=100, help="how often each page is asked for (100)")
-    found = asyncio.run(weigh(parser.parse_args().times))
+    parser.add_argument("--times", type=int, default=100, help="number of requests per page (100)")
+    weights = asyncio.run(measure_pages(parser.parse_args().times))
     print("| page | kB | first byte, ms | 19 of 20 within, ms |\n|---|---|---|---|")
-    for each in found:
-        print(
-            f"| {each.page} | {each.kilobytes:.1f} | {each.first_byte:.0f} | {each.nineteen_of_twenty:.0f} |"
-        )
+    for weight in weights:
+        times = f"{weight.first_byte:.0f} | {weight.nineteen_of_twenty:.0f}"
+        print(f"| {weight.page} | {weight.kilobytes:.1f} | {times} |")
     # The SDK can abort an interpreter that exits while its threads still hold objects (sdk-python#300).
     gc.collect()
 

@@ -1,4 +1,4 @@
-"""Processor time of a worker and of the servers that it works with."""
+"""Processor time of a worker, Temporal and PostgreSQL."""
 
 from dataclasses import astuple, dataclass
 
@@ -8,35 +8,35 @@ from benchmarks.worker_processes import WorkerProcess
 
 
 @dataclass(frozen=True)
-class Spent:
-    """Seconds, as user and as system time."""
+class CpuUsage:
+    """Seconds of user and system time."""
 
     worker: float
     temporal: float
     postgres: float
 
-    def milliseconds_each(self, before: "Spent", number: int) -> tuple[float, float, float]:
-        """What was spent since then, for each of so many: by the worker, Temporal, PostgreSQL."""
+    def milliseconds_each(self, before: "CpuUsage", number: int) -> tuple[float, float, float]:
+        """Return the milliseconds per item since `before`: of the worker, Temporal and PostgreSQL."""
         pairs = zip(astuple(self), astuple(before), strict=True)
         worker, temporal, postgres = ((now - then) * 1000 / number for now, then in pairs)
         return worker, temporal, postgres
 
 
 @dataclass(frozen=True)
-class Servers:
-    """The processes of the embedded servers, by their pids."""
+class ServerProcesses:
+    """The process IDs of the embedded servers."""
 
     temporal: int
     postgres: int
 
-    async def spent_with(self, worker: WorkerProcess) -> Spent:
-        """By now, since each was started."""
-        used = await worker.used()
-        return Spent(used.cpu_seconds, _of_all(self.temporal), _of_all(self.postgres))
+    async def usage_with(self, worker: WorkerProcess) -> CpuUsage:
+        """Return the processor time of the worker and the servers since their start."""
+        usage = await worker.usage()
+        return CpuUsage(usage.cpu_seconds, _of_all(self.temporal), _of_all(self.postgres))
 
 
 def _of_all(pid: int) -> float:
-    """Of a server and its processes, those that have ended included."""
+    """Return the seconds of a server and all its child processes, including those that have ended."""
     server = psutil.Process(pid)
     times = server.cpu_times()
     ended = times.children_user + times.children_system
@@ -46,6 +46,6 @@ def _of_all(pid: int) -> float:
 def _of(process: psutil.Process) -> float:
     try:
         times = process.cpu_times()
-    except psutil.NoSuchProcess:  # in the moment between; it is among those that have ended next time
+    except psutil.NoSuchProcess:  # It has just ended; the next call counts it among the ended children.
         return 0.0
     return times.user + times.system

@@ -1,5 +1,7 @@
-"""Subscriptions by the thousand: one life is lived by the rules and recorded as the service records it, and
-the database then copies its rows under other ids, names and customers.
+"""Bulk creation of subscriptions in the database.
+
+One template subscription is run by the rules and recorded by the service's own activities. The database then
+copies its rows with other IDs, names and customers.
 """
 
 import hashlib
@@ -23,7 +25,7 @@ from subscription.events import Event
 from subscription.state import Subscription
 
 TEMPLATE = UUID(int=0)
-_NAME, _CUSTOMER = "template-of-all-lives", "customer-of-the-template"
+_NAME, _CUSTOMER = "template-subscription", "customer-of-the-template"
 SUBSCRIPTIONS_A_CUSTOMER = 2
 
 _TABLES = """
@@ -38,11 +40,12 @@ _TABLES = """
 _COPY = """
     INSERT INTO {table}
     SELECT copied.*
-      FROM (SELECT to_jsonb(kept)::text AS document FROM {table} AS kept WHERE subscription_id = $1) AS lived,
+      FROM (SELECT to_jsonb(stored)::text AS document
+              FROM {table} AS stored WHERE subscription_id = $1) AS source,
            generate_series($4::integer, $5::integer) AS number,
            LATERAL jsonb_populate_record(
                NULL::{table},
-               replace(replace(replace(document, $1, md5('life' || number)::uuid::text),
+               replace(replace(replace(document, $1, md5('subscription' || number)::uuid::text),
                                $2, left(md5('name' || number), 22)),
                        $3, 'customer-' || number / $6::integer)::jsonb
            ) AS copied
@@ -50,14 +53,14 @@ _COPY = """
 
 
 def id_of(number: int) -> str:
-    """The id of this copy: spread over all ids, as those of requests are."""
-    return str(UUID(hashlib.md5(f"life{number}".encode(), usedforsecurity=False).hexdigest()))
+    """Return the ID of a copy. The IDs are evenly distributed, like those of requests."""
+    return str(UUID(hashlib.md5(f"subscription{number}".encode(), usedforsecurity=False).hexdigest()))
 
 
-async def live(pool: Pool, book: PriceBook, today: date, months: int) -> Subscription:
-    """One life in an annual contract, recorded by the service's own activities.
+async def create_template(pool: Pool, book: PriceBook, today: date, months: int) -> Subscription:
+    """Create a subscription with an annual contract, recorded by the service's own activities.
 
-    It switched to paid so many months before this one began, and all is posted that was due until then.
+    It switched to paid `months` before the current month. Everything due before the current month is posted.
     """
     month = first_of_month(today)
     paid_from = add_months(month, -months)
@@ -70,17 +73,17 @@ async def live(pool: Pool, book: PriceBook, today: date, months: int) -> Subscri
         ProvisionInput(subscription_id=str(TEMPLATE), request=request, accepted_at=begun)
     )
     assert isinstance(provisioned, Provisioned)
-    life = _Life(TransitionActivities(pool, workspaces), provisioned.state, book)
-    await life.switch(SwitchToPaid(date=paid_from, term=ContractTerm.ANNUAL), begun + timedelta(hours=1))
-    while event := next_due_event(life.state, start_of(month), book):
-        await life.happen((event,))
-    return life.state
+    template = _TemplateWriter(TransitionActivities(pool, workspaces), provisioned.state, book)
+    await template.switch(SwitchToPaid(date=paid_from, term=ContractTerm.ANNUAL), begun + timedelta(hours=1))
+    while event := next_due_event(template.state, start_of(month), book):
+        await template.record((event,))
+    return template.state
 
 
-async def copied(owner: Pool, numbers: range) -> list[str]:
+async def copy_template(owner: Pool, numbers: range) -> list[str]:
     """Copy the template's rows in every table and return the ids of the copies.
 
-    The template is a life like them. A trigger numbers the copied events for each customer (customer_events).
+    The template itself also remains. A trigger numbers the copied events of each customer (customer_events).
     """
     async with owner.acquire() as connection, connection.transaction():
         for row in await connection.fetch(_TABLES):
@@ -92,16 +95,16 @@ async def copied(owner: Pool, numbers: range) -> list[str]:
     return [id_of(number) for number in numbers]
 
 
-class _Life:
+class _TemplateWriter:
     def __init__(self, recording: TransitionActivities, state: Subscription, book: PriceBook) -> None:
         self._recording, self.state, self._book = recording, state, book
 
     async def switch(self, command: SwitchToPaid, now: datetime) -> None:
         decision = decide(self.state, command, now, self._book)
         assert isinstance(decision, Decision)
-        await self.happen(decision.events)
+        await self.record(decision.events)
 
-    async def happen(self, events: tuple[Event, ...]) -> None:
+    async def record(self, events: tuple[Event, ...]) -> None:
         after = apply_all(self.state, events)
         recorded = await self._recording.record_transition(
             Transition(

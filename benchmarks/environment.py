@@ -1,4 +1,4 @@
-"""The ground on which all are measured: one Temporal server, one PostgreSQL, a database for each."""
+"""The benchmark environment: one Temporal server, one PostgreSQL server, a database per implementation."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
@@ -14,20 +14,20 @@ from adapters.postgres.pool import Pool, create_pool
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from benchmarks.baseline_temporal.tables import SCHEMA
-from benchmarks.cpu_usage import Servers
-from benchmarks.implementations import OnDbos, Ours, Plain
+from benchmarks.cpu_usage import ServerProcesses
+from benchmarks.implementations import BaselineDbos, BaselineTemporal, WorksubImplementation
 from benchmarks.worker_processes import WorkerProcess, worker_process
 from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
 from starter.setup import set_up
 from subscription.catalogue import PriceBook
 
-# Long before any month that is measured: lives of last year begin on this ground too.
+# Before any measured month: some subscriptions begin in the previous year.
 _SOLD_SINCE = date(2020, 1, 1)
 
 
 @dataclass(frozen=True)
-class Ground:
+class BenchmarkEnvironment:
     temporal_address: str
     worker_url: str
     people_url: str
@@ -35,42 +35,42 @@ class Ground:
     dbos_url: str
     book: PriceBook
     temporal: Client
-    """Speaks as our workflows do."""
+    """A client with worksub's data converter."""
     plain_temporal: Client
     owner: Pool
-    """On our database, as its owner's only one may: what is measured does not use it."""
+    """The owner of worksub's database, for set-up and queries; the measured code does not use it."""
     reader: Pool
     dbos_pool: asyncpg.Pool
-    servers: Servers
-    say: Callable[[str], None]
-    """Tells the person who waits what is done just now."""
+    servers: ServerProcesses
+    on_progress: Callable[[str], None]
+    """Prints the current step for the user."""
     on_fault: Callable[[str], None]
-    """Reports a fault that leaves the figures as they are, such as a worker that did not stop well."""
+    """Reports a fault that does not invalidate the figures, such as a worker that did not stop cleanly."""
 
     copies: Iterator[int] = field(default_factory=count)
 
-    def numbers(self, wanted: int) -> range:
-        """Numbers of copies of a life that nobody has made yet."""
+    def numbers(self, amount: int) -> range:
+        """Allocate unused numbers for copies of the template."""
         first = next(self.copies)
-        for _ in range(wanted - 1):
+        for _ in range(amount - 1):
             next(self.copies)
-        return range(first, first + wanted)
+        return range(first, first + amount)
 
     @property
-    def ours(self) -> Ours:
-        return Ours(self.temporal, SubscriptionClient(self.temporal, self.reader), self.book)
+    def ours(self) -> WorksubImplementation:
+        return WorksubImplementation(self.temporal, SubscriptionClient(self.temporal, self.reader), self.book)
 
     @property
-    def plain(self) -> Plain:
-        return Plain(self.plain_temporal, self.book)
+    def plain(self) -> BaselineTemporal:
+        return BaselineTemporal(self.plain_temporal, self.book)
 
     @contextmanager
-    def dbos(self, worker: WorkerProcess) -> Iterator[OnDbos]:
-        side = OnDbos(int(worker.told), self.dbos_pool, self.book)
+    def dbos(self, worker: WorkerProcess) -> Iterator[BaselineDbos]:
+        implementation = BaselineDbos(int(worker.start_message), self.dbos_pool, self.book)
         try:
-            yield side
+            yield implementation
         finally:
-            side.close()
+            implementation.close()
 
     def our_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
         return self._worker("benchmarks.worker", self.temporal_address, self.worker_url)
@@ -86,21 +86,21 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(
-    directory: Path, say: Callable[[str], None], on_fault: Callable[[str], None]
-) -> AsyncIterator[Ground]:
-    """Fresh servers whose data are in the directory, with everything set up and no worker."""
+async def open_environment(
+    directory: Path, on_progress: Callable[[str], None], on_fault: Callable[[str], None]
+) -> AsyncIterator[BenchmarkEnvironment]:
+    """Start fresh servers with their data in the directory; set up everything except workers."""
     catalogue = read_catalogue(DEFAULT_CATALOGUE).model_copy(update={"effective_from": _SOLD_SINCE})
     async with AsyncExitStack() as running:
         enter = running.enter_async_context
-        stack = await enter(EmbeddedStack(directory, search_attributes={}, on_progress=say))
+        stack = await enter(EmbeddedStack(directory, search_attributes={}, on_progress=on_progress))
         address, our_url = stack.addresses.temporal_address, stack.addresses.database_url
         temporal = await Client.connect(address, data_converter=data_converter())
         await set_up(temporal, our_url, catalogue)
         plain_url, dbos_url = [await stack.postgres.ensure_database(name) for name in ("plain", "dbos")]
         for url in (plain_url, dbos_url):
             await _create_tables(url)
-        yield Ground(
+        yield BenchmarkEnvironment(
             temporal_address=address,
             worker_url=stack.addresses.worker_url,
             people_url=stack.addresses.people_url,
@@ -112,8 +112,8 @@ async def ground(
             owner=await enter(asyncpg.create_pool(our_url, min_size=1, max_size=2)),
             reader=await enter(create_pool(stack.addresses.people_url, "worksub_reader")),
             dbos_pool=await enter(asyncpg.create_pool(dbos_url, min_size=1, max_size=2)),
-            servers=Servers(stack.temporal.pid, stack.postgres.pid),
-            say=say,
+            servers=ServerProcesses(stack.temporal.pid, stack.postgres.pid),
+            on_progress=on_progress,
             on_fault=on_fault,
         )
 

@@ -1,4 +1,4 @@
-"""The three that are compared, asked for the same: a request, a switch to paid, and when it fell asleep."""
+"""The compared implementations behind one interface: request, switch to paid, and time of becoming idle."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from benchmarks.baseline_temporal import workflow
 from benchmarks.baseline_temporal.tables import Agreement, Request, Start, Switch
-from benchmarks.polling import until
+from benchmarks.polling import wait_for
 from starter.client import SubscriptionClient
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
@@ -23,7 +23,7 @@ from subscription.contract import ContractTerm
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.scenario import agreed_terms
 
-_OF_TEST_CLOCKS = (
+_TEST_CLOCK_EVENTS = (
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_TIME_SKIPPING_TRANSITIONED,
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_OPTIONS_UPDATED,
 )
@@ -32,21 +32,21 @@ PASSWORD_HASH = (
 )
 
 
-class Side(Protocol):
+class Implementation(Protocol):
     async def request(self) -> str:
-        """Request a subscription; the id of its workflow, when the answer is there."""
+        """Request a subscription and return the ID of its workflow after the response."""
 
-    async def asleep_since(self, workflow_id: str) -> datetime:
-        """When its workflow fell asleep, by its own record of that; waits until it has."""
+    async def idle_since(self, workflow_id: str) -> datetime:
+        """Wait until the workflow is idle and return since when, by the timestamp that it stored itself."""
 
 
-class OnTemporal(Side, Protocol):
+class TemporalImplementation(Implementation, Protocol):
     temporal: Client
 
     async def switch_to_paid(self, workflow_id: str, at: datetime) -> None: ...
 
 
-class Ours:
+class WorksubImplementation:
     def __init__(self, temporal: Client, client: SubscriptionClient, book: PriceBook) -> None:
         self.temporal = temporal
         self._client, self._book = client, book
@@ -55,15 +55,15 @@ class Ours:
         answer = await self._client.request(fields(self._book) | {"request_id": str(uuid.uuid4())})
         return WORKFLOW_ID_PREFIX + answer.subscription_id
 
-    async def asleep_since(self, workflow_id: str) -> datetime:
-        return await _timer_set(self.temporal, workflow_id)
+    async def idle_since(self, workflow_id: str) -> datetime:
+        return await _timer_set_at(self.temporal, workflow_id)
 
     async def switch_to_paid(self, workflow_id: str, at: datetime) -> None:
         subscription_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
         await self._client.switch_to_paid(subscription_id, day_of(at), ContractTerm.ANNUAL)
 
 
-class Plain:
+class BaselineTemporal:
     def __init__(self, temporal: Client, book: PriceBook) -> None:
         self.temporal = temporal
         self._book = book
@@ -83,16 +83,16 @@ class Plain:
         )
         return workflow_id
 
-    async def asleep_since(self, workflow_id: str) -> datetime:
-        return await _timer_set(self.temporal, workflow_id)
+    async def idle_since(self, workflow_id: str) -> datetime:
+        return await _timer_set_at(self.temporal, workflow_id)
 
     async def switch_to_paid(self, workflow_id: str, at: datetime) -> None:
         handle = self.temporal.get_workflow_handle(workflow_id)
         await handle.execute_update(workflow.PlainSubscription.switch_to_paid, Switch(at))
 
 
-class OnDbos:
-    """Its application is asked over a socket, one question at a time on each connection."""
+class BaselineDbos:
+    """Client of the DBOS application: a socket with one request at a time on each connection."""
 
     def __init__(self, port: int, pool: asyncpg.Pool, book: PriceBook) -> None:
         self._port, self._pool, self._book = port, pool, book
@@ -102,42 +102,42 @@ class OnDbos:
         return await self.begin(None)
 
     async def begin(self, paid_from: datetime | None) -> str:
-        """As `request`; with `paid_from`, a life that is in its first paid month already."""
+        """Request a subscription; with `paid_from`, one that is already in its first paid month."""
         request = vars(plain_request(self._book))
         request["agreed_terms"] = [vars(term) for term in request["agreed_terms"]]
-        answer = await self._ask({"request": request, "paid_from": paid_from and paid_from.isoformat()})
+        answer = await self._call({"request": request, "paid_from": paid_from and paid_from.isoformat()})
         assert isinstance(answer, str)
         return answer
 
-    async def asleep_since(self, workflow_id: str) -> datetime:
+    async def idle_since(self, workflow_id: str) -> datetime:
         query = """
             SELECT max(started_at_epoch_ms) FROM dbos.operation_outputs
              WHERE workflow_uuid = $1 AND function_name = 'DBOS.sleep'
             """
-        milliseconds: int = await until(lambda: self._pool.fetchval(query, workflow_id))
+        milliseconds: int = await wait_for(lambda: self._pool.fetchval(query, workflow_id))
         return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
     def close(self) -> None:
         for _, writer in self._idle:
             writer.close()
 
-    async def _ask(self, question: Any) -> Any:
-        reader, writer = self._idle.pop() if self._idle else await self._connected()
-        writer.write(json.dumps(question).encode() + b"\n")
+    async def _call(self, message: Any) -> Any:
+        reader, writer = self._idle.pop() if self._idle else await self._connect()
+        writer.write(json.dumps(message).encode() + b"\n")
         await writer.drain()
         line = await reader.readline()
         if not line:
-            raise ConnectionError("The application on DBOS has closed its connection.")
+            raise ConnectionError("The DBOS application closed the connection.")
         answer = json.loads(line)
         self._idle.append((reader, writer))
         return answer
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port)
 
 
-async def times_taken_up(pool: asyncpg.Pool) -> tuple[int, int]:
-    """How many unfinished workflows DBOS has, and how often all of them together have been taken up."""
+async def recovery_counts(pool: asyncpg.Pool) -> tuple[int, int]:
+    """Return the number of unfinished workflows in DBOS, and the sum of their recovery attempts."""
     row = await pool.fetchrow(
         """
         SELECT count(*) AS unfinished, coalesce(sum(recovery_attempts), 0)::integer AS times
@@ -149,7 +149,7 @@ async def times_taken_up(pool: asyncpg.Pool) -> tuple[int, int]:
 
 
 def fields(book: PriceBook) -> dict[str, Any]:
-    """The request that all are asked for, each time for another account."""
+    """Return the request that all implementations get, each time for another account."""
     return {
         "customer_id": "customer-48213",
         "region": "KR",
@@ -166,14 +166,14 @@ def fields(book: PriceBook) -> dict[str, Any]:
 
 
 def plain_request(book: PriceBook) -> Request:
-    wanted = fields(book) | {"subscription_id": str(uuid.uuid4())}
-    wanted["account"] = wanted["account"]["group"]
-    wanted["agreed_terms"] = [Agreement(**term) for term in wanted["agreed_terms"]]
-    return Request(**wanted)
+    request = fields(book) | {"subscription_id": str(uuid.uuid4())}
+    request["account"] = request["account"]["group"]
+    request["agreed_terms"] = [Agreement(**term) for term in request["agreed_terms"]]
+    return Request(**request)
 
 
-async def _timer_set(client: Client, workflow_id: str) -> datetime:
-    """When the latest run of a workflow set its timer, by the server's clock."""
+async def _timer_set_at(client: Client, workflow_id: str) -> datetime:
+    """Return when the latest run of a workflow set its timer, by the server's clock."""
 
     async def latest() -> datetime | None:
         history = await client.get_workflow_handle(workflow_id).fetch_history()
@@ -182,17 +182,17 @@ async def _timer_set(client: Client, workflow_id: str) -> datetime:
                 return event.event_time.ToDatetime(UTC)
         return None
 
-    return await until(latest)
+    return await wait_for(latest)
 
 
 async def events_of(client: Client, workflow_id: str) -> AsyncIterator[HistoryEvent]:
-    """All events of all runs, without those that only a test clock causes."""
+    """Yield all events of all runs, except those that only a test clock causes."""
     description = await client.get_workflow_handle(workflow_id).describe()
     run_id = description.raw_description.workflow_execution_info.first_run_id
     while run_id:
         history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
         run_id = ""
         for event in history.events:
-            if event.event_type not in _OF_TEST_CLOCKS:
+            if event.event_type not in _TEST_CLOCK_EVENTS:
                 yield event
             run_id = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id

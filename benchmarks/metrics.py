@@ -1,19 +1,19 @@
-"""The lines of the table: a value of each side a round, what the median is to reach, and how it is said."""
+"""The figures of the result table: values per round and implementation, goal, and formatting."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 TIMES = "×"
-"""The unit of what is itself a ratio, of one side alone."""
+"""The unit of a figure that is itself a ratio within one implementation."""
 
 
 @dataclass
 class Figure:
-    """One line of the table.
+    """A line of the result table.
 
-    `goal` is a bound on the ratio ours : plain, or on our own value where `of_ratio` is false; None where the
-    line is only for comparison. `at_least` says on which side of it is well.
+    `goal` is a bound on the ratio ours : plain if `of_ratio` is set, otherwise on worksub's own value. It is
+    None if the line is only for comparison. The goal is a lower bound if `at_least` is set.
     """
 
     name: str
@@ -34,51 +34,51 @@ class Figure:
 
     @property
     def ratios(self) -> list[float]:
-        """Of one round each, so that what the machine did meanwhile touched both."""
+        """Return the ratio of each round. Both values of a round are affected by the same machine load."""
         return [ours / plain for ours, plain in zip(self.ours, self.plain, strict=False) if plain]
 
     @property
     def median(self) -> float:
-        """What is held against the goal."""
+        """Return the value that is compared with the goal."""
         return statistics.median(self.ratios if self.of_ratio else self.ours)
 
     @property
     def reached(self) -> bool | None:
-        """None where there is no goal."""
+        """Return whether the goal is reached; None without a goal."""
         if self.goal is None:
             return None
         return self.median >= self.goal if self.at_least else self.median <= self.goal
 
     @property
-    def titled(self) -> str:
+    def title(self) -> str:
         return f"{self.name}, {self.unit}" if self.unit else self.name
 
     @property
-    def goal_in_words(self) -> str:
+    def goal_text(self) -> str:
         if self.goal is None:
             return "—"
         sign, times = "≥" if self.at_least else "≤", "×" if self.of_ratio else ""
         return f"{sign} {self.goal:,g}{times}"
 
     @property
-    def reached_in_words(self) -> str:
+    def reached_text(self) -> str:
         return {None: "—", True: "yes", False: "**no**"}[self.reached]
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The line as it is printed and as it stands in the documentation."""
+        """Return the cells of the line, for the terminal and the documentation."""
         ratios = [] if self.unit == TIMES else self.ratios
         return (
-            *(self.titled, spread(self.ours), spread(self.plain), spread(ratios), spread(self.dbos)),
-            *(self.goal_in_words, self.reached_in_words),
+            *(self.title, spread(self.ours), spread(self.plain), spread(ratios), spread(self.dbos)),
+            *(self.goal_text, self.reached_text),
         )
 
 
-HEADINGS = ("figure", "ours", "plain", "ratio", "DBOS", "goal", "reached")
+HEADINGS = ("figure", "worksub", "plain", "ratio", "DBOS", "goal", "reached")
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median, with the least and the most if they differ from it."""
+    """Format the median, with the minimum and the maximum if they differ."""
     if not values:
         return "—"
     least, median, most = map(short, (min(values), statistics.median(values), max(values)))

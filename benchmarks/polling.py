@@ -1,4 +1,4 @@
-"""Waiting for what other processes do."""
+"""Polling for the effects of other processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,13 +9,13 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.005, 0.5
 T = TypeVar("T")
 
 
-async def until(ask: Callable[[], Awaitable[T | None]]) -> T:
-    """The first answer that is not empty.
+async def wait_for(poll: Callable[[], Awaitable[T | None]]) -> T:
+    """Poll until the result is not empty, and return it.
 
-    It is asked for ever more seldom, for each question takes some of a server's time from the workers.
+    The interval grows, because each query takes server time from the measured workers.
     """
     pause = _FIRST_PAUSE_SECONDS
-    while not (answer := await ask()):
+    while not (result := await poll()):
         await asyncio.sleep(pause)
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-    return answer
+    return result

@@ -1,4 +1,4 @@
-"""The nightly comparison, run once over whoever is there."""
+"""One run of the nightly reconciliation over all existing subscriptions."""
 
 import asyncio
 import time
@@ -6,27 +6,27 @@ import uuid
 from dataclasses import dataclass
 
 from adapters.temporal.client import TASK_QUEUE
-from benchmarks.environment import Ground
+from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.worker_processes import WorkerProcess
 from subscription.reconciliation import ReconcileReport
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class Reconciled:
     seconds: float
     memory_bytes: int
-    """The most that the worker had of it, looked at twice a second."""
+    """The worker's peak memory, sampled twice a second."""
     report: ReconcileReport
 
 
-async def reconcile(ground: Ground) -> Reconciled:
-    """By a worker that has done nothing before. Whoever has only just begun is looked at too."""
-    async with ground.our_worker() as worker:
+async def reconcile(env: BenchmarkEnvironment) -> Reconciled:
+    """Reconcile with a fresh worker and no grace period, so that new subscriptions are checked, too."""
+    async with env.our_worker() as worker:
         begun = time.perf_counter()
         running = asyncio.create_task(
-            ground.temporal.execute_workflow(
+            env.temporal.execute_workflow(
                 "ReconcileWorkflow",
                 {"grace_minutes": 0},
                 id=f"reconcile-{uuid.uuid4()}",
@@ -34,13 +34,13 @@ async def reconcile(ground: Ground) -> Reconciled:
                 result_type=ReconcileReport,
             )
         )
-        most = await _most_memory(worker, running)
-        return Reconciled(time.perf_counter() - begun, most, await running)
+        peak = await _peak_memory(worker, running)
+        return Reconciled(time.perf_counter() - begun, peak, await running)
 
 
-async def _most_memory(worker: WorkerProcess, running: "asyncio.Task[ReconcileReport]") -> int:
-    most = 0
+async def _peak_memory(worker: WorkerProcess, running: "asyncio.Task[ReconcileReport]") -> int:
+    peak = 0
     while not running.done():
-        most = max(most, (await worker.used()).memory_bytes)
-        await asyncio.wait({running}, timeout=_LOOK_SECONDS)
-    return most
+        peak = max(peak, (await worker.usage()).memory_bytes)
+        await asyncio.wait({running}, timeout=_POLL_SECONDS)
+    return peak

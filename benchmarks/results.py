@@ -1,4 +1,4 @@
-"""A part of the bench as it was measured, and as it is kept in JSON."""
+"""The result of a benchmark case, and its JSON form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,31 +8,31 @@ from typing import Any
 from benchmarks.metrics import Figure
 from benchmarks.workload import Sizes
 
-_WORKED_OUT = ("ratios", "reached")
+_DERIVED = ("ratios", "reached")
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The lines of one part, in the order of the table, and in which run and on what they were measured."""
+class CaseResult:
+    """The figures of a case, in the order of the table, with the run and the machine of the measurement."""
 
     run: datetime
-    """When the run began; parts of one run have the same."""
+    """The start of the run; all cases of a run have the same value."""
     cores: int
     python: str
     sizes: Sizes
     seconds: float
-    """Of this part."""
+    """The duration of this case."""
     figures: Sequence[Figure]
 
 
-def to_json(measured: Mapping[str, Measured]) -> dict[str, Any]:
-    """By part; with what is worked out from the values, for who reads it without this code."""
+def to_json(measured: Mapping[str, CaseResult]) -> dict[str, Any]:
+    """Return the results by case, including derived values for readers of the JSON file."""
     return {
         name: {
             **asdict(part),
             "run": part.run.isoformat(timespec="minutes"),
             "figures": [
-                {**asdict(figure), **{each: getattr(figure, each) for each in _WORKED_OUT}}
+                {**asdict(figure), **{each: getattr(figure, each) for each in _DERIVED}}
                 for figure in part.figures
             ],
         }
@@ -40,15 +40,15 @@ def to_json(measured: Mapping[str, Measured]) -> dict[str, Any]:
     }
 
 
-def from_json(document: Mapping[str, Any]) -> dict[str, Measured]:
+def from_json(document: Mapping[str, Any]) -> dict[str, CaseResult]:
     return {
-        name: Measured(
+        name: CaseResult(
             **{
                 **part,
                 "run": datetime.fromisoformat(part["run"]),
                 "sizes": Sizes(**part["sizes"]),
                 "figures": [
-                    Figure(**{key: value for key, value in figure.items() if key not in _WORKED_OUT})
+                    Figure(**{key: value for key, value in figure.items() if key not in _DERIVED})
                     for figure in part["figures"]
                 ],
             }

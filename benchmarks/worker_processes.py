@@ -1,6 +1,6 @@
-"""The worker processes that the bench compares, each with a socket that nothing else writes to.
+"""The worker processes of the benchmarks, each with its own socket for messages.
 
-A worker may print: its standard output goes to the bench's standard error, and no message is read from there.
+A worker may print: its standard output goes to the benchmark's standard error and is not parsed.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ _STDERR = 2
 
 
 class WorkerEndedError(Exception):
-    """A worker process ended while the bench still needed it."""
+    """A worker process ended while the benchmark still needed it."""
 
 
 @dataclass(frozen=True)
-class Used:
+class ResourceUsage:
     cpu_seconds: float
     memory_bytes: int
 
@@ -30,17 +30,17 @@ class Used:
 class WorkerProcess:
     def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._name, self._reader, self._writer = name, reader, writer
-        self.told = ""
-        """What it reported when it had begun to work."""
+        self.start_message = ""
+        """The first message, which the worker sends when it is ready."""
 
-    async def used(self) -> Used:
-        """Return what the process has used so far, in all its threads."""
+    async def usage(self) -> ResourceUsage:
+        """Return the resource usage of all threads of the process since its start."""
         self._writer.write(b"\n")
         await self._writer.drain()
-        return Used(**await self._message())
+        return ResourceUsage(**await self._message())
 
     async def start(self) -> None:
-        self.told = await self._message()
+        self.start_message = await self._message()
 
     async def _message(self) -> Any:
         line = await self._reader.readline()
@@ -53,11 +53,11 @@ class WorkerProcess:
 async def worker_process(
     module: str, *arguments: str, on_fault: Callable[[str], None]
 ) -> AsyncIterator[WorkerProcess]:
-    """Run `python -m module SOCKET arguments` from when it works to the end of this block.
+    """Run `python -m module SOCKET arguments` and yield when it is ready; stop it at the end of the block.
 
-    The process ends when the bench closes the socket, also because the bench itself has ended. If the process
-    ends earlier, raise `WorkerEndedError` at once. If it stops badly after this block has succeeded, call
-    `on_fault`: what the bench has measured by then still counts.
+    The process ends when the benchmark closes the socket or ends itself. If the process ends earlier, raise
+    `WorkerEndedError` immediately. If it does not stop cleanly after the block has succeeded, call
+    `on_fault`: the figures are valid nevertheless.
     """
     ours, theirs = socket.socketpair()
     with theirs:
@@ -79,7 +79,7 @@ async def worker_process(
         finally:
             fault = await _stop(module, process, writer)
     except BaseExceptionGroup as failed:
-        cause = failed.exceptions[0]  # that of the watching task, if it has one
+        cause = failed.exceptions[0]  # the exception of the watching task, if it failed
         raise WorkerEndedError(fault) if fault else cause from cause.__cause__
     if fault:
         on_fault(fault)
@@ -87,11 +87,11 @@ async def worker_process(
 
 async def _raise_when_ended(name: str, process: asyncio.subprocess.Process) -> None:
     code = await process.wait()
-    raise WorkerEndedError(f"{name} {_ending(code)} while the bench needed it.")
+    raise WorkerEndedError(f"{name} {_ending(code)} while the benchmark needed it.")
 
 
 async def _stop(name: str, process: asyncio.subprocess.Process, writer: asyncio.StreamWriter) -> str | None:
-    """Close the socket and wait for the end of the process; return what was wrong with how it ended."""
+    """Close the socket and wait for the end of the process; return a message if it did not end cleanly."""
     writer.close()
     try:
         async with asyncio.timeout(_STOPPING_SECONDS):

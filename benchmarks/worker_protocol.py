@@ -1,6 +1,6 @@
-"""The worker's side of the bench's socket: it reports what it has used when a line comes.
+"""The worker's side of the benchmark's socket: report the resource usage for each received line.
 
-It ends when the bench closes the socket.
+The worker ends when the benchmark closes the socket.
 """
 
 import asyncio
@@ -16,10 +16,11 @@ import psutil
 
 
 def serve(working: Callable[..., AbstractAsyncContextManager[str]]) -> None:
-    """Work until the socket is closed. `sys.argv` is the socket's file descriptor and then the arguments.
+    """Run a worker until the socket is closed.
 
-    Every message is one line of JSON. The first one is what the worker has to tell. Every other one answers
-    a line: processor time in all threads, as user and as system time, and resident memory in bytes.
+    `sys.argv` has the socket's file descriptor, then the arguments. Every message is one line of JSON. The
+    first one is the worker's start message. Each later message responds to a received line: processor time
+    (user and system) of all threads, and resident memory in bytes.
     """
     descriptor, *arguments = sys.argv[1:]
     asyncio.run(_serve(socket.socket(fileno=int(descriptor)), working(*arguments)))
@@ -28,7 +29,7 @@ def serve(working: Callable[..., AbstractAsyncContextManager[str]]) -> None:
 
 
 async def _serve(bench: socket.socket, working: AbstractAsyncContextManager[str]) -> None:
-    bench.set_inheritable(False)  # a process that this one starts must not keep the socket open
+    bench.set_inheritable(False)  # A child process must not keep the socket open.
     reader, writer = await asyncio.open_connection(sock=bench)
     process = psutil.Process()
 
@@ -36,8 +37,8 @@ async def _serve(bench: socket.socket, working: AbstractAsyncContextManager[str]
         writer.write(json.dumps(message).encode() + b"\n")
         await writer.drain()
 
-    async with working as told:
-        await send(told)
+    async with working as start_message:
+        await send(start_message)
         while await reader.readline():
             await send({"cpu_seconds": time.process_time(), "memory_bytes": process.memory_info().rss})
     writer.close()

@@ -1,8 +1,8 @@
-"""Workflows asleep by the thousand, each as it is in the middle of a life that nobody had the time to live.
+"""Bulk creation of idle workflows in the middle of a subscription.
 
-Ours takes up a life only from an earlier run, so the earlier run is a workflow of the bench, which does
-nothing but go on as `SubscriptionWorkflow`, with the search attributes that it has from its start. The plain
-one takes up a life by its argument.
+`SubscriptionWorkflow` resumes only from an earlier run. A `Seed` workflow of the benchmark is this run: it
+has the search attributes from its start, and only continues as `SubscriptionWorkflow`. The baseline workflow
+resumes from its argument.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from adapters.postgres.worker_keys import worker_seals
 from adapters.temporal.client import TASK_QUEUE
 from benchmarks.baseline_temporal import workflow as plain
 from benchmarks.baseline_temporal.tables import Start
-from benchmarks.environment import Ground
-from benchmarks.implementations import Side, plain_request
+from benchmarks.environment import BenchmarkEnvironment
+from benchmarks.implementations import Implementation, plain_request
 from subscription.catalogue import PriceBook
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.message_authentication import Seals
@@ -32,12 +32,12 @@ from workflows.run_input import ResumeInput
 from workflows.search_attributes import all_search_attributes
 
 _QUEUE = "seeds"
-_AT_ONCE = 20
+_CONCURRENCY = 20
 
 
 @workflow.defn(name="Seed")
 class Seed:
-    """The earlier run."""
+    """The earlier run, which continues as new immediately."""
 
     @workflow.run
     async def run(self, stage: dict[str, Any]) -> None:
@@ -46,10 +46,10 @@ class Seed:
 
 
 async def seed_ours(
-    ground: Ground, ids: Sequence[str], book: PriceBook, ahead: timedelta | None = None
+    env: BenchmarkEnvironment, ids: Sequence[str], book: PriceBook, ahead: timedelta | None = None
 ) -> list[str]:
-    """Workflows that stand as the record has it, with a clock so far ahead; a worker must be there."""
-    rows = await ground.owner.fetch(
+    """Start workflows in the state stored in the database, with clocks ahead by `ahead`. Needs a worker."""
+    rows = await env.owner.fetch(
         "SELECT subscription_id, snapshot FROM subscriptions WHERE subscription_id = ANY($1)", ids
     )
 
@@ -64,7 +64,7 @@ async def seed_ours(
             timeline=(),
             request_fingerprint="",
         )
-        await ground.temporal.start_workflow(
+        await env.temporal.start_workflow(
             "Seed",
             stage,
             id=workflow_id,
@@ -73,19 +73,19 @@ async def seed_ours(
         )
         return workflow_id
 
-    async with _seeder(ground.temporal, await worker_seals(ground.owner)):
-        return await _asleep(ground.ours, seed, rows)
+    async with _seeder(env.temporal, await worker_seals(env.owner)):
+        return await _start_all(env.ours, seed, rows)
 
 
 async def seed_plain(
-    ground: Ground, number: int, paid_from: datetime, ahead: timedelta = timedelta(0)
+    env: BenchmarkEnvironment, number: int, paid_from: datetime, ahead: timedelta = timedelta(0)
 ) -> list[str]:
-    """Workflows in a month that was paid from then on."""
+    """Start baseline workflows in the paid month that began at `paid_from`."""
 
     async def seed(_: int) -> str:
-        request = plain_request(ground.book)
+        request = plain_request(env.book)
         workflow_id = "plain-" + request.subscription_id
-        await ground.plain_temporal.start_workflow(
+        await env.plain_temporal.start_workflow(
             plain.PlainSubscription.run,
             Start(request, paid_from, ahead.total_seconds()),
             id=workflow_id,
@@ -93,25 +93,30 @@ async def seed_plain(
         )
         return workflow_id
 
-    return await _asleep(ground.plain, seed, range(number))
+    return await _start_all(env.plain, seed, range(number))
 
 
-async def _asleep(side: Side, seed: Callable[[Any], Awaitable[str]], wanted: Sequence[Any]) -> list[str]:
-    """All are started first: Temporal waits a second before the run that follows a very short one."""
-    places = asyncio.Semaphore(_AT_ONCE)
+async def _start_all(
+    implementation: Implementation, seed: Callable[[Any], Awaitable[str]], items: Sequence[Any]
+) -> list[str]:
+    """Start all workflows, then wait until they are idle.
 
-    async def seeded(each: Any) -> str:
+    All are started before the first wait, because Temporal delays the run after a very short one by a second.
+    """
+    places = asyncio.Semaphore(_CONCURRENCY)
+
+    async def start(item: Any) -> str:
         async with places:
-            return await seed(each)
+            return await seed(item)
 
-    async def asleep(workflow_id: str) -> None:
+    async def wait_until_idle(workflow_id: str) -> None:
         async with places:
-            await side.asleep_since(workflow_id)
+            await implementation.idle_since(workflow_id)
 
-    ids = await asyncio.gather(*map(seeded, wanted))
-    # The last one is asked for alone: while they fall asleep, each question costs the server as much as that.
-    for begun in (ids[-1:], ids):
-        await asyncio.gather(*map(asleep, begun))
+    ids = await asyncio.gather(*map(start, items))
+    # Wait for the last one alone first: polling all of them would slow down the server while they start.
+    for batch in (ids[-1:], ids):
+        await asyncio.gather(*map(wait_until_idle, batch))
     return ids
 
 

@@ -1,4 +1,4 @@
-"""How much of each is measured."""
+"""The sizes of the benchmark cases."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,20 @@ class Sizes:
     rounds: int = 5
     warm_up: int = 30
     requests: int = 200
-    """In a round, so many at a time:"""
+    """The number of requests in a round; `at_once` of them run concurrently."""
     at_once: int = 100
     one_at_a_time: int = 100
     steady_months: int = 10
     few_sleepers: int = 100
     many_sleepers: int = 10_000
-    """The night's comparison is of as many, and of a tenth of them."""
+    """The nightly reconciliation is measured with this number, and with a tenth of it."""
     starts: int = 3
-    """How often a worker is started among so many sleepers."""
+    """The number of worker starts per number of idle workflows."""
     wave: int = 2_000
     margin_seconds: float = 15.0
     simulated: int = 40
     rows: int = 100_000
-    """Subscriptions in the database, for what only the database is asked."""
+    """The number of subscriptions in the database for the queries that need no workflow."""
 
 
 SMALLEST = Sizes(
@@ -39,4 +39,4 @@ SMALLEST = Sizes(
     simulated=1,
     rows=50,
 )
-"""Enough to see that everything still runs."""
+"""Enough for a smoke test."""

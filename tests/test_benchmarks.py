@@ -12,28 +12,28 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
-from benchmarks.__main__ import EVERYTHING
+from benchmarks.__main__ import ALL_CASES
 from benchmarks.billable_actions import actions_in
 from benchmarks.capacity_model import cloud_dollars
-from benchmarks.cases.history_size import histories
-from benchmarks.cases.large_tables import rows
-from benchmarks.cases.request_throughput import requests
-from benchmarks.cases.rules_throughput import rules
+from benchmarks.cases.history_size import history_size
+from benchmarks.cases.large_tables import large_tables
+from benchmarks.cases.request_throughput import request_throughput
+from benchmarks.cases.rules_throughput import rules_throughput
 from benchmarks.chart import plot
-from benchmarks.environment import ground
+from benchmarks.environment import open_environment
 from benchmarks.metrics import Figure
-from benchmarks.report import PAGE, PLOT, figures_of, read, shown
-from benchmarks.results import Measured, from_json, to_json
+from benchmarks.report import PAGE, PLOT, figures_of, load_results, render_page
+from benchmarks.results import CaseResult, from_json, to_json
 from benchmarks.worker_processes import WorkerEndedError, worker_process
 from benchmarks.workload import SMALLEST, Sizes
 
 
 async def test_benchmark_parts_run(tmp_path: Path) -> None:
     faults: list[str] = []
-    async with ground(tmp_path, lambda said: None, faults.append) as fresh:
+    async with open_environment(tmp_path, lambda said: None, faults.append) as fresh:
         figures = {
             figure.name: figure
-            for part in (requests, histories, rows)
+            for part in (request_throughput, history_size, large_tables)
             for figure in await part(fresh, SMALLEST)
         }
     assert faults == []
@@ -74,15 +74,15 @@ def odd_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 async def test_a_worker_may_print(odd_worker: str) -> None:
     faults: list[str] = []
     async with worker_process(odd_worker, "0", on_fault=faults.append) as worker:
-        assert worker.told == "Working."
-        assert (await worker.used()).memory_bytes > 0
+        assert worker.start_message == "Working."
+        assert (await worker.usage()).memory_bytes > 0
     assert faults == []
 
 
 async def test_unclean_worker_stop_is_reported_and_keeps_figures(odd_worker: str) -> None:
     faults: list[str] = []
     async with worker_process(odd_worker, "5", on_fault=faults.append) as worker:
-        assert (await worker.used()).cpu_seconds > 0
+        assert (await worker.usage()).cpu_seconds > 0
     assert faults == ["odd_worker ended with exit code 5."]
 
 
@@ -95,7 +95,7 @@ async def test_worker_that_ends_during_startup_is_an_error(odd_worker: str) -> N
 async def test_killed_worker_ends_its_waiters_immediately(odd_worker: str) -> None:
     async def kill_and_wait() -> None:
         async with worker_process(odd_worker, "killed", on_fault=pytest.fail) as worker:
-            os.kill(int(worker.told), signal.SIGKILL)
+            os.kill(int(worker.start_message), signal.SIGKILL)
             await asyncio.Event().wait()
 
     with pytest.raises(WorkerEndedError, match="odd_worker was killed by SIGKILL"):
@@ -109,7 +109,7 @@ async def test_benchmark_error_is_not_masked(odd_worker: str) -> None:
 
 
 def test_the_rules_are_measured_alone() -> None:
-    [figure] = rules(SMALLEST)
+    [figure] = rules_throughput(SMALLEST)
     assert len(figure.ours) == SMALLEST.rounds
 
 
@@ -173,15 +173,15 @@ def test_a_month_on_temporal_cloud(actions: float, gigabytes: float, dollars: fl
 
 
 def test_page_and_plot_match_the_latest_measurement() -> None:
-    page, measured = PAGE.read_text(encoding="utf-8"), read()
-    assert measured.keys() == set(EVERYTHING)
-    assert page == shown(page, measured)
+    page, measured = PAGE.read_text(encoding="utf-8"), load_results()
+    assert measured.keys() == set(ALL_CASES)
+    assert page == render_page(page, measured)
     assert PLOT.read_text(encoding="utf-8") == plot(figures_of(measured))
 
 
 def test_a_part_comes_back_from_json_as_it_was_measured() -> None:
     rate = Figure("rate", "1/s", 1.5, at_least=True, of_ratio=True, ours=[30, 16], plain=[10, 10])
-    part = Measured(datetime(2026, 11, 26, 7, 5, tzinfo=UTC), 2, "3.11.7", SMALLEST, 12.5, [rate])
+    part = CaseResult(datetime(2026, 11, 26, 7, 5, tzinfo=UTC), 2, "3.11.7", SMALLEST, 12.5, [rate])
     kept = to_json({"requests": part})
     assert kept["requests"]["figures"][0]["ratios"] == [3, 1.6]
     assert from_json(json.loads(json.dumps(kept))) == {"requests": part}
@@ -191,16 +191,16 @@ def test_page_names_the_run_of_each_part() -> None:
     earlier, later = (datetime(2026, 11, day, 7, 5, tzinfo=UTC) for day in (25, 26))
     time = Figure("time", "s", 0.4, ours=[0.8])
     measured = {
-        "rules": Measured(later, 2, "3.11.7", Sizes(), 60, [time]),
-        "requests": Measured(earlier, 2, "3.11.7", Sizes(), 120, [time]),
-        "wave": Measured(later, 2, "3.11.7", Sizes(wave=500), 60, [time]),
+        "rules": CaseResult(later, 2, "3.11.7", Sizes(), 60, [time]),
+        "requests": CaseResult(earlier, 2, "3.11.7", Sizes(), 120, [time]),
+        "wave": CaseResult(later, 2, "3.11.7", Sizes(wave=500), 60, [time]),
     }
-    page = shown(PAGE.read_text(encoding="utf-8"), measured)
+    page = render_page(PAGE.read_text(encoding="utf-8"), measured)
     assert "- 2026-11-25 07:05 UTC, 2 cores, Python 3.11.7, 5 rounds: requests (2 min)\n" in page
     assert "- 2026-11-26 07:05 UTC, 2 cores, Python 3.11.7, 5 rounds: rules (1 min)\n" in page
-    assert "**not in the usual sizes: wave 500**: wave (1 min)\n" in page
+    assert "**not the default sizes: wave 500**: wave (1 min)\n" in page
     assert "0 of 3 goals are reached." in page
-    assert "It is reckoned once every part has been measured." in page
+    assert "Available after every case has been measured." in page
 
 
 def test_plot_has_a_text_alternative() -> None:

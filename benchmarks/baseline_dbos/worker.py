@@ -1,7 +1,7 @@
-"""`python -m benchmarks.baseline_dbos.worker SOCKET DATABASE_URL`: the process that runs the life on DBOS.
+"""`python -m benchmarks.baseline_dbos.worker SOCKET DATABASE_URL`: the DBOS application.
 
-DBOS runs where it is asked, so this process answers requests itself, over a socket as a web application
-would. A request is a line, and so is its answer.
+DBOS runs workflows in the process that starts them, so this process also serves requests, over a socket like
+a web application. A request is one line, and so is its response.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _LONGEST_LINE = 1_000_000
 
 @asynccontextmanager
 async def working(database_url: str) -> AsyncIterator[str]:
-    """Tells its port."""
+    """Run the application and yield its port."""
     async with asyncpg.create_pool(database_url, min_size=1, max_size=CONNECTIONS) as pool:
         workflow.use(Tables(pool))
         DBOS(
@@ -36,23 +36,23 @@ async def working(database_url: str) -> AsyncIterator[str]:
             }
         )
         DBOS.launch()
-        server = await asyncio.start_server(_converse, "127.0.0.1", 0, limit=_LONGEST_LINE)
+        server = await asyncio.start_server(_serve_connection, "127.0.0.1", 0, limit=_LONGEST_LINE)
         async with server:
             _, port = server.sockets[0].getsockname()
             yield str(port)
-            # Who waits is not ended but left to the next process, as by one that is killed.
+            # Waiting workflows are not ended: as after a kill, the next process recovers them.
             os._exit(0)
 
 
-async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _serve_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while line := await reader.readline():
-        writer.write(json.dumps(await _answer(json.loads(line))).encode() + b"\n")
+        writer.write(json.dumps(await _handle(json.loads(line))).encode() + b"\n")
         await writer.drain()
     writer.close()
 
 
-async def _answer(asked: dict[str, object]) -> object:
-    match asked:
+async def _handle(message: dict[str, object]) -> object:
+    match message:
         case {"request": dict(fields), "paid_from": paid_from}:
             request = Request(**{**fields, "agreed_terms": [Agreement(**t) for t in fields["agreed_terms"]]})
             start = Start(request, datetime.fromisoformat(paid_from) if isinstance(paid_from, str) else None)
@@ -63,7 +63,7 @@ async def _answer(asked: dict[str, object]) -> object:
         case {"switch": str(at), "subscription_id": str(subscription_id)}:
             await workflow.switch_to_paid(subscription_id, Switch(datetime.fromisoformat(at)))
             return subscription_id
-    raise ValueError("it is neither a request nor a switch")
+    raise ValueError("The message is neither a request nor a switch.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The same life on DBOS, as an experienced user of it would first write it: a step for each step.
+"""The baseline on DBOS, as an experienced DBOS user would first write it: one DBOS step per action.
 
-A workflow is a coroutine of its process that waits there, as DBOS documents it; its steps, its sleeps and
-what was sent to it are rows of DBOS's own tables, from which a process that starts takes up what its
-predecessor left. The application's tables are those of the plain implementation on Temporal.
+A workflow is a coroutine that waits in its process, as documented by DBOS. Its steps, sleeps and messages are
+rows in DBOS's own tables; a new process recovers unfinished workflows from them. The application's tables are
+those of the baseline on Temporal.
 """
 
 import calendar
@@ -30,24 +30,24 @@ _SWITCH = "switch"
 
 
 @dataclass
-class _World:
-    """Set before DBOS is launched, which takes up workflows at once."""
+class _Context:
+    """The context of the steps. Set it before DBOS is launched, because DBOS then recovers workflows."""
 
     tables: Tables
 
 
-_world: _World
+_context: _Context
 
 
 def use(tables: Tables) -> None:
-    global _world
-    _world = _World(tables)
+    global _context
+    _context = _Context(tables)
 
 
 @DBOS.step()
 async def take_name(request: Request) -> bool:
     try:
-        await _world.tables.take_name(request)
+        await _context.tables.take_name(request)
     except NameTakenError:
         return False
     return True
@@ -55,30 +55,30 @@ async def take_name(request: Request) -> bool:
 
 @DBOS.step(retries_allowed=True, max_attempts=100)
 async def create_account(request: Request) -> None:
-    await _world.tables.create_account(request)
+    await _context.tables.create_account(request)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=100)
 async def create_administrator(request: Request) -> None:
-    await _world.tables.create_administrator(request)
+    await _context.tables.create_administrator(request)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=100)
 async def create_workspace(request: Request) -> None:
-    await _world.tables.create_workspace(request)
+    await _context.tables.create_workspace(request)
 
 
 @DBOS.step(retries_allowed=True, max_attempts=100)
 async def record(request: Request, state: str) -> datetime:
-    """When it was recorded: a workflow of DBOS has no clock of its own, so a step tells it the time."""
+    """Record the state and return the time. A step must return it, because DBOS workflows have no clock."""
     now = datetime.now(UTC)
-    await _world.tables.record(Fact(request.subscription_id, request.customer_id, state, now))
+    await _context.tables.record(Fact(request.subscription_id, request.customer_id, state, now))
     return now
 
 
 @DBOS.step(retries_allowed=True, max_attempts=100)
 async def post_service_fee(fee: ServiceFee) -> None:
-    await _world.tables.post_service_fee(fee)
+    await _context.tables.post_service_fee(fee)
 
 
 @DBOS.step()
@@ -88,7 +88,7 @@ async def seconds_until(moment: datetime) -> float:
 
 @DBOS.workflow()
 async def subscription(start: Start) -> str:
-    """Request, trial, and one month that is billed at its end."""
+    """Run a subscription: request, trial, and one month that is billed at its end."""
     request, month_from = start.request, start.paid_from
     if month_from is None:
         if not await take_name(request):
@@ -116,13 +116,13 @@ async def subscription(start: Start) -> str:
 
 
 async def begin(start: Start) -> None:
-    """Start a life; it goes on whatever becomes of this process."""
+    """Start a subscription. It continues in another process if this one ends."""
     with SetWorkflowID(start.request.subscription_id):
         await DBOS.start_workflow_async(subscription, start)
 
 
 async def trial_started(subscription_id: str) -> TrialStarted:
-    """The answer to the request: the trial has started."""
+    """Wait until the trial has started, and return the response to the request."""
     trial_ends_at: datetime | None = await DBOS.get_event_async(subscription_id, _TRIAL_STARTED)
     if trial_ends_at is None:
         raise NameTakenError("That name is taken.")

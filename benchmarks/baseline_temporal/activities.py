@@ -1,6 +1,6 @@
-"""An activity for each step of the plain implementation on Temporal.
+"""The activities of the baseline on Temporal, one for each step.
 
-It is not in `plain.py`, for what stands there is loaded anew for every workflow, in the default sandbox.
+They are not in `workflow.py`, because the default sandbox reloads that module for every workflow.
 """
 
 from temporalio import activity

@@ -1,6 +1,6 @@
-"""What both plain implementations are told and keep: shapes, tables, and a statement or two for each step.
+"""Models, tables and SQL statements of both baselines.
 
-It knows neither Temporal nor DBOS, so that neither is in the other's process.
+This module imports neither Temporal nor DBOS, so that no process loads both.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ CREATE TABLE service_fees (
 """
 
 CONNECTIONS = 10
-"""Of the pool of each, as of this service's."""
+"""The pool size of each baseline, the same as that of worksub."""
 TRIAL = timedelta(days=30)
 PRICES = {"lite": 3000, "basic": 6000, "premium": 10000}
 
@@ -63,9 +63,9 @@ class Request:
 
 @dataclass
 class Start:
-    """A request; `paid_from` is where a life goes on that was continued as new.
+    """A request; `paid_from` is the start of the current month after a continue-as-new.
 
-    `seconds_ahead` is what its clock is ahead of the real one, for a month's end at any hour of the bench.
+    `seconds_ahead` is the offset of the workflow's clock, so that a month can end at any time of a benchmark.
     """
 
     request: Request
@@ -86,7 +86,7 @@ class Switch:
 
 @dataclass
 class Fact:
-    """What a subscription has become, and since when."""
+    """The state of a subscription, and the time since when it has this state."""
 
     subscription_id: str
     customer_id: str
@@ -107,7 +107,7 @@ class NameTakenError(Exception):
 
 
 class Tables:
-    """Each of these is a statement or two and may be repeated."""
+    """The SQL of the steps. Each method is idempotent and has one or two statements."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool

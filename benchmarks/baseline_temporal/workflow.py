@@ -1,8 +1,8 @@
-"""The baseline: request, trial and paid months as an experienced user of Temporal would first write them.
+"""The baseline on Temporal: request, trial and paid months, as an experienced user would first write them.
 
-A regular activity for each step, a timer and an activity a month, an update that answers the request and one
-that switches to paid. It has none of what this service promises beyond that: no cancellation, upgrade,
-renewal, proof of a domain or erasure, no search attributes, no timeline, and no second look at the input.
+It has a regular activity for each step, a timer and an activity per month, an update for the request and one
+for the switch to paid. It has no other feature of worksub: no cancellation, upgrade, renewal, domain
+verification or erasure, no search attributes, no timeline, and no input validation in the workflow.
 """
 
 import calendar
@@ -54,7 +54,7 @@ class PlainSubscription:
                 return "LAPSED"
             await self._record("ACTIVE")
         while True:
-            month_from = await self._live_a_month(month_from)
+            month_from = await self._bill_month(month_from)
             if workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(Start(self._request, month_from, self._ahead.total_seconds()))
 
@@ -72,7 +72,7 @@ class PlainSubscription:
         return True
 
     async def _trial(self) -> datetime | None:
-        """When the paid months begin; None if the trial ends without a switch."""
+        """Return the start of the paid months; None if the trial ends without a switch."""
         assert self._trial_ends_at is not None
         try:
             await workflow.wait_condition(
@@ -84,7 +84,7 @@ class PlainSubscription:
         await workflow.sleep(max(self._switch_at - self._now(), timedelta(0)))
         return self._switch_at
 
-    async def _live_a_month(self, month_from: datetime) -> datetime:
+    async def _bill_month(self, month_from: datetime) -> datetime:
         first = month_from.astimezone(_KST)
         days = calendar.monthrange(first.year, first.month)[1]
         until = first.replace(day=1) + timedelta(days=days)
@@ -108,7 +108,7 @@ class PlainSubscription:
 
     @workflow.update
     async def request(self) -> TrialStarted:
-        """The answer to the request: the trial has started."""
+        """Wait until the trial has started, and return the response to the request."""
         await workflow.wait_condition(lambda: self._trial_ends_at is not None or self._refused is not None)
         if self._refused is not None:
             raise ApplicationError(self._refused, type="NAME_TAKEN")
@@ -122,4 +122,4 @@ class PlainSubscription:
     @switch_to_paid.validator
     def _only_during_the_trial(self, switch: Switch) -> None:
         if self._trial_ends_at is None or self._switch_at is not None or switch.at > self._trial_ends_at:
-            raise ApplicationError("A switch must be asked for once, for a day of the trial.")
+            raise ApplicationError("A switch must be requested once, for a day of the trial.")

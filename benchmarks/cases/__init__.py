@@ -1,1 +1,1 @@
-"""What the bench measures, part by part; each gives lines of the table and can be run alone."""
+"""The benchmark cases. Each returns figures for the result table and can be run separately."""

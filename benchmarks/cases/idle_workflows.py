@@ -1,6 +1,6 @@
-"""What those who sleep cost: a worker that starts among a few of them and among many, and the night's work.
+"""Memory and start-up time of a worker with few and with many idle workflows, and the nightly reconciliation.
 
-Temporal keeps whoever sleeps, and a worker learns of none that does not wake. DBOS keeps them in its process.
+Temporal stores idle workflows, and a worker loads only those that wake up. DBOS keeps all of them in memory.
 """
 
 import asyncio
@@ -11,87 +11,88 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
 from adapters.postgres.pool import create_pool
-from benchmarks.database_fixtures import TEMPLATE, copied, live
-from benchmarks.environment import Ground
-from benchmarks.implementations import OnDbos, times_taken_up
+from benchmarks.database_fixtures import TEMPLATE, copy_template, create_template
+from benchmarks.environment import BenchmarkEnvironment
+from benchmarks.implementations import BaselineDbos, recovery_counts
 from benchmarks.metrics import TIMES, Figure
-from benchmarks.polling import until
+from benchmarks.polling import wait_for
 from benchmarks.reconcile_job import Reconciled, reconcile
 from benchmarks.worker_processes import WorkerProcess
 from benchmarks.workflow_fixtures import seed_ours, seed_plain
 from benchmarks.workload import Sizes
 from subscription.business_calendar import KST, day_of
 
-_MONTHS_LIVED = 3
-_AT_ONCE = 50
+_MONTHS = 3
+_CONCURRENCY = 50
 _MIB = 1024 * 1024
 
-_Begun = tuple[float, float]
-"""MiB and seconds of a worker when its first work is done, from the start of its process."""
+_StartUp = tuple[float, float]
+"""A worker's memory in MiB and the seconds since its start, when its first work is done."""
 
 
-class _Lives:
-    """Ours, of whom there are more and more, in the database and asleep in Temporal."""
+class _IdleSubscriptions:
+    """A growing number of worksub subscriptions, in the database and as idle workflows."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, env: BenchmarkEnvironment) -> None:
+        self._env = env
         self.number = 0
 
     async def grow_to(self, number: int) -> None:
         ids = [] if self.number else [str(TEMPLATE)]
         numbers = range(max(self.number - 1, 0), number - 1)
         if numbers:
-            ids += await copied(self._ground.owner, numbers)
-        async with self._ground.our_worker():
-            await seed_ours(self._ground, ids, self._ground.book)
+            ids += await copy_template(self._env.owner, numbers)
+        async with self._env.our_worker():
+            await seed_ours(self._env, ids, self._env.book)
         self.number = number
 
 
-async def sleepers(ground: Ground, sizes: Sizes) -> list[Figure]:
+async def idle_workflows(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
     few, many = sizes.few_sleepers, sizes.many_sleepers
     tenth = max(few, many // 10)
-    among = f"{many:,} sleepers against {few:,}"
-    memory = Figure(f"worker memory, {among}", TIMES, 1.1)
-    first_work = Figure(f"time from start to first work, {among}", TIMES, 1.1)
-    memory_many = Figure(f"worker memory among {many:,} sleepers", "MiB")
-    first_work_many = Figure(f"time from start to first work among {many:,} sleepers", "s")
-    nightly = Figure(f"nightly reconcile over {many:,} subscriptions", "s")
-    growing = Figure(f"its time against that over {tenth:,}", TIMES, 10.5)
-    flat = Figure("its memory against that", TIMES, 1.1)
+    idle = f"{many:,} idle workflows against {few:,}"
+    memory = Figure(f"worker memory, {idle}", TIMES, 1.1)
+    first_work = Figure(f"time from start to first work, {idle}", TIMES, 1.1)
+    memory_many = Figure(f"worker memory with {many:,} idle workflows", "MiB")
+    first_work_many = Figure(f"time from start to first work with {many:,} idle workflows", "s")
+    nightly = Figure(f"nightly reconciliation of {many:,} subscriptions", "s")
+    sizes_compared = f"{many:,} subscriptions against {tenth:,}"
+    growing = Figure(f"reconciliation time, {sizes_compared}", TIMES, 10.5)
+    flat = Figure(f"reconciliation memory, {sizes_compared}", TIMES, 1.1)
 
-    async with create_pool(ground.worker_url, "worksub_worker", connections=1) as pool:
-        await live(pool, ground.book, day_of(datetime.now(KST)), _MONTHS_LIVED)
-    lives = _Lives(ground)
+    async with create_pool(env.worker_url, "worksub_worker", connections=1) as pool:
+        await create_template(pool, env.book, day_of(datetime.now(KST)), _MONTHS)
+    subscriptions = _IdleSubscriptions(env)
 
     async def our_request() -> None:
-        await ground.ours.request()
+        await env.ours.request()
 
     async def plain_request() -> None:
-        await ground.plain.request()
+        await env.plain.request()
 
-    before: list[_Begun] = []
-    ground.say(f"{few:,} fall asleep…")
-    await lives.grow_to(few)
-    async with ground.plain_worker():
-        await seed_plain(ground, few, datetime.now(UTC))
-    await _seed_dbos(ground, few)
-    before.append(await _median(sizes, ground.our_worker, our_request))
-    before.append(await _median(sizes, ground.plain_worker, plain_request))
-    before.append(await _median_on_dbos(ground, sizes))
+    before: list[_StartUp] = []
+    env.on_progress(f"Starting {few:,} idle workflows…")
+    await subscriptions.grow_to(few)
+    async with env.plain_worker():
+        await seed_plain(env, few, datetime.now(UTC))
+    await _seed_dbos(env, few)
+    before.append(await _median(sizes, env.our_worker, our_request))
+    before.append(await _median(sizes, env.plain_worker, plain_request))
+    before.append(await _median_on_dbos(env, sizes))
 
-    ground.say(f"Reconciling {tenth:,}…")
-    await lives.grow_to(tenth)
-    short_night = await _night(ground)
+    env.on_progress(f"Reconciling {tenth:,}…")
+    await subscriptions.grow_to(tenth)
+    short_night = await _reconcile(env)
 
-    ground.say(f"{many:,} fall asleep…")
-    await lives.grow_to(many)
-    async with ground.plain_worker():
-        await seed_plain(ground, many - few, datetime.now(UTC))
-    await _seed_dbos(ground, many - few)
+    env.on_progress(f"Starting {many:,} idle workflows…")
+    await subscriptions.grow_to(many)
+    async with env.plain_worker():
+        await seed_plain(env, many - few, datetime.now(UTC))
+    await _seed_dbos(env, many - few)
     after = [
-        await _median(sizes, ground.our_worker, our_request),
-        await _median(sizes, ground.plain_worker, plain_request),
-        await _median_on_dbos(ground, sizes),
+        await _median(sizes, env.our_worker, our_request),
+        await _median(sizes, env.plain_worker, plain_request),
+        await _median_on_dbos(env, sizes),
     ]
     memory_many.add(*(mebibytes for mebibytes, _ in after))
     first_work_many.add(*(seconds for _, seconds in after))
@@ -99,18 +100,20 @@ async def sleepers(ground: Ground, sizes: Sizes) -> list[Figure]:
     memory.add(*(with_many[0] / with_few[0] for with_many, with_few in pairs))
     first_work.add(*(with_many[1] / with_few[1] for with_many, with_few in pairs))
 
-    ground.say(f"Reconciling {many:,}…")
-    night = await _night(ground)
+    env.on_progress(f"Reconciling {many:,}…")
+    night = await _reconcile(env)
     nightly.add(night.seconds)
     growing.add(night.seconds / short_night.seconds)
     flat.add(night.memory_bytes / short_night.memory_bytes)
     return [memory, first_work, memory_many, first_work_many, nightly, growing, flat]
 
 
-async def _night(ground: Ground) -> Reconciled:
-    night = await reconcile(ground)
+async def _reconcile(env: BenchmarkEnvironment) -> Reconciled:
+    night = await reconcile(env)
     if night.report.by_code:
-        raise RuntimeError(f"Reconciling found {dict(night.report.by_code)} in a house that is well.")
+        raise RuntimeError(
+            f"Reconciliation has findings in a consistent system: {dict(night.report.by_code)}."
+        )
     return night
 
 
@@ -118,53 +121,53 @@ async def _median(
     sizes: Sizes,
     worker: Callable[[], AbstractAsyncContextManager[WorkerProcess]],
     request: Callable[[], Awaitable[None]],
-) -> _Begun:
-    """The request waits in Temporal while the worker starts."""
+) -> _StartUp:
+    """Measure worker starts; the request is sent first and waits in Temporal until the worker is ready."""
 
-    async def begun() -> _Begun:
+    async def begun() -> _StartUp:
         since = time.perf_counter()
         answered = asyncio.ensure_future(request())
         async with worker() as process:
             await answered
-            return (await process.used()).memory_bytes / _MIB, time.perf_counter() - since
+            return (await process.usage()).memory_bytes / _MIB, time.perf_counter() - since
 
     return _medians([await begun() for _ in range(sizes.starts)])
 
 
-async def _median_on_dbos(ground: Ground, sizes: Sizes) -> _Begun:
-    """Its process answers as soon as it listens; its memory is that with all who sleep taken up again."""
+async def _median_on_dbos(env: BenchmarkEnvironment, sizes: Sizes) -> _StartUp:
+    """Measure starts of the DBOS process: time to the first response, memory after full recovery."""
 
-    async def begun() -> _Begun:
-        unfinished, times = await times_taken_up(ground.dbos_pool)
+    async def begun() -> _StartUp:
+        unfinished, times = await recovery_counts(env.dbos_pool)
         since = time.perf_counter()
-        async with ground.dbos_worker() as process:
-            with ground.dbos(process) as side:
-                await side.request()
+        async with env.dbos_worker() as process:
+            with env.dbos(process) as implementation:
+                await implementation.request()
             seconds = time.perf_counter() - since
-            # The request's own workflow is one of them by now.
-            await until(lambda: _taken_up(ground, times + unfinished + 1))
-            return (await process.used()).memory_bytes / _MIB, seconds
+            # The workflow of the request is now also unfinished.
+            await wait_for(lambda: _has_recovered(env, times + unfinished + 1))
+            return (await process.usage()).memory_bytes / _MIB, seconds
 
     return _medians([await begun() for _ in range(sizes.starts)])
 
 
-async def _taken_up(ground: Ground, times: int) -> bool:
-    _, by_now = await times_taken_up(ground.dbos_pool)
+async def _has_recovered(env: BenchmarkEnvironment, times: int) -> bool:
+    _, by_now = await recovery_counts(env.dbos_pool)
     return by_now >= times
 
 
-def _medians(begun: list[_Begun]) -> _Begun:
+def _medians(begun: list[_StartUp]) -> _StartUp:
     memory, seconds = zip(*begun, strict=True)
     return statistics.median(memory), statistics.median(seconds)
 
 
-async def _seed_dbos(ground: Ground, number: int) -> None:
-    places = asyncio.Semaphore(_AT_ONCE)
+async def _seed_dbos(env: BenchmarkEnvironment, number: int) -> None:
+    places = asyncio.Semaphore(_CONCURRENCY)
 
-    async def seed(side: OnDbos) -> None:
+    async def seed(implementation: BaselineDbos) -> None:
         async with places:
-            await side.asleep_since(await side.begin(datetime.now(UTC)))
+            await implementation.idle_since(await implementation.begin(datetime.now(UTC)))
 
-    async with ground.dbos_worker() as process:
-        with ground.dbos(process) as side:
-            await asyncio.gather(*(seed(side) for _ in range(number)))
+    async with env.dbos_worker() as process:
+        with env.dbos(process) as implementation:
+            await asyncio.gather(*(seed(implementation) for _ in range(number)))
