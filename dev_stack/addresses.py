@@ -11,25 +11,25 @@ ADDRESSES_FILE = "stack.json"
 
 @dataclass(frozen=True)
 class StackAddresses:
-    """Where a running stack answers. The URLs of the database hold a password."""
+    """Addresses of a running local stack. The database URLs contain a password."""
 
     temporal_address: str
     """host:port"""
     namespace: str
     ui_url: str
     database_url: str
-    """For whoever sets it up."""
+    """URL with the login of the database owner, for `worksub setup`."""
     worker_url: str
     web_url: str
     people_url: str
     dns_address: str
     """host:port"""
     pid: int
-    """The process whose end ends the stack."""
+    """The process that runs the stack; the stack ends with this process."""
 
 
 def find_stack(directory: Path) -> StackAddresses | None:
-    """Where the stack on this directory answers; None if no living process runs one."""
+    """Return the addresses of the stack in this directory; None if no process runs one."""
     owner = DirectoryLock.holder(directory)
     try:
         addresses = StackAddresses(**json.loads((directory / ADDRESSES_FILE).read_text()))

@@ -28,23 +28,23 @@ LOCK_FILE = "lock"
 _LOWEST_PORT = 10_000
 _FIRST_DYNAMIC_PORT = 49_152
 _PR_SET_PDEATHSIG = 1
-# Loaded before any fork: between fork and exec a child may do next to nothing safely.
+# Loaded before any fork, because only few operations are safe between fork and exec.
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class ServerError(Exception):
-    """An embedded server cannot start, or its data are in use. The message is a sentence for a person."""
+    """An embedded server cannot start, or its data are in use. The message is a sentence for users."""
 
 
 class EndedAtStartError(ServerError):
-    """A server's process ended before it answered, as it does when its port has just been taken."""
+    """A server's process ended before it answered, for example because its port was taken."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different TCP ports of the loopback interface on which nothing listens now.
+    """Return distinct TCP ports of the loopback interface on which no process listens now.
 
-    They lie below the range from which the kernel takes ports for connections and for servers that ask for
-    any port, so that none of those takes one of them before its server listens.
+    They are below the kernel's ephemeral port range. Otherwise a new connection, or a server on port 0, could
+    take a port before its server listens.
     """
     candidates = range(_LOWEST_PORT, _first_ephemeral_port())
     chosen: list[int] = []
@@ -56,7 +56,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _first_ephemeral_port() -> int:
-    """Return the first port of the range from which the kernel assigns ports, or that of IANA's range."""
+    """Return the first port of the kernel's ephemeral range, or else of the IANA dynamic range."""
     try:
         first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     except (OSError, ValueError):
@@ -65,9 +65,9 @@ def _first_ephemeral_port() -> int:
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this TCP port of the loopback interface now."""
+    """Return whether a server could listen on this TCP port of the loopback interface now."""
     with socket.socket() as probe:
-        # Servers set this as well; without it connections that have just closed would count as a listener.
+        # As servers do; otherwise recently closed connections (TIME_WAIT) would make the port look taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -77,10 +77,11 @@ def port_is_free(port: int) -> bool:
 
 
 class DirectoryLock:
-    """Exclusive use of a directory, held by this process and by every child that inherits the descriptor.
+    """Exclusive lock on a directory, held by this process and by each child that inherits the descriptor.
 
-    It is a `flock`, which the kernel drops with its last holder, so a file left behind never blocks anyone.
-    Since servers inherit it, one that outlives its parent for a moment still keeps a second one off its data.
+    The lock is a `flock`, which the kernel releases when its last holder ends. A remaining lock file
+    therefore never blocks a new process. Servers inherit the lock, so that a server that briefly outlives its
+    parent still protects its data from a second server.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -89,17 +90,17 @@ class DirectoryLock:
 
     @property
     def descriptor(self) -> int:
-        """The open file to hand to a child."""
+        """File descriptor that a child process inherits."""
         if self._descriptor is None:
             raise RuntimeError(f"{self._path} is not held")
         return self._descriptor
 
     async def acquire(self) -> None:
-        """Take the lock; wait while its last owner is dead and only that owner's servers are still stopping.
+        """Acquire the lock; wait if its owner has ended and only the owner's servers are still stopping.
 
         Raises:
-            ServerError: a living process holds it, and the sentence names its pid; or the directory cannot
-                be written.
+            ServerError: a running process holds the lock (the message contains its PID), or the directory is
+                not writable.
         """
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -124,7 +125,7 @@ class DirectoryLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back; nothing happens if it is not held."""
+        """Release the lock; do nothing if it is not held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -140,7 +141,7 @@ class DirectoryLock:
 
     @staticmethod
     def holder(directory: Path) -> int | None:
-        """The pid of the living process that holds the directory, or None."""
+        """Return the PID of the running process that holds the lock of the directory, or None."""
         try:
             descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
         except OSError:
@@ -154,8 +155,8 @@ class DirectoryLock:
         return owner if owner and _is_alive(owner) else None
 
 
-def _for_the_owner_alone(path: Path) -> BinaryIO:
-    """Open a fresh file for writing that no other account can read."""
+def _open_private(path: Path) -> BinaryIO:
+    """Open a file for writing that no other account can read."""
     return open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
@@ -177,19 +178,19 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # alive, under another account
+    except PermissionError:  # the process runs under another account
         return True
     return True
 
 
-def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None]:
-    """What a child runs before it becomes the server; does nothing where the kernel cannot do it."""
+def _terminate_with_parent(stop_signal: signal.Signals) -> Callable[[], None]:
+    """Return a function for the child to run before exec: signal it when the parent dies (Linux only)."""
     parent = os.getpid()
 
     def run() -> None:
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
-            # The parent may have died before the line above took effect.
+            # The parent may have died before `prctl` took effect.
             if os.getppid() != parent:
                 os._exit(1)
 
@@ -197,7 +198,7 @@ def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None]:
 
 
 class ChildProcess:
-    """A server run as a child process: it dies with its parent and does not hear the terminal's Ctrl-C."""
+    """A server as a child process. It ends with its parent and does not receive the terminal's Ctrl-C."""
 
     def __init__(
         self, name: str, process: asyncio.subprocess.Process, log: Path, stop_signal: signal.Signals
@@ -219,51 +220,49 @@ class ChildProcess:
         account: pwd.struct_passwd | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> Self:
-        """Start `command`, its output going to a fresh `log`, under another `account` if one is given.
+        """Start `command` with its output in a new `log`, under another `account` if given.
 
-        It inherits this process's environment, or has the one that is given.
-
-        The child inherits `lock`, and gets `stop_signal` when its parent dies: on Linux, when the thread
-        ends that runs the event loop.
+        `environment` replaces the environment of this process, if given. The child inherits `lock`. It
+        receives `stop_signal` when its parent dies: on Linux, when the thread of the event loop ends.
 
         Raises:
-            ServerError: the command cannot be run.
+            ServerError: the command cannot be executed.
         """
         try:
-            with _for_the_owner_alone(log) as output:
+            with _open_private(log) as output:
                 process = await asyncio.create_subprocess_exec(
                     *command,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=output,
                     stderr=asyncio.subprocess.STDOUT,
                     pass_fds=[lock.descriptor],
-                    # What servers keep and log names customers: no other account of the machine reads it.
+                    # Data and logs of the servers contain customer data; other accounts must not read them.
                     umask=0o077,
                     start_new_session=True,
                     cwd=log.parent,
                     env=environment,
-                    preexec_fn=_die_with_parent(stop_signal),
+                    preexec_fn=_terminate_with_parent(stop_signal),
                     user=account.pw_uid if account else None,
                     group=account.pw_gid if account else None,
                     extra_groups=[] if account else None,
                 )
         except OSError as error:
-            raise ServerError(f"{name} cannot be run: {error}.") from error
+            raise ServerError(f"{name} cannot be started: {error}.") from error
         return cls(name, process, log, stop_signal)
 
     @property
     def pid(self) -> int:
-        """The operating system's id of the process."""
+        """The process ID."""
         return self._process.pid
 
     async def wait_until(self, is_ready: Callable[[], Awaitable[bool]]) -> None:
-        """Ask `is_ready` again and again until it answers True.
+        """Poll `is_ready` until it returns True.
 
         Raises:
-            EndedAtStartError: the process ended first; with the end of its log.
-            ServerError: START_SECONDS passed; with the end of its log.
+            EndedAtStartError: the process ended first; the message contains the end of its log.
+            ServerError: START_SECONDS have passed; the message contains the end of its log.
         """
-        # Side by side: another program on the port may accept a connection and never answer on it.
+        # Wait for both concurrently: another program on the port may accept a connection and never answer.
         ended = asyncio.ensure_future(self._process.wait())
         ready = asyncio.ensure_future(_poll(is_ready))
         try:
@@ -279,27 +278,27 @@ class ChildProcess:
             ready.cancel()
 
     async def wait_for_success(self) -> None:
-        """Wait until a process that has an end of its own has come to it.
+        """Wait for the end of a process that is expected to end.
 
         Raises:
-            ServerError: its exit code is not 0; with the end of its log.
+            ServerError: the exit code is not 0; the message contains the end of the log.
         """
         if await self._process.wait() != 0:
             raise self._failure(f"failed with exit code {self._process.returncode}")
 
     async def wait_for_end(self) -> NoReturn:
-        """Wait for the end of a process that has none of its own.
+        """Wait for the unexpected end of a server process.
 
         Raises:
-            ServerError: it has ended; with the end of its log.
+            ServerError: the process has ended; the message contains the end of its log.
         """
         raise self._failure(f"has ended with exit code {await self._process.wait()}")
 
     async def stop(self) -> None:
-        """Stop the process and wait until it has ended, because it holds its port and its data until then.
+        """Stop the process and wait for its end, because it occupies its port and its data until then.
 
-        A cancellation takes effect when the process has ended. Otherwise the event loop could close first,
-        and asyncio would warn of a process that it can no longer report.
+        A cancellation takes effect only after the process has ended. Otherwise the event loop could close
+        first, and asyncio would warn about a process that is still running.
         """
         stopping = asyncio.ensure_future(self._stop())
         cancelled = False
@@ -324,9 +323,9 @@ class ChildProcess:
             self._process.kill()
             await self._process.wait()
 
-    def _failure(self, what: str) -> ServerError:
+    def _failure(self, problem: str) -> ServerError:
         tail = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return ServerError("\n".join([f"{self._name} {what}. The end of {self._log}:", *tail]))
+        return ServerError("\n".join([f"{self._name} {problem}. The end of {self._log}:", *tail]))
 
 
 async def _poll(is_ready: Callable[[], Awaitable[bool]]) -> None:
@@ -337,9 +336,10 @@ async def _poll(is_ready: Callable[[], Awaitable[bool]]) -> None:
 
 
 class EmbeddedServer(abc.ABC):
-    """A server whose data outlive it in one directory, which it has to itself while it runs.
+    """A server with persistent data in one directory, which it locks while it runs.
 
-    Entering it raises ServerError if the server does not start or another process uses the directory.
+    Entering the context raises ServerError if the server does not start or another process uses the
+    directory.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -349,7 +349,7 @@ class EmbeddedServer(abc.ABC):
 
     @property
     def pid(self) -> int:
-        """The operating system's id of the server's process."""
+        """The process ID of the server."""
         if self._process is None:
             raise RuntimeError("the server is not running")
         return self._process.pid
@@ -364,9 +364,9 @@ class EmbeddedServer(abc.ABC):
         return self
 
     async def _start_on_free_ports(self) -> None:
-        """Start the server; start it again on other ports if its process ends first.
+        """Start the server; retry with other ports if its process ends before it answers.
 
-        A port is free when it is chosen, and may be taken by another process before the server listens.
+        Another process may take a chosen port before the server listens on it.
         """
         for _ in range(START_ATTEMPTS - 1):
             with contextlib.suppress(EndedAtStartError):
@@ -379,10 +379,10 @@ class EmbeddedServer(abc.ABC):
         await self._stop()
 
     async def wait_for_end(self) -> NoReturn:
-        """Wait as long as the server lives, which is until this is left.
+        """Wait while the server runs; the wait ends when the context exits.
 
         Raises:
-            ServerError: it has ended by itself, or somebody has killed it; with the end of its log.
+            ServerError: the server has ended or was killed; the message contains the end of its log.
         """
         if self._process is None:
             raise RuntimeError("the server is not running")
@@ -401,7 +401,7 @@ class EmbeddedServer(abc.ABC):
         stop_signal: signal.Signals,
         account: pwd.struct_passwd | None = None,
     ) -> ChildProcess:
-        """Make `command` the process that `pid` names and leaving stops."""
+        """Start `command` as the process of this server, which stops when the context exits."""
         self._process = await ChildProcess.start(
             name,
             command,

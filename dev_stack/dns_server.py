@@ -1,4 +1,4 @@
-"""A small authoritative DNS server."""
+"""A small authoritative DNS server for the local stack and tests."""
 
 import threading
 from collections.abc import Iterator
@@ -11,19 +11,20 @@ from dnslib.server import DNSLogger, DNSServer  # type: ignore[import-untyped]
 
 from dev_stack.child_server import LOOPBACK, ServerError
 
-# How long a stopping server may take to notice; the socketserver module's own 0.5 s would be felt.
+# Delay until a server reacts to its shutdown; the default of the socketserver module is 0.5 s.
 STOP_POLL_SECONDS = 0.02
 PORT_ATTEMPTS = 20
 
 
 class DnsServer:
-    """`with DnsServer() as dns` answers over UDP and TCP on one free port, from records kept in memory.
+    """DNS server with records in memory: `with DnsServer() as dns` serves UDP and TCP on one free port.
 
-    A name that holds nothing is NXDOMAIN; one that holds other types, or lies above a name that holds
-    something, answers without records. Names are compared without regard to case; the final dot is optional.
+    A name without records is answered with NXDOMAIN. A name that has only records of other types, or only
+    subdomains with records, is answered without records. Names are case-insensitive; the final dot is
+    optional.
 
-    Attributes: `address` ("host:port"), valid while it runs; `answer_with`, which tests set to "servfail"
-    (every question fails) or "timeout" (no question is answered).
+    Attributes: `address` ("host:port"), valid while the server runs; `answer_with`, which tests set to
+    "servfail" (every query fails) or "timeout" (no query is answered).
     """
 
     address: str
@@ -31,11 +32,11 @@ class DnsServer:
     def __init__(self) -> None:
         self.answer_with: Literal["normal", "servfail", "timeout"] = "normal"
         self._records: dict[DNSLabel, list[RR]] = {}
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
         self._servers: list[DNSServer] = []
 
     def publish_txt(self, name: str, value: str) -> None:
-        """Add a TXT record of at most 255 bytes to those of `name`."""
+        """Add a TXT record of at most 255 bytes to the records of `name`."""
         self._publish(name, "TXT", TXT(value.encode()))
 
     def publish_cname(self, name: str, target: str) -> None:
@@ -44,24 +45,24 @@ class DnsServer:
 
     @contextmanager
     def published_txt(self, name: str, value: str) -> Iterator[None]:
-        """Publish a TXT record for as long as it takes; the other records of `name` stay."""
+        """Publish a TXT record until the context exits; the other records of `name` are not changed."""
         record = self._publish(name, "TXT", TXT(value.encode()))
         try:
             yield
         finally:
-            with self._changing:
-                others = [each for each in self._records.pop(DNSLabel(name), []) if each is not record]
+            with self._lock:
+                others = [other for other in self._records.pop(DNSLabel(name), []) if other is not record]
                 if others:
                     self._records[DNSLabel(name)] = others
 
     def withdraw(self, name: str) -> None:
-        """Remove every record of `name`; nothing happens if it has none."""
-        with self._changing:
+        """Remove all records of `name`, if any."""
+        with self._lock:
             self._records.pop(DNSLabel(name), None)
 
     def clear(self) -> None:
-        """Remove every record."""
-        with self._changing:
+        """Remove all records."""
+        with self._lock:
             self._records.clear()
 
     def __enter__(self) -> Self:
@@ -76,9 +77,9 @@ class DnsServer:
                 continue
             self.address = f"{LOOPBACK}:{port}"
             self._servers = [udp, tcp]
-            for each in self._servers:
+            for server in self._servers:
                 threading.Thread(
-                    target=each.server.serve_forever, args=(STOP_POLL_SECONDS,), name="dns", daemon=True
+                    target=server.server.serve_forever, args=(STOP_POLL_SECONDS,), name="dns", daemon=True
                 ).start()
             return self
         raise ServerError("The DNS server found no port that is free for UDP and TCP.")
@@ -86,35 +87,35 @@ class DnsServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for each in self._servers:
-            each.server.shutdown()
-            each.server.server_close()
+        for server in self._servers:
+            server.server.shutdown()
+            server.server.server_close()
 
     def resolve(self, request: DNSRecord, handler: Any) -> DNSRecord:
-        """Answer one question; dnslib calls it in a thread of its own."""
+        """Answer one query; dnslib calls this method in a separate thread."""
         if self.answer_with == "timeout":
-            raise DNSError("unanswered")  # which is how dnslib is told to send nothing
+            raise DNSError("unanswered")  # dnslib sends no response after this error
         reply = request.reply(ra=0)
         if self.answer_with == "servfail":
             reply.header.rcode = RCODE.SERVFAIL
             return reply
         name, kind = request.q.qname, request.q.qtype
-        with self._changing:
+        with self._lock:
             if not any(known.matchSuffix(name) for known in self._records):
                 reply.header.rcode = RCODE.NXDOMAIN
             seen = set()
             while name is not None and name not in seen:
                 seen.add(name)
-                found = [
+                records = [
                     record for record in self._records.get(name, ()) if record.rtype in (kind, QTYPE.CNAME)
                 ]
-                reply.add_answer(*found)
-                aliases = [record.rdata.label for record in found if record.rtype == QTYPE.CNAME != kind]
+                reply.add_answer(*records)
+                aliases = [record.rdata.label for record in records if record.rtype == QTYPE.CNAME != kind]
                 name = aliases[0] if aliases else None
         return reply
 
     def _publish(self, name: str, kind: str, data: TXT | CNAME) -> RR:
         record = RR(name, getattr(QTYPE, kind), rdata=data, ttl=0)
-        with self._changing:
+        with self._lock:
             self._records.setdefault(DNSLabel(name), []).append(record)
         return record

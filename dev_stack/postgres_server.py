@@ -1,4 +1,4 @@
-"""PostgreSQL in a directory."""
+"""Embedded PostgreSQL server with its data in a directory."""
 
 import importlib.util
 import os
@@ -16,14 +16,14 @@ from dev_stack.child_server import LOOPBACK, EmbeddedServer, ServerError, free_p
 
 SUPERUSER = "postgres"
 OWNER, WORKER, WEB, PEOPLE = "worksub_owner", "worksub_service", "worksub_web", "worksub_operator"
-"""The logins, as docker/postgres makes them: who sets up, who works, who answers over HTTP, who asks."""
+"""The same logins as in docker/postgres: for setup, the worker, the HTTP API, and CLI users."""
 LOG_WITHOUT_VALUES = (
     "log_error_verbosity=terse",
     "log_min_error_statement=panic",
     "log_parameter_max_length=0",
     "log_parameter_max_length_on_error=0",
 )
-"""Keep values of rows and parameters out of the server's log, which no erasure reaches (R31)."""
+"""Settings that keep row and parameter values out of the server's log, which erasure does not cover (R31)."""
 # PostgreSQL refuses to run as root.
 ACCOUNT_IN_PLACE_OF_ROOT = "nobody"
 
@@ -58,7 +58,7 @@ ALTER ROLE {PEOPLE} CONNECTION LIMIT 30;
 COMMIT;
 """
 
-# Whoever may connect can otherwise fill the disk with large objects, which belong to no table.
+# Otherwise every login could fill the disk with large objects, which belong to no table.
 _NO_LARGE_OBJECTS = """
 DO $$
 DECLARE each regprocedure;
@@ -74,26 +74,26 @@ $$
 
 
 def as_login(dsn: str, login: str) -> str:
-    """The same database of an embedded server, for another of its logins."""
+    """Return the URL of the same embedded database with another login."""
     parts = urlsplit(dsn)
-    _, _, secret_and_place = parts.netloc.partition(":")
-    return parts._replace(netloc=f"{login}:{secret_and_place}").geturl()
+    _, _, password_and_host = parts.netloc.partition(":")
+    return parts._replace(netloc=f"{login}:{password_and_host}").geturl()
 
 
 class PostgresServer(EmbeddedServer):
-    """`async with PostgresServer(directory)` runs a PostgreSQL server whose data outlive it in `directory`.
+    """PostgreSQL server with persistent data: `async with PostgresServer(directory)` runs it.
 
-    It listens on the loopback interface only, and asks for a password that was drawn when the data were
-    created: one for all logins, for all are this user's. The directory may be moved while it is stopped.
+    It listens on the loopback interface only. All logins have the same random password, created with the
+    data, because all of them belong to the same user. The directory may be moved while the server is stopped.
 
-    When this process runs as root, the server runs as `nobody`, owns its data, and the directories above
-    its data and its binaries become passable (`chmod o+x`) for it.
+    If this process runs as root, the server runs under an unprivileged account (ACCOUNT_IN_PLACE_OF_ROOT),
+    which owns the data. The parent directories of the data and of the binaries become passable (`chmod o+x`).
 
     Args:
-        directory: holds `data/`, `password` and `postgres.log`; created if it does not exist.
-        port: a free one if not given, which differs from start to start.
+        directory: contains `data/`, `password` and `postgres.log`; created if it does not exist.
+        port: if not given, a free port, which may differ at each start.
 
-    Attributes, valid while it runs: `port`, `pid`.
+    Attributes, valid while the server runs: `port`, `pid`.
 
     Raises on entering:
         ServerError: the server does not start, or another process uses the directory.
@@ -103,18 +103,18 @@ class PostgresServer(EmbeddedServer):
 
     def __init__(self, directory: Path, *, port: int | None = None) -> None:
         super().__init__(directory)
-        self._wanted_port = port
+        self._requested_port = port
         self._data = self._directory / "data"
         self._password_file = self._directory / "password"
         self._account = pwd.getpwnam(ACCOUNT_IN_PLACE_OF_ROOT) if os.geteuid() == 0 else None
 
     def dsn(self, database: str = "postgres", login: str = SUPERUSER) -> str:
-        """The address of a database for asyncpg, psql and DATABASE_URL, with the password."""
+        """Return the URL of a database for asyncpg, psql and DATABASE_URL, with the password."""
         password = self._password_file.read_text()
         return f"postgresql://{login}:{password}@{LOOPBACK}:{self.port}/{quote(database)}"
 
     async def ensure_database(self, database: str) -> str:
-        """Create the database and the logins if they do not exist; return its owner's dsn."""
+        """Create the database and the logins if they do not exist; return the URL of the database owner."""
         connection = await asyncpg.connect(self.dsn())
         try:
             if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", OWNER):
@@ -141,10 +141,11 @@ class PostgresServer(EmbeddedServer):
             _make_passable(binaries / "postgres")
         if not self._data.exists():
             await self._create_data(binaries)
-        # The lock says that no server runs here, and a left pid file may name a process of somebody else.
+        # The directory lock ensures that no server runs here. A stale PID file may contain the PID of an
+        # unrelated process and would prevent the start.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
         [free_port] = free_ports(1)
-        self.port = self._wanted_port or free_port
+        self.port = self._requested_port or free_port
         process = await self._run(
             "PostgreSQL",
             [
@@ -154,14 +155,15 @@ class PostgresServer(EmbeddedServer):
                 *(word for setting in LOG_WITHOUT_VALUES for word in ("-c", setting)),
             ],
             log="postgres.log",
-            # PostgreSQL's fast shutdown; on SIGTERM it would wait for its clients to leave.
+            # SIGINT is PostgreSQL's fast shutdown; on SIGTERM it would wait for its clients to disconnect.
             stop_signal=signal.SIGINT,
             account=self._account,
         )
         await process.wait_until(self._answers)
 
     async def _create_data(self, binaries: Path) -> None:
-        # Renamed when complete, so that an interrupted attempt is not taken for data.
+        # The directory is renamed when complete, so that an interrupted initdb is not mistaken for valid
+        # data.
         unfinished = self._directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -176,7 +178,7 @@ class PostgresServer(EmbeddedServer):
             [
                 *(binaries / "initdb", "--pgdata", unfinished, "--no-instructions"),
                 *("--username", SUPERUSER, "--pwfile", self._password_file, "--auth", "scram-sha-256"),
-                # The same sorting on every machine, whatever locales it has.
+                # The same sort order on every machine, independent of its locales.
                 *("--encoding", "UTF8", "--no-locale"),
                 *("--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"),
             ],
@@ -206,7 +208,7 @@ def _binaries() -> Path:
 
 
 def _make_passable(path: Path) -> None:
-    """Let every account pass through the directories above `path`, without letting it list them."""
+    """Let every account traverse the parent directories of `path`, without permission to list them."""
     for directory in path.parents:
         mode = directory.stat().st_mode
         if not mode & stat.S_IXOTH:

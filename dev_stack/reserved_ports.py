@@ -1,4 +1,4 @@
-"""Default ports of the servers, reserved from their choice until the process ends."""
+"""Default ports of the servers, reserved from their selection until the process ends."""
 
 import contextlib
 import socket
@@ -10,12 +10,12 @@ from dev_stack.child_server import LOOPBACK, free_ports, port_is_free
 
 
 class UsualPorts:
-    """Choose a port for each server: its usual port, or another port if the usual one is in use.
+    """Select a port for each server: its default port, or another port if the default port is in use.
 
     `with UsualPorts(say) as ports: ports.choose(8080)`. A server listens some time after its port was
-    chosen, so each chosen port stays reserved until the block ends. Two programs that start at the same
-    instant therefore get different ports. The reservation is a bound UDP socket with the same number as the
-    TCP port: the kernel grants it to one process and releases it when that process dies.
+    selected, so each selected port stays reserved until the context exits. Programs that start concurrently
+    therefore get different ports. The reservation is a bound UDP socket with the same number as the TCP port:
+    the kernel grants it to one process and releases it when that process ends.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
@@ -24,9 +24,9 @@ class UsualPorts:
         self._reservations = contextlib.ExitStack()
 
     def choose(self, usual: int) -> int:
-        """Return the usual port, or report and return another port.
+        """Return the default port, or report and return another port.
 
-        May be called again when the server could not listen on the port that was returned.
+        Callers may repeat the call if the server could not listen on the returned port.
         """
         if self._reserve(usual) and port_is_free(usual):
             return usual

@@ -47,25 +47,26 @@ if TYPE_CHECKING:
     from dev_stack.stack import EmbeddedStack
 
 LIVES_AT_ONCE = 20
-"""As many as two cores carry; more would only wait for each other."""
+"""Concurrent scenarios. Two cores can run this many; more would only wait for CPU time."""
 
 _TEMPLATE = "worksub_template"
 
-# A simulated life's clock begins an hour early, so no deadline is met too soon unless it is late by more.
-_SLIP = timedelta(minutes=30)
+# The clock of a scenario starts one hour early. A deadline is therefore not processed too early unless the
+# clock overruns by more than that.
+_MAX_OVERRUN = timedelta(minutes=30)
 
 
 class ClockOverrunError(Exception):
-    """A life's clock passed a command's time before the command was judged: the result would be wrong."""
+    """The clock passed a command's time before the command was decided, so the result would be wrong."""
 
 
 def request_id_for(number: int, scenario: Scenario) -> str:
-    """One for each scenario of a run, the same on both engines, so that ledger keys are equal too."""
+    """Return the request ID of a scenario: the same on both engines, so that ledger keys are equal."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number}/{scenario.name}"))
 
 
 def simulate_by_rules(scenarios: Sequence[Scenario], book: PriceBook) -> list[ScenarioResult]:
-    """What the rules alone make of the scenarios."""
+    """Run the scenarios with the business rules only, without servers."""
     return [
         simulate(scenario, book, subscription_id_for(request_id_for(number, scenario)))
         for number, scenario in enumerate(scenarios)
@@ -77,36 +78,36 @@ async def simulate_on_temporal(
     book: PriceBook,
     *,
     on_progress: Callable[[str], None] = lambda sentence: None,
-    on_done: Callable[[ScenarioResult], None] = lambda document: None,
+    on_done: Callable[[ScenarioResult], None] = lambda result: None,
 ) -> list[ScenarioResult]:
-    """What the running service makes of the scenarios, each in a database and with a worker of its own.
+    """Run the scenarios on real servers, each scenario with its own database and worker.
 
-    Raises `StackError` if the servers do not start, `ClockOverrunError` if a machine is far too busy.
+    Raises `StackError` if the servers do not start, `ClockOverrunError` if the machine is overloaded.
     """
-    from dev_stack.stack import EmbeddedStack  # which is not installed everywhere
+    from dev_stack.stack import EmbeddedStack  # imported here, because it is an optional dependency
 
     with TemporaryDirectory(prefix="worksub-simulation-") as directory:
         async with EmbeddedStack(Path(directory), search_attributes={}, on_progress=on_progress) as stack:
             client = await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
-            await _spare_the_disk(stack)
+            await _disable_fsync(stack)
             template = await stack.postgres.ensure_database(_TEMPLATE)
             for catalogue in book.versions:
                 await set_up(client, template, catalogue, today=catalogue.effective_from)
-            places = asyncio.Semaphore(LIVES_AT_ONCE)
+            slots = asyncio.Semaphore(LIVES_AT_ONCE)
 
-            async def live(number: int, scenario: Scenario) -> ScenarioResult:
-                async with places:
-                    document = await _ScenarioRun(stack, client, number, scenario, book).live()
-                on_done(document)
-                return document
+            async def run(number: int, scenario: Scenario) -> ScenarioResult:
+                async with slots:
+                    result = await _ScenarioRun(stack, client, number, scenario, book).run()
+                on_done(result)
+                return result
 
-            async with asyncio.TaskGroup() as lives:
-                tasks = [lives.create_task(live(n, scenario)) for n, scenario in enumerate(scenarios)]
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(run(n, scenario)) for n, scenario in enumerate(scenarios)]
             return [task.result() for task in tasks]
 
 
-async def _spare_the_disk(stack: "EmbeddedStack") -> None:
-    """Nothing here is to survive a crash, and a database for each scenario is many files to flush."""
+async def _disable_fsync(stack: "EmbeddedStack") -> None:
+    """Turn off fsync: the data are temporary, and one database per scenario has many files to flush."""
     connection = await asyncpg.connect(stack.postgres.dsn())
     try:
         await connection.execute("ALTER SYSTEM SET fsync = off")
@@ -125,8 +126,8 @@ class _ScenarioRun:
         self._id = subscription_id_for(self._request_id)
         self._confirmation = ""
 
-    async def live(self) -> ScenarioResult:
-        async with self._house() as (client, read):
+    async def run(self) -> ScenarioResult:
+        async with self._environment() as (client, read):
             request = {
                 **sample_request(self._scenario, self._book, self._request_id),
                 "request_id": self._request_id,
@@ -140,15 +141,15 @@ class _ScenarioRun:
             ahead = self._scenario.starts_at - await clock.now()
             outcomes = []
             for step in self._scenario.steps:
-                await self._pass_to(step.at, clock, ahead)
-                outcomes.append(await self._take(step, client, read))
-            await self._pass_to(self._scenario.until, clock, ahead)
+                await self._advance_to(step.at, clock, ahead)
+                outcomes.append(await self._execute(step, client, read))
+            await self._advance_to(self._scenario.until, clock, ahead)
             await client.settle(self._id, self._scenario.until)
-            return await self._document(outcomes, client, read)
+            return await self._result(outcomes, client, read)
 
     @asynccontextmanager
-    async def _house(self) -> AsyncIterator[tuple[SubscriptionClient, ReadModel]]:
-        """A database and a worker of its own, so that scenarios may use the same names."""
+    async def _environment(self) -> AsyncIterator[tuple[SubscriptionClient, ReadModel]]:
+        """Create a separate database and worker, so that scenarios may use the same account names."""
         await self._create_database()
         postgres = self._stack.postgres
         async with (
@@ -172,13 +173,15 @@ class _ScenarioRun:
         finally:
             await connection.close()
 
-    async def _pass_to(self, moment: datetime, clock: SubscriptionClock, ahead: timedelta) -> None:
+    async def _advance_to(self, moment: datetime, clock: SubscriptionClock, ahead: timedelta) -> None:
         await clock.advance_to(moment - ahead)
-        if await clock.now() - (moment - ahead) > _SLIP:
-            raise ClockOverrunError(f"{self._scenario.name}: its clock was to stop at {moment}.")
+        if await clock.now() - (moment - ahead) > _MAX_OVERRUN:
+            raise ClockOverrunError(f"{self._scenario.name}: the clock passed its target {moment}.")
 
-    async def _take(self, step: ScenarioStep, client: SubscriptionClient, read: ReadModel) -> CommandOutcome:
-        # What is due comes first, so that names and states are those of the step's own time.
+    async def _execute(
+        self, step: ScenarioStep, client: SubscriptionClient, read: ReadModel
+    ) -> CommandOutcome:
+        # Process due deadlines first, so that names and states are those at the time of the step.
         await client.settle(self._id, step.at)
         state = await read.snapshot(self._id)
         assert state is not None
@@ -190,7 +193,7 @@ class _ScenarioRun:
             argument = {**argument, "at": step.at.isoformat()}
         claims = state.claims if step.command == CONFIRM_DOMAIN else ()
         try:
-            with self._proofs_published(claims):
+            with self._records_published(claims):
                 answer = await client.command(self._id, command, argument)
         except RefusalError as refusal:
             if refusal.refused.code is RefusalCode.CLOCK_PASSED:
@@ -199,15 +202,18 @@ class _ScenarioRun:
         return outcome(step, Decision(events=(), message=answer.message))
 
     @contextmanager
-    def _proofs_published(self, claims: Sequence[PendingDomain]) -> Iterator[None]:
-        """Only for this step, as in a simulation by the rules alone: a later claim is not proved by it."""
+    def _records_published(self, claims: Sequence[PendingDomain]) -> Iterator[None]:
+        """Publish the verification records for this step only, as in a simulation with the rules only.
+
+        A domain that is claimed later must not be verified by these records.
+        """
         with ExitStack() as published:
             for claim in claims:
-                proof = verification_records(claim.name, claim.token, self._book.domain_policy.cname_target)
-                published.enter_context(self._stack.dns.published_txt(proof.txt_name, proof.txt_value))
+                records = verification_records(claim.name, claim.token, self._book.domain_policy.cname_target)
+                published.enter_context(self._stack.dns.published_txt(records.txt_name, records.txt_value))
             yield
 
-    async def _document(
+    async def _result(
         self, outcomes: Sequence[CommandOutcome], client: SubscriptionClient, read: ReadModel
     ) -> ScenarioResult:
         state = await read.snapshot(self._id)

@@ -21,7 +21,7 @@ _USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT = 9464, 9465, 8080
 
 @dataclass(frozen=True)
 class ServiceAddresses:
-    """Where a worker tells how it is, and where the API answers."""
+    """Addresses of the worker's metrics and health endpoints, and of the API."""
 
     metrics_address: str
     """host:port"""
@@ -44,12 +44,12 @@ class ServiceAddresses:
 
     @property
     def console_url(self) -> str:
-        """The same process; a browser keeps what it signs in with for `localhost`."""
+        """URL of the console in the API process. Browsers store its session cookie for `localhost`."""
         return f"http://localhost:{self.api_address.rpartition(':')[2]}"
 
 
 def chosen_addresses(ports: UsualPorts) -> ServiceAddresses:
-    """Return the addresses for the worker and the API, which stay reserved as long as `ports`."""
+    """Select the addresses of the worker and the API; they stay reserved until `ports` exits."""
     usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT)
     return ServiceAddresses(*(f"{LOOPBACK}:{ports.choose(port)}" for port in usual))
 
@@ -58,12 +58,13 @@ def chosen_addresses(ports: UsualPorts) -> ServiceAddresses:
 async def worker_process(
     directory: Path, addresses: StackAddresses, watched_at: ServiceAddresses | None = None
 ) -> AsyncIterator[ChildProcess]:
-    """`python worker.py` for an embedded stack; its log is `directory/worker.log`. It dies with this process.
+    """Run `python worker.py` for an embedded stack; its log is `directory/worker.log`.
 
-    On leaving it is stopped by SIGTERM, and waited for while it finishes what it has begun.
+    The worker ends with this process. When the context exits, SIGTERM stops the worker, which first finishes
+    its running activities.
     """
     async with DirectoryLock(directory) as lock:
-        async with _starting(_settings(addresses, watched_at)):
+        async with _starting(_worker_settings(addresses, watched_at)):
             process = await ChildProcess.start(
                 "The worker",
                 [sys.executable, _PROGRAM],
@@ -81,9 +82,9 @@ async def worker_process(
 async def api_process(
     directory: Path, addresses: StackAddresses, watched_at: ServiceAddresses
 ) -> AsyncIterator[ChildProcess]:
-    """`worksub api` for an embedded stack; its log is `directory/api.log`."""
+    """Run `worksub api` for an embedded stack; its log is `directory/api.log`."""
     settings = {
-        **_of_the_stack(addresses),
+        **_stack_settings(addresses),
         "DATABASE_URL": addresses.web_url,
         "WORKSUB_API_ADDRESS": watched_at.api_address,
         "WORKSUB_CONSOLE_URL": watched_at.console_url,
@@ -106,47 +107,47 @@ async def api_process(
             await process.stop()
 
 
-def _of_the_stack(addresses: StackAddresses) -> dict[str, str]:
+def _stack_settings(addresses: StackAddresses) -> dict[str, str]:
     keys = os.environ.get(KEYS_FILE)
     return {
-        # The child works in another directory.
+        # An absolute path, because the child has another working directory.
         **({KEYS_FILE: str(Path(keys).resolve())} if keys else {}),
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "TEMPORAL_NAMESPACE": addresses.namespace,
-        # This user's profiles are for other servers.
+        # Ignore the user's Temporal profiles, which refer to other servers.
         "TEMPORAL_CONFIG_FILE": os.devnull,
     }
 
 
-def _settings(addresses: StackAddresses, watched_at: ServiceAddresses | None) -> dict[str, str]:
+def _worker_settings(addresses: StackAddresses, watched_at: ServiceAddresses | None) -> dict[str, str]:
     catalogue = os.environ.get("WORKSUB_CATALOGUE")
     return {
-        # The child works in another directory.
+        # An absolute path, because the child has another working directory.
         **({"WORKSUB_CATALOGUE": str(Path(catalogue).resolve())} if catalogue else {}),
-        **_of_the_stack(addresses),
+        **_stack_settings(addresses),
         "DATABASE_URL": addresses.worker_url,
         "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
         "WORKSUB_WEBHOOK_TARGETS": "any",
-        # Those of this user are another worker's.
+        # Addresses from the user's environment belong to another worker.
         "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",
         "WORKSUB_HEALTH_ADDRESS": watched_at.health_address if watched_at else "",
     }
 
 
-_one_at_a_time = asyncio.Lock()
+_start_lock = asyncio.Lock()
 
 
 @asynccontextmanager
 async def _starting(settings: Mapping[str, str]) -> AsyncIterator[None]:
-    """The environment is this whole process's, so one child at a time is started in it."""
-    async with _one_at_a_time:
+    """Set the environment for the start of a child; only one start at a time, as the process shares it."""
+    async with _start_lock:
         with _environment(settings):
             yield
 
 
 @contextmanager
 def _environment(settings: Mapping[str, str]) -> Iterator[None]:
-    """The environment that a child inherits: this one's, but with these Temporal settings and no others."""
+    """Set the environment that a child inherits: the present one, but only with these Temporal settings."""
     before = dict(os.environ)
     for name in before:
         if name.startswith("TEMPORAL_"):

@@ -1,4 +1,4 @@
-"""The whole local stack: Temporal, PostgreSQL and DNS, with their data in one directory."""
+"""The local stack: Temporal, PostgreSQL and DNS, with their data in one directory."""
 
 import contextlib
 import dataclasses
@@ -20,27 +20,27 @@ DATABASE = "worksub"
 
 
 class StackError(Exception):
-    """The embedded stack cannot start. The message is a sentence for a person."""
+    """The embedded stack cannot start. The message is a sentence for users."""
 
 
 class StackEndedError(StackError):
-    """A server of a running stack has ended. The message is a sentence, and the end of the server's log."""
+    """A server of a running stack has ended. The message contains the end of the server's log."""
 
 
 class EmbeddedStack:
-    """`async with EmbeddedStack(directory, …) as stack` runs three servers whose data stay in `directory`.
+    """Three servers with persistent data: `async with EmbeddedStack(directory, …) as stack` runs them.
 
-    The database `worksub` exists then, empty at first: its schema is not the stack's business. DNS records
-    are gone with the stack. Other processes find a running stack with `find_stack(directory)`.
+    The stack creates an empty database `worksub`; `worksub setup` creates the schema. DNS records are not
+    persistent. Other processes find a running stack with `find_stack(directory)`.
 
     Args:
-        directory: holds `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
+        directory: contains `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
         search_attributes: as for TemporalServer.
         usual_ports: as for TemporalServer.
         codec_url: as for TemporalServer.
-        on_progress: called with a sentence before each step that takes a while.
+        on_progress: called with a sentence before each slow step.
 
-    Attributes, valid while it runs: `addresses`, `temporal`, `postgres`, `dns`.
+    Attributes, valid while the stack runs: `addresses`, `temporal`, `postgres`, `dns`.
 
     Raises on entering:
         StackError: another process runs a stack on this directory, or a server does not start.
@@ -117,8 +117,7 @@ class EmbeddedStack:
         file = self._directory / ADDRESSES_FILE
         unfinished = file.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
-        unfinished.touch(mode=0o600)
-        unfinished.touch(mode=0o600)  # the addresses have passwords in them
+        unfinished.touch(mode=0o600)  # private, because the addresses contain passwords
         unfinished.write_text(json.dumps(dataclasses.asdict(self.addresses), indent=2))
         unfinished.replace(file)
         self._running.callback(file.unlink, missing_ok=True)

@@ -1,4 +1,4 @@
-"""Temporal dev server in a SQLite file."""
+"""Temporal dev server with its data in a SQLite file."""
 
 import asyncio
 import importlib.metadata
@@ -29,14 +29,14 @@ SEARCH_ATTRIBUTE_TYPES = {
     "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 }
 
-# WAL doubles the throughput of the default journal. secure_delete overwrites what erasure deletes.
+# WAL doubles the throughput of the default journal. secure_delete overwrites the data that erasure deletes.
 SQLITE_PRAGMAS = ("journal_mode=wal", "synchronous=normal", "secure_delete=on")
 
-# The defaults spare a busy production cluster. Here nothing else competes: a timer that a test clock skips
-# would cost a second instead of 11 ms, and a deleted history would stay readable for half a minute.
+# The defaults limit the load of a production cluster. With them, a timer skipped by a test clock would take
+# one second instead of 11 ms, and a deleted history would stay readable for half a minute.
 DYNAMIC_CONFIG = (
     "frontend.WorkflowTimeSkippingEnabled=true",
-    # `temporal workflow pause`; off by default in this release.
+    # Enables `temporal workflow pause`, which is off by default in this release.
     "frontend.WorkflowPauseEnabled=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.timerProcessorMaxPollRPS=2000",
@@ -47,26 +47,26 @@ DYNAMIC_CONFIG = (
     "history.visibilityProcessorMaxPollHostRPS=2000",
     'history.transferProcessorUpdateAckInterval="20ms"',
     'history.visibilityProcessorUpdateAckInterval="20ms"',
-    # Or a run that continues as new in its first second delays its successor for the rest of that second,
-    # and a clock that is being moved then jumps to its target, over every timer in between.
+    # Otherwise a run that continues as new within its first second delays its successor until that second is
+    # over. A test clock that is advancing then jumps to its target, over all timers in between.
     'history.workflowIdReuseMinimalInterval="0s"',
 )
 
 
 class TemporalServer(EmbeddedServer):
-    """`async with TemporalServer(directory, …)` runs a Temporal server whose data outlive it in `directory`.
+    """Temporal server with persistent data: `async with TemporalServer(directory, …)` runs it.
 
     Args:
-        directory: holds `temporal.db` and `temporal.log`; created if it does not exist.
+        directory: contains `temporal.db` and `temporal.log`; created if it does not exist.
         search_attributes: the custom search attributes by name; each value is a key of
-            SEARCH_ATTRIBUTE_TYPES. Those of earlier starts on the same data remain, with the type they had.
-        port: of the gRPC front end; a free one if not given.
-        ui_port: of the Web UI; a free one if not given.
-        usual_ports: chooses both ports instead: 7233 and 8233, or other ports where these are in use.
-        codec_url: of the codec server that the Web UI asks, if there is one.
-        dynamic_config: of the server, as `key=JSON`, beside DYNAMIC_CONFIG.
+            SEARCH_ATTRIBUTE_TYPES. Attributes of earlier starts on the same data remain, with their types.
+        port: of the gRPC front end; a free port if not given.
+        ui_port: of the Web UI; a free port if not given.
+        usual_ports: selects both ports instead: 7233 and 8233, or other ports if these are in use.
+        codec_url: of the codec server for the Web UI, if there is one.
+        dynamic_config: settings of the server, as `key=JSON`, in addition to DYNAMIC_CONFIG.
 
-    Attributes, valid while it runs: `address` ("host:port"), `ui_url` ("http://…"),
+    Attributes, valid while the server runs: `address` ("host:port"), `ui_url` ("http://…"),
     `namespace`, `pid`.
 
     Raises on entering:
@@ -98,10 +98,10 @@ class TemporalServer(EmbeddedServer):
         self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
 
     async def checkpoint(self) -> None:
-        """Empty the write-ahead log into the database file, so that bytes deleted from it are gone from both.
+        """Checkpoint and truncate the write-ahead log, so that deleted data remain in no file.
 
         Raises:
-            ServerError: the server did not leave a moment free for it within 10 s.
+            ServerError: the database was busy for 10 s.
         """
 
         def truncate_log() -> bool:
@@ -113,7 +113,7 @@ class TemporalServer(EmbeddedServer):
                 connection.close()
 
         if not await asyncio.to_thread(truncate_log):
-            raise ServerError(f"{self._database} was too busy for its write-ahead log to be emptied.")
+            raise ServerError(f"{self._database} is busy: its write-ahead log could not be truncated.")
 
     async def _start(self) -> None:
         port, ui_port = self._chosen_ports()
@@ -140,15 +140,15 @@ class TemporalServer(EmbeddedServer):
     def _chosen_ports(self) -> tuple[int, int]:
         if self._usual_ports is not None:
             return self._usual_ports.choose(USUAL_PORT), self._usual_ports.choose(USUAL_UI_PORT)
-        for taken in (self._port, self._ui_port):
-            # Checked first, because a program that listens there would answer in the place of this server.
-            if taken is not None and not port_is_free(taken):
-                raise ServerError(f"The Temporal server cannot start: port {taken} is taken.")
+        for port in (self._port, self._ui_port):
+            # Checked first: a program that already listens there would answer the readiness check.
+            if port is not None and not port_is_free(port):
+                raise ServerError(f"The Temporal server cannot start: port {port} is taken.")
         free_port, free_ui_port = free_ports(2)
         return self._port or free_port, self._ui_port or free_ui_port
 
     async def _answers(self) -> bool:
-        """Return whether the front end answers; the server's internal services have no OperatorService."""
+        """Return whether the front end answers. Internal services of the server have no OperatorService."""
         try:
             client = await Client.connect(self.address, namespace=NAMESPACE)
             await client.operator_service.list_search_attributes(
@@ -159,7 +159,7 @@ class TemporalServer(EmbeddedServer):
         return True
 
     async def _register_search_attributes(self) -> None:
-        # The server's own --search-attribute takes effect only when it creates the database.
+        # The server's option --search-attribute takes effect only when the server creates the database.
         operator = (await Client.connect(self.address, namespace=NAMESPACE)).operator_service
         known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=NAMESPACE))
         missing = {
@@ -173,7 +173,7 @@ class TemporalServer(EmbeddedServer):
                     AddSearchAttributesRequest(namespace=NAMESPACE, search_attributes=missing)
                 )
             except RPCError as error:
-                raise ServerError(f"The Temporal server refuses the search attributes: {error}") from error
+                raise ServerError(f"The Temporal server rejects the search attributes: {error}") from error
 
 
 def _binary() -> Path:
