@@ -67,7 +67,7 @@ def add_handlers(api: FastAPI) -> None:
 
 def internal_error_response(request_id: str) -> Response:
     """Return the response for an unhandled exception."""
-    return error_response(ApiCode.FAULT, request_id)
+    return error_response(ApiCode.INTERNAL_ERROR, request_id)
 
 
 def error_response(code: ApiCode, request_id: str) -> Response:
@@ -133,7 +133,7 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = {404: ApiCode.NO_SUCH_PATH, 405: ApiCode.METHOD_NOT_ALLOWED, 413: ApiCode.BODY_TOO_LARGE}.get(
+    code = {404: ApiCode.NOT_FOUND, 405: ApiCode.METHOD_NOT_ALLOWED, 413: ApiCode.PAYLOAD_TOO_LARGE}.get(
         error.status_code, ApiCode.MALFORMED_JSON
     )
     return problem_response(_own(request, code), error.headers)
@@ -141,7 +141,7 @@ async def _http_exception(request: Request, error: Exception) -> Response:
 
 async def _workflow_lost(request: Request, error: Exception) -> Response:
     _log.error("subscription is active in the database but has no workflow")
-    return problem_response(_own(request, ApiCode.WORKFLOW_LOST), _RETRY_AFTER)
+    return problem_response(_own(request, ApiCode.WORKFLOW_UNAVAILABLE), _RETRY_AFTER)
 
 
 async def _temporal_error(request: Request, error: Exception) -> Response:

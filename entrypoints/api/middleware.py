@@ -52,7 +52,7 @@ class RequestMiddleware:
             if request.status is None:
                 request_id = request.request_id
                 response = (
-                    error_response(ApiCode.NO_ANSWER, request_id)
+                    error_response(ApiCode.TIMEOUT, request_id)
                     if late
                     else internal_error_response(request_id)
                 )

@@ -22,11 +22,11 @@ class ApiCode(StrEnum):
 
     UNAUTHENTICATED = "UNAUTHENTICATED"
     OPERATORS_ONLY = "OPERATORS_ONLY"
-    NO_SUCH_PATH = "NO_SUCH_PATH"
+    NOT_FOUND = "NOT_FOUND"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     MALFORMED_JSON = "MALFORMED_JSON"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
-    BODY_TOO_LARGE = "BODY_TOO_LARGE"
+    PAYLOAD_TOO_LARGE = "PAYLOAD_TOO_LARGE"
     IDEMPOTENCY_KEY_MISSING = "IDEMPOTENCY_KEY_MISSING"
     INVALID_IDEMPOTENCY_KEY = "INVALID_IDEMPOTENCY_KEY"
     INVALID_CURSOR = "INVALID_CURSOR"
@@ -39,22 +39,22 @@ class ApiCode(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     DATABASE_UNREACHABLE = "DATABASE_UNREACHABLE"
     TEMPORAL_UNREACHABLE = "TEMPORAL_UNREACHABLE"
-    WORKFLOW_LOST = "WORKFLOW_LOST"
+    WORKFLOW_UNAVAILABLE = "WORKFLOW_UNAVAILABLE"
     WORKFLOW_PAUSED = "WORKFLOW_PAUSED"
     WORKFLOW_STUCK = "WORKFLOW_STUCK"
-    NO_ANSWER = "NO_ANSWER"
-    FAULT = "FAULT"
+    TIMEOUT = "TIMEOUT"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
 _UNPROCESSABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 _STATUS: Mapping[str, HTTPStatus] = {
     ApiCode.UNAUTHENTICATED: HTTPStatus.UNAUTHORIZED,
     ApiCode.OPERATORS_ONLY: HTTPStatus.FORBIDDEN,
-    ApiCode.NO_SUCH_PATH: HTTPStatus.NOT_FOUND,
+    ApiCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ApiCode.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
     ApiCode.MALFORMED_JSON: HTTPStatus.BAD_REQUEST,
     ApiCode.UNSUPPORTED_MEDIA_TYPE: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    ApiCode.BODY_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    ApiCode.PAYLOAD_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ApiCode.IDEMPOTENCY_KEY_MISSING: HTTPStatus.BAD_REQUEST,
     ApiCode.INVALID_IDEMPOTENCY_KEY: HTTPStatus.BAD_REQUEST,
     ApiCode.INVALID_CURSOR: HTTPStatus.BAD_REQUEST,
@@ -67,13 +67,13 @@ _STATUS: Mapping[str, HTTPStatus] = {
     ApiCode.RATE_LIMITED: HTTPStatus.TOO_MANY_REQUESTS,
     ApiCode.DATABASE_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.TEMPORAL_UNREACHABLE: HTTPStatus.SERVICE_UNAVAILABLE,
-    ApiCode.WORKFLOW_LOST: HTTPStatus.SERVICE_UNAVAILABLE,
+    ApiCode.WORKFLOW_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     ApiCode.WORKFLOW_PAUSED: HTTPStatus.CONFLICT,
     ApiCode.WORKFLOW_STUCK: HTTPStatus.SERVICE_UNAVAILABLE,
     RefusalCode.TRY_AGAIN: HTTPStatus.SERVICE_UNAVAILABLE,
     RefusalCode.KEY_UNKNOWN: HTTPStatus.SERVICE_UNAVAILABLE,
-    ApiCode.NO_ANSWER: HTTPStatus.GATEWAY_TIMEOUT,
-    ApiCode.FAULT: HTTPStatus.INTERNAL_SERVER_ERROR,
+    ApiCode.TIMEOUT: HTTPStatus.GATEWAY_TIMEOUT,
+    ApiCode.INTERNAL_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
     **dict.fromkeys(
         (
             RefusalCode.SUBSCRIPTION_NOT_FOUND,
@@ -115,7 +115,7 @@ COMMON_CODES = (
     ApiCode.REPEATED_PARAMETER,
     ApiCode.UNAUTHENTICATED,
     ApiCode.RATE_LIMITED,
-    ApiCode.FAULT,
+    ApiCode.INTERNAL_ERROR,
     ApiCode.DATABASE_UNREACHABLE,
     ApiCode.TEMPORAL_UNREACHABLE,
 )
@@ -237,11 +237,11 @@ def _response(status: HTTPStatus, codes: Sequence[str]) -> dict[str, Any]:
 MESSAGES: Mapping[str, str] = {
     ApiCode.UNAUTHENTICATED: "Send a valid API key: Authorization: Bearer wsk_….",
     ApiCode.OPERATORS_ONLY: "This requires an operator key.",
-    ApiCode.NO_SUCH_PATH: "Path not found. /docs lists all paths.",
+    ApiCode.NOT_FOUND: "Path not found. /docs lists all paths.",
     ApiCode.METHOD_NOT_ALLOWED: "This path does not support that method.",
     ApiCode.MALFORMED_JSON: "The body is not valid JSON.",
     ApiCode.UNSUPPORTED_MEDIA_TYPE: "The body must be application/json.",
-    ApiCode.BODY_TOO_LARGE: "The body exceeds 65536 bytes.",
+    ApiCode.PAYLOAD_TOO_LARGE: "The body exceeds 65536 bytes.",
     ApiCode.IDEMPOTENCY_KEY_MISSING: "Send an Idempotency-Key header. Use the same key for retries.",
     ApiCode.INVALID_IDEMPOTENCY_KEY: "The Idempotency-Key must be 1 to 100 letters, digits, '.', '_', ':' or "
     "'-', the first a letter or digit.",
@@ -256,14 +256,13 @@ MESSAGES: Mapping[str, str] = {
     ApiCode.RATE_LIMITED: "Rate limit exceeded. Retry after the time in Retry-After.",
     ApiCode.DATABASE_UNREACHABLE: "The database is unavailable. Retry after the time in Retry-After.",
     ApiCode.TEMPORAL_UNREACHABLE: "Temporal is unavailable. Retry after the time in Retry-After.",
-    ApiCode.WORKFLOW_LOST: "The workflow of this subscription is missing. The nightly reconciliation "
+    ApiCode.WORKFLOW_UNAVAILABLE: "The workflow of this subscription is missing. The nightly reconciliation "
     "restarts it.",
     ApiCode.WORKFLOW_PAUSED: "An operator has paused the subscription; nothing has changed. Retry after the "
     "pause has ended.",
     ApiCode.WORKFLOW_STUCK: "The subscription cannot execute commands now; an operator must repair it.",
-    ApiCode.NO_ANSWER: "The request timed out. It may still be executed: retry with the same "
-    "Idempotency-Key.",
-    ApiCode.FAULT: "Internal error. Report it with the request_id.",
+    ApiCode.TIMEOUT: "The request timed out. It may still be executed: retry with the same Idempotency-Key.",
+    ApiCode.INTERNAL_ERROR: "Internal error. Report it with the request_id.",
     RefusalCode.KEY_UNKNOWN: "The API and the workers have different encryption keys. An operator must fix "
     "this.",
     RefusalCode.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",

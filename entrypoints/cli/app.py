@@ -128,7 +128,7 @@ def _run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and is_output_error(error):
             raise
         show_error(as_json, _unexpected_error(error))
-        return ExitCode.FAULT
+        return ExitCode.INTERNAL_ERROR
     if result == ExitCode.INTERRUPTED:
         print_status("\nInterrupted.")
     return int(result or ExitCode.DONE)
@@ -162,8 +162,8 @@ def _unexpected_error(error: Exception) -> CommandError:
     """Return a bug report: the exception and its source line, without local variables."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return CommandError(
-        ExitCode.FAULT,
-        "FAULT",
+        ExitCode.INTERNAL_ERROR,
+        "INTERNAL_ERROR",
         f"Unexpected {type(error).__name__} at {frame.filename}, line {frame.lineno}: {error}",
         advice="This is a bug in worksub. Please report it with this message.",
     )

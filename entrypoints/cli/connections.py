@@ -89,7 +89,7 @@ class ServiceTargets(DatabaseTarget):
                 return CommandError(ExitCode.REFUSED, "NO_TEST_CLOCK", str(error))
             case WorkflowMissingError():
                 return unavailable(
-                    "WORKFLOW_LOST",
+                    "WORKFLOW_UNAVAILABLE",
                     str(error),
                     advice="Check TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE. If they are right, "
                     "`worksub schedules trigger reconcile` restarts the workflow from the database.",

@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     """An option, a file or a setting is invalid."""
     UNAVAILABLE = 3
     """A service is unreachable or does not answer in time."""
-    FAULT = 70
+    INTERNAL_ERROR = 70
     """A bug in worksub."""
     INTERRUPTED = 130
     CUT_OFF = 141

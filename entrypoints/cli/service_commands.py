@@ -42,7 +42,7 @@ def demo(as_json: AsJson = False) -> None:
         show_json(summary)
     if not summary.nothing_is_left:
         message = "Customer data was found after the erasure."
-        raise CommandError(ExitCode.FAULT, "DATA_LEFT", message)
+        raise CommandError(ExitCode.INTERNAL_ERROR, "DATA_LEFT", message)
 
 
 @app.command(rich_help_panel="Getting started")

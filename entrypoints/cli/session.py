@@ -178,7 +178,7 @@ class Session:
 
     def _timeout_error(self) -> CommandError:
         return unavailable(
-            "NO_ANSWER",
+            "TIMEOUT",
             f"No worker has answered within {self._timeout:g} s. The command may still be executed when a "
             "worker is available.",
             advice="Run `worksub doctor` to find the cause; `worksub worker` starts a worker. Then check "

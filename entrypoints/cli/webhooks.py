@@ -222,7 +222,7 @@ async def _send_test_event(webhooks: "WebhookEndpointStore", endpoint: str) -> "
             return delivery
         await asyncio.sleep(_POLL_SECONDS)
     raise unavailable(
-        "NO_ANSWER",
+        "TIMEOUT",
         "No worker has sent the test event yet. It is sent when a worker is available.",
         advice="Run `worksub doctor` to find the cause, and `worksub webhooks deliveries` for the result.",
     )

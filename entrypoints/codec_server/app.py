@@ -32,7 +32,7 @@ _log = logging.getLogger("worksub")
 
 Coding = Callable[[Sequence[Payload]], Awaitable[list[Payload]]]
 
-_CODES_OF_ROUTING = {404: "NO_SUCH_PATH", 405: "METHOD_NOT_ALLOWED"}
+_CODES_OF_ROUTING = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
 class CodecRefusal(HTTPException):
@@ -144,7 +144,7 @@ async def _payloads_of(request: Request) -> Sequence[Payload]:
     async for part in request.stream():
         body += part
         if len(body) > MAX_BODY_BYTES:
-            raise CodecRefusal(413, "BODY_TOO_LARGE", f"The body exceeds {MAX_BODY_BYTES:,} bytes.")
+            raise CodecRefusal(413, "PAYLOAD_TOO_LARGE", f"The body exceeds {MAX_BODY_BYTES:,} bytes.")
     try:
         return Parse(bytes(body), Payloads()).payloads
     except (ParseError, UnicodeDecodeError, RecursionError):

@@ -37,4 +37,4 @@ async def test_docs_page_is_self_hosted_with_strict_csp(
 async def test_other_docs_paths_are_not_found(api_server: ApiServer, path: str) -> None:
     async with httpx.AsyncClient(base_url=api_server.url) as browser:
         answer = await browser.get(path)
-    assert (answer.status_code, answer.json()["code"]) == (404, "NO_SUCH_PATH")
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")

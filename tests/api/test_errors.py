@@ -34,7 +34,7 @@ async def test_malformed_body_is_refused(acme: ApiClient) -> None:
         (b"plan=lite", "application/x-www-form-urlencoded", 415, "UNSUPPORTED_MEDIA_TYPE"),
         (b"[1]", "application/json; charset=utf-8", 422, "INVALID_ARGUMENT"),
         (json.dumps({"\ud800": "\ud800"}).encode(), "application/json", 422, "REQUEST_REFUSED"),
-        (b" " * 65_537, "application/json", 413, "BODY_TOO_LARGE"),
+        (b" " * 65_537, "application/json", 413, "PAYLOAD_TOO_LARGE"),
     ):
         headers = {"Idempotency-Key": "k", "Content-Type": media_type}
         answer = await acme.http.post("/v1/subscriptions", content=content, headers=headers)
@@ -49,11 +49,11 @@ async def test_a_body_without_an_announced_length_is_limited_too(acme: ApiClient
 
     headers = {"Idempotency-Key": "k", "Content-Type": "application/json"}
     answer = await acme.http.post("/v1/subscriptions", content=endless(), headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (413, "BODY_TOO_LARGE")
+    assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 
 async def test_paths_and_queries_that_are_wrong(acme: ApiClient) -> None:
-    assert (await acme.gets("/nothing", 404))["code"] == "NO_SUCH_PATH"
+    assert (await acme.gets("/nothing", 404))["code"] == "NOT_FOUND"
     assert (await acme.posts("/catalogue", {}, 405))["code"] == "METHOD_NOT_ALLOWED"
     refused = await acme.gets("/subscriptions", 422, limit=0, state="HAPPY")
     assert [(each["field"], each["code"]) for each in refused["problems"]] == [
@@ -63,7 +63,7 @@ async def test_paths_and_queries_that_are_wrong(acme: ApiClient) -> None:
     for odd in ("%00", "a%00b", "..%2f..", "x" * 300, "%ed%a0%80"):
         assert (await acme.gets(f"/subscriptions/{odd}", 404))["code"] in (
             "SUBSCRIPTION_NOT_FOUND",
-            "NO_SUCH_PATH",
+            "NOT_FOUND",
         )
 
 
@@ -174,7 +174,7 @@ async def test_missing_worker_times_out(stack: object, service_env: ServiceEnv, 
         visitor = await api_server.visitor("C-alone")
         body = visitor.request_body(service_env)
         answer = await visitor.posts("/subscriptions", body, 504, key="once")
-        assert answer["code"] == "NO_ANSWER"
+        assert answer["code"] == "TIMEOUT"
 
 
 async def test_unhandled_exception_discloses_nothing(
@@ -185,7 +185,7 @@ async def test_unhandled_exception_discloses_nothing(
         object.__setattr__(api_server.service, "client", None)
         answer = await visitor.gets("/catalogue", 500)
         assert (answer["code"], answer["detail"]) == (
-            "FAULT",
+            "INTERNAL_ERROR",
             "Internal error. Report it with the request_id.",
         )
 

@@ -29,7 +29,7 @@ _TRY_AGAIN = (
     ApiCode.RATE_LIMITED,
     ApiCode.DATABASE_UNREACHABLE,
     ApiCode.TEMPORAL_UNREACHABLE,
-    ApiCode.NO_ANSWER,
+    ApiCode.TIMEOUT,
 )
 """What docs/api.md says to send again for, under the same key."""
 

@@ -23,15 +23,15 @@ _ANY = (
     ApiCode.INVALID_IDEMPOTENCY_KEY,
     ApiCode.MALFORMED_JSON,
     ApiCode.UNSUPPORTED_MEDIA_TYPE,
-    ApiCode.BODY_TOO_LARGE,
+    ApiCode.PAYLOAD_TOO_LARGE,
     RefusalCode.INVALID_ARGUMENT,
     RefusalCode.COMMAND_ID_REUSED,
     RefusalCode.SUBSCRIPTION_NOT_FOUND,
     RefusalCode.SUBSCRIPTION_ENDED,
     RefusalCode.NOT_YET_STARTED,
-    ApiCode.WORKFLOW_LOST,
+    ApiCode.WORKFLOW_UNAVAILABLE,
     ApiCode.WORKFLOW_PAUSED,
-    ApiCode.NO_ANSWER,
+    ApiCode.TIMEOUT,
 )
 OPERATIONS = {
     "switch_to_paid": "switch_to_paid",

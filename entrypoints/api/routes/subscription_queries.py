@@ -25,7 +25,7 @@ from subscription.timeline import ErasureCertificate, TimelineEntry
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"])
 
 _NOT_FOUND = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND)
-_CLOCK = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.NO_ANSWER)
+_CLOCK = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.TIMEOUT)
 _PAGE = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT)
 
 
@@ -117,7 +117,7 @@ async def list_upcoming_events(subscription_id: str, client: ClientDep) -> Page[
             RefusalCode.LOWERED_BY_UPGRADE,
             RefusalCode.PLAN_NOT_SOLD,
             RefusalCode.TOO_MANY_MEMBERS,
-            ApiCode.NO_ANSWER,
+            ApiCode.TIMEOUT,
         ),
     },
     summary="Quote a cancellation, a switch or an upgrade",

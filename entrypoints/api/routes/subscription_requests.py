@@ -27,7 +27,7 @@ _BODY = body_schema(Request, examples.REQUEST, without=_NOT_IN_BODIES, optional=
 _BODY_CODES = (
     ApiCode.MALFORMED_JSON,
     ApiCode.UNSUPPORTED_MEDIA_TYPE,
-    ApiCode.BODY_TOO_LARGE,
+    ApiCode.PAYLOAD_TOO_LARGE,
     RefusalCode.INVALID_ARGUMENT,
 )
 
@@ -105,7 +105,7 @@ async def check_account_name(
             RefusalCode.NAME_TAKEN,
             RefusalCode.NOTHING_ON_SALE,
             RefusalCode.REQUEST_ID_REUSED,
-            ApiCode.NO_ANSWER,
+            ApiCode.TIMEOUT,
         ),
     },
     openapi_extra=_BODY,

@@ -242,7 +242,7 @@ async def test_log_has_caller_and_payload_count_but_no_content(
         ("codec refused", {"status": 401, "code": "CREDENTIALS_MISSING"}),
         ("Request completed", {"route": "/decode", "status": 401}),
         ("sign-in refused", {"server": "codec", "code": "CREDENTIALS_MISSING"}),
-        ("codec refused", {"status": 404, "code": "NO_SUCH_PATH"}),
+        ("codec refused", {"status": 404, "code": "NOT_FOUND"}),
         ("Request completed", {"route": None, "status": 404}),
     ]
     assert not any(word in caplog.text for word in (PERSON, TOKEN, digest_of(TOKEN)))
@@ -273,9 +273,9 @@ async def test_every_refusal_has_a_code_and_a_request_id() -> None:
         (403, "ENCODING_OFF"),
         (422, "KEY_UNKNOWN"),
         (400, "MALFORMED_BODY"),
-        (413, "BODY_TOO_LARGE"),
+        (413, "PAYLOAD_TOO_LARGE"),
         (405, "METHOD_NOT_ALLOWED"),
-        (404, "NO_SUCH_PATH"),
+        (404, "NOT_FOUND"),
         (429, "RATE_LIMITED"),
         (401, "CREDENTIALS_MISSING"),
         (401, "CREDENTIALS_UNKNOWN"),
