@@ -434,7 +434,7 @@ def test_without_more_it_decodes_and_listens_on_this_machine() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({KEYS: ""}, "nothing to decrypt with"),
+        ({KEYS: ""}, "No encryption keys"),
         ({"WORKSUB_CODEC_ORIGIN": "*"}, "WORKSUB_CODEC_ORIGIN is '\\*'"),
         ({"WORKSUB_CODEC_ORIGIN": f"{ORIGIN}/ui"}, "without a path"),
         ({"WORKSUB_CODEC_OIDC_AUDIENCE": ""}, "WORKSUB_CODEC_OIDC_AUDIENCE is not set"),
