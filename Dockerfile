@@ -1,4 +1,4 @@
-# The worker, the API and the `worksub` command, without the embedded servers.
+# Image of the worker, the API and the `worksub` command, without the servers of the local stack.
 
 ARG PYTHON=python:3.11.14-slim-bookworm
 
@@ -15,7 +15,7 @@ COPY activities activities
 COPY starter starter
 COPY dev_stack dev_stack
 COPY entrypoints entrypoints
-# Only packages with one of the hashes that the file lists; the builder is needed for this step alone.
+# Only packages with a hash in the file are installed. setuptools is required for this step only.
 RUN /opt/worksub/bin/pip install --require-hashes --requirement requirements/image.txt \
  && /opt/worksub/bin/pip install --no-deps --no-build-isolation . \
  && /opt/worksub/bin/pip uninstall --yes setuptools

@@ -1,28 +1,28 @@
-# `make` alone says what there is. It needs Python 3.11 or later, and nothing else of the system.
+# `make` without a target lists the targets. Requires Python 3.11 or later, and no other system package.
 
 VENV := .venv
 BIN := $(VENV)/bin
-# What recordings and locks have is random by nature, and a guess by how random a word is finds little else.
-READ_BY_PEOPLE := ':!tests/replay/corpus' ':!*.png'
-GUESSES := HexHighEntropyString Base64HighEntropyString KeywordDetector IPPublicDetector
+# Recordings and lock files contain random strings, so the entropy plugins would report only false positives.
+SCANNED_FILES := ':!tests/replay/corpus' ':!*.png'
+DISABLED_PLUGINS := HexHighEntropyString Base64HighEntropyString KeywordDetector IPPublicDetector
 SOURCES := subscription adapters workflows activities starter dev_stack entrypoints benchmarks worker.py
 # A file's tests share a process; `tests/support/longest.py` says which files start first.
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
-# `make lint` runs these side by side, and each prints when it is done; make before 4.0 mixes what they print.
+# `make lint` runs these in parallel. Each prints its output when it is done; before make 4.0 the output is mixed.
 LINTERS := lint-style lint-format lint-types lint-imports lint-secrets lint-attacks
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)
 TOOLS := $(VENV)/tools
 PIP := -m pip install --quiet --disable-pip-version-check
-# Only what has one of the hashes that the file lists; and then this package, which has none.
+# Dependencies are installed with the hashes in the file; then this package, which has no hash.
 INSTALL := $(BIN)/python $(PIP) --require-hashes --requirement
 INSTALL_WORKSUB := $(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
-# Puts Node.js and npm of the tools first, unless the system has npm and Node.js 20 or later.
+# Prepends Node.js and npm of the tools to PATH, unless the system has npm and Node.js 20 or later.
 WITH_NODE = $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null \
 	|| echo 'PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH"')
 COMPILE = $(TOOLS)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --custom-compile-command 'make constraints' $(UPGRADE)
 
-# The first Python that is new enough; `make PYTHON=/path/to/python …` takes another one.
+# The first Python that is new enough. To use another one: `make PYTHON=/path/to/python …`.
 PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
@@ -31,36 +31,36 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 .PHONY: $(LINTERS)
 .PHONY: demo dev test test-all mutants browser clients alerts encrypted lint format corpus chaos openapi bench constraints sbom help
 
-demo: $(VENV)/embedded ## A whole subscription, from request to erasure, in less than a minute
+demo: $(VENV)/embedded ## Run a subscription from request to erasure in less than a minute
 	@$(BIN)/worksub demo
 
-dev: $(VENV)/embedded ## Temporal with its Web UI, PostgreSQL, the worker and the API, until Ctrl-C
+dev: $(VENV)/embedded ## Run Temporal with its Web UI, PostgreSQL, the worker and the API until Ctrl-C
 	@$(BIN)/worksub dev
 
-test: lint ## The linters, the type checker and every test
+test: lint ## Run the linters, the type checker and all tests
 	$(PYTEST)
 
-test-all: lint ## As test, with many more generated cases and a whole run of chaos; then once more encrypted
+test-all: lint ## Run `test` with more generated cases and a full chaos run, then again with encryption
 	TEST_SIZE=large $(PYTEST)
 	$(MAKE) encrypted
 
-mutants: $(VENV)/dev ## Plant small faults in a copy, one at a time, and require that a test fails for each
+mutants: $(VENV)/dev ## Run mutation tests: a test must fail for each mutant
 	@PYTHONPATH=tests $(BIN)/python -m mutants.main
 
-browser: $(VENV)/dev $(TOOLS) ## The console in a real browser; needs Chromium
+browser: $(VENV)/dev $(TOOLS) ## Test the console in a browser; requires Chromium
 	$(WITH_NODE) $(BIN)/python -m pytest tests/browser
 
-clients: $(VENV)/dev $(TOOLS) ## Clients in other languages against the real service; needs the npm registry and Go
+clients: $(VENV)/dev $(TOOLS) ## Test clients in other languages; requires the npm registry and Go
 	$(WITH_NODE) $(BIN)/python -m pytest tests/clients
 
-alerts: $(VENV)/dev ## The unit tests of the Prometheus alerts; needs promtool
+alerts: $(VENV)/dev ## Run the unit tests of the Prometheus alerts; requires promtool
 	$(BIN)/python -m pytest tests/alerts
 
-encrypted: $(VENV)/dev ## The tests of the service and the command, with all that Temporal keeps encrypted
+encrypted: $(VENV)/dev ## Run the integration and CLI tests with encrypted payloads
 	WORKSUB_ENCRYPTION_KEYS=$$($(BIN)/worksub codec generate-key | tail -1) \
 		$(PYTEST) tests/integration tests/cli tests/property/test_engines_agree.py
 
-lint: $(VENV)/dev ## Style, formatting, types, which room may import which, and what an attacker would look for
+lint: $(VENV)/dev ## Check style, formatting, types, import contracts, secrets and common vulnerabilities
 	@$(MAKE) --no-print-directory --keep-going --jobs $(OUTPUT_SYNC) $(LINTERS)
 
 lint-style:
@@ -76,30 +76,30 @@ lint-imports:
 	$(BIN)/lint-imports
 
 lint-secrets:
-	git ls-files -z $(READ_BY_PEOPLE) | xargs -0 -n 200 -P 2 $(BIN)/detect-secrets-hook $(GUESSES:%=--disable-plugin %)
+	git ls-files -z $(SCANNED_FILES) | xargs -0 -n 200 -P 2 $(BIN)/detect-secrets-hook $(DISABLED_PLUGINS:%=--disable-plugin %)
 
 lint-attacks:
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(SOURCES)
 
-format: $(VENV)/dev ## Rewrite the code in the house's format, imports sorted
+format: $(VENV)/dev ## Format the code and sort imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-corpus: $(VENV)/dev ## Record every kind of life as this release lives it, for every later one to replay
+corpus: $(VENV)/dev ## Record workflow histories of this release for the replay tests of later releases
 	@PYTHONPATH=tests $(BIN)/python -m replay.record_corpus
 
-chaos: $(VENV)/dev ## Live 200 lives while everything is killed, and judge each from outside (CHAOS_MINUTES, CHAOS_SEED)
+chaos: $(VENV)/dev ## Run 200 subscriptions under fault injection and verify the results (CHAOS_MINUTES, CHAOS_SEED)
 	@PYTHONPATH=tests $(BIN)/python -m chaos.main --page docs/guarantees.md
 
-openapi: $(VENV)/dev ## Write the description of the HTTP API anew
+openapi: $(VENV)/dev ## Generate the OpenAPI description of the HTTP API
 	@PYTHONPATH=tests $(BIN)/python -m support.api_examples > examples.json.new && mv examples.json.new entrypoints/api/examples.json
 	@$(BIN)/python -m entrypoints.api.openapi > docs/openapi.json
 	@$(BIN)/python -m entrypoints.api.openapi --event-schema > docs/schemas/subscription-event.json
 
-bench: $(VENV)/dev ## What this service costs beside a plain one and one on DBOS, into docs/performance.md
+bench: $(VENV)/dev ## Benchmark against a plain Temporal service and a DBOS service; writes docs/performance.md
 	@$(BIN)/python -m benchmarks --page
 
-constraints: $(TOOLS) ## Pin what pyproject.toml asks for, with hashes; UPGRADE=--upgrade takes the newest versions
+constraints: $(TOOLS) ## Pin the dependencies of pyproject.toml with hashes; UPGRADE=--upgrade selects the newest versions
 	$(COMPILE) --extra dev pyproject.toml requirements/build.in --output-file constraints.txt
 	$(COMPILE) --extra embedded --extra api pyproject.toml requirements/build.in \
 		--constraint constraints.txt --output-file requirements/demo.txt
@@ -108,19 +108,19 @@ constraints: $(TOOLS) ## Pin what pyproject.toml asks for, with hashes; UPGRADE=
 	$(COMPILE) requirements/tools.in --output-file requirements/tools.txt
 
 SBOM := build/sbom.cdx.json
-sbom: $(TOOLS) ## List what the container image has installed, as a CycloneDX bill of materials
+sbom: $(TOOLS) ## Write the CycloneDX bill of materials of the container image
 	@mkdir -p $(dir $(SBOM))
 	$(TOOLS)/bin/cyclonedx-py requirements requirements/image.txt --pyproject pyproject.toml --mc-type application \
 		--output-format JSON --output-reproducible --validate --output-file $(SBOM)
 
-help: ## What there is
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What `make demo` and `make dev` need, and nothing of what only tests need, for it is quicker.
+# The dependencies of `make demo` and `make dev`, without those of the tests, for a faster installation.
 $(VENV)/embedded: pyproject.toml requirements/demo.txt
 	@test -n "$(PYTHON)" || { \
-		echo "Python 3.11 or later is needed, and python3 is $$(python3 --version 2>&1 || echo missing)." >&2; \
-		echo "If there is one elsewhere: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+		echo "Python 3.11 or later is required; python3 is $$(python3 --version 2>&1 || echo missing)." >&2; \
+		echo "To use another one: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
 	@echo "Installing into $(VENV) (once; this takes a minute)…"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(INSTALL) requirements/demo.txt
@@ -128,7 +128,7 @@ $(VENV)/embedded: pyproject.toml requirements/demo.txt
 	@touch $@
 
 $(VENV)/dev: $(VENV)/embedded constraints.txt
-	@echo "Installing what the tests need (once)…"
+	@echo "Installing the test dependencies (once)…"
 	@$(INSTALL) constraints.txt
 	@touch $@
 

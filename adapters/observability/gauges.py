@@ -82,7 +82,7 @@ class GaugeSampler:
         """Sample until canceled. While a server is unavailable, the gauges keep their values.
 
         An unexpected error is logged like an outage. The sampling timestamp then becomes stale, which
-        raises the alert WorksubBlind. If this task ended instead, the gauges would never recover.
+        raises the alert WorksubGaugesStale. If this task ended instead, the gauges would never recover.
         """
         while True:
             try:

@@ -1,5 +1,5 @@
--- Runs once, when the PostgreSQL container creates its data: who may sign in, and which database is whose.
--- Passwords come from the container's environment, so that none stands in a file or an argument list.
+-- Creates the logins and databases. Runs once, when the PostgreSQL container creates its data directory.
+-- Passwords come from the environment of the container, so that no file or argument list contains one.
 
 \set ON_ERROR_STOP on
 \getenv temporal_password TEMPORAL_DB_PASSWORD
@@ -8,30 +8,30 @@
 \getenv web_password WORKSUB_WEB_PASSWORD
 \getenv operator_password WORKSUB_OPERATOR_PASSWORD
 
--- The roles that the migrations grant rights to. They cannot sign in; the logins below are members.
+-- Roles without login. The migrations grant privileges to them; the logins below are their members.
 CREATE ROLE worksub_worker NOLOGIN;
 CREATE ROLE worksub_reader NOLOGIN;
 CREATE ROLE worksub_api NOLOGIN;
 CREATE ROLE worksub_admin NOLOGIN;
 CREATE ROLE worksub_console NOLOGIN;
 
--- Temporal's own login, and four for the service. The owner migrates; CREATEROLE is for roles that
--- migrations add, such as the product's.
+-- The login of Temporal, and four logins of the service. The owner runs the migrations. It needs CREATEROLE,
+-- because migrations create roles, such as the role of the product.
 CREATE ROLE temporal LOGIN PASSWORD :'temporal_password';
 CREATE ROLE worksub_owner LOGIN CREATEROLE PASSWORD :'owner_password';
 CREATE ROLE worksub_service LOGIN PASSWORD :'service_password';
 CREATE ROLE worksub_web LOGIN PASSWORD :'web_password';
 CREATE ROLE worksub_operator LOGIN PASSWORD :'operator_password';
 
--- `worksub setup` publishes the catalogue in the worker's role, so the owner may act in it.
+-- `worksub setup` publishes the catalogue as worksub_worker, so the owner is a member of that role.
 GRANT worksub_worker TO worksub_owner, worksub_service;
--- The worker's health check, `worksub doctor`, looks as people do.
+-- `worksub doctor` reads as worksub_reader, also with the login of the worker.
 GRANT worksub_reader TO worksub_operator, worksub_web, worksub_service;
--- The API looks keys up, and those who run the service make them. The console answers in the same process.
+-- The API process authenticates API keys and serves the console. Operators create the keys.
 GRANT worksub_api, worksub_console TO worksub_web;
 GRANT worksub_admin TO worksub_operator;
 
--- No erasure reaches the server's log, so it has no values of rows, statements or parameters.
+-- Erasure does not cover the server log, so the log must not contain values of rows, statements or parameters.
 ALTER SYSTEM SET log_error_verbosity = 'terse';
 ALTER SYSTEM SET log_min_error_statement = 'panic';
 ALTER SYSTEM SET log_parameter_max_length = 0;
@@ -41,11 +41,11 @@ CREATE DATABASE temporal OWNER temporal;
 CREATE DATABASE temporal_visibility OWNER temporal;
 CREATE DATABASE worksub OWNER worksub_owner;
 
--- Without this every login could connect to every database.
+-- By default every login can connect to every database.
 REVOKE CONNECT, TEMPORARY ON DATABASE temporal, temporal_visibility, worksub, postgres FROM PUBLIC;
 GRANT CONNECT ON DATABASE worksub TO worksub_worker, worksub_reader;
 
--- No login can take all connections, or hold a lock for ever. A second worker needs 10 connections, a second API 28.
+-- Limits per login: connections and lock duration. A second worker needs 10 connections, a second API process 28.
 ALTER SYSTEM SET max_connections = 200;
 ALTER ROLE temporal CONNECTION LIMIT 100;
 ALTER ROLE worksub_owner CONNECTION LIMIT 5;
@@ -62,15 +62,15 @@ ALTER ROLE worksub_operator SET statement_timeout = '1min';
 ALTER ROLE worksub_operator SET lock_timeout = '10s';
 ALTER ROLE worksub_operator SET idle_in_transaction_session_timeout = '1min';
 
--- Whoever may connect could otherwise fill the disk with large objects, which belong to no table.
+-- Every login could otherwise fill the disk with large objects, which require no privilege on a table.
 \connect worksub
 DO $$
-DECLARE each regprocedure;
+DECLARE lo_function regprocedure;
 BEGIN
-    FOR each IN SELECT oid FROM pg_proc
+    FOR lo_function IN SELECT oid FROM pg_proc
                  WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^lo(_.*|read|write)$'
     LOOP
-        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', each);
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', lo_function);
     END LOOP;
 END
 $$;

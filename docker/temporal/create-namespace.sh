@@ -1,5 +1,5 @@
 #!/bin/sh
-# Creates the namespace that TEMPORAL_NAMESPACE names, if it does not exist. TEMPORAL_ADDRESS says where.
+# Creates the namespace TEMPORAL_NAMESPACE at TEMPORAL_ADDRESS, if it does not exist.
 set -eu
 
 wait_until() {
@@ -7,7 +7,7 @@ wait_until() {
     until "$@" >/dev/null 2>&1; do
         attempts=$((attempts - 1))
         if [ "$attempts" -eq 0 ]; then
-            echo "Temporal at $TEMPORAL_ADDRESS is not ready: this fails:" "$@" >&2
+            echo "Temporal at $TEMPORAL_ADDRESS is not ready. This command fails:" "$@" >&2
             "$@" >&2
             exit 1
         fi
@@ -20,6 +20,6 @@ if temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/dev/
     echo "Namespace $TEMPORAL_NAMESPACE exists."
 else
     temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$RETENTION"
-    # The server's parts learn of it one after the other.
+    # The services of the server load a new namespace at different times.
     wait_until temporal workflow list --namespace "$TEMPORAL_NAMESPACE" --limit 1
 fi

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Brings Temporal's two databases to the schema of this release; run again, it changes nothing.
-# The databases themselves exist already, so that this login needs no right to create any. In a cluster
-# where they do not: temporal-sql-tool … create.
+# Updates the schemas of Temporal's two databases to this release. Repeating it changes nothing.
+# The databases already exist, so the login needs no privilege to create databases. In a cluster without them,
+# run first: temporal-sql-tool … create.
 set -eu
 
 for store in temporal visibility; do
@@ -9,7 +9,7 @@ for store in temporal visibility; do
     temporal) database=temporal ;;
     visibility) database=temporal_visibility ;;
     esac
-    echo "Bringing $database up to date"
+    echo "Updating the schema of $database"
     export SQL_DATABASE="$database"
     temporal-sql-tool setup-schema -v 0.0
     temporal-sql-tool update-schema -d "/etc/temporal/schema/postgresql/v12/$store/versioned"

@@ -85,7 +85,7 @@ def test_make_lint_runs_all_linters_and_fails_on_any(tmp_path: Path, failing: st
 def test_old_python_is_reported() -> None:
     refused = make("--always-make", "PYTHON=", "demo")
     assert refused.returncode != 0
-    assert "Python 3.11 or later is needed" in refused.stderr
+    assert "Python 3.11 or later is required" in refused.stderr
     assert "Installing" not in refused.stdout
 
 

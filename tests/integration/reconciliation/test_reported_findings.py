@@ -212,7 +212,7 @@ async def test_non_replayable_workflow_is_found_before_deadline(
         async with service_env.worker():
             [finding] = await found(service_env)
             assert (finding.code, finding.repaired) == ("WORKFLOW_STUCK", False)
-            assert finding.message.startswith("Its tasks keep failing")
+            assert finding.message.startswith("Its workflow tasks keep failing")
 
 
 async def is_asleep(subscription: SubscriptionDriver) -> bool:
@@ -273,7 +273,7 @@ async def test_invoices_are_held_against_the_ledger_and_their_numbers(isolated_e
         (None, "INVOICE_DIFFERS", f"Invoice {third}: its columns do not match its document."),
         (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its columns do not match its document."),
         (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its totals do not match its entries."),
-        (None, "INVOICE_MISSING", f"The last invoice of {year} is number 4, and 5 are counted."),
+        (None, "INVOICE_MISSING", f"The last invoice of {year} is number 4, but the counter is 5."),
     }
     await damaged(isolated_env, "DELETE FROM invoices WHERE number = $1", second)
     messages = [each.message for each in await found(isolated_env)]
@@ -346,8 +346,8 @@ async def test_invoice_corrections_are_recalculated(
     said = "corrections of earlier invoices do not match its adjustments"
     for _ in range(2):
         assert [(each.code.value, each.repaired, each.message) for each in await found(isolated_env)] == [
-            ("INVOICE_DIFFERS", False, f"Invoice {april.number}: it {said}."),
-            ("INVOICE_DIFFERS", False, f"Invoice {may.number}: it {said}."),
+            ("INVOICE_DIFFERS", False, f"Invoice {april.number}: its {said}."),
+            ("INVOICE_DIFFERS", False, f"Invoice {may.number}: its {said}."),
         ]
 
     # A value that PostgreSQL cannot compute with breaks the comparison only for the affected invoices.
