@@ -30,7 +30,7 @@ from benchmarks.workload import SMALLEST, Sizes
 
 async def test_benchmark_parts_run(tmp_path: Path) -> None:
     faults: list[str] = []
-    async with open_environment(tmp_path, lambda said: None, faults.append) as fresh:
+    async with open_environment(tmp_path, lambda line: None, faults.append) as fresh:
         figures = {
             figure.name: figure
             for part in (request_throughput, history_size, large_tables)

@@ -53,9 +53,9 @@ def test_each_alert_has_three_tests_and_an_entry_in_the_runbook() -> None:
 def test_alert_tests_query_the_alert_in_their_name(rule: dict[str, Any]) -> None:
     alert = rule["alert"]
     for outcome, firing in (("fires", 1), ("does not fire", 0), ("fires on absence", 1)):
-        [asked] = TESTS[f"{alert} {outcome}"]["promql_expr_test"]
-        assert asked["expr"] == f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
-        assert [each["value"] for each in asked["exp_samples"]] == [firing] * firing
+        [expected] = TESTS[f"{alert} {outcome}"]["promql_expr_test"]
+        assert expected["expr"] == f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
+        assert [each["value"] for each in expected["exp_samples"]] == [firing] * firing
     absent = {name_of(each["series"]) for each in TESTS[f"{alert} fires on absence"].get("input_series", ())}
     assert absent.isdisjoint(names_in(rule["expr"]))
 

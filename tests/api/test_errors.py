@@ -121,7 +121,7 @@ async def test_database_outage_is_reported_and_recovers(service_env: ServiceEnv)
             async def is_back() -> bool:
                 return (await visitor.http.get("/v1/subscriptions")).status_code == 200
 
-            await wait_for("it answers again", is_back)
+            await wait_for("the API responds again", is_back)
 
 
 async def test_database_stop_during_query_is_retryable(service_env: ServiceEnv, acme: ApiClient) -> None:
@@ -133,10 +133,10 @@ async def test_database_stop_during_query_is_retryable(service_env: ServiceEnv, 
 
     async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE api_keys")
-        asked = asyncio.create_task(acme.gets("/subscriptions", 503))
-        pid = await wait_for("the key is looked for", is_waiting)
+        pending = asyncio.create_task(acme.gets("/subscriptions", 503))
+        pid = await wait_for("the key lookup is waiting", is_waiting)
         await service_env.owner.execute("SELECT pg_terminate_backend($1)", pid)
-        assert (await asked)["code"] == "DATABASE_UNREACHABLE"
+        assert (await pending)["code"] == "DATABASE_UNREACHABLE"
     await acme.gets("/subscriptions")
 
 

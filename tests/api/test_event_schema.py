@@ -20,7 +20,7 @@ PUBLISHED: dict[str, Any] = json.loads(page("docs/schemas/subscription-event.jso
 
 def data_of(event: Event) -> dict[str, Any]:
     """Return the `data` field of the webhook for this event."""
-    told = EventPayload(
+    payload = EventPayload(
         subscription_id="0b5b0f1e-6f53-5a3e-9d0e-6f5b1d1f8f0a",
         customer_id="C-1000482",
         sequence=4,
@@ -29,7 +29,7 @@ def data_of(event: Event) -> dict[str, Any]:
         message=event_message(event),
         ledger=event.lines,
     )
-    sent = json.loads(cloud_event(told, event.at.astimezone(KST)).model_dump_json(exclude_none=True))
+    sent = json.loads(cloud_event(payload, event.at.astimezone(KST)).model_dump_json(exclude_none=True))
     assert sent["dataschema"] == PUBLISHED["$id"]
     data: dict[str, Any] = sent["data"]
     return data

@@ -14,8 +14,8 @@ from subscription.validation import parse_strict
 
 
 def test_the_answers_are_those_of_the_rules() -> None:
-    told = (ROOT / "entrypoints" / "api" / "examples.json").read_text(encoding="utf-8")
-    assert told == written(), "`make openapi` writes it anew"
+    stored = (ROOT / "entrypoints" / "api" / "examples.json").read_text(encoding="utf-8")
+    assert stored == written(), "run `make openapi` to regenerate it"
 
 
 def test_request_examples_are_accepted() -> None:

@@ -55,11 +55,11 @@ async def test_requests_are_counted_by_route_template_and_status_class(service_e
 
 async def test_refused_keys_and_rate_limits_are_counted(service_env: ServiceEnv) -> None:
     async with open_api_server(service_env, rates=RateLimits("2/minute", "100/minute")) as api_server:
-        nobody, guessing = await api_server.with_token(None), await api_server.with_token("wsk_guess")
+        anonymous, guessing = await api_server.with_token(None), await api_server.with_token("wsk_guess")
         visitor = await api_server.visitor("C-limited")
-        for asking, statuses in ((nobody, [401]), (guessing, [401, 401]), (visitor, [200, 200, 429])):
+        for caller, statuses in ((anonymous, [401]), (guessing, [401, 401]), (visitor, [200, 200, 429])):
             for status in statuses:
-                await asking.gets("/catalogue", status)
+                await caller.gets("/catalogue", status)
         found = await metrics_of(api_server.service.metrics)
     refusals = found.values("worksub_sign_in_refusals_total", by="code", server="api")
     assert {code: count for code, count in refusals.items() if count} == {
@@ -116,10 +116,10 @@ async def _visit_pages(browser: httpx.AsyncClient) -> None:
 async def test_issuer_outage_warns_and_keeps_readiness(
     service_env: ServiceEnv,
 ) -> None:
-    port, metrics, nobody = free_ports(3)
+    port, metrics, anonymous = free_ports(3)
     settings = {
         "WORKSUB_API_METRICS_ADDRESS": f"127.0.0.1:{metrics}",
-        "WORKSUB_OIDC_ISSUER": f"http://127.0.0.1:{nobody}",
+        "WORKSUB_OIDC_ISSUER": f"http://127.0.0.1:{anonymous}",
         "WORKSUB_OIDC_CLIENT_ID": "console",
         "WORKSUB_OIDC_CLIENT_SECRET": "a secret of the console",
     }

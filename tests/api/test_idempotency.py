@@ -93,7 +93,7 @@ async def test_api_key_is_valid_until_revoked(
         [key] = [key for key in await keys.list("C-keys") if key.prefix == created.key.prefix]
         return key.last_used_at is not None
 
-    await wait_for("its use is noted", was_used)
+    await wait_for("the key's last use is recorded", was_used)
     turned = await keys.rotate(created.key.prefix, timedelta(hours=1))
     newer = await api_server.with_token(turned.token)
     await holder.gets("/subscriptions")

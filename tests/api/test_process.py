@@ -43,7 +43,7 @@ async def api_process(
         assert process.stdout is not None
         async with asyncio.timeout(30):
             while b"Answering at" not in (line := await process.stdout.readline()):
-                assert line, "it ended without answering"
+                assert line, "the process ended without listening"
         yield process
     finally:
         if process.returncode is None:
@@ -67,10 +67,10 @@ async def test_api_killed_during_request_loses_and_repeats_nothing(
         ) as http:
             async with api_process(service_env, port) as first:
                 # No worker runs yet, so the request is still pending when the process is killed.
-                asked = asyncio.create_task(http.post("/v1/subscriptions", json=body))
+                pending = asyncio.create_task(http.post("/v1/subscriptions", json=body))
                 await wait_for("the workflow has begun", lambda: begun(temporal))
                 first.kill()
-                [outcome] = await asyncio.gather(asked, return_exceptions=True)
+                [outcome] = await asyncio.gather(pending, return_exceptions=True)
                 assert isinstance(outcome, httpx.HTTPError)
             async with service_env.worker(), api_process(service_env, port) as second:
                 answer = await http.post("/v1/subscriptions", json=body)

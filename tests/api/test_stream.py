@@ -143,7 +143,7 @@ async def test_streams_per_key_are_limited(service_env: ServiceEnv, api_server: 
         async with listening(visitor, subscription_id) as listener:
             return listener.answer.status_code == 200
 
-    await wait_for("those who have gone are not counted", is_free)
+    await wait_for("closed streams are not counted", is_free)
 
 
 async def test_invalid_last_event_id_is_refused(service_env: ServiceEnv, acme: ApiClient) -> None:

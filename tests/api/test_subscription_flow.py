@@ -181,7 +181,7 @@ async def test_operators_find_why_a_subscription_needs_attention(
     async def found() -> dict[str, Any]:
         return dict((await operator.gets("/find", query=query))["attention"])
 
-    attention = (await wait_for("it is found", found))[subscription_id]
+    attention = (await wait_for("the search finds it", found))[subscription_id]
     assert (attention["kind"], attention["reason"]) == ("OPERATOR", "T-4711")
     assert attention["advice"].endswith('The signal needs_attention with {"needed": false} removes it.')
     assert datetime.fromisoformat(attention["since"]).utcoffset() == timedelta(hours=9)

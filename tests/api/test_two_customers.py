@@ -16,9 +16,9 @@ from entrypoints.api import health, routes
 from entrypoints.api.app import create_api
 from entrypoints.api.pagination import encode_cursor
 
-NOBODY = str(uuid.uuid4())
+UNKNOWN_ID = str(uuid.uuid4())
 _ONE = "/v1/subscriptions/{subscription_id}"
-QUESTIONS: dict[str, tuple[str, ...]] = {
+QUERIES: dict[str, tuple[str, ...]] = {
     _ONE: ("",),
     f"{_ONE}/timeline": ("", "?limit=1"),
     f"{_ONE}/ledger": ("",),
@@ -30,7 +30,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     f"{_ONE}/certificates": ("",),
     f"{_ONE}/events": ("",),
 }
-"""Each with the queries that are tried."""
+"""Query strings tried with each path."""
 COMMANDS: dict[str, Any] = {
     f"{_ONE}/switch-to-paid": {"date": "2027-01-01", "term": "ANNUAL"},
     f"{_ONE}/change-renewal-option": {"term": "ANNUAL"},
@@ -44,7 +44,7 @@ NUMBERED = {
     "/v1/invoices/{number}": ("2026-999999", "INVOICE_NOT_FOUND"),
     "/v1/notices/{number}": ("999999", "NOTICE_NOT_FOUND"),
 }
-"""Each with a number that nobody has, and what is said of that."""
+"""For each path, an unused number and the expected error code."""
 OPERATORS = {
     ("POST", f"{_ONE}/adjustments"),
     ("GET", "/v1/reconciliations/latest"),
@@ -59,7 +59,7 @@ OWN = {
     ("GET", "/v1/events"): "customer_id=C-acme",
     ("GET", "/v1/webhook-endpoints"): "",
 }
-"""Lists, with the query that asks for the other's."""
+"""Lists, with the query parameter that names the other customer."""
 _ENDPOINT = "/v1/webhook-endpoints/{endpoint_id}"
 ENDPOINTS = {
     ("GET", _ENDPOINT),
@@ -67,14 +67,14 @@ ENDPOINTS = {
     ("GET", f"{_ENDPOINT}/deliveries"),
     *(("POST", f"{_ENDPOINT}/{verb}") for verb in ("pause", "resume", "rotate-secret", "test", "replay")),
 }
-"""What is done with one webhook endpoint."""
+"""Operations on one webhook endpoint."""
 REQUESTS = {
     ("POST", "/v1/webhook-endpoints"),
     ("POST", "/v1/subscriptions"),
     ("POST", "/v1/subscriptions/check"),
 }
-NOBODYS = {("GET", path) for path in ("/healthz", "/readyz", "/v1/catalogue", "/v1/check-name")}
-"""These have nothing of any customer. A name that is taken is all that `check-name` tells."""
+PUBLIC_ROUTES = {("GET", path) for path in ("/healthz", "/readyz", "/v1/catalogue", "/v1/check-name")}
+"""Routes without customer data. `check-name` reports only whether a name is taken."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def test_every_route_of_the_api_is_tried() -> None:
         for path, operations in create_api().openapi()["paths"].items()
         for method in operations
     }
-    tried = {("GET", path) for path in (*QUESTIONS, *NUMBERED)} | {("POST", path) for path in COMMANDS}
-    assert described == tried | OPERATORS | OWN.keys() | REQUESTS | NOBODYS | ENDPOINTS
+    tried = {("GET", path) for path in (*QUERIES, *NUMBERED)} | {("POST", path) for path in COMMANDS}
+    assert described == tried | OPERATORS | OWN.keys() | REQUESTS | PUBLIC_ROUTES | ENDPOINTS
 
 
 def test_no_route_is_left_out_of_the_description() -> None:
@@ -136,12 +136,12 @@ def test_no_route_is_left_out_of_the_description() -> None:
     assert hidden == []
 
 
-@pytest.mark.parametrize("path", QUESTIONS)
+@pytest.mark.parametrize("path", QUERIES)
 async def test_reads_of_other_customer_are_not_found(rival: ApiClient, other_id: str, path: str) -> None:
-    for query in QUESTIONS[path]:
+    for query in QUERIES[path]:
         question = path.removeprefix("/v1") + query
         found = await rival.gets(question.format(subscription_id=other_id), 404)
-        nothing = await rival.gets(question.format(subscription_id=NOBODY), 404)
+        nothing = await rival.gets(question.format(subscription_id=UNKNOWN_ID), 404)
         assert without(found, "request_id") == without(nothing, "request_id")
         assert found["code"] == "SUBSCRIPTION_NOT_FOUND"
 
@@ -153,14 +153,14 @@ async def test_commands_to_other_customer_are_not_found(
     command = path.removeprefix("/v1")
     before = await acme.gets(f"/subscriptions/{other_id}/timeline")
     found = await rival.posts(command.format(subscription_id=other_id), COMMANDS[path], 404)
-    nothing = await rival.posts(command.format(subscription_id=NOBODY), COMMANDS[path], 404)
+    nothing = await rival.posts(command.format(subscription_id=UNKNOWN_ID), COMMANDS[path], 404)
     assert without(found, "request_id") == without(nothing, "request_id")
     assert await acme.gets(f"/subscriptions/{other_id}/timeline") == before
     # No update reached the workflow: its history has only the request.
     history = await api_server.subscription(other_id).history()
     accepted = [event.workflow_execution_update_accepted_event_attributes for event in history]
-    asked = [each.accepted_request.input.name for each in accepted]
-    assert {name for name in asked if name} <= {"request"}
+    inputs = [each.accepted_request.input.name for each in accepted]
+    assert {name for name in inputs if name} <= {"request"}
 
 
 @pytest.mark.parametrize("path", NUMBERED)
@@ -180,8 +180,8 @@ async def test_lists_exclude_other_customers(
     rival: ApiClient, other_id: str, billed: OtherCustomer, method: str, path: str
 ) -> None:
     query = OWN[method, path]
-    for asked in ("", f"?{query}"):
-        found = str(await rival.gets(path.removeprefix("/v1") + asked))
+    for inputs in ("", f"?{query}"):
+        found = str(await rival.gets(path.removeprefix("/v1") + inputs))
         assert [
             word for word in (other_id, billed.subscription_id, "C-acme", "C-billed") if word in found
         ] == []
@@ -192,7 +192,7 @@ async def test_list_of_other_customers_subscription_is_not_found(
     rival: ApiClient, billed: OtherCustomer, path: str
 ) -> None:
     found = await rival.gets(path, 404, subscription_id=billed.subscription_id)
-    nothing = await rival.gets(path, 404, subscription_id=NOBODY)
+    nothing = await rival.gets(path, 404, subscription_id=UNKNOWN_ID)
     assert found["code"] == "SUBSCRIPTION_NOT_FOUND"
     assert without(found, "request_id") == without(nothing, "request_id")
 

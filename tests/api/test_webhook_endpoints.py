@@ -49,8 +49,8 @@ async def test_a_customer_manages_an_endpoint(
         await receiver.has(subscription_id, 1)
 
         async def all_delivered() -> Any:
-            told = await visitor.gets(f"{there}/deliveries", state="DELIVERED")
-            return [each["event"] for each in told["items"]] == [None, "TRIAL_STARTED"]
+            deliveries = await visitor.gets(f"{there}/deliveries", state="DELIVERED")
+            return [each["event"] for each in deliveries["items"]] == [None, "TRIAL_STARTED"]
 
         await wait_for("both are delivered", all_delivered)
         again = {"subscription_id": subscription_id}
@@ -139,15 +139,15 @@ async def test_a_program_catches_up_with_all_events_of_its_customer(
     ids = await gather_all(visitor.requests(service_env) for _ in range(3))
     for each in ids:
         await visitor.posts(f"/subscriptions/{each}/switch-to-paid", {"date": TOMORROW, "term": "ANNUAL"})
-    seen: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     after, pages = "0", 0
     while after:
         page = await visitor.gets("/events", after=after, limit=4)
-        seen += page["items"]
+        events += page["items"]
         after, pages = page["next"], pages + 1
     assert pages == 2
-    assert [each["number"] for each in seen] == [1, 2, 3, 4, 5, 6]
-    assert {(each["subscription_id"], each["event"]) for each in seen} == {
+    assert [each["number"] for each in events] == [1, 2, 3, 4, 5, 6]
+    assert {(each["subscription_id"], each["event"]) for each in events} == {
         (each, event) for each in ids for event in ("TRIAL_STARTED", "SWITCH_RESERVED")
     }
     assert (await visitor.gets("/events", after=6))["items"] == []

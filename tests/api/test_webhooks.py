@@ -107,9 +107,9 @@ async def test_every_event_is_delivered_signed_and_in_order(
             line.model_dump(mode="json") for line in await subscription.ledger()
         ]
         assert other.calls == []
-    told = str(receiver.calls)
+    found_deliveries = str(receiver.calls)
     for name in (subscription.request["account"]["group"], "Acme Korea", "admin@"):
-        assert name not in told
+        assert name not in found_deliveries
 
 
 async def test_failed_delivery_is_retried_without_blocking_others(
@@ -125,11 +125,11 @@ async def test_failed_delivery_is_retried_without_blocking_others(
         await receiver.has(well.id, 1)
 
         async def waiting() -> list[Delivery] | None:
-            told = await endpoint_store.deliveries(created.endpoint_id)
-            of_the_refused = [each for each in told if each.subscription_id == refused.id]
+            found_deliveries = await endpoint_store.deliveries(created.endpoint_id)
+            of_the_refused = [each for each in found_deliveries if each.subscription_id == refused.id]
             return of_the_refused if of_the_refused[0].last_error else None
 
-        first, *behind = await wait_for("the refusal is noted", waiting) or []
+        first, *behind = await wait_for("the failed attempt is recorded", waiting) or []
         assert (first.state, first.last_error) == (DeliveryState.WAITING, "it answered 500")
         assert [each.attempts for each in behind] == [0, 0]
         receiver.bad.clear()
@@ -163,11 +163,11 @@ async def test_unavailable_receiver_backs_off_and_recovers(
             found = await shown()
             return (found.failures, found.waiting) == (0, 0)
 
-        await wait_for("nothing is sent there for a while", is_paused)
+        await wait_for("the endpoint is paused", is_paused)
         await add_events(subscription, 1)
         receiver.hangs = False
         await receiver.has(subscription.id, 1, 2, 3)
-        await wait_for("nothing waits any more", is_well)
+        await wait_for("no delivery is waiting", is_well)
 
 
 async def test_slow_responses_do_not_block_other_receivers(
@@ -189,12 +189,12 @@ async def test_slow_responses_do_not_block_other_receivers(
         )
         async with run_webhook_dispatcher(pool, anywhere=True):
             subscriptions = [await webhook_env.requested(customer_id=slow_customer) for _ in range(3)]
-            theirs = await webhook_env.requested(customer_id=other_customer)
+            other_subscription = await webhook_env.requested(customer_id=other_customer)
             for receiver in held:
                 await receiver.is_called(1)
             for subscription in subscriptions:
                 await good.has(subscription.id, 1)
-            await others.has(theirs.id, 1)
+            await others.has(other_subscription.id, 1)
             assert [receiver.taken for receiver in held] == [[]] * 5
             for receiver in held:
                 receiver.releases()
@@ -214,8 +214,8 @@ async def test_hanging_receivers_leave_capacity_for_other_customers(
         await endpoint_store.add(good.url, other_customer)
         await webhook_env.requested(customer_id=slow_customer)
         await held.is_called(8)
-        theirs = await webhook_env.requested(customer_id=other_customer)
-        await good.has(theirs.id, 1)
+        other_subscription = await webhook_env.requested(customer_id=other_customer)
+        await good.has(other_subscription.id, 1)
         assert len(held.calls) == 8, "one customer's share of the slots"
         held.releases()
         await held.is_called(20)
@@ -236,13 +236,13 @@ async def test_an_endpoint_that_is_gone_is_disabled(
             ]
             return found if found.status is EndpointStatus.DISABLED else None
 
-        found = await wait_for("it is disabled", shown)
+        found = await wait_for("the endpoint is disabled", shown)
         assert found is not None
         assert (found.status_reason, found.waiting, found.parked) == ("it answered 410", 0, 1)
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         receiver.status = 200
         assert len(await endpoint_store.deliveries(created.endpoint_id)) == 1, (
-            "what happens meanwhile is not queued"
+            "events while disabled are not queued"
         )
         await endpoint_store.set_status(created.endpoint_id, EndpointStatus.ENABLED)
         await endpoint_store.replay_subscription(created.endpoint_id, subscription.id)
@@ -315,7 +315,7 @@ async def test_retry_after_delays_the_endpoint(
             )
             return left
 
-        left = await wait_for("it is paused", paused_for)
+        left = await wait_for("the endpoint is paused", paused_for)
         assert left is not None
         assert timedelta(minutes=20) < left <= timedelta(minutes=30)
 
@@ -390,10 +390,10 @@ async def test_unreadable_event_does_not_block_other_deliveries(
         await receiver.has(well.id, 1)
 
         async def failure_is_recorded() -> bool:
-            told = await endpoint_store.deliveries(created.endpoint_id)
-            return "the event cannot be read" in [each.last_error for each in told]
+            found_deliveries = await endpoint_store.deliveries(created.endpoint_id)
+            return "the event cannot be read" in [each.last_error for each in found_deliveries]
 
-        await wait_for("the failure is noted", failure_is_recorded)
+        await wait_for("the failure is recorded", failure_is_recorded)
 
 
 async def test_concurrent_dispatchers_neither_repeat_nor_reorder(
@@ -452,7 +452,7 @@ async def test_delivery_is_parked_after_three_days_and_replayed(
             found = await endpoint_store.deliveries(created.endpoint_id, state=DeliveryState.PARKED)
             return [each.last_error for each in found] == ["it answered 400"]
 
-        await wait_for("it is parked", parked)
+        await wait_for("the delivery is parked", parked)
         receiver.status = 200
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await receiver.has(subscription.id, 2)
@@ -478,7 +478,7 @@ async def test_long_outage_parks_all_pending_deliveries(
             found = await endpoint_store.deliveries(created.endpoint_id, state=DeliveryState.PARKED)
             return len(found) == len(subscriptions)
 
-        await wait_for("all of it is parked", all_parked)
+        await wait_for("every delivery is parked", all_parked)
 
 
 async def test_rotated_secret_overlaps_with_the_previous_one(

@@ -131,10 +131,10 @@ async def test_editing_the_name_clears_the_availability_message(
 
 
 async def test_late_name_check_response_is_ignored(console: ConsoleServer, chromium: Browser) -> None:
-    asked, answered = asyncio.Event(), asyncio.Event()
+    was_requested, answered = asyncio.Event(), asyncio.Event()
 
     async def answers_late(route: Route) -> None:
-        asked.set()
+        was_requested.set()
         await answered.wait()
         await route.continue_()
 
@@ -144,7 +144,7 @@ async def test_late_name_check_response_is_ignored(console: ConsoleServer, chrom
         await context.route("**/request/duplicates", answers_late, times=1)
         await page.locator("#group").fill(unique_name("free"))
         await page.get_by_role("button", name="Check for Duplicates").click()
-        await asked.wait()
+        await was_requested.wait()
         await page.locator("#group").fill("taken-by-another")
         async with page.expect_response("**/request/duplicates") as late:
             answered.set()

@@ -71,7 +71,7 @@ async def provider_for(console: ConsoleServer, port: int, directory: Path) -> As
 
 
 @dataclass
-class Scene:
+class SignInScenario:
     console: ConsoleServer
     provider: Provider
     page: Page
@@ -106,19 +106,21 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(service_env: ServiceEnv, chromium: Browser, tmp_path: Path) -> AsyncIterator[Scene]:
-    async with scene_with(service_env, chromium, tmp_path) as opened:
+async def scenario(
+    service_env: ServiceEnv, chromium: Browser, tmp_path: Path
+) -> AsyncIterator[SignInScenario]:
+    async with run_scenario(service_env, chromium, tmp_path) as opened:
         yield opened
 
 
 @asynccontextmanager
-async def scene_with(
+async def run_scenario(
     service_env: ServiceEnv,
     chromium: Browser,
     directory: Path,
     secret: str = SECRET,
     scope: str = "openid profile worksub",
-) -> AsyncIterator[Scene]:
+) -> AsyncIterator[SignInScenario]:
     [port] = free_ports(1)
     oidc = OidcSettings(f"http://127.0.0.1:{port}", "console", secret, scope=scope)
     async with (
@@ -127,93 +129,93 @@ async def scene_with(
     ):
         context = await chromium.new_context(locale="en")
         context.set_default_timeout(20_000)
-        yield Scene(console, provider, await context.new_page())
+        yield SignInScenario(console, provider, await context.new_page())
         await context.close()
 
 
 async def test_userinfo_claims_and_provider_sign_out(
-    scene: Scene,
+    scenario: SignInScenario,
 ) -> None:
-    await scene.goes_to("/subscriptions")
-    await scene.continues()
-    await scene.signs_in_as("minji")
-    await scene.sees("No subscription yet")
-    await scene.sees("C-77")
+    await scenario.goes_to("/subscriptions")
+    await scenario.continues()
+    await scenario.signs_in_as("minji")
+    await scenario.sees("No subscription yet")
+    await scenario.sees("C-77")
 
-    await scene.page.get_by_role("button", name="Sign out").click()
-    await scene.page.get_by_role("button", name="Yes, sign me out").click()
-    await scene.page.wait_for_url(f"{scene.console.url}/sign-in?choose=1")
-    await scene.goes_to("/sign-in")
-    await scene.continues()
-    await scene.signs_in_as("olga")
-    await scene.sees("All subscriptions")
-    assert scene.refusals() == {}
+    await scenario.page.get_by_role("button", name="Sign out").click()
+    await scenario.page.get_by_role("button", name="Yes, sign me out").click()
+    await scenario.page.wait_for_url(f"{scenario.console.url}/sign-in?choose=1")
+    await scenario.goes_to("/sign-in")
+    await scenario.continues()
+    await scenario.signs_in_as("olga")
+    await scenario.sees("All subscriptions")
+    assert scenario.refusals() == {}
 
 
 async def test_provider_session_still_prompts_for_the_account(
-    scene: Scene,
+    scenario: SignInScenario,
 ) -> None:
-    await scene.goes_to("/sign-in")
-    await scene.continues()
-    await scene.signs_in_as("minji")
-    await scene.sees("No subscription yet")
-    await scene.page.get_by_role("button", name="Sign out").click()
-    await scene.page.get_by_role("button", name="No, stay signed in").click()
-    await scene.page.wait_for_url(f"{scene.console.url}/sign-in?choose=1")
-    await scene.continues("Continue with an account of your choice")
-    await scene.signs_in_as("olga")
-    await scene.sees("All subscriptions")
+    await scenario.goes_to("/sign-in")
+    await scenario.continues()
+    await scenario.signs_in_as("minji")
+    await scenario.sees("No subscription yet")
+    await scenario.page.get_by_role("button", name="Sign out").click()
+    await scenario.page.get_by_role("button", name="No, stay signed in").click()
+    await scenario.page.wait_for_url(f"{scenario.console.url}/sign-in?choose=1")
+    await scenario.continues("Continue with an account of your choice")
+    await scenario.signs_in_as("olga")
+    await scenario.sees("All subscriptions")
 
 
-async def test_unknown_account_can_choose_another_account(scene: Scene) -> None:
-    await scene.goes_to("/operator")
-    await scene.continues()
-    await scene.signs_in_as("stranger")
-    await scene.sees("This account belongs to no customer.")
-    await scene.sees("ACCOUNT_UNKNOWN · ")
-    await scene.continues("Continue with an account of your choice")
-    await scene.signs_in_as("olga")
-    await scene.page.wait_for_url(f"{scene.console.url}/operator")
-    assert scene.refusals()["ACCOUNT_UNKNOWN"] == 1
+async def test_unknown_account_can_choose_another_account(scenario: SignInScenario) -> None:
+    await scenario.goes_to("/operator")
+    await scenario.continues()
+    await scenario.signs_in_as("stranger")
+    await scenario.sees("This account belongs to no customer.")
+    await scenario.sees("ACCOUNT_UNKNOWN · ")
+    await scenario.continues("Continue with an account of your choice")
+    await scenario.signs_in_as("olga")
+    await scenario.page.wait_for_url(f"{scenario.console.url}/operator")
+    assert scenario.refusals()["ACCOUNT_UNKNOWN"] == 1
 
 
 async def test_without_the_scope_of_the_claims_the_account_is_unknown(
     service_env: ServiceEnv, chromium: Browser, tmp_path: Path
 ) -> None:
-    async with scene_with(service_env, chromium, tmp_path, scope=DEFAULT_SCOPE) as scene:
-        await scene.goes_to("/sign-in")
-        await scene.continues()
-        await scene.signs_in_as("minji")
-        await scene.sees("ACCOUNT_UNKNOWN · ")
+    async with run_scenario(service_env, chromium, tmp_path, scope=DEFAULT_SCOPE) as scenario:
+        await scenario.goes_to("/sign-in")
+        await scenario.continues()
+        await scenario.signs_in_as("minji")
+        await scenario.sees("ACCOUNT_UNKNOWN · ")
 
 
-async def test_a_provider_that_is_down_is_named_as_the_reason(scene: Scene) -> None:
-    await scene.goes_to("/sign-in")
-    await scene.continues()
-    await scene.signs_in_as("minji")
-    await scene.sees("No subscription yet")
-    await scene.provider.stop()
-    await scene.page.reload()
-    await scene.sees("No subscription yet")
-    await scene.page.get_by_role("button", name="Sign out").click()
-    await scene.page.wait_for_url(f"{scene.console.url}/sign-in?choose=1")
-    await scene.continues("Continue with an account of your choice")
-    await scene.sees("Your organization's sign-in does not answer.")
-    await scene.sees("ISSUER_UNREACHABLE · ")
-    assert scene.refusals() == {"ISSUER_UNREACHABLE": 1}
+async def test_a_provider_that_is_down_is_named_as_the_reason(scenario: SignInScenario) -> None:
+    await scenario.goes_to("/sign-in")
+    await scenario.continues()
+    await scenario.signs_in_as("minji")
+    await scenario.sees("No subscription yet")
+    await scenario.provider.stop()
+    await scenario.page.reload()
+    await scenario.sees("No subscription yet")
+    await scenario.page.get_by_role("button", name="Sign out").click()
+    await scenario.page.wait_for_url(f"{scenario.console.url}/sign-in?choose=1")
+    await scenario.continues("Continue with an account of your choice")
+    await scenario.sees("Your organization's sign-in does not answer.")
+    await scenario.sees("ISSUER_UNREACHABLE · ")
+    assert scenario.refusals() == {"ISSUER_UNREACHABLE": 1}
 
 
 async def test_a_wrong_secret_is_named_as_the_reason(
     service_env: ServiceEnv, chromium: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with scene_with(service_env, chromium, tmp_path, secret="another secret") as scene:
-        await scene.goes_to("/sign-in")
-        await scene.continues()
-        await scene.signs_in_as("minji")
-        await scene.sees("CLIENT_REJECTED · ")
-        shown = await scene.page.get_by_text("CLIENT_REJECTED · ").inner_text()
-        await expect(scene.page.get_by_text("Minji")).to_have_count(0)
-        assert scene.refusals() == {"CLIENT_REJECTED": 1}
+    async with run_scenario(service_env, chromium, tmp_path, secret="another secret") as scenario:
+        await scenario.goes_to("/sign-in")
+        await scenario.continues()
+        await scenario.signs_in_as("minji")
+        await scenario.sees("CLIENT_REJECTED · ")
+        shown = await scenario.page.get_by_text("CLIENT_REJECTED · ").inner_text()
+        await expect(scenario.page.get_by_text("Minji")).to_have_count(0)
+        assert scenario.refusals() == {"CLIENT_REJECTED": 1}
     [logged] = [record for record in caplog.records if record.getMessage() == "sign-in refused"]
     fields = getattr(logged, "fields", {})
     assert (fields["code"], fields["issuer_error"]) == ("CLIENT_REJECTED", "invalid_client")

@@ -69,7 +69,7 @@ async def wait_for_output(process: asyncio.subprocess.Process, text: str) -> Non
     assert process.stderr is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
         while text not in (line := (await process.stderr.readline()).decode()):
-            assert line, f"it ended without saying {text!r}"
+            assert line, f"the process ended without printing {text!r}"
 
 
 def children(pid: int) -> dict[int, str]:
@@ -123,7 +123,7 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
         "",
     ]
     left = [name for name in ("env", "temporal.toml") if (cli.directory / ".worksub" / name).exists()]
-    assert left == [], "the next server on these ports may be another one"
+    assert left == [], "another server may use these ports next"
     refused = await cli.with_settings(TEMPORAL_ADDRESS="127.0.0.1:7233").run("list", "--json")
     assert (refused.code, refused.error["code"]) == (3, "NOT_CONFIGURED")
     assert refused.error["message"].startswith("TEMPORAL_ADDRESS is set and DATABASE_URL is not")
@@ -261,7 +261,7 @@ async def test_dev_exits_and_names_the_server_that_ended(cli: Cli) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (("demo",), "An invalid request is refused"),
         (("simulate", "--engine", "temporal", str(EXAMPLE)), "Starting Temporal…"),
@@ -269,12 +269,12 @@ async def test_dev_exits_and_names_the_server_that_ended(cli: Cli) -> None:
     ids=["demo", "simulate"],
 )
 async def test_interrupted_stack_leaves_nothing(
-    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], said: str, number: signal.Signals
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], expected: str, number: signal.Signals
 ) -> None:
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()
     process = await cli.with_settings(TMPDIR=str(elsewhere)).start(*arguments, "--json")
-    await wait_for_output(process, said)
+    await wait_for_output(process, expected)
     started = children(process.pid)
     process.send_signal(number)
     async with asyncio.timeout(PATIENCE_SECONDS):

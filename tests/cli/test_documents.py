@@ -15,7 +15,7 @@ def read(directory: Path, content: str | bytes) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("written", "expected_value"),
     [
         ("2027-01-31", "2027-01-31"),
         ("2027-01-01T09:00:00+09:00", "2027-01-01T09:00:00+09:00"),
@@ -42,8 +42,8 @@ def read(directory: Path, content: str | bytes) -> list[Any]:
         ("[a, {b: 1}]", ["a", {"b": 1}]),
     ],
 )
-def test_scalars_keep_their_literal_meaning(tmp_path: Path, written: str, meant: object) -> None:
-    assert read(tmp_path, f"field: {written}") == [{"field": meant}]
+def test_scalars_keep_their_literal_meaning(tmp_path: Path, written: str, expected_value: object) -> None:
+    assert read(tmp_path, f"field: {written}") == [{"field": expected_value}]
 
 
 def test_names_of_fields_are_text(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_alias_repeats_its_anchor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ("", "file.yaml: is empty."),
         ("---\n---\n", "file.yaml: is empty."),
@@ -83,11 +83,11 @@ def test_alias_repeats_its_anchor(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_unreadable_document_is_reported_with_its_line(
-    tmp_path: Path, content: str | bytes, said: str
+    tmp_path: Path, content: str | bytes, expected: str
 ) -> None:
     with pytest.raises(DocumentError) as caught:
         read(tmp_path, content)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_a_directory_is_not_a_file(tmp_path: Path) -> None:

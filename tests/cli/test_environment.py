@@ -43,7 +43,7 @@ SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
     "output in ASCII": ("$W simulate $SCENARIO --json", {"PYTHONIOENCODING": "ascii"}, 0),
     "one column": ("$W simulate $SCENARIO", {"COLUMNS": "1"}, 0),
     "output that is closed": ("$W simulate $SCENARIO >&-", {}, 0),
-    "errors that nobody hears": ("$W simulate none.yaml 2>&-", {}, 2),
+    "closed standard error": ("$W simulate none.yaml 2>&-", {}, 2),
     "input that is closed": (f"$W request {REQUEST} <&-", {}, 2),
     "a confirmation, and input that is closed": ("$W cancel ID --date today <&-", {}, 2),
     "a reader of one line": ("$W simulate $(yes $SCENARIO | head -300) | head -1", {}, 141),

@@ -24,7 +24,7 @@ SCENARIO = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 SUBSCRIPTION = "d9a31f0d-37ec-563c-b621-a02a9ff03f97"
 
 
-def shown(part: RenderableType, width: int) -> list[str]:
+def rendered(part: RenderableType, width: int) -> list[str]:
     """Return the output lines for a terminal of this width."""
     output = io.StringIO()
     Console(file=output, width=width, markup=False, highlight=False).print(part, crop=False)
@@ -41,7 +41,7 @@ def simulated(file: Path) -> ScenarioResult:
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_subscription_output_is_never_truncated(width: int) -> None:
     subscription = simulated(SCENARIO)
-    lines = shown(Indented(simulated_view(subscription)), width)
+    lines = rendered(Indented(simulated_view(subscription)), width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert "…" not in text
@@ -57,9 +57,9 @@ def test_names_break_after_an_underscore_if_they_must() -> None:
     [*_, fee] = simulated(SCENARIO).ledger
     assert fee.kind == "EARLY_TERMINATION_FEE"
     # At 74 columns, 14 remain for Charge: the other columns and the gaps take 60.
-    narrow = [line[:14].strip() for line in shown(ledger_table([fee]), 74)]
+    narrow = [line[:14].strip() for line in rendered(ledger_table([fee]), 74)]
     assert narrow[3:6] == ["EARLY_", "TERMINATION_", "FEE"]
-    assert any(line.startswith("EARLY_TERMINATION_FEE  ") for line in shown(ledger_table([fee]), 100))
+    assert any(line.startswith("EARLY_TERMINATION_FEE  ") for line in rendered(ledger_table([fee]), 100))
 
 
 @pytest.mark.parametrize(("width", "fits_in_a_line"), [(80, False), (100, False), (160, True)])
@@ -80,7 +80,7 @@ def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
         next_deadline_at=datetime(2027, 1, 19, 10, tzinfo=KST),
         next_deadline="TRIAL_END",
     )
-    lines = shown(list_table([each]), width)
+    lines = rendered(list_table([each]), width)
     begin = next(number for number, line in enumerate(lines) if SUBSCRIPTION in line)
     of_one = lines[begin:]
     assert (len(of_one) == 1) == fits_in_a_line
@@ -101,10 +101,10 @@ def test_dns_record_stays_on_one_line() -> None:
     proof = verification_records(
         f"{'long-' * 12}name.example", "0123456789abcdef" * 2, "verify.worksmobile.example"
     )
-    *_, txt, cname = shown(Indented(proofs_view([proof])), 80)
+    *_, txt, cname = rendered(Indented(proofs_view([proof])), 80)
     assert txt == f"    {proof.txt_name} TXT {proof.txt_value}"
     assert cname == f"    {proof.cname_name} CNAME {proof.cname_target}"
 
 
 def test_indented_text_wraps_before_the_edge() -> None:
-    assert shown(Indented(Text("four five six\n\nend")), 11) == ["  four five", "  six", "", "  end"]
+    assert rendered(Indented(Text("four five six\n\nend")), 11) == ["  four five", "  six", "", "  end"]

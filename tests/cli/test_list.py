@@ -67,7 +67,7 @@ async def test_empty_list_shows_filter_and_web_ui_query(service: Service, cli: C
         "AND CustomerId = 'nobody' "
         "AND WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
     )
-    assert "Web UI" not in reserved.out, "no search attribute tells what is reserved"
+    assert "Web UI" not in reserved.out, "no search attribute contains reservations"
     assert "NeedsAttention = true" in attention.out
 
 

@@ -99,7 +99,7 @@ async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (None, "cannot be read: No such file or directory"),
         ("plan: lite\nplan: basic\n", "line 2: 'plan' is given twice, first on line 1"),
@@ -107,13 +107,13 @@ async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
     ],
 )
 async def test_a_file_that_is_no_request_is_a_misuse(
-    unconfigured_cli: Cli, content: str | None, said: str
+    unconfigured_cli: Cli, content: str | None, expected: str
 ) -> None:
     if content is not None:
         (unconfigured_cli.directory / "request.yaml").write_text(content)
     result = await unconfigured_cli.run("request", "request.yaml", "--password-stdin", typed=PASSWORD)
     assert result.code == 2
-    assert said in result.err
+    assert expected in result.err
     assert "request.yaml" in result.err
 
 

@@ -76,7 +76,7 @@ async def test_unavailable_server_is_named_with_its_address(service: Service, cl
     assert command.code == 3
     assert f"Temporal at {NOWHERE} does not answer" in command.err
     assert "worksub dev" in command.err
-    assert status.code == 0, "what people read is in PostgreSQL"
+    assert status.code == 0, "reads use PostgreSQL"
     assert (listed.code, listed.error["code"]) == (3, "DATABASE_UNREACHABLE")
     assert NOWHERE in listed.error["message"]
     assert odd.code == 3

@@ -1,4 +1,4 @@
-// A program of a customer that uses the types generated from docs/openapi.json. It prints what it has learned.
+// A customer's program that uses the types generated from docs/openapi.json and prints results.
 import createClient from "openapi-fetch";
 import type { components, paths } from "./schema.js";
 
@@ -8,7 +8,7 @@ const api = createClient<paths>({
 });
 const idempotent = (key: string) => ({ header: { "Idempotency-Key": key } });
 
-// A group name alone is an account name: no property for the other kind is needed.
+// A group name is a complete account name; the property of the other kind is not required.
 const account: components["schemas"]["AccountName"] = { group: process.env.GROUP ?? "" };
 
 const catalogue = await api.GET("/v1/catalogue");
@@ -35,7 +35,7 @@ const quote = await api.GET("/v1/subscriptions/{subscription_id}/quote", {
   params: { path, query: { of: "switch", on: date, term: "ANNUAL" } },
 });
 if (!quote.data) throw new Error(quote.error.code);
-// The union is told apart by `kind`: only a change has a contract.
+// `kind` discriminates the union: only a change has a contract.
 const monthly = quote.data.kind === "CHANGE" ? quote.data.monthly : quote.data.penalty;
 
 const switched = await api.POST("/v1/subscriptions/{subscription_id}/switch-to-paid", {

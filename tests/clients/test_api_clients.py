@@ -101,8 +101,8 @@ def test_linters_find_nothing_in_the_description(node_packages: Path) -> None:
         *("lint", DESCRIPTION, "--ruleset", HERE / "spectral.yaml", "--fail-severity", "hint"),
         cwd=HERE,
     )
-    said = run(binaries / "redocly", "lint", DESCRIPTION, "--config", HERE / "redocly.yaml", cwd=HERE)
-    assert "warning" not in said.lower(), said
+    report = run(binaries / "redocly", "lint", DESCRIPTION, "--config", HERE / "redocly.yaml", cwd=HERE)
+    assert "warning" not in report.lower(), report
 
 
 async def test_a_generated_typescript_client_is_strict_and_works(
@@ -128,13 +128,13 @@ async def test_a_generated_python_client_is_strict_and_works(
     config = tmp_path / "config.yaml"
     config.write_text("package_name_override: worksub_client\npost_hooks: []\n")
     generated = tmp_path / "client"
-    said = run(
+    report = run(
         home / "bin" / "openapi-python-client",
         *("generate", "--path", DESCRIPTION, "--config", config, "--output-path", generated),
         *("--meta", "none", "--fail-on-warning"),
         cwd=tmp_path,
     )
-    assert "warning" not in said.lower(), said
+    assert "warning" not in report.lower(), report
     package = tmp_path / "worksub_client"
     if not package.exists():
         generated.rename(package)

@@ -42,13 +42,13 @@ class TestIssuer:
     claims: dict[str, Any] = field(default_factory=dict)
     """Replacements of the ID token's claims; None removes one."""
     userinfo: dict[str, Any] = field(default_factory=dict)
-    answers: dict[str, Response] = field(default_factory=dict)
-    """Answers that replace those below, by path."""
+    overrides: dict[str, Response] = field(default_factory=dict)
+    """Replacement responses by path."""
     redirected_with: dict[str, str] = field(default_factory=dict)
-    """Query parameters with which the browser is sent back, in place of a code."""
+    """Query parameters of the redirect back, instead of a code."""
     offered: dict[str, Any] = field(default_factory=dict)
-    """Replacements of the discovery document's fields."""
-    asked: list[dict[str, str]] = field(default_factory=list)
+    """Replacements of fields of the discovery document."""
+    authorization_queries: list[dict[str, str]] = field(default_factory=list)
     """The queries of the authorization requests."""
     requests: Counter[str] = field(default_factory=Counter)
     """The number of requests by path."""
@@ -66,7 +66,7 @@ class TestIssuer:
         def answering(path: str, page: Any) -> Any:
             async def answer(request: Request) -> Response:
                 self.requests[path] += 1
-                replaced = self.answers.get(path)
+                replaced = self.overrides.get(path)
                 if replaced is not None:
                     return replaced
                 answered: Response = await page(request)
@@ -94,7 +94,7 @@ class TestIssuer:
 
     async def authorize(self, request: Request) -> Response:
         query = dict(request.query_params)
-        self.asked.append(query)
+        self.authorization_queries.append(query)
         code = secrets.token_urlsafe()
         self._nonces[code] = query["nonce"]
         back = self.redirected_with or {"code": code}
@@ -156,44 +156,44 @@ async def run_console_with(
             "TOKEN_INVALID",
         ),
         (
-            TestIssuer(claims={"customer_id": None}, answers={"/userinfo": Response(status_code=500)}),
+            TestIssuer(claims={"customer_id": None}, overrides={"/userinfo": Response(status_code=500)}),
             "ISSUER_UNREACHABLE",
         ),
         (
-            TestIssuer(claims={"customer_id": None}, answers={"/userinfo": Response("signed.jwt.x")}),
+            TestIssuer(claims={"customer_id": None}, overrides={"/userinfo": Response("signed.jwt.x")}),
             "ISSUER_ANSWER_INVALID",
         ),
-        (TestIssuer(answers={"/keys": JSONResponse({"keys": []})}), "TOKEN_INVALID"),
-        (TestIssuer(answers={"/keys": Response(status_code=404)}), "ISSUER_ANSWER_INVALID"),
-        (TestIssuer(answers={"/token": Response(status_code=503)}), "ISSUER_UNREACHABLE"),
-        (TestIssuer(answers={"/token": Response("<html>")}), "ISSUER_ANSWER_INVALID"),
-        (TestIssuer(answers={"/token": JSONResponse([])}), "ISSUER_ANSWER_INVALID"),
-        (TestIssuer(answers={"/token": JSONResponse({"access_token": "a"})}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(overrides={"/keys": JSONResponse({"keys": []})}), "TOKEN_INVALID"),
+        (TestIssuer(overrides={"/keys": Response(status_code=404)}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(overrides={"/token": Response(status_code=503)}), "ISSUER_UNREACHABLE"),
+        (TestIssuer(overrides={"/token": Response("<html>")}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(overrides={"/token": JSONResponse([])}), "ISSUER_ANSWER_INVALID"),
+        (TestIssuer(overrides={"/token": JSONResponse({"access_token": "a"})}), "ISSUER_ANSWER_INVALID"),
         (
-            TestIssuer(answers={"/token": JSONResponse({"error": "invalid_client"}, 401)}),
+            TestIssuer(overrides={"/token": JSONResponse({"error": "invalid_client"}, 401)}),
             "CLIENT_REJECTED",
         ),
         (
-            TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)}),
+            TestIssuer(overrides={"/token": JSONResponse({"error": "invalid_grant"}, 400)}),
             "AUTHORIZATION_CODE_REJECTED",
         ),
         (
-            TestIssuer(answers={"/token": JSONResponse({"error": "of its own"}, 400)}),
+            TestIssuer(overrides={"/token": JSONResponse({"error": "of its own"}, 400)}),
             "ISSUER_ANSWER_INVALID",
         ),
         (TestIssuer(redirected_with={"error": "access_denied"}), "AUTHORIZATION_REFUSED"),
         (TestIssuer(redirected_with={"code": "a", "state": "another"}), "SIGN_IN_NOT_STARTED"),
         (TestIssuer(offered={"issuer": "https://another.example"}), "ISSUER_ANSWER_INVALID"),
         (
-            TestIssuer(answers={"/.well-known/openid-configuration": Response("<html>")}),
+            TestIssuer(overrides={"/.well-known/openid-configuration": Response("<html>")}),
             "ISSUER_ANSWER_INVALID",
         ),
         (
-            TestIssuer(answers={"/.well-known/openid-configuration": JSONResponse([])}),
+            TestIssuer(overrides={"/.well-known/openid-configuration": JSONResponse([])}),
             "ISSUER_ANSWER_INVALID",
         ),
         (
-            TestIssuer(answers={"/.well-known/openid-configuration": Response(status_code=502)}),
+            TestIssuer(overrides={"/.well-known/openid-configuration": Response(status_code=502)}),
             "ISSUER_UNREACHABLE",
         ),
         (TestIssuer(offered={"authorization_endpoint": None}), "ISSUER_ANSWER_INVALID"),
@@ -224,7 +224,7 @@ async def test_invalid_issuer_response_has_code_and_no_session(
             TestIssuer(claims={"customer_id": None}, userinfo={"groups": "worksub-operators"}),
             "All subscriptions",
         ),
-        (TestIssuer(answers={"/userinfo": Response(status_code=500)}), "subscriptions of C-77"),
+        (TestIssuer(overrides={"/userinfo": Response(status_code=500)}), "subscriptions of C-77"),
         (TestIssuer(claims={"groups": {"worksub-operators": {"id": 1}}}), "All subscriptions"),
         (
             TestIssuer(claims={"customer_id": None, "groups": []}, userinfo={"customer_id": "C-79"}),
@@ -267,7 +267,7 @@ async def test_prompt_is_supported_by_the_issuer(
     async with run_console_with(service_env, issuer) as (_, browser):
         await browser.get("/sign-in/issuer")
         await browser.get("/sign-in/issuer?choose=1")
-    assert [query.get("prompt") for query in issuer.asked] == [None, prompt]
+    assert [query.get("prompt") for query in issuer.authorization_queries] == [None, prompt]
 
 
 async def test_a_sign_in_under_way_takes_no_space_in_the_database(service_env: ServiceEnv) -> None:
@@ -320,7 +320,7 @@ async def test_anonymous_flood_does_not_reach_the_issuer(service_env: ServiceEnv
 
 
 async def test_failing_issuer_is_not_queried_per_visitor(service_env: ServiceEnv) -> None:
-    issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
+    issuer = TestIssuer(overrides={DISCOVERY: Response(status_code=502)})
     async with run_console_with(service_env, issuer) as (_, browser):
         answers = await gather_all(browser.get("/sign-in/issuer") for _ in range(20))
     assert all("ISSUER_UNREACHABLE" in answer.text for answer in answers)
@@ -344,21 +344,23 @@ async def test_a_discovery_document_is_read_again_when_it_is_too_old() -> None:
 
 
 async def test_a_failure_ends_when_the_issuer_is_back() -> None:
-    issuer = TestIssuer(answers={DISCOVERY: Response(status_code=502)})
+    issuer = TestIssuer(overrides={DISCOVERY: Response(status_code=502)})
     async with served(issuer.app()) as issuer.url:
         discovery = Discovery(issuer.url, failure_cache_seconds=0)
         with pytest.raises(httpx2.HTTPStatusError):
             await discovery.read()
-        issuer.answers.clear()
+        issuer.overrides.clear()
         assert (await discovery.read())["issuer"] == issuer.url
 
 
-@pytest.mark.parametrize(("language", "said"), [("en", "Too many sign-ins"), ("ko", "로그인 시도가 너무")])
+@pytest.mark.parametrize(
+    ("language", "expected"), [("en", "Too many sign-ins"), ("ko", "로그인 시도가 너무")]
+)
 async def test_repeated_callback_does_not_flood_the_issuer(
-    service_env: ServiceEnv, language: str, said: str
+    service_env: ServiceEnv, language: str, expected: str
 ) -> None:
     """One pending sign-in cookie allows any number of callbacks with invented codes."""
-    issuer = TestIssuer(answers={"/token": JSONResponse({"error": "invalid_grant"}, 400)})
+    issuer = TestIssuer(overrides={"/token": JSONResponse({"error": "invalid_grant"}, 400)})
     async with run_console_with(service_env, issuer) as (console, browser):
         browser.follow_redirects = False
         begun = await browser.get("/sign-in/issuer")
@@ -372,5 +374,5 @@ async def test_repeated_callback_does_not_flood_the_issuer(
     assert Counter(answer.status_code for answer in answers) == {403: 60, 429: 10}
     assert issuer.requests["/token"] == 60
     [refused, *_] = [answer for answer in answers if answer.status_code == 429]
-    assert said in refused.text
+    assert expected in refused.text
     assert "TOO_MANY_SIGN_INS" in refused.text

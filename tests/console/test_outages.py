@@ -13,9 +13,11 @@ async def test_temporal_down_lists_work_and_detail_page_returns_503(
     console: ConsoleServer,
 ) -> None:
     subscription = await console.service_env.requested()
-    nobody = await Client.connect("127.0.0.1:1", lazy=True)
-    alone = replace(console.service_env, client=SubscriptionClient(nobody, console.service_env.pool))
-    async with run_console(alone) as lonely, lonely.browser("ko") as browser:
+    unreachable = await Client.connect("127.0.0.1:1", lazy=True)
+    without_temporal = replace(
+        console.service_env, client=SubscriptionClient(unreachable, console.service_env.pool)
+    )
+    async with run_console(without_temporal) as lonely, lonely.browser("ko") as browser:
         await sign_in(browser, subscription.request["customer_id"])
         assert subscription.id[:8] in (await browser.get("/subscriptions")).text
         page = await browser.get(f"/subscriptions/{subscription.id}")

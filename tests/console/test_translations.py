@@ -30,8 +30,8 @@ def _message_ids() -> set[str]:
         options_map={"**/templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true"}},
         keywords={"_": None, "gettext": None, "ngettext": (1, 2), "say": None, "say_n": (1, 2), "N_": None},
     )
-    said = {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
-    return said | set(event_messages.SENTENCES.values())
+    texts = {message if isinstance(message, str) else message[0] for _, _, message, _, _ in found}
+    return texts | set(event_messages.SENTENCES.values())
 
 
 def test_korean_catalogue_is_complete_without_obsolete_entries() -> None:
@@ -62,12 +62,12 @@ def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Lang
     assert places_in(template) == places_in(SENTENCES[key]) - left_out
     values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
     refused = Refusal.of(RefusalCode(code), reason=reason or None, **values)
-    said = refusal_messages.refusal_words(refused, Translator(language))
-    assert "%(" not in said
-    assert bool(re.search("[가-힣]", said)) == (language is Language.KO), said
+    texts = refusal_messages.refusal_words(refused, Translator(language))
+    assert "%(" not in texts
+    assert bool(re.search("[가-힣]", texts)) == (language is Language.KO), texts
     # The English `message` serves other clients; the translation does not use it.
     unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
-    assert refusal_messages.refusal_words(unread, Translator(language)) == said
+    assert refusal_messages.refusal_words(unread, Translator(language)) == texts
 
 
 def test_refusal_dates_use_the_language_format() -> None:
@@ -106,8 +106,8 @@ def test_each_password_rule_has_its_own_message() -> None:
     }
     assert broken.keys() == {key for key in SENTENCES if key.startswith("INVALID_PASSWORD.")}
     for language in Language:
-        said = {refusal_messages.refusal_words(problem, Translator(language)) for problem in broken.values()}
-        assert len(said) == len(broken) == 7
+        texts = {refusal_messages.refusal_words(problem, Translator(language)) for problem in broken.values()}
+        assert len(texts) == len(broken) == 7
 
 
 def test_language_is_chosen_or_from_accept_language() -> None:

@@ -39,12 +39,12 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/request/complete/{subscription_id}"): {},
     ("GET", "/invoices/{number}"): {},
 }
-"""What names something of the other's, and what is sent with it."""
+"""Routes that name data of the other customer, with their form fields."""
 
 OPERATORS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/operator"): {"customer": "the-customer"},
 }
-"""What shows everybody's, and is not there for a customer."""
+"""Operator routes with data of all customers, which do not exist for a customer."""
 
 OWN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/"): {},
@@ -61,7 +61,7 @@ OWN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/language"): {"language": "en", "next": "/subscriptions/the-id"},
     ("POST", "/sign-out"): {},
 }
-"""What is about oneself, sent with what belongs to the other."""
+"""Routes of the visitor's own data, requested with identifiers of the other customer."""
 
 WORKS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/works"): {"subscription_id": "the-id"},
@@ -77,9 +77,9 @@ WORKS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/works/language"): {"language": "en"},
     ("POST", "/works/sign-out"): {},
 }
-"""What an administrator of one's own does, with the other's members and id."""
+"""Routes of the visitor's own administrator, requested with the other's members and id."""
 
-NOBODYS = "no-such-subscription"
+UNKNOWN_ID = "no-such-subscription"
 
 
 @dataclass(frozen=True)
@@ -160,12 +160,12 @@ async def test_pages_of_other_customer_are_not_found(
     before = await other_customer.snapshot()
     async with console.browser() as browser:
         await sign_in(browser, unique_name("stranger"))
-        theirs_there = path.format(
+        other_path = path.format(
             subscription_id=other_customer.subscription.id, number=other_customer.invoice.number
         )
-        nobodys_there = path.format(subscription_id=NOBODYS, number="2026-999999")
-        answer = await _request(console, browser, method, theirs_there, fields)
-        nothing = await _request(console, browser, method, nobodys_there, fields)
+        unknown_path = path.format(subscription_id=UNKNOWN_ID, number="2026-999999")
+        answer = await _request(console, browser, method, other_path, fields)
+        nothing = await _request(console, browser, method, unknown_path, fields)
     assert (answer.status_code, nothing.status_code) == (404, 404)
     assert _without_return_target(answer.text) == _without_return_target(nothing.text)
     assert await other_customer.snapshot() == before

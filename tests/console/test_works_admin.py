@@ -25,11 +25,13 @@ async def test_wrong_password_and_unknown_account_look_alike(
         wrong = await submit(
             browser, page, "/works/sign-in", account=f"admin@{account}", password="Wrong4Horse"
         )
-        nobody = await submit(browser, page, "/works/sign-in", account="admin@nobody", password="Wrong4Horse")
-        assert wrong.status_code == nobody.status_code == 403
-        own_id, other_id = wrong.headers["x-request-id"], nobody.headers["x-request-id"]
-        assert wrong.text.replace(account, "nobody").replace(own_id, other_id) == nobody.text
-        assert f"WRONG_PASSWORD · {other_id}" in nobody.text
+        unknown = await submit(
+            browser, page, "/works/sign-in", account="admin@nobody", password="Wrong4Horse"
+        )
+        assert wrong.status_code == unknown.status_code == 403
+        own_id, other_id = wrong.headers["x-request-id"], unknown.headers["x-request-id"]
+        assert wrong.text.replace(account, "nobody").replace(own_id, other_id) == unknown.text
+        assert f"WRONG_PASSWORD · {other_id}" in unknown.text
 
 
 async def test_password_guessing_is_rate_limited(console: ConsoleServer) -> None:
@@ -63,8 +65,8 @@ async def test_hashing_overload_returns_retry_and_counts_nothing(
 ) -> None:
     subscription = await console.service_env.requested()
     account = f"admin@{subscription.request['account']['group']}"
-    nobody_waits = PasswordHashing(threads=1, waiting=-1)
-    async with run_console(console.service_env, hashing=nobody_waits) as busy, busy.browser() as browser:
+    no_waiting = PasswordHashing(threads=1, waiting=-1)
+    async with run_console(console.service_env, hashing=no_waiting) as busy, busy.browser() as browser:
         for _ in range(7):
             page = await browser.get("/works/sign-in")
             page = await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
@@ -180,7 +182,7 @@ async def test_admin_site_data_is_erased_with_the_subscription(console: ConsoleS
         async def is_erased() -> bool:
             return (await subscription.status()).state.over
 
-        await wait_for("it is erased", is_erased)
+        await wait_for("the subscription is erased", is_erased)
         certificate = (await service_env.client.certificates(subscription.id))[0]
         assert certificate.rows["members"] == 1
         for table in ("members", "companies", "console_sessions"):

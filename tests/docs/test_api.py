@@ -19,7 +19,7 @@ API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
 
 
 def test_the_description_is_that_of_the_code() -> None:
-    assert page("docs/openapi.json") == described(), "`make openapi` writes it anew"
+    assert page("docs/openapi.json") == described(), "run `make openapi` to regenerate it"
 
 
 def test_webhook_sample_is_a_real_delivery() -> None:
@@ -73,8 +73,8 @@ def test_every_code_of_the_api_is_explained_with_its_status() -> None:
 
 def test_the_statuses_of_refusals_are_right() -> None:
     [table] = [each for each in API if each.header[0] == "status"]
-    told = {name.strip("` ") for _, names in table.rows[:-1] for name in names.split(",")}
-    assert told == {code for code in RefusalCode if status_of(code).value != 422}
+    documented_codes = {name.strip("` ") for _, names in table.rows[:-1] for name in names.split(",")}
+    assert documented_codes == {code for code in RefusalCode if status_of(code).value != 422}
     for status, names in table.rows[:-1]:
         assert {status_of(name.strip("` ")).value for name in names.split(",")} == {int(status)}
 

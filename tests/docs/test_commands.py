@@ -138,8 +138,8 @@ def test_the_search_attributes_are_those_of_the_registry() -> None:
     table = next(t for t in tables(COMMANDS_PAGE) if t.header[0] == "search attribute")
     types = {key.name: key.indexed_value_type.name.lower() for key in REGISTRY}
     assert {row[0]: row[1] for row in table.rows} == types
-    made = re.findall(r"--sa (\w+)=(\w+)", page("docs/deployment.md"))
-    assert {name: kind.lower() for name, kind in made} == types
+    attributes = re.findall(r"--sa (\w+)=(\w+)", page("docs/deployment.md"))
+    assert {name: kind.lower() for name, kind in attributes} == types
 
 
 def test_the_queries_are_those_of_the_workflow() -> None:

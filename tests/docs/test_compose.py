@@ -125,12 +125,12 @@ def test_required_variables_are_few_and_all_documented() -> None:
 def test_the_page_makes_an_env_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     [script] = [block.text for block in blocks(page("docs/deployment.md"), "sh") if "> .env" in block.text]
     subprocess.run(["sh", "-c", script], cwd=tmp_path, check=True)
-    made = tmp_path / ".env"
-    values = dict(line.split("=") for line in made.read_text(encoding="utf-8").splitlines())
+    created = tmp_path / ".env"
+    values = dict(line.split("=") for line in created.read_text(encoding="utf-8").splitlines())
     assert set(values) == set(REQUIRED)
     assert values.pop("TEMPORAL_HISTORY_SHARDS") == "512"
     assert len(set(values.values())) == len(SECRETS)
-    assert made.stat().st_mode & 0o077 == 0
+    assert created.stat().st_mode & 0o077 == 0
 
 
 def test_no_password_is_written_down() -> None:

@@ -24,10 +24,10 @@ FIXED = {
     *("DATABASE_URL", "WORKSUB_API_ADDRESS", "WORKSUB_METRICS_ADDRESS", "WORKSUB_HEALTH_ADDRESS"),
     *("WORKSUB_CODEC_ADDRESS", "WORKSUB_API_METRICS_ADDRESS", "WORKSUB_CODEC_METRICS_ADDRESS"),
 }
-"""Where a process listens and where its database is: the file says so, and no setting changes it."""
+"""Listen addresses and database URLs, which are fixed in the compose file."""
 
 OF_LIBRARIES = {"PGPASSWORD", "FORWARDED_ALLOW_IPS"}
-"""Read by PostgreSQL's library and by uvicorn."""
+"""Read by libpq and uvicorn."""
 
 EVERYWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SERVICE_NAME"}
 """Read by adapters/temporal/client.py in every process that connects to Temporal."""
@@ -83,14 +83,14 @@ READERS: dict[str, list[Callable[[Mapping[str, str]], object]]] = {
     "setup": [keyring_from],
     "worksub": [keyring_from],
 }
-"""Which functions read the settings of a service's process."""
+"""The functions that read the settings of each service."""
 
 COMMANDS = {
     "setup": ["service_commands.py"],
     "codec": ["codec.py"],
     "worksub": ["service_commands.py", "webhooks.py", "codec.py"],
 }
-"""The modules of the command line that read settings themselves; `dev` has no place in a container."""
+"""The CLI modules that read settings directly, except `dev`, which does not run in a container."""
 
 
 def read_by(service: str, environment: Mapping[str, str]) -> set[str]:

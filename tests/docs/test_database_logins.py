@@ -62,9 +62,9 @@ async def test_operators_read_and_see_no_password_hash(server: str) -> None:
 
 async def test_api_login_reads_keys_and_creates_none(server: str) -> None:
     async with create_pool(_url(server, "worksub_operator"), "worksub_admin", connections=1) as pool:
-        made = await ApiKeyStore(pool).create("C-1", "")
+        created = await ApiKeyStore(pool).create("C-1", "")
     async with create_pool(_url(server, "worksub_web"), "worksub_api", connections=1) as pool:
-        assert await ApiKeyStore(pool).opening(made.token)
+        assert await ApiKeyStore(pool).opening(created.token)
         for forbidden in ("DELETE FROM api_keys", "UPDATE api_keys SET customer_id = NULL"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await pool.execute(forbidden)

@@ -12,7 +12,7 @@ from support.pins import Pin, pins_of
 PINS = pins_of("constraints.txt")
 PINNED = {pin.name: pin.version for pin in PINS if pin.is_for_here}
 BUILDER = "setuptools"
-"""It builds this package, which is installed without the isolation in which pip would fetch it unchecked."""
+"""The build backend. Build isolation is off; otherwise pip would install it without hash checks."""
 ALLOWED_LICENSES = re.compile(r"MIT|BSD|Apache|ISC|MPL|Mozilla|PSF")
 
 
@@ -74,6 +74,12 @@ def test_production_dependencies_have_allowed_licenses() -> None:
 
 
 def licence_of(name: str) -> str:
-    said = distribution(name).metadata.json
-    classified = [each for each in said.get("classifier", []) if each.startswith("License")]
-    return " ".join([str(said.get("license_expression", "")), str(said.get("license", "")), *classified])
+    package_metadata = distribution(name).metadata.json
+    classified = [each for each in package_metadata.get("classifier", []) if each.startswith("License")]
+    return " ".join(
+        [
+            str(package_metadata.get("license_expression", "")),
+            str(package_metadata.get("license", "")),
+            *classified,
+        ]
+    )

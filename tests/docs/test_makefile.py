@@ -44,9 +44,9 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_make_without_target_lists_targets() -> None:
-    said = make().stdout
-    assert said == make("help").stdout
-    assert re.findall(r"^make ([\w-]+) +\S", said, re.MULTILINE) == TARGETS
+    listing = make().stdout
+    assert listing == make("help").stdout
+    assert re.findall(r"^make ([\w-]+) +\S", listing, re.MULTILINE) == TARGETS
 
 
 def test_every_target_is_phony() -> None:
@@ -150,8 +150,8 @@ def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
 
 def test_ci_runs_make_test_then_browser_tests() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
-    made = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
-    assert made == ["test", "sbom", "browser", "alerts", "clients"]
+    commands = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
+    assert commands == ["test", "sbom", "browser", "alerts", "clients"]
 
 
 @pytest.mark.parametrize("target", ["browser", "alerts", "clients"])

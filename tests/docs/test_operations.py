@@ -70,9 +70,9 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 @recipe("Quote a cancellation")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)
-    quote, asked = await shell.types(blocks[0], await named(subscription))
+    quote, output = await shell.types(blocks[0], await named(subscription))
     assert "SERVICE_FEE" in quote
-    assert '"penalty":0' in asked
+    assert '"penalty":0' in output
 
 
 @recipe("Inspect the workflow")
@@ -204,7 +204,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async def is_proved() -> bool:
         return (await subscription.events())[-1] == "DOMAIN_CONFIRMED"
 
-    await wait_for("the batch has had the proof looked for", is_proved)
+    await wait_for("the batch has triggered the domain check", is_proved)
 
     async def is_completed() -> bool:
         return "Completed" in (await shell.types(blocks[0][2:], {}))[0]
@@ -252,7 +252,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async def is_refused() -> bool:
         return (await subscription.events())[-1] == "REFUSED"
 
-    await wait_for("it is refused in the timeline", is_refused)
+    await wait_for("the refusal is in the timeline", is_refused)
     assert "send the command cancel" in " ".join(
         (await shell.types([timeline], {"ID": subscription.id}))[0].split()
     )
@@ -278,7 +278,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     async def says_why() -> bool:
         return "is recorded as another one" in (await shell.types([describe], {"ID": subscription.id}))[0]
 
-    await wait_for("the pending activity says why it fails", says_why)
+    await wait_for("the pending activity has its failure", says_why)
     await shell.types(restart, {"ID": subscription.id})
     await wait_for("the new workflow has started", subscription.has_started)
     assert await subscription.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]

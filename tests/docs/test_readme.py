@@ -16,7 +16,7 @@ from support.markdown_pages import ROOT, Block, blocks, page, tables
 from support.usual_ports import usual_ports_held
 
 TESTS = "make test\n"
-"""The one block that is not run here, because it runs these tests."""
+"""The only block that is not run here, because it runs these tests."""
 SHOWN = blocks(page("README.md"))
 BLOCKS = [block for block in SHOWN if block.text != TESTS]
 SECONDS = 240.0
@@ -27,7 +27,7 @@ def test_every_block_is_for_a_shell_and_has_nothing_to_fill_in() -> None:
     assert {block.language for block in BLOCKS} == {"sh"}
     text = "".join(block.text for block in BLOCKS)
     assert re.search(r"(?<!\$)\b(ID|KEY|HASH|DAY)\b(?!=)", text) is None
-    assert re.search(r"20\d\d-\d\d-\d\d", text) is None, "a date will have passed one day"
+    assert re.search(r"20\d\d-\d\d-\d\d", text) is None, "a fixed date will be in the past one day"
     assert "…" not in text
     assert "<your" not in text
 
@@ -160,7 +160,7 @@ def commands(text: str) -> Iterator[str]:
         if not line.endswith("\\") and unfinished.returncode == 0 and not unfinished.stderr:
             yield command
             command = ""
-    assert command == "", f"a block ends in the middle: {command}"
+    assert command == "", f"a block ends within a command: {command}"
 
 
 async def test_every_block_can_be_pasted_in_order(clone: Path) -> None:

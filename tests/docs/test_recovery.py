@@ -46,7 +46,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             printed = (await shell.types([describe], {"ID": subscription.id}))[0]
             return printed if "permission denied for table lifecycle_events" in printed else ""
 
-        printed = await wait_for("the pending activity says why it fails", failure)
+        printed = await wait_for("the pending activity has its failure", failure)
         pending = re.search(r"ActivityId\s+(\S+)", printed)
         assert pending is not None
         # Before the cause is removed: afterwards the activity's own retry could succeed first.
@@ -123,14 +123,14 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             await subscription.handle.signal("check_domain", {})
             await wait_for("the problem is reported", is_reported)
             assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": subscription.id}))[0]
-            [said] = await shell.types([f"worksub withdraw {subscription.id} --json"], {}, codes=[3])
-            assert '"code": "WORKFLOW_STUCK"' in said
+            [output] = await shell.types([f"worksub withdraw {subscription.id} --json"], {}, codes=[3])
+            assert '"code": "WORKFLOW_STUCK"' in output
         async with service_env.worker():
 
             async def is_well() -> bool:
                 return not await is_reported()
 
-            await wait_for("the list has emptied", is_well, seconds=60)
+            await wait_for("the list is empty", is_well, seconds=60)
             await subscription.send("upgrade", members=20)
 
 
@@ -167,8 +167,8 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         subscription = await paid(before)
         events = await subscription.events()
     async with run_site(shell, await new_namespace(shell.service_env.temporal), record) as moved:
-        _, told, found, _, listed = await moved.types(blocks[0], {})
-        assert "1 repaired" in told
+        _, output, found, _, listed = await moved.types(blocks[0], {})
+        assert "1 repaired" in output
         assert "WORKFLOW_MISSING" in found
         assert subscription.id in listed
         again = driver_in(subscription, moved.service_env)
@@ -189,8 +189,8 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         await busy.send("upgrade", members=20)
         events = await busy.events()
     async with run_site(shell, temporal, yesterday) as restored:
-        told, found, attention, timeline = await restored.types(blocks[0], {"ID": subscription.id})
-        assert "1 repaired" in told
+        output, found, attention, timeline = await restored.types(blocks[0], {"ID": subscription.id})
+        assert "1 repaired" in output
         assert "EVENT_MISSING" in found
         assert "No subscriptions found." in attention
         assert "UPGRADED" in timeline
@@ -205,8 +205,8 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         await subscription.send("upgrade", members=20)
         events = await subscription.events()
         await reset(subscription, await first_task(subscription), again=False)
-        told, found, timeline = await here.types(blocks[0], {"ID": subscription.id})
-        assert "1 repaired" in told
+        output, found, timeline = await here.types(blocks[0], {"ID": subscription.id})
+        assert "1 repaired" in output
         assert "WORKFLOW_BEHIND" in found
         assert "UPGRADED" in timeline
         assert await subscription.events() == events

@@ -24,7 +24,7 @@ CAUSED = {
 }
 
 
-async def ready_for(shell: Shell, command: str) -> SubscriptionDriver:
+async def subscription_ready_for(shell: Shell, command: str) -> SubscriptionDriver:
     """Create a subscription in a state that accepts the command."""
     match command:
         case "change_renewal_option" | "upgrade" | "cancel":
@@ -42,7 +42,7 @@ async def ready_for(shell: Shell, command: str) -> SubscriptionDriver:
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("way", ["update execute", "signal"])
 async def test_a_command_works_as_an_update_and_as_a_signal(shell: Shell, way: str, name: str) -> None:
-    subscription = await ready_for(shell, name)
+    subscription = await subscription_ready_for(shell, name)
     command = (
         f"temporal workflow {way} --workflow-id subscription-ID --name {name} --input '{COMMANDS[name]}'"
     )
@@ -81,8 +81,8 @@ async def test_update_reports_error_signal_records_it_in_timeline(shell: Shell) 
     subscription = await shell.service_env.requested()
     for number, (typed, code) in enumerate(MISTAKES.items(), start=1):
         update = f"temporal workflow update execute --workflow-id subscription-ID {typed}"
-        [said] = await shell.types([update], {"ID": subscription.id}, codes=[1])
-        assert f"(type: {code}" in said, typed
+        [output] = await shell.types([update], {"ID": subscription.id}, codes=[1])
+        assert f"(type: {code}" in output, typed
         await shell.types(
             [f"temporal workflow signal --workflow-id subscription-ID {typed}"], {"ID": subscription.id}
         )

@@ -110,7 +110,7 @@ async def test_excess_connections_are_closed_then_accepted_later(serving: Servin
         async def is_taken() -> bool:
             return b" 200 OK" in await answered(port, REQUEST)
 
-        await wait_for("there is room again", is_taken)
+        await wait_for("a connection is accepted again", is_taken)
 
 
 async def test_a_worker_answers_with_the_metrics_of_the_sdk() -> None:

@@ -139,11 +139,11 @@ def _of_a_command(mutator: Mutator) -> str:
 
 
 def _of_a_quote(mutator: Mutator) -> str:
-    asked = parse_quote(mutator.mutated({"date": "2027-06-01", "at": CARRIED["at"]}))
-    if isinstance(asked, Refusal):
-        return _check_refusal(asked)
-    assert isinstance(asked, QuoteCancellation)
-    quote = quote_cancellation(mutator.choice_of(STATES), asked.date, max(asked.at or NOW, NOW), BOOK)
+    query = parse_quote(mutator.mutated({"date": "2027-06-01", "at": CARRIED["at"]}))
+    if isinstance(query, Refusal):
+        return _check_refusal(query)
+    assert isinstance(query, QuoteCancellation)
+    quote = quote_cancellation(mutator.choice_of(STATES), query.date, max(query.at or NOW, NOW), BOOK)
     if isinstance(quote, Refusal):
         return _check_refusal(quote)
     assert isinstance(quote, Quote)
@@ -239,7 +239,7 @@ def test_random_input_is_accepted_or_refused_with_a_code(kind: str) -> None:
 
 def test_a_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
-    told: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for seed in range(INPUTS // 50):
         mutator = Mutator(seed)
         written = yaml.safe_dump(SCENARIO, allow_unicode=True).encode()
@@ -247,12 +247,12 @@ def test_a_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
             mutator.corrupted(written if seed % 2 else mutator.bytes_of(mutator.mutated(SCENARIO)))
         )
         try:
-            told["read"] += bool(read_documents(file))
+            outcomes["read"] += bool(read_documents(file))
         except DocumentError as error:
-            told[str(error).removeprefix(str(file))[:2]] += 1
-    print(f"{told.total():,} files of YAML: {dict(told.most_common())}")
+            outcomes[str(error).removeprefix(str(file))[:2]] += 1
+    print(f"{outcomes.total():,} files of YAML: {dict(outcomes.most_common())}")
     # Refusals with a line, refusals without one for unreadable files, and some accepted files.
-    assert {*told} == {"read", ", ", ": "}
+    assert {*outcomes} == {"read", ", ", ": "}
 
 
 def test_random_catalogue_is_read_or_refused(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ async def test_excess_connections_are_refused_then_accepted_later() -> None:
             writer.write(request)
             return (await all_of(reader)).startswith(b"HTTP/1.1 200 ")
 
-        await wait_for("there is room again", is_taken)
+        await wait_for("a connection is accepted again", is_taken)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-// An OpenID Connect provider with the defaults of oidc-provider, which is certified. By these defaults an ID token has
-// `sub` alone, and all other claims come from the userinfo endpoint.
+// A certified OpenID Connect provider (oidc-provider) with its defaults. By default, an ID token has
+// only `sub`; all other claims come from the userinfo endpoint.
 // usage: node provider.js '{"port": …, "client": {…}, "people": {"minji": {…}}}'
 
 import { Provider } from "oidc-provider";

@@ -87,10 +87,10 @@ async def test_unknown_key_error_names_key_and_action(keyring: Keyring) -> None:
     other = new_keyring()
     with pytest.raises(UnknownKeyError) as unknown:
         await read(encrypting(keyring), await encrypted(other))
-    said = str(unknown.value)
-    assert other.keys[0].id in said
-    assert f"add that key to {KEYS_FILE} or {KEYS}" in said
-    assert str(other.keys[0]) not in said
+    error_text = str(unknown.value)
+    assert other.keys[0].id in error_text
+    assert f"add that key to {KEYS_FILE} or {KEYS}" in error_text
+    assert str(other.keys[0]) not in error_text
 
 
 def damaged(payload: Payload) -> Sequence[Payload]:
@@ -138,13 +138,13 @@ async def test_the_words_of_a_failure_are_encrypted_and_come_back() -> None:
         failure = await failure_of(error, converter)
     sent = failure.SerializeToString()
     assert PERSON.encode() not in sent
-    assert b"test_payload_codec.py" not in sent, "where it happened is encrypted too"
+    assert b"test_payload_codec.py" not in sent, "the stack trace is also encrypted"
     assert (failure.message, failure.cause.message) == ("Encoded failure", "Encoded failure")
-    told = await converter.decode_failure(failure)
-    assert isinstance(told, ApplicationError)
-    assert (told.message, told.type) == (PERSON, "RuntimeError")
+    decoded_error = await converter.decode_failure(failure)
+    assert isinstance(decoded_error, ApplicationError)
+    assert (decoded_error.message, decoded_error.type) == (PERSON, "RuntimeError")
     # The payload is passed on unchanged and not encrypted a second time.
-    again = await converter.decode_failure(await failure_of(told, converter))
+    again = await converter.decode_failure(await failure_of(decoded_error, converter))
     assert isinstance(again, ApplicationError)
     assert again.message == PERSON
 
@@ -155,9 +155,9 @@ async def test_a_refusals_code_stays_readable_and_its_words_do_not() -> None:
     failure = await failure_of(refusal, converter)
     assert (failure.application_failure_info.type, failure.message) == ("NAME_TAKEN", "NAME_TAKEN")
     assert PERSON.encode() not in failure.SerializeToString()
-    told = await converter.decode_failure(failure)
-    assert isinstance(told, ApplicationError)
-    assert (told.message, told.details[0]) == (f"{PERSON} is taken.", {"name": PERSON})
+    decoded_error = await converter.decode_failure(failure)
+    assert isinstance(decoded_error, ApplicationError)
+    assert (decoded_error.message, decoded_error.details[0]) == (f"{PERSON} is taken.", {"name": PERSON})
 
 
 # -- key sources -------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ SHORT = base64.b64encode(b"sixteen bytes ok").decode()
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "error_text"),
     [
         (f"{GOOD}\nnonsense\n", "line 2 is not a key"),
         (SHORT, "line 1 is not a key, which is 32 bytes"),
@@ -204,8 +204,10 @@ SHORT = base64.b64encode(b"sixteen bytes ok").decode()
     ],
     ids=["nonsense", "short", "twice", "empty", "letters"],
 )
-def test_invalid_key_list_is_refused_without_quoting_keys(tmp_path: Path, written: str, said: str) -> None:
-    with pytest.raises(EncryptionSettingsError, match=said) as refused:
+def test_invalid_key_list_is_refused_without_quoting_keys(
+    tmp_path: Path, written: str, error_text: str
+) -> None:
+    with pytest.raises(EncryptionSettingsError, match=error_text) as refused:
         keyring_from(key_file(tmp_path, written))
     assert not any(key in str(refused.value) for key in (GOOD, SHORT, "nonsense"))
 

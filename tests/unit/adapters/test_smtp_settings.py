@@ -9,9 +9,9 @@ SECRET = "do not show"
 
 
 def server(url: str, **settings: str) -> MailServer:
-    found = mail_server({"WORKSUB_SMTP_URL": url, **FROM, **settings})
-    assert found is not None
-    return found
+    parsed = mail_server({"WORKSUB_SMTP_URL": url, **FROM, **settings})
+    assert parsed is not None
+    return parsed
 
 
 @pytest.mark.parametrize(
@@ -25,17 +25,17 @@ def server(url: str, **settings: str) -> MailServer:
     ],
 )
 def test_smtp_url_is_parsed(url: str, host: str, port: int, tls: bool) -> None:
-    found = server(url)
-    assert (found.host, found.port, found.tls) == (host, port, tls)
-    assert (found.user, found.password) == (None, None)
-    assert (found.sender.display_name, found.sender.addr_spec) == ("NAVER WORKS", "notices@works.example")
+    parsed = server(url)
+    assert (parsed.host, parsed.port, parsed.tls) == (host, port, tls)
+    assert (parsed.user, parsed.password) == (None, None)
+    assert (parsed.sender.display_name, parsed.sender.addr_spec) == ("NAVER WORKS", "notices@works.example")
 
 
 @pytest.mark.parametrize("user", ["worksub", "notices@works.example", "notices%40works.example"])
 def test_a_user_needs_a_password_which_is_shown_nowhere(user: str) -> None:
-    found = server(f"smtp://{user}@mail.acme.example", WORKSUB_SMTP_PASSWORD=SECRET)
-    assert (found.user, found.password) == (user.replace("%40", "@"), SECRET)
-    assert SECRET not in repr(found)
+    parsed = server(f"smtp://{user}@mail.acme.example", WORKSUB_SMTP_PASSWORD=SECRET)
+    assert (parsed.user, parsed.password) == (user.replace("%40", "@"), SECRET)
+    assert SECRET not in repr(parsed)
 
 
 @pytest.mark.parametrize("environment", [{}, {"WORKSUB_SMTP_URL": "", "WORKSUB_SMTP_FROM": ""}])
@@ -100,8 +100,8 @@ def test_missing_url_disables_smtp(environment: dict[str, str]) -> None:
 def test_invalid_setting_is_reported_in_one_sentence(settings: dict[str, str], named: str) -> None:
     with pytest.raises(MailSettingsError) as error:
         mail_server(settings)
-    said = str(error.value)
-    assert named in said
-    assert said.endswith(".")
-    assert "\n" not in said
-    assert SECRET not in said
+    message = str(error.value)
+    assert named in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    assert SECRET not in message

@@ -44,9 +44,11 @@ def active() -> ScenarioBuilder:
     return acme().send("switch_to_paid", term="ANNUAL")
 
 
-@pytest.mark.parametrize("begun", [in_trial, in_grace, active])
-def test_r10_every_commandable_subscription_may_change_its_name(begun: Callable[[], ScenarioBuilder]) -> None:
-    assert begun().send("rename_account", group="other").state.account == group("other")
+@pytest.mark.parametrize("started", [in_trial, in_grace, active])
+def test_r10_every_commandable_subscription_may_change_its_name(
+    started: Callable[[], ScenarioBuilder],
+) -> None:
+    assert started().send("rename_account", group="other").state.account == group("other")
 
 
 def test_r10_ended_subscription_may_not_change_its_name() -> None:
@@ -84,8 +86,8 @@ def test_r10_how_long_is_policy(hours: int, free_at: str) -> None:
 def test_r10_the_time_that_a_refusal_names_is_late_enough() -> None:
     # The change was made 30 seconds past the minute. A retry at the minute in the refusal must succeed.
     subscription = acme().at("2027-01-05 09:00:30").send("rename_account", group="second")
-    said = subscription.at("2027-01-06 09:00").expect_refusal("rename_account", group="third").message
-    assert "2027-01-06 09:00:30" in said or "2027-01-06 09:01" in said
+    refusal_text = subscription.at("2027-01-06 09:00").expect_refusal("rename_account", group="third").message
+    assert "2027-01-06 09:00:30" in refusal_text or "2027-01-06 09:01" in refusal_text
 
 
 @pytest.mark.parametrize("name", ["line", "A", "-a", "lineworks"])

@@ -67,10 +67,10 @@ def quote(subscription: ScenarioBuilder, date: str) -> Quote:
 # -- R27 ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("begun", [trial, grace, annual, monthly])
-def test_r27_at_any_time_while_commandable(begun: Callable[[], ScenarioBuilder]) -> None:
-    assert begun().send("cancel").state.state == "CANCELED"
-    subscription = begun()
+@pytest.mark.parametrize("start", [trial, grace, annual, monthly])
+def test_r27_at_any_time_while_commandable(start: Callable[[], ScenarioBuilder]) -> None:
+    assert start().send("cancel").state.state == "CANCELED"
+    subscription = start()
     stood, later = subscription.state.state, str(subscription.today + timedelta(days=3))
     assert subscription.send("cancel", date=later).state.state == stood
     assert subscription.at(later).state.state == "ERASED"
@@ -118,7 +118,7 @@ def test_r27_past_date_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begun", "asked_at", "latest", "too_late"),
+    ("start", "asked_at", "latest", "too_late"),
     [
         (trial, "2027-01-31 10:00", "2027-04-01", "2027-04-02"),
         (trial, "2027-03-10", "2027-04-01", "2027-04-02"),
@@ -132,9 +132,9 @@ def test_r27_past_date_is_refused() -> None:
     ],
 )
 def test_r28_the_latest_date(
-    begun: Callable[[], ScenarioBuilder], asked_at: str, latest: str, too_late: str
+    start: Callable[[], ScenarioBuilder], asked_at: str, latest: str, too_late: str
 ) -> None:
-    subscription = begun().at(asked_at)
+    subscription = start().at(asked_at)
     refusal = subscription.expect_refusal("cancel", date=too_late)
     assert (refusal.code, refusal.field) == (RefusalCode.DATE_TOO_LATE, "date")
     assert latest in refusal.message
@@ -349,15 +349,15 @@ def test_r30_a_day_into_the_renewal_is_not_free() -> None:
 def test_r30_a_quote_is_free_and_changes_nothing() -> None:
     subscription = annual().at("2027-03-10")
     before = subscription.state
-    asked = quote(subscription, "2027-07-01")
+    result = quote(subscription, "2027-07-01")
     assert subscription.state is before
-    assert posted(asked.ledger) == [
+    assert posted(result.ledger) == [
         *(fee(f"2027-0{m}-01", f"2027-0{m + 1}-01", 30_000) for m in range(3, 7)),
         repayment("2027-01-01", "2027-07-01", 36_000),
         termination("2027-07-01", "2028-01-01", 18_000),
     ]
-    assert (asked.penalty, asked.total) == (54_000, 174_000)  # 4 × 30,000 + 54,000
-    assert asked.free_on == day(NEXT_YEAR)
+    assert (result.penalty, result.total) == (54_000, 174_000)  # 4 × 30,000 + 54,000
+    assert result.free_on == day(NEXT_YEAR)
 
 
 # -- R31 ---------------------------------------------------------------------------------------------

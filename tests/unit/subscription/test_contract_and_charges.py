@@ -447,13 +447,13 @@ def test_r23_missed_deadlines_run_in_order_with_their_dates() -> None:
 
 
 def test_r23_sleeping_for_years_is_the_same_as_waking_every_day() -> None:
-    def begun() -> ScenarioBuilder:
+    def started() -> ScenarioBuilder:
         subscription = ScenarioBuilder.paid("2027-01-31", "ANNUAL").send(
             "change_renewal_option", term="ANNUAL", members=4
         )
         return subscription.send("cancel", date="2028-01-31")
 
-    asleep, awake = begun().at("2028-03-01"), begun()
+    asleep, awake = started().at("2028-03-01"), started()
     while awake.now < asleep.now:
         awake.at(awake.now + timedelta(days=1))
     assert asleep.timeline == awake.timeline
@@ -462,9 +462,9 @@ def test_r23_sleeping_for_years_is_the_same_as_waking_every_day() -> None:
 
 def test_r23_due_deadlines_run_before_a_quote() -> None:
     stale = ScenarioBuilder.paid("2027-01-31", "ANNUAL")
-    now, asked = on("2028-02-10 10:00"), day("2028-02-10")
-    late = quote_cancellation(stale.state, asked, now, stale.book)
-    assert late == stale.at(now).quoted(asked)
+    now, requested_date = on("2028-02-10 10:00"), day("2028-02-10")
+    late = quote_cancellation(stale.state, requested_date, now, stale.book)
+    assert late == stale.at(now).quoted(requested_date)
 
 
 def test_r23_a_moment_before_the_deadline_nothing_is_due() -> None:

@@ -42,26 +42,26 @@ def refused(subscription: ScenarioBuilder, date: str) -> RefusalCode:
 
 def test_r30_quote_for_today_equals_immediate_charge() -> None:
     subscription = annual().at("2027-07-16 12:00")
-    asked = quote(subscription, "2027-07-16")
-    assert posted(asked.ledger) == [
+    result = quote(subscription, "2027-07-16")
+    assert posted(result.ledger) == [
         fee("2027-07-01", "2027-07-16", 14_516),  # 15/31 × 30,000 = 14,516.1
         repayment("2027-01-01", "2027-07-16", 38_903),  # 6 × 6,000 + 15/31 × 6,000 = 38,903.2
         termination("2027-07-16", NEXT_YEAR, 16_548),  # 10% × (16/31 + 5) × 30,000 = 16,548.4
     ]
-    assert (asked.penalty, asked.total) == (55_451, 69_967)
+    assert (result.penalty, result.total) == (55_451, 69_967)
     subscription.send("cancel")
-    assert tuple(subscription.ledger[-3:]) == asked.ledger
+    assert tuple(subscription.ledger[-3:]) == result.ledger
 
 
 def test_r30_later_quote_includes_service_fees_until_then() -> None:
-    asked = quote(annual().at("2027-05-20"), "2027-07-01")
-    assert posted(asked.ledger) == [
+    result = quote(annual().at("2027-05-20"), "2027-07-01")
+    assert posted(result.ledger) == [
         fee("2027-05-01", "2027-06-01", 30_000),
         fee("2027-06-01", "2027-07-01", 30_000),
         repayment("2027-01-01", "2027-07-01", 36_000),
         termination("2027-07-01", NEXT_YEAR, 18_000),
     ]
-    assert [line.effective_at for line in asked.ledger] == [
+    assert [line.effective_at for line in result.ledger] == [
         on("2027-06-01"),
         on("2027-07-01"),
         on("2027-07-01"),
@@ -70,9 +70,9 @@ def test_r30_later_quote_includes_service_fees_until_then() -> None:
 
 
 def test_r30_the_day_after_the_end_is_quoted_as_free() -> None:
-    asked = quote(annual().at("2027-12-10"), NEXT_YEAR)
-    assert (asked.penalty, asked.free_on) == (0, None)
-    assert posted(asked.ledger) == [fee("2027-12-01", NEXT_YEAR, 30_000)]
+    result = quote(annual().at("2027-12-10"), NEXT_YEAR)
+    assert (result.penalty, result.free_on) == (0, None)
+    assert posted(result.ledger) == [fee("2027-12-01", NEXT_YEAR, 30_000)]
     assert quote(annual().at("2027-12-10"), "2027-12-31").free_on == day(NEXT_YEAR)
 
 
@@ -80,8 +80,8 @@ def test_r30_quote_renews_as_the_reservation_would() -> None:
     # While a cancellation is reserved, renewals are monthly at list price, despite the option (R24).
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
     subscription.send("change_renewal_option", term="ANNUAL", plan="premium")
-    asked = quote(subscription, "2027-02-15")
-    assert posted(asked.ledger) == [
+    result = quote(subscription, "2027-02-15")
+    assert posted(result.ledger) == [
         fee("2027-01-01", "2027-02-01", 36_000),
         fee("2027-02-01", "2027-02-15", 18_000),  # 14/28 × 36,000
     ]
@@ -99,8 +99,8 @@ def test_r30_a_quote_takes_the_prices_that_will_be_in_force() -> None:
 
 
 def test_r30_a_quote_in_trial_is_of_nothing() -> None:
-    asked = quote(ScenarioBuilder.requested("2027-01-01 09:00"), "2027-01-20")
-    assert (asked.ledger, asked.total, asked.penalty, asked.free_on) == ((), 0, 0, None)
+    result = quote(ScenarioBuilder.requested("2027-01-01 09:00"), "2027-01-20")
+    assert (result.ledger, result.total, result.penalty, result.free_on) == ((), 0, 0, None)
 
 
 def test_r28_a_quote_is_for_any_date_from_today_to_the_latest() -> None:

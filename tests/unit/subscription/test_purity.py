@@ -81,10 +81,10 @@ def test_importing_the_domain_loads_no_infrastructure() -> None:
     everything = ", ".join(f"subscription.{module.stem}" for module in MODULES if module.stem != "__init__")
     # A new interpreter, because this one has already imported these modules for other tests.
     program = f"import sys, {everything}; print(*sorted(m.partition('.')[0] for m in sys.modules))"
-    ran = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=True
     )
-    imported = set(ran.stdout.split())
+    imported = set(completed.stdout.split())
     assert "subscription" in imported
     infrastructure = {
         "temporalio",

@@ -7,7 +7,7 @@ from subscription.forecast import ChangeQuote, quote_switch, quote_upgrade
 from subscription.refusals import Refusal, RefusalCode
 
 
-def asked(subscription: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote | Refusal:
+def quote_of_change(subscription: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote | Refusal:
     read = subscription.read(command, argument)
     if isinstance(read, SwitchToPaid):
         return quote_switch(subscription.state, read, subscription.now, BOOK)
@@ -17,7 +17,7 @@ def asked(subscription: ScenarioBuilder, command: str, **argument: object) -> Ch
 
 def quoted(subscription: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote:
     before = subscription.state
-    answer = asked(subscription, command, **argument)
+    answer = quote_of_change(subscription, command, **argument)
     assert isinstance(answer, ChangeQuote), answer
     assert subscription.state == before
     return answer
@@ -84,9 +84,9 @@ def test_r25_reserved_cancellation_does_not_change_the_quote() -> None:
 def test_r26_refused_command_has_no_quote() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="basic", members=10)
     refused = [
-        asked(subscription, "switch_to_paid", term="ANNUAL"),
-        asked(subscription, "upgrade", members=9),
-        asked(subscription, "upgrade"),
+        quote_of_change(subscription, "switch_to_paid", term="ANNUAL"),
+        quote_of_change(subscription, "upgrade", members=9),
+        quote_of_change(subscription, "upgrade"),
     ]
     codes = [answer.code for answer in refused if isinstance(answer, Refusal)]
     assert codes == [RefusalCode.ALREADY_PAID, RefusalCode.LOWERED_BY_UPGRADE, RefusalCode.NOT_AN_UPGRADE]

@@ -256,7 +256,7 @@ def test_r07_a_password_that_may_be_chosen(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("password", "said"),
+    ("password", "expected"),
     [
         ("Passw0r", "8 to 40 characters"),
         ("Ab1xQ" * 8 + "z", "8 to 40 characters"),
@@ -269,9 +269,9 @@ def test_r07_a_password_that_may_be_chosen(password: str) -> None:
         ("Passw0rd\t", "printable ASCII"),
     ],
 )
-def test_r07_a_password_that_may_not_be_chosen(password: str, said: str) -> None:
+def test_r07_a_password_that_may_not_be_chosen(password: str, expected: str) -> None:
     [problem] = password_problems(password)
-    assert said in problem.message
+    assert expected in problem.message
     assert (problem.field, problem.code) == ("password", RefusalCode.INVALID_PASSWORD)
 
 
@@ -401,7 +401,7 @@ def test_r09_every_field_must_be_there_and_no_other(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"members": "10"}, "must be a whole number, without quotes"),
         ({"members": 0}, "must be 1 or more"),
@@ -412,10 +412,10 @@ def test_r09_every_field_must_be_there_and_no_other(field: str) -> None:
         ({"account": "acme"}, "must be an object of named fields"),
     ],
 )
-def test_r09_each_problem_states_the_valid_form(change: dict[str, Any], said: str) -> None:
+def test_r09_each_problem_states_the_valid_form(change: dict[str, Any], expected: str) -> None:
     answer = read(**change)
     assert isinstance(answer, Refusal)
-    assert [problem.message for problem in answer.problems] == [said]
+    assert [problem.message for problem in answer.problems] == [expected]
 
 
 @pytest.mark.parametrize("body", [None, [], "request", 7, {}, {1: 2}])

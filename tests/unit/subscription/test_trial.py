@@ -109,9 +109,9 @@ def test_r16_a_reserved_switch_can_lie_in_the_grace_period() -> None:
 @pytest.mark.parametrize("moment", ["2027-02-10 00:00", "2027-02-10 23:59:59", "2027-03-10 12:00"])
 def test_r16_past_date_is_refused(moment: str) -> None:
     subscription = trial().at(moment)
-    asked = f"{subscription.today.replace(day=9)}"
+    requested_date = f"{subscription.today.replace(day=9)}"
     assert (
-        subscription.expect_refusal("switch_to_paid", date=asked, term="ANNUAL").code
+        subscription.expect_refusal("switch_to_paid", date=requested_date, term="ANNUAL").code
         is RefusalCode.DATE_IN_THE_PAST
     )
 

@@ -34,8 +34,8 @@ def test_workflows_use_no_system_clock_or_randomness(file: Path) -> None:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     imported = {name for node in ast.walk(tree) for name in modules_of(node)}
     assert {(file.name, name) for name in imported & FORBIDDEN_MODULES} <= ALLOWED_MODULES
-    asked = {called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    odd = {name for name in asked if name.rpartition(".")[2] in FORBIDDEN_CALLS and name not in OWN_NOW}
+    calls = {called(node) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    odd = {name for name in calls if name.rpartition(".")[2] in FORBIDDEN_CALLS and name not in OWN_NOW}
     assert {(file.name, name) for name in odd} <= ALLOWED
 
 
