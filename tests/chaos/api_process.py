@@ -21,7 +21,7 @@ from starter.scoped_client import ScopedClient
 from subscription.timeline import Answer, RequestAnswer
 
 
-class SimulatedDesk(ScopedClient):
+class SimulatedClient(ScopedClient):
     """A client for one caller, whose requests have the simulated time of the header."""
 
     def __init__(self, client: SubscriptionClient, caller: Caller, at: str) -> None:
@@ -36,7 +36,7 @@ class SimulatedDesk(ScopedClient):
 
 
 async def simulated_scoped_client(request: Request, service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
-    return SimulatedDesk(service.client, key.caller, request.headers[SIMULATED_AT])
+    return SimulatedClient(service.client, key.caller, request.headers[SIMULATED_AT])
 
 
 def create_simulated_app(service: AppState, console: ASGIApp) -> ASGIApp:

@@ -15,13 +15,13 @@ import httpx
 
 from adapters.postgres.pool import create_pool
 from adapters.temporal.client import connect
-from chaos.polling import ApiAwayError, patiently, quiet
+from chaos.polling import ApiAwayError, quiet, retry_while_unavailable
 from entrypoints.api.problem_details import ApiCode
 from starter.client import SubscriptionClient
 from subscription.refusals import RefusalError
 
 SIMULATED_AT = "X-Simulated-At"
-"""The header that says when something is asked: no field of the API does."""
+"""The header with the simulated time of a request; the API has no field for it."""
 
 # Longer than the API's own timeout.
 _PATIENCE_SECONDS = 40
@@ -31,10 +31,10 @@ _TRY_AGAIN = (
     ApiCode.TEMPORAL_UNREACHABLE,
     ApiCode.TIMEOUT,
 )
-"""What docs/api.md says to send again for, under the same key."""
+"""The error codes after which docs/api.md requires a repetition with the same key."""
 
 
-class SaidNoError(Exception):
+class ApiRefusalError(Exception):
     """An error response of the API, with its code."""
 
     def __init__(self, code: str) -> None:
@@ -49,44 +49,47 @@ class Client:
         self._temporal = temporal
         self._api = api
 
-    async def answered(self, asked: dict[str, Any]) -> dict[str, Any]:
+    async def response_to(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return `accepted` with the response, or with the code of the refusal."""
-        ask = self._ask_the_api if asked["token"] else self._ask_temporal
-        heard = {"number": asked["number"], "accepted": False, "code": None, "answer": None}
+        send = self._send_to_api if request["token"] else self._send_to_temporal
+        response = {"number": request["number"], "accepted": False, "code": None, "answer": None}
         try:
-            return heard | {"accepted": True, "answer": await patiently(lambda: ask(asked))}
+            return response | {
+                "accepted": True,
+                "answer": await retry_while_unavailable(lambda: send(request)),
+            }
         except RefusalError as refusal:
-            return heard | {"code": refusal.refused.code}
-        except SaidNoError as no:
-            return heard | {"code": no.code}
+            return response | {"code": refusal.refused.code}
+        except ApiRefusalError as error:
+            return response | {"code": error.code}
         except Exception as error:  # only a refusal is a valid response; report the error to the verifier
-            return heard | {"code": repr(error)}
+            return response | {"code": repr(error)}
 
-    async def _ask_temporal(self, asked: dict[str, Any]) -> Any:
-        if asked["command"] == "request":
-            answer: Any = await self._temporal.request(asked["argument"])
+    async def _send_to_temporal(self, request: dict[str, Any]) -> Any:
+        if request["command"] == "request":
+            answer: Any = await self._temporal.request(request["argument"])
         else:
             answer = await self._temporal.command(
-                asked["subscription_id"], asked["command"], asked["argument"]
+                request["subscription_id"], request["command"], request["argument"]
             )
         return answer.model_dump(mode="json")
 
-    async def _ask_the_api(self, asked: dict[str, Any]) -> Any:
+    async def _send_to_api(self, request: dict[str, Any]) -> Any:
         """Over HTTP, the command ID is the idempotency key, and the time is in a header."""
-        argument, path, own = dict(asked["argument"]), "/v1/subscriptions", ("request_id", "simulated_at")
-        if asked["command"] != "request":
+        argument, path, own = dict(request["argument"]), "/v1/subscriptions", ("request_id", "simulated_at")
+        if request["command"] != "request":
             path, own = (
-                f"{path}/{asked['subscription_id']}/{asked['command'].replace('_', '-')}",
+                f"{path}/{request['subscription_id']}/{request['command'].replace('_', '-')}",
                 ("id", "at"),
             )
         key, at = (argument.pop(name) for name in own)
-        headers = {"Authorization": f"Bearer {asked['token']}", "Idempotency-Key": key, SIMULATED_AT: at}
+        headers = {"Authorization": f"Bearer {request['token']}", "Idempotency-Key": key, SIMULATED_AT: at}
         answer = await self._api.post(path, json=argument, headers=headers)
         if answer.is_success:
             return answer.json()
         code = answer.json()["code"]
         if code not in _TRY_AGAIN:
-            raise SaidNoError(code)
+            raise ApiRefusalError(code)
         await asyncio.sleep(int(answer.headers.get("Retry-After", 0)))
         raise ApiAwayError(code)
 
@@ -97,10 +100,10 @@ async def main(database_url: str, api_url: str) -> None:
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
 
-    async def tell(client: Client, asked: dict[str, Any]) -> None:
-        print(json.dumps(await client.answered(asked)), flush=True)
+    async def respond(client: Client, request: dict[str, Any]) -> None:
+        print(json.dumps(await client.response_to(request)), flush=True)
 
-    asking: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[None]] = set()
     async with (
         create_pool(database_url, "worksub_reader") as pool,
         httpx.AsyncClient(base_url=api_url, timeout=_PATIENCE_SECONDS) as api,
@@ -108,10 +111,10 @@ async def main(database_url: str, api_url: str) -> None:
         client = Client(SubscriptionClient(await connect(runtime=quiet()), pool), api)
         print("ready", flush=True)
         while line := await reader.readline():
-            task = asyncio.create_task(tell(client, json.loads(line)))
-            asking.add(task)
-            task.add_done_callback(asking.discard)
-        for task in asking:  # no process reads the responses any more
+            task = asyncio.create_task(respond(client, json.loads(line)))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        for task in tasks:  # no process reads the responses any more
             task.cancel()
 
 

@@ -7,7 +7,7 @@ from dnslib import CNAME, QTYPE, RR, TXT, DNSRecord  # type: ignore[import-untyp
 from dev_stack.dns_server import DnsServer
 
 
-class LyingDnsServer(DnsServer):
+class FaultyDnsServer(DnsServer):
     """While `lies` is true, every name has the verification record of another name and not its own."""
 
     lies = False

@@ -21,17 +21,17 @@ from subscription.scenario import (
 )
 
 from .environment import ChaosEnvironment
-from .planned_subscriptions import PlannedLife
-from .polling import patiently
+from .planned_subscriptions import PlannedSubscription
+from .polling import retry_while_unavailable
 
-_LOOK_AGAIN = 0.2
+_CHECK_INTERVAL_SECONDS = 0.2
 
 
 @dataclass
-class Lived:
+class SubscriptionRun:
     """The responses of one subscription: `answers` has a list for each step, with one response per copy."""
 
-    planned: PlannedLife
+    planned: PlannedSubscription
     subscription_id: str = ""
     refused_rivals: list[str] = field(default_factory=list)
     requests: list[list[dict[str, Any]]] = field(default_factory=list)
@@ -44,34 +44,34 @@ class Lived:
         return read_scenario(self.planned.scenario)
 
 
-class Living:
+class SubscriptionRunner:
     """Driver of one subscription, which records the responses."""
 
-    def __init__(self, world: ChaosEnvironment, planned: PlannedLife, seed: int) -> None:
-        self.lived = Lived(planned)
-        self._world = world
+    def __init__(self, chaos_env: ChaosEnvironment, planned: PlannedSubscription, seed: int) -> None:
+        self.run_record = SubscriptionRun(planned)
+        self._env = chaos_env
         self._chance = random.Random(f"{seed}/{planned.number}/copies")
-        self._scenario = self.lived.scenario
+        self._scenario = self.run_record.scenario
 
-    async def live(self) -> None:
+    async def run(self) -> None:
         await self._request()
-        id_, scenario = self.lived.subscription_id, self._scenario
-        clock = self._world.client.clock(id_)
-        ahead = scenario.starts_at - await patiently(clock.now)
+        id_, scenario = self.run_record.subscription_id, self._scenario
+        clock = self._env.client.clock(id_)
+        ahead = scenario.starts_at - await retry_while_unavailable(clock.now)
         for step in scenario.steps:
             await self._pass_to(step.at, ahead)
-            self.lived.doing = f"{step.command} at {step.at}"
-            self.lived.answers.append(await self._take(step))
+            self.run_record.doing = f"{step.command} at {step.at}"
+            self.run_record.answers.append(await self._take(step))
         await self._pass_to(scenario.until, ahead)
-        self.lived.is_over = True
+        self.run_record.is_over = True
 
     async def _request(self) -> None:
         """Send the concurrent requests for one name, each in several copies; one is accepted (R5, R9)."""
-        planned, scenario = self.lived.planned, self._scenario
-        self.lived.doing = "requesting"
+        planned, scenario = self.run_record.planned, self._scenario
+        self.run_record.doing = "requesting"
         bodies = []
         for rival in range(planned.rivals):
-            sample = sample_request(scenario, self._world.book, planned.request_id(rival))
+            sample = sample_request(scenario, self._env.book, planned.request_id(rival))
             bodies.append(
                 {
                     **sample,
@@ -80,57 +80,65 @@ class Living:
                     "simulated_at": scenario.starts_at.isoformat(),
                 }
             )
-        self.lived.requests = await asyncio.gather(*(self._ask("request", body) for body in bodies))
+        self.run_record.requests = await asyncio.gather(*(self._send("request", body) for body in bodies))
         ids = [planned.subscription_id(rival) for rival in range(planned.rivals)]
-        took = [id_ for id_, copies in zip(ids, self.lived.requests, strict=True) if copies[0]["accepted"]]
-        self.lived.subscription_id = took[0] if took else ids[0]
-        self.lived.refused_rivals = [id_ for id_ in ids if id_ not in took[:1]]
+        took = [
+            id_ for id_, copies in zip(ids, self.run_record.requests, strict=True) if copies[0]["accepted"]
+        ]
+        self.run_record.subscription_id = took[0] if took else ids[0]
+        self.run_record.refused_rivals = [id_ for id_ in ids if id_ not in took[:1]]
 
     async def _pass_to(self, moment: datetime, ahead: timedelta) -> None:
         """Advance the subscription's simulated clock, and process all deadlines that are due at that time."""
-        client, id_ = self._world.client, self.lived.subscription_id
-        self.lived.doing = f"its clock goes to {moment}"
-        await patiently(lambda: client.clock(id_).advance_to(moment - ahead))
-        self.lived.doing = f"what is due at {moment}"
-        await patiently(lambda: client.settle(id_, moment))
+        client, id_ = self._env.client, self.run_record.subscription_id
+        self.run_record.doing = f"its clock goes to {moment}"
+        await retry_while_unavailable(lambda: client.clock(id_).advance_to(moment - ahead))
+        self.run_record.doing = f"what is due at {moment}"
+        await retry_while_unavailable(lambda: client.settle(id_, moment))
 
     async def _take(self, step: ScenarioStep) -> list[dict[str, Any]]:
-        id_, book = self.lived.subscription_id, self._world.book
-        state = await patiently(lambda: self._world.read.snapshot(id_))
+        id_, book = self.run_record.subscription_id, self._env.book
+        state = await retry_while_unavailable(lambda: self._env.read.snapshot(id_))
         assert state is not None
         if step.command == CONFIRM_DOMAIN:
             with self._proofs_published(state.claims):
                 return await self._confirmed(step)
         argument = with_default_arguments(step, book, confirmation_in(state))
-        return await self._ask(step.command, {**argument, "at": step.at.isoformat()})
+        return await self._send(step.command, {**argument, "at": step.at.isoformat()})
 
     async def _confirmed(self, step: ScenarioStep) -> list[dict[str, Any]]:
         """Repeat the check until the DNS answers correctly: a false answer means "not yet" (R13)."""
-        id_ = self.lived.subscription_id
-        looks = itertools.count()
+        id_ = self.run_record.subscription_id
+        checks = itertools.count()
         while True:
             # Each check has an ID; otherwise a check whose response was lost would be refused when repeated.
-            argument = {"at": step.at.isoformat(), "id": f"look-{len(self.lived.answers)}-{next(looks)}"}
-            [answer] = await self._ask("check_domain", argument, copies=1)
-            state = await patiently(lambda: self._world.read.snapshot(id_))
+            argument = {
+                "at": step.at.isoformat(),
+                "id": f"look-{len(self.run_record.answers)}-{next(checks)}",
+            }
+            [answer] = await self._send("check_domain", argument, copies=1)
+            state = await retry_while_unavailable(lambda: self._env.read.snapshot(id_))
             if not answer["accepted"] or state is None or not state.claims:
                 return [answer]
-            await asyncio.sleep(_LOOK_AGAIN)
+            await asyncio.sleep(_CHECK_INTERVAL_SECONDS)
 
-    async def _ask(self, command: str, argument: Any, copies: int | None = None) -> list[dict[str, Any]]:
+    async def _send(self, command: str, argument: Any, copies: int | None = None) -> list[dict[str, Any]]:
         """Return the responses to copies of one command, sent concurrently from several processes."""
         copies = copies or self._chance.choice([1, 1, 1, 2, 3])
-        askers = [self._chance.choice(self._world.askers) for _ in range(copies)]
-        token = self._world.tokens.get(self.lived.planned.customer_id)
-        asked = (asker.ask(command, argument, self.lived.subscription_id, token) for asker in askers)
-        return list(await asyncio.gather(*asked))
+        client_processes = [self._chance.choice(self._env.client_processes) for _ in range(copies)]
+        token = self._env.tokens.get(self.run_record.planned.customer_id)
+        request = (
+            client_process.send(command, argument, self.run_record.subscription_id, token)
+            for client_process in client_processes
+        )
+        return list(await asyncio.gather(*request))
 
     @contextmanager
     def _proofs_published(self, claims: Sequence[PendingDomain]) -> Iterator[None]:
         with ExitStack() as published:
             for claim in claims:
                 proof = verification_records(
-                    claim.name, claim.token, self._world.book.domain_policy.cname_target
+                    claim.name, claim.token, self._env.book.domain_policy.cname_target
                 )
-                published.enter_context(self._world.dns.published_txt(proof.txt_name, proof.txt_value))
+                published.enter_context(self._env.dns.published_txt(proof.txt_name, proof.txt_value))
             yield

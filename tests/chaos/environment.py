@@ -33,10 +33,10 @@ from starter.setup import set_up
 from starter.webhook_endpoints import WebhookEndpointStore
 from subscription.catalogue import PriceBook
 
-from .dns_server import LyingDnsServer
+from .dns_server import FaultyDnsServer
 from .planned_subscriptions import API_CUSTOMERS
 from .polling import quiet
-from .processes import Api, Asker, Worker
+from .processes import Api, ClientProcess, Worker
 from .webhook_receivers import Receiver
 
 DATABASE = LOGIN = "chaos"
@@ -50,7 +50,7 @@ class ChaosEnvironment:
     """`async with ChaosEnvironment(directory) as world`: everything runs, and no request has been sent.
 
     Attributes, valid while it is entered: `temporal` and `postgres`, the servers; `dns`; `workers`, two:
-    the second keeps no workflow in memory; `api`; `askers`, the client processes; `tokens` and
+    the second keeps no workflow in memory; `api`; `client_processes`, the client processes; `tokens` and
     `receivers` of the customers that use the API and webhooks; `client` and `read`, which belong to
     this process; `book`, the prices.
     """
@@ -70,9 +70,9 @@ class ChaosEnvironment:
             dynamic_config=[f"limit.historyCount.suggestContinueAsNew={_EVENTS_A_RUN}"],
         )
         self.postgres = PostgresServer(directory / "postgres", port=postgres_port)
-        self.dns = LyingDnsServer()
+        self.dns = FaultyDnsServer()
         self.workers: list[Worker] = []
-        self.askers: list[Asker] = []
+        self.client_processes: list[ClientProcess] = []
         self.tokens: dict[str, str] = {}
         self.receivers = [Receiver(customer_id) for customer_id in API_CUSTOMERS]
         self.book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
@@ -81,7 +81,7 @@ class ChaosEnvironment:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._stand()
+            await self._start()
         except BaseException:
             await self._stack.aclose()
             raise
@@ -92,7 +92,7 @@ class ChaosEnvironment:
     ) -> None:
         await self._stack.aclose()
 
-    async def _stand(self) -> None:
+    async def _start(self) -> None:
         for server in (self.postgres, self.temporal):
             await self._stack.enter_async_context(server)
         self._stack.enter_context(self.dns)
@@ -106,7 +106,7 @@ class ChaosEnvironment:
         pool = await self._stack.enter_async_context(create_pool(self._url, "worksub_reader", connections=20))
         self.client = SubscriptionClient(self.client_of_temporal, pool)
         self.read = ReadModel(pool)
-        await self._let_customers_in()
+        await self._register_customers()
         settings = {
             "DATABASE_URL": self._url,
             "TEMPORAL_ADDRESS": self.temporal.address,
@@ -123,9 +123,9 @@ class ChaosEnvironment:
             for process in (*self.workers, self.api):
                 starting.create_task(process.start())
             for _ in range(_ASKERS):
-                starting.create_task(self._start_asker(settings))
+                starting.create_task(self._start_client_process(settings))
 
-    async def _let_customers_in(self) -> None:
+    async def _register_customers(self) -> None:
         """Create an API key and a webhook endpoint for each customer that uses the API."""
         async with create_pool(self._url, "worksub_admin", connections=1) as pool:
             for receiver in self.receivers:
@@ -137,10 +137,10 @@ class ChaosEnvironment:
                 key = await ApiKeyStore(pool).create(receiver.customer_id, "chaos")
                 self.tokens[receiver.customer_id] = key.token
 
-    async def _start_asker(self, settings: Mapping[str, str]) -> None:
-        asker = await Asker.start(settings, self._url, self.api.url)
-        self._stack.push_async_callback(asker.end)
-        self.askers.append(asker)
+    async def _start_client_process(self, settings: Mapping[str, str]) -> None:
+        client_process = await ClientProcess.start(settings, self._url, self.api.url)
+        self._stack.push_async_callback(client_process.end)
+        self.client_processes.append(client_process)
 
     def owner(self, database: str = DATABASE) -> "Owner":
         """`async with` a connection of a superuser, which also writes while the database is read-only."""

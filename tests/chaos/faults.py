@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 from .environment import LOGIN, ChaosEnvironment
-from .webhook_receivers import Mood
+from .webhook_receivers import ReceiverMode
 
-Mischief: TypeAlias = Callable[[], Awaitable[None]]
+Fault: TypeAlias = Callable[[], Awaitable[None]]
 Span: TypeAlias = tuple[float, float]
-"""From when to when, by the wall clock."""
+"""Start and end by the wall clock."""
 
 _CATCH_SECONDS = 2.0
 # Factor for the duration of each fault in a short run.
@@ -31,32 +31,32 @@ class FaultInjector:
     """
 
     def __init__(
-        self, world: ChaosEnvironment, seed: int, tell: Callable[[str], None], *, long: bool
+        self, chaos_env: ChaosEnvironment, seed: int, log: Callable[[str], None], *, long: bool
     ) -> None:
-        self._world = world
+        self._env = chaos_env
         # One generator per stream; with one for all, the draws would depend on the order of the streams.
         self._with_workers = random.Random(f"{seed}/workers")
         self._with_callers = random.Random(f"{seed}/callers")
         self._with_servers = random.Random(f"{seed}/servers")
-        self._tell = tell
+        self._log = log
         self._long = long
         self._pace = 1.0 if long else _SHORT
         self.done: Counter[str] = Counter()
         self.unsettled: list[Span] = []
-        self._at_workers: Mapping[str, Mischief] = {
+        self._at_workers: Mapping[str, Fault] = {
             "SIGKILL of a worker": self._kill_worker,
             "SIGTERM of a worker": self._stop_worker,
         }
         if long:  # the tasks of a frozen worker time out after ten seconds and go to another worker
             self._at_workers = {**self._at_workers, "worker frozen, then back": self._freeze_worker}
-        self._at_callers: Mapping[str, Mischief] = {
+        self._at_callers: Mapping[str, Fault] = {
             "SIGKILL of the API": self._kill_api,
             "SIGTERM of the API": self._stop_api,
             "webhook receiver failing": lambda: self._receiver("failing"),
             "webhook receiver hanging": lambda: self._receiver("hanging"),
             "webhook receiver away": self._receiver_away,
         }
-        self._at_servers: Mapping[str, Mischief] = {
+        self._at_servers: Mapping[str, Fault] = {
             "SIGKILL of PostgreSQL": self._kill_postgres,
             "SIGKILL of Temporal": self._kill_temporal,
             "database read-only": self._read_only,
@@ -67,7 +67,7 @@ class FaultInjector:
             "DNS lying": self._lying_dns,
         }
 
-    async def make_trouble(self, enough: asyncio.Event) -> None:
+    async def inject(self, enough: asyncio.Event) -> None:
         """Inject faults until `enough` is set, or for one round. All faults are repaired on return."""
         async with asyncio.TaskGroup() as streams:
             for chance, kinds, pauses in (
@@ -78,14 +78,14 @@ class FaultInjector:
                 streams.create_task(self._stream(chance, kinds, pauses, enough))
 
     @property
-    def was_everything(self) -> bool:
+    def is_complete(self) -> bool:
         """Return whether every kind of fault has occurred at least once."""
         return all(self.done[kind] for kind in (*self._at_workers, *self._at_callers, *self._at_servers))
 
     async def _stream(
         self,
         chance: random.Random,
-        kinds: Mapping[str, Mischief],
+        kinds: Mapping[str, Fault],
         pauses: tuple[float, float],
         enough: asyncio.Event,
     ) -> None:
@@ -93,7 +93,7 @@ class FaultInjector:
             for kind in chance.sample(list(kinds), len(kinds)):
                 if await _happens_within(enough, chance.uniform(*pauses) * self._pace):
                     return
-                self._tell(kind)
+                self._log(kind)
                 began = time.time()
                 await kinds[kind]()
                 self.done[kind] += 1
@@ -105,18 +105,18 @@ class FaultInjector:
     # -- workers -------------------------------------------------------------------------------------
 
     async def _kill_worker(self) -> None:
-        worker = self._with_workers.choice(self._world.workers)
+        worker = self._with_workers.choice(self._env.workers)
         await worker.end(signal.SIGKILL)
         await self._a_while(self._with_workers, 0.0, 1.5)
         await worker.start()
 
     async def _stop_worker(self) -> None:
-        worker = self._with_workers.choice(self._world.workers)
+        worker = self._with_workers.choice(self._env.workers)
         await worker.end(signal.SIGTERM)
         await worker.start()
 
     async def _freeze_worker(self) -> None:
-        worker = self._with_workers.choice(self._world.workers)
+        worker = self._with_workers.choice(self._env.workers)
         worker.send(signal.SIGSTOP)
         try:
             await self._a_while(self._with_workers, 11.0, 14.0)
@@ -126,24 +126,24 @@ class FaultInjector:
     # -- API and webhook receivers -------------------------------------------------------------------
 
     async def _kill_api(self) -> None:
-        await self._world.api.end(signal.SIGKILL)
+        await self._env.api.end(signal.SIGKILL)
         await self._a_while(self._with_callers, 0.0, 1.5)
-        await self._world.api.start()
+        await self._env.api.start()
 
     async def _stop_api(self) -> None:
-        await self._world.api.give_way()
+        await self._env.api.replace()
 
-    async def _receiver(self, mood: Mood) -> None:
+    async def _receiver(self, mode: ReceiverMode) -> None:
         """Keep the mode for a while, and until a webhook delivery has met it."""
-        receiver = self._with_callers.choice(self._world.receivers)
-        receiver.mood = mood
+        receiver = self._with_callers.choice(self._env.receivers)
+        receiver.mode = mode
         receiver.called.clear()
         await self._a_while(self._with_callers, 0.5, 3.0)
         await _happens_within(receiver.called, _CATCH_SECONDS)
-        receiver.mood = "well"
+        receiver.mode = "well"
 
     async def _receiver_away(self) -> None:
-        receiver = self._with_callers.choice(self._world.receivers)
+        receiver = self._with_callers.choice(self._env.receivers)
         await receiver.close()
         await self._a_while(self._with_callers, 0.5, 3.0)
         await receiver.open()
@@ -153,19 +153,19 @@ class FaultInjector:
     async def _kill_postgres(self) -> None:
         if await self._catches_a_transaction():
             self.done["SIGKILL of PostgreSQL, in a transaction"] += 1
-        await self._world.kill(self._world.postgres)
+        await self._env.kill(self._env.postgres)
         await self._a_while(self._with_servers, 0.0, 2.0)
-        await self._world.begin_again(self._world.postgres)
+        await self._env.begin_again(self._env.postgres)
 
     async def _kill_temporal(self) -> None:
-        await self._world.kill(self._world.temporal)
+        await self._env.kill(self._env.temporal)
         await self._a_while(self._with_servers, 0.0, 1.0)
-        await self._world.begin_again(self._world.temporal)
+        await self._env.begin_again(self._env.temporal)
 
     async def _catches_a_transaction(self) -> bool:
         """Wait until a worker has an open transaction that has written and not committed."""
         give_up = time.monotonic() + _CATCH_SECONDS
-        async with self._world.owner() as owner:
+        async with self._env.owner() as owner:
             while time.monotonic() < give_up:
                 if await owner.fetchval(
                     "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND backend_xid IS NOT NULL",
@@ -191,14 +191,14 @@ class FaultInjector:
             await self._a_while(self._with_servers, 0.5, 2.5)
 
     async def _cut_connections(self) -> None:
-        async with self._world.owner() as owner:
+        async with self._env.owner() as owner:
             await owner.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1", LOGIN
             )
 
     @asynccontextmanager
     async def _until_the_end(self, begin: str, end: str) -> AsyncIterator[None]:
-        async with self._world.owner() as owner:
+        async with self._env.owner() as owner:
             for statement in (begin, end):
                 await owner.execute(statement)
                 await owner.execute("SELECT pg_reload_conf()")
@@ -208,14 +208,14 @@ class FaultInjector:
     # -- the DNS -------------------------------------------------------------------------------------
 
     async def _dns(self, how: str) -> None:
-        self._world.dns.answer_with = how  # type: ignore[assignment]
+        self._env.dns.answer_with = how  # type: ignore[assignment]
         await self._a_while(self._with_servers, 0.5, 3.0)
-        self._world.dns.answer_with = "normal"
+        self._env.dns.answer_with = "normal"
 
     async def _lying_dns(self) -> None:
-        self._world.dns.lies = True
+        self._env.dns.lies = True
         await self._a_while(self._with_servers, 0.5, 3.0)
-        self._world.dns.lies = False
+        self._env.dns.lies = False
 
     async def _a_while(self, chance: random.Random, shortest: float, longest: float) -> None:
         await asyncio.sleep(chance.uniform(shortest, longest) * self._pace)

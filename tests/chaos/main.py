@@ -18,17 +18,17 @@ from tempfile import TemporaryDirectory
 
 from support.polling import wait_for
 
-from .drive_subscription import Lived, Living
+from .drive_subscription import SubscriptionRun, SubscriptionRunner
 from .environment import ChaosEnvironment
 from .faults import FaultInjector
-from .observed_state import is_calm, markers_by_table, read_record, read_what_happened, read_workflow
-from .planned_subscriptions import API_CUSTOMERS, PlannedLife, planned_lives
+from .observed_state import is_calm, markers_by_table, read_events, read_record, read_workflow
+from .planned_subscriptions import API_CUSTOMERS, PlannedSubscription, planned_subscriptions
 from .report import Report
-from .verify_subscriptions import differences, expected_of, left_by_the_refused
-from .verify_webhooks import differences_told, event_of
+from .verify_subscriptions import differences, expected_of, remains_of_refused_request
+from .verify_webhooks import delivery_differences, event_of
 
 # Many, because most of them wait at any time until a killed process has been detected.
-_LIVES_AT_ONCE = 60
+_CONCURRENT_SUBSCRIPTIONS = 60
 _PROGRESS_SECONDS = 5.0
 _STUCK_SECONDS = 120.0
 _CLOSING_SECONDS = 60.0
@@ -47,98 +47,102 @@ class Chaos:
     long: bool = True
 
 
-async def run(chaos: Chaos, tell: Callable[[str], None]) -> Report:
+async def run(chaos: Chaos, log: Callable[[str], None]) -> Report:
     """Drive the subscriptions, inject faults, and verify. Servers and workers have ended on return."""
     began = time.monotonic()
 
-    def say(what: str) -> None:
-        tell(f"{time.monotonic() - began:6.1f} s  {what}")
+    def log_line(what: str) -> None:
+        log(f"{time.monotonic() - began:6.1f} s  {what}")
 
     with TemporaryDirectory(prefix="worksub-chaos-") as directory:
-        async with ChaosEnvironment(Path(directory)) as world:
-            say(f"Servers and workers run; the seed is {chaos.seed}.")
-            trouble = FaultInjector(world, chaos.seed, say, long=chaos.long)
-            lived = await _live_in(world, chaos, trouble, say)
-            say("Judging.")
-            return await _judged(world, chaos, lived, trouble, began)
+        async with ChaosEnvironment(Path(directory)) as chaos_env:
+            log_line(f"Servers and workers run; the seed is {chaos.seed}.")
+            injector = FaultInjector(chaos_env, chaos.seed, log_line, long=chaos.long)
+            run_records = await _run_subscriptions(chaos_env, chaos, injector, log_line)
+            log_line("Verifying.")
+            return await _verified(chaos_env, chaos, run_records, injector, began)
 
 
-async def _live_in(
-    world: ChaosEnvironment, chaos: Chaos, trouble: FaultInjector, say: Callable[[str], None]
-) -> list[Lived]:
+async def _run_subscriptions(
+    chaos_env: ChaosEnvironment, chaos: Chaos, injector: FaultInjector, log_line: Callable[[str], None]
+) -> list[SubscriptionRun]:
     """Return all subscriptions that were started, each driven to its end unless it is stuck."""
     until = time.monotonic() + chaos.minutes * 60
-    plans = planned_lives(chaos.seed)
-    livings: list[Living] = []
+    plans = planned_subscriptions(chaos.seed)
+    runners: list[SubscriptionRunner] = []
     enough = asyncio.Event()
 
-    def more() -> Iterator[PlannedLife]:
-        while len(livings) < chaos.subscriptions or time.monotonic() < until or not trouble.was_everything:
+    def more() -> Iterator[PlannedSubscription]:
+        while len(runners) < chaos.subscriptions or time.monotonic() < until or not injector.is_complete:
             yield next(plans)
 
-    async def live_one_after_another(planned: Iterator[PlannedLife]) -> None:
+    async def run_sequentially(planned: Iterator[PlannedSubscription]) -> None:
         for plan in planned:
-            living = Living(world, plan, chaos.seed)
-            livings.append(living)
+            runner = SubscriptionRunner(chaos_env, plan, chaos.seed)
+            runners.append(runner)
             try:
-                await living.live()
+                await runner.run()
             except Exception as error:  # for the verifier, which reports the subscription and the seed
-                living.lived.doing += f", which ended in {error!r}"
+                runner.run_record.doing += f", which ended in {error!r}"
 
     planned = more()
     places = [
-        asyncio.create_task(live_one_after_another(planned))
-        for _ in range(min(_LIVES_AT_ONCE, chaos.subscriptions))
+        asyncio.create_task(run_sequentially(planned))
+        for _ in range(min(_CONCURRENT_SUBSCRIPTIONS, chaos.subscriptions))
     ]
-    making_trouble = asyncio.create_task(trouble.make_trouble(enough))
+    fault_task = asyncio.create_task(injector.inject(enough))
     try:
-        await _all_or_stuck(places, livings, making_trouble, say)
+        await _all_or_stuck(places, runners, fault_task, log_line)
         enough.set()
-        await making_trouble
+        await fault_task
         if any(not place.done() for place in places):  # all faults are repaired now
             await asyncio.wait(places, timeout=_STUCK_SECONDS)
     finally:
         enough.set()
-        for task in (making_trouble, *places):
+        for task in (fault_task, *places):
             task.cancel()
-        results = await asyncio.gather(making_trouble, *places, return_exceptions=True)
+        results = await asyncio.gather(fault_task, *places, return_exceptions=True)
     for result in results:
         if isinstance(result, Exception):
             raise result
-    return [living.lived for living in livings]
+    return [runner.run_record for runner in runners]
 
 
 async def _all_or_stuck(
     places: list["asyncio.Task[None]"],
-    livings: list[Living],
-    making_trouble: "asyncio.Task[None]",
-    say: Callable[[str], None],
+    runners: list[SubscriptionRunner],
+    fault_task: "asyncio.Task[None]",
+    log_line: Callable[[str], None],
 ) -> None:
     """Return when all subscriptions have ended, or when none has made progress for a long time."""
     before, since = -1, time.monotonic()
     while time.monotonic() - since < _STUCK_SECONDS:
-        await asyncio.wait([*places, making_trouble], timeout=_PROGRESS_SECONDS)
-        answered = sum(len(living.lived.answers) for living in livings)
-        over = sum(living.lived.is_over for living in livings)
-        say(f"{over} of {len(livings)} lives are over; {answered} commands.")
+        await asyncio.wait([*places, fault_task], timeout=_PROGRESS_SECONDS)
+        answered = sum(len(runner.run_record.answers) for runner in runners)
+        over = sum(runner.run_record.is_over for runner in runners)
+        log_line(f"{over} of {len(runners)} subscriptions have ended; {answered} commands.")
         if answered + over != before:
             before, since = answered + over, time.monotonic()
-        if all(place.done() for place in places) or making_trouble.done():
+        if all(place.done() for place in places) or fault_task.done():
             return
 
 
-async def _judged(
-    world: ChaosEnvironment, chaos: Chaos, lived: list[Lived], trouble: FaultInjector, began: float
+async def _verified(
+    chaos_env: ChaosEnvironment,
+    chaos: Chaos,
+    run_records: list[SubscriptionRun],
+    injector: FaultInjector,
+    began: float,
 ) -> Report:
     expected = {
         subscription.subscription_id: expected_of(
-            subscription.planned, subscription.subscription_id, world.book
+            subscription.planned, subscription.subscription_id, chaos_env.book
         )
-        for subscription in lived
+        for subscription in run_records
     }
-    ids = [*expected, *(rival for subscription in lived for rival in subscription.refused_rivals)]
+    ids = [*expected, *(rival for subscription in run_records for rival in subscription.refused_rivals)]
     over = [id_ for id_, right in expected.items() if right.over]
-    async with world.owner() as owner:
+    async with chaos_env.owner() as owner:
 
         async def erasures_are_certified() -> bool:
             certified = await owner.fetchval("SELECT count(*) FROM erasure_certificates")
@@ -155,54 +159,56 @@ async def _judged(
         ):
             try:
                 await wait_for(what, is_so, seconds=_CLOSING_SECONDS)
-            except AssertionError as missing:
-                found.append(str(missing))
+            except AssertionError as error:
+                found.append(str(error))
         facts = await read_record(owner, ids)
         told = {
-            customer_id: [event_of(row) for row in await read_what_happened(owner, customer_id)]
+            customer_id: [event_of(row) for row in await read_events(owner, customer_id)]
             for customer_id in API_CUSTOMERS
         }
         markers = await markers_by_table(owner)
         rows = await owner.fetchval("SELECT count(*) FROM subscriptions")
-    if rows != len(lived):
-        found.append(f"there are {rows} subscriptions, and {len(lived)} were begun")
-    for subscription in lived:
-        name = f"life {subscription.planned.number} ({subscription.subscription_id})"
+    if rows != len(run_records):
+        found.append(f"there are {rows} subscriptions, and {len(run_records)} were started")
+    for subscription in run_records:
+        name = f"subscription {subscription.planned.number} ({subscription.subscription_id})"
         tables = {table for table, words in markers.items() if subscription.planned.marker in words}
         for id_ in (subscription.subscription_id, *subscription.refused_rivals):
             try:
-                calm = partial(is_calm, world.client_of_temporal, id_)
+                calm = partial(is_calm, chaos_env.client_of_temporal, id_)
                 await wait_for(f"the workflow of {id_} is calm", calm, seconds=_CLOSING_SECONDS)
-            except AssertionError as restless:
-                found.append(str(restless))
-            await read_workflow(world.client_of_temporal, id_, facts[id_], subscription.planned.marker)
+            except AssertionError as error:
+                found.append(str(error))
+            await read_workflow(chaos_env.client_of_temporal, id_, facts[id_], subscription.planned.marker)
         facts[subscription.subscription_id].found_in |= tables
         right, fact = expected[subscription.subscription_id], facts[subscription.subscription_id]
         found += [f"{name}: {difference}" for difference in differences(subscription, right, fact)]
         for rival in subscription.refused_rivals:
-            found += [f"{name}, rival {rival}: {left}" for left in left_by_the_refused(facts[rival])]
-    for receiver in world.receivers:
+            found += [f"{name}, rival {rival}: {left}" for left in remains_of_refused_request(facts[rival])]
+    for receiver in chaos_env.receivers:
         found += [
             f"the endpoint of {receiver.customer_id}: {difference}"
-            for difference in differences_told(
-                receiver.arrivals, told[receiver.customer_id], trouble.unsettled
+            for difference in delivery_differences(
+                receiver.arrivals, told[receiver.customer_id], injector.unsettled
             )
         ]
-    answers = [copies for subscription in lived for copies in subscription.answers]
-    arrivals = [arrival for receiver in world.receivers for arrival in receiver.arrivals]
+    answers = [copies for subscription in run_records for copies in subscription.answers]
+    arrivals = [arrival for receiver in chaos_env.receivers for arrival in receiver.arrivals]
     delivered = {arrival.headers["webhook-id"] for arrival in arrivals if arrival.taken}
     return Report(
         seed=chaos.seed,
         seconds=round(time.monotonic() - began),
-        subscriptions=len(lived),
-        lives_by_api=sum(subscription.planned.api_customer is not None for subscription in lived),
-        refused_rivals=sum(len(subscription.refused_rivals) for subscription in lived),
+        subscriptions=len(run_records),
+        subscriptions_by_api=sum(
+            subscription.planned.api_customer is not None for subscription in run_records
+        ),
+        refused_rivals=sum(len(subscription.refused_rivals) for subscription in run_records),
         erased=len(over),
         commands_accepted=sum(copies[0]["accepted"] for copies in answers),
         commands_refused=sum(not copies[0]["accepted"] for copies in answers),
         copies=sum(
             len(copies) - 1
-            for subscription in lived
+            for subscription in run_records
             for copies in (*subscription.answers, *subscription.requests)
         ),
         transitions=sum(len(fact.events) for fact in facts.values()),
@@ -210,8 +216,8 @@ async def _judged(
         charged=sum(line["amount"] for fact in facts.values() for line in fact.lines),
         runs=sum(fact.runs for fact in facts.values()),
         webhooks_delivered=len(delivered),
-        webhooks_told_again=len(arrivals) - len(delivered),
-        mischief=dict(sorted(trouble.done.items())),
+        webhooks_repeated=len(arrivals) - len(delivered),
+        faults=dict(sorted(injector.done.items())),
         differences=tuple(found),
     )
 
@@ -219,9 +225,11 @@ async def _judged(
 def main() -> int:
     """Run the command; return 0 if nothing differed from the rules."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--lives", type=int, default=200, help="at least so many (default: 200)")
+    parser.add_argument(
+        "--subscriptions", type=int, default=200, help="minimum number of subscriptions (default: 200)"
+    )
     parser.add_argument("--json", type=Path, help="write the report as JSON into this file")
-    parser.add_argument("--page", type=Path, help="put the figures into this page of the documentation")
+    parser.add_argument("--page", type=Path, help="write the figures into this documentation page")
     arguments = parser.parse_args()
     chaos = Chaos(
         seed=int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(10**6)),

@@ -21,7 +21,7 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 Owner: TypeAlias = "asyncpg.Connection | Connection"
 
 MARKER = r"zq[0-9]+q"
-"""What a life's marker looks like, as a regular expression of PostgreSQL and of Python."""
+"""Regular expression for the markers of subscriptions, in PostgreSQL and in Python."""
 
 
 @dataclass
@@ -116,7 +116,7 @@ async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
     return facts
 
 
-async def read_what_happened(owner: Owner, customer_id: str) -> list[dict[str, Any]]:
+async def read_events(owner: Owner, customer_id: str) -> list[dict[str, Any]]:
     """Return every event of a customer's subscriptions from the database, in order per subscription.
 
     `time` and the lines of `ledger` have the public format.

@@ -27,12 +27,12 @@ _LONGEST_UNPROVED = timedelta(hours=6)
 _RENAMED, _RIVALLED = 0.2, 0.15
 
 API_CUSTOMERS = ("api-customer-1", "api-customer-2", "api-customer-3")
-"""Those who have a key and an endpoint for webhooks, for several lives each."""
+"""The customers with an API key and a webhook endpoint, each with several subscriptions."""
 _BY_API = 0.5
 
 
 @dataclass(frozen=True)
-class PlannedLife:
+class PlannedSubscription:
     """A scenario with a unique name, and the number of concurrent requests for that name (R5).
 
     `marker` is a word in every personal datum of this subscription, and in nothing else. `api_customer` is
@@ -67,7 +67,7 @@ class PlannedLife:
         return command_id in (self.command_id(place) for place in range(len(self.scenario["steps"])))
 
 
-def planned_lives(seed: int) -> Iterator[PlannedLife]:
+def planned_subscriptions(seed: int) -> Iterator[PlannedSubscription]:
     """Yield subscriptions without end: the n-th is the same for the same seed."""
     number = 0
     batch = 0
@@ -97,7 +97,7 @@ def _drawn(seed: int) -> list[dict[str, Any]]:
     return made[1:]  # the first example of Hypothesis is the simplest one
 
 
-def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedLife:
+def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedSubscription:
     chance = random.Random(f"{seed}/{number}")
     marker = f"zq{number}q"
     has_domain = number % _ONE_IN_SO_MANY_HAS_A_DOMAIN == 0
@@ -110,7 +110,7 @@ def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedLife:
             moment = as_instant(chance.choice(steps)["at"])
             _add(steps, moment, "rename_account", {"group": f"{marker}-{attempt}"})
     until = max(as_instant(scenario["until"]), *(as_instant(step["at"]) for step in steps), _EARLIEST)
-    return PlannedLife(
+    return PlannedSubscription(
         number=number,
         marker=marker,
         scenario={

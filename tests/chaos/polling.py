@@ -26,15 +26,15 @@ AWAY = (
     httpx.TransportError,
     ApiAwayError,
 )
-"""What a server that is away, or goes away in the middle, ends a question in."""
+"""Errors of calls to a server that is unavailable or stops during the call."""
 
 _PAUSE = 0.2
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def retry_while_unavailable(call: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
-            return await ask()
+            return await call()
         except AWAY:
             task = asyncio.current_task()
             if task and task.cancelling():  # Temporal's client reports cancellation as an unavailable server

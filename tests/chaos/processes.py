@@ -35,9 +35,9 @@ class Process:
         self._numbers = itertools.count(1)
 
     async def start(self) -> None:
-        self._process = await self._begun()
+        self._process = await self._started()
 
-    async def _begun(self) -> ChildProcess:
+    async def _started(self) -> ChildProcess:
         directory = self._directory / f"{next(self._numbers)}"
         self._log = directory / "log"
         async with DirectoryLock(directory) as lock:
@@ -81,20 +81,20 @@ class Api(Process):
         self.url = f"http://{address}"
         self._finishing: list[asyncio.Task[None]] = []
 
-    async def give_way(self) -> None:
+    async def replace(self) -> None:
         """Send SIGTERM, and start the next process while this one finishes its open requests."""
         assert self._process is not None
         self._finishing.append(asyncio.create_task(self._process.stop()))
-        self._process = await self._begun()
+        self._process = await self._started()
 
     async def end_for_good(self) -> None:
         await self.end(signal.SIGTERM)
         await asyncio.gather(*self._finishing)
 
-    async def _begun(self) -> ChildProcess:
+    async def _started(self) -> ChildProcess:
         """Start until it responds: without PostgreSQL the API exits, and a supervisor restarts it."""
         while True:
-            process = await super()._begun()
+            process = await super()._started()
             try:
                 await process.wait_until(self._answers)
             except ServerError:
@@ -107,7 +107,7 @@ class Api(Process):
         return b"Answering at" in self._log.read_bytes()
 
 
-class Asker:
+class ClientProcess:
     """A client process, which takes many concurrent requests."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -117,7 +117,7 @@ class Asker:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def start(cls, settings: Mapping[str, str], database_url: str, api_url: str) -> "Asker":
+    async def start(cls, settings: Mapping[str, str], database_url: str, api_url: str) -> "ClientProcess":
         # It ends at the end of its input, and thus with this process.
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "chaos.client_process", database_url, api_url),
@@ -130,7 +130,7 @@ class Asker:
         assert await process.stdout.readline() == b"ready\n", "the client process has ended"
         return cls(process)
 
-    async def ask(
+    async def send(
         self, command: str, argument: Any, subscription_id: str, token: str | None
     ) -> dict[str, Any]:
         """Return the response to this client: `accepted`, `code` and `answer`. With a token, call the API."""
@@ -138,14 +138,14 @@ class Asker:
         number = next(self._numbers)
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        asked = {
+        request = {
             "number": number,
             "command": command,
             "argument": argument,
             "subscription_id": subscription_id,
             "token": token,
         }
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
         return await answer
 
     async def end(self) -> None:

@@ -15,7 +15,7 @@ class Report:
     seed: int
     seconds: int
     subscriptions: int
-    lives_by_api: int
+    subscriptions_by_api: int
     refused_rivals: int
     erased: int
     commands_accepted: int
@@ -26,8 +26,8 @@ class Report:
     charged: int
     runs: int
     webhooks_delivered: int
-    webhooks_told_again: int
-    mischief: Mapping[str, int]
+    webhooks_repeated: int
+    faults: Mapping[str, int]
     differences: tuple[str, ...]
 
     @property
@@ -36,15 +36,15 @@ class Report:
             "seed": f"{self.seed}",
             "minutes": f"{self.seconds / 60:.1f}",
             "subscriptions": f"{self.subscriptions:,}, of which {self.erased:,} were cancelled and erased",
-            "requested and steered over HTTP": f"{self.lives_by_api:,}",
+            "requested and steered over HTTP": f"{self.subscriptions_by_api:,}",
             "requests refused because a rival took the name": f"{self.refused_rivals:,}",
             "commands accepted, refused": f"{self.commands_accepted:,}, {self.commands_refused:,}",
             "copies of requests and commands, from other processes": f"{self.copies:,}",
             "transitions recorded": f"{self.transitions:,}",
             "ledger lines": f"{self.lines:,}, of {self.charged:,} KRW",
             "workflow runs still readable": f"{self.runs:,}",
-            "webhooks delivered, told again": (f"{self.webhooks_delivered:,}, {self.webhooks_told_again:,}"),
-            **{kind: f"{count:,}" for kind, count in self.mischief.items()},
+            "webhooks delivered, told again": (f"{self.webhooks_delivered:,}, {self.webhooks_repeated:,}"),
+            **{kind: f"{count:,}" for kind, count in self.faults.items()},
             "differences from the rules": f"{len(self.differences):,}",
         }
 

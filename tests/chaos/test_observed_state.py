@@ -6,9 +6,9 @@ from support.corruption import unguarded
 from support.service_env import ServiceEnv
 
 from adapters.postgres.catalogue_repository import load_price_book
-from chaos.drive_subscription import Lived
+from chaos.drive_subscription import SubscriptionRun
 from chaos.observed_state import read_record, read_workflow
-from chaos.planned_subscriptions import PlannedLife
+from chaos.planned_subscriptions import PlannedSubscription
 from chaos.verify_subscriptions import differences, expected_of
 
 START = "2026-12-20 10:00"
@@ -59,9 +59,11 @@ async def test_damage_in_the_database_is_named(isolated_env: ServiceEnv) -> None
         "steps": STEPS,
         "until": "2027-04-01T00:00:00+09:00",
     }
-    planned = PlannedLife(number=1, marker=MARKER, scenario=scenario, rivals=1, api_customer=None)
+    planned = PlannedSubscription(number=1, marker=MARKER, scenario=scenario, rivals=1, api_customer=None)
     accepted: list[dict[str, Any]] = [{"accepted": True, "code": None, "answer": {}}]
-    lived = Lived(planned, subscription.id, requests=[accepted], answers=[accepted, accepted], is_over=True)
+    run_record = SubscriptionRun(
+        planned, subscription.id, requests=[accepted], answers=[accepted, accepted], is_over=True
+    )
     right = expected_of(planned, subscription.id, await load_price_book(isolated_env.pool))
 
     async with isolated_env.owner.acquire() as connection:
@@ -69,7 +71,7 @@ async def test_damage_in_the_database_is_named(isolated_env: ServiceEnv) -> None
         async def found() -> list[str]:
             [facts] = (await read_record(connection, [subscription.id])).values()
             await read_workflow(isolated_env.temporal, subscription.id, facts, MARKER)
-            return differences(lived, right, facts)
+            return differences(run_record, right, facts)
 
         assert await found() == []
         for harm, to, named in DAMAGE:

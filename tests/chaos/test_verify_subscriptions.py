@@ -8,10 +8,10 @@ import pytest
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from subscription.catalogue import PriceBook
 
-from .drive_subscription import Lived
+from .drive_subscription import SubscriptionRun
 from .observed_state import Facts
-from .planned_subscriptions import PlannedLife
-from .verify_subscriptions import Expected, differences, expected_of, left_by_the_refused
+from .planned_subscriptions import PlannedSubscription
+from .verify_subscriptions import Expected, differences, expected_of, remains_of_refused_request
 
 COLUMNS = ("key", "first_day", "end_day", "plan", "members", "amount", "effective_at")
 BOOK = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
@@ -33,7 +33,7 @@ STEPS = [
 END = {"at": "2027-06-01T09:00:00+09:00", "cancel": {"date": "2027-06-01", "id": "1-3"}}
 
 
-def subscription(*, ends: bool) -> tuple[Lived, Expected, Facts]:
+def subscription(*, ends: bool) -> tuple[SubscriptionRun, Expected, Facts]:
     """Return a subscription, its expected result, and facts that match the result."""
     scenario = {
         "name": "life 1",
@@ -41,15 +41,15 @@ def subscription(*, ends: bool) -> tuple[Lived, Expected, Facts]:
         "steps": [*STEPS, END] if ends else STEPS,
         "until": "2027-06-01T09:00:00+09:00",
     }
-    planned = PlannedLife(number=1, marker="zq1q", scenario=scenario, rivals=1, api_customer=None)
+    planned = PlannedSubscription(number=1, marker="zq1q", scenario=scenario, rivals=1, api_customer=None)
     right = expected_of(planned, "the-id", BOOK)
-    lived = Lived(planned, "the-id", is_over=True)
-    lived.requests = [[{"accepted": True, "code": None, "answer": {}}]]
-    lived.answers = [
+    run_record = SubscriptionRun(planned, "the-id", is_over=True)
+    run_record.requests = [[{"accepted": True, "code": None, "answer": {}}]]
+    run_record.answers = [
         [{"accepted": outcome.accepted, "code": outcome.code, "answer": {}}]
         for outcome in right.document.outcomes
     ]
-    return lived, right, facts_of(right)
+    return run_record, right, facts_of(right)
 
 
 def facts_of(right: Expected) -> Facts:
@@ -89,42 +89,42 @@ def facts_of(right: Expected) -> Facts:
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_verifier_accepts_subscription_that_follows_the_rules(*, ends: bool) -> None:
-    lived, right, facts = subscription(ends=ends)
-    assert differences(lived, right, facts) == []
+    run_record, right, facts = subscription(ends=ends)
+    assert differences(run_record, right, facts) == []
     kinds = {line["kind"] for line in facts.lines}
     assert kinds == (
         {"SERVICE_FEE", "DISCOUNT_REPAYMENT", "EARLY_TERMINATION_FEE"} if ends else {"SERVICE_FEE"}
     )
 
 
-def doubled_event(lived: Lived, facts: Facts) -> None:
+def doubled_event(run_record: SubscriptionRun, facts: Facts) -> None:
     _, *rest = facts.events[3]
     facts.events.append((len(facts.events) + 1, *rest))  # type: ignore[arg-type]
 
 
-def late_event(lived: Lived, facts: Facts) -> None:
+def late_event(run_record: SubscriptionRun, facts: Facts) -> None:
     number, event, state, at = facts.events[2]
     facts.events[2] = number, event, state, at + timedelta(seconds=1)
 
 
-def swapped_events(lived: Lived, facts: Facts) -> None:
+def swapped_events(run_record: SubscriptionRun, facts: Facts) -> None:
     (first, *one), (second, *other) = facts.events[1:3]
     facts.events[1:3] = [(first, *other), (second, *one)]  # type: ignore[list-item]
 
 
-def doubled_line(lived: Lived, facts: Facts) -> None:
+def doubled_line(run_record: SubscriptionRun, facts: Facts) -> None:
     facts.lines.append(facts.lines[0])
 
 
-def refused_upgrade_in_effect(lived: Lived, facts: Facts) -> None:
+def refused_upgrade_in_effect(run_record: SubscriptionRun, facts: Facts) -> None:
     facts.answers.append("1-1")
 
 
-def another_answer(lived: Lived, facts: Facts) -> None:
-    lived.answers[0].append({"accepted": True, "code": None, "answer": {"message": "again"}})
+def another_answer(run_record: SubscriptionRun, facts: Facts) -> None:
+    run_record.answers[0].append({"accepted": True, "code": None, "answer": {"message": "again"}})
 
 
-PLANTED: dict[str, tuple[Callable[[Lived, Facts], object], str]] = {
+PLANTED: dict[str, tuple[Callable[[SubscriptionRun, Facts], object], str]] = {
     "a wrong amount": (lambda _, facts: facts.lines[1].update(amount=1), "has amount 1, right is 60000"),
     "and the oracle sees it too": (lambda _, facts: facts.lines[1].update(amount=1), "by the oracle"),
     "a missing line": (
@@ -156,21 +156,24 @@ PLANTED: dict[str, tuple[Callable[[Lived, Facts], object], str]] = {
     "an accepted command without effect": (lambda _, facts: facts.answers.pop(), "accepted were"),
     "copies answered differently": (another_answer, "was sent again and answered differently"),
     "a refusal that should have been none": (
-        lambda lived, _: lived.answers[0][0].update(accepted=False, code="DATE_TOO_LATE"),
+        lambda run_record, _: run_record.answers[0][0].update(accepted=False, code="DATE_TOO_LATE"),
         "was answered (False, 'DATE_TOO_LATE'), by the rules it is (True, None)",
     ),
     "two requests for one name": (
-        lambda lived, _: lived.requests.append(lived.requests[0]),
+        lambda run_record, _: run_record.requests.append(run_record.requests[0]),
         "2 of 2 requests for one name were accepted",
     ),
     "a row that was not kept up": (
         lambda _, facts: (facts.row or {}).update(state="TRIAL"),
         "its row has state TRIAL",
     ),
-    "a stuck life": (lambda lived, _: setattr(lived, "is_over", False), "it is stuck: waiting to begin"),
+    "a stuck life": (
+        lambda run_record, _: setattr(run_record, "is_over", False),
+        "it is stuck: waiting to begin",
+    ),
     "a failed task": (lambda _, facts: facts.failed_tasks.append("…"), "a workflow task failed"),
 }
-PLANTED_IN_THE_ERASED: dict[str, tuple[Callable[[Lived, Facts], object], str]] = {
+PLANTED_IN_THE_ERASED: dict[str, tuple[Callable[[SubscriptionRun, Facts], object], str]] = {
     "a row left behind": (
         lambda _, facts: facts.personal.update(companies=1),
         "companies still has 1 rows of it",
@@ -183,7 +186,7 @@ PLANTED_IN_THE_ERASED: dict[str, tuple[Callable[[Lived, Facts], object], str]] =
     "a run left behind": (lambda _, facts: setattr(facts, "runs", 2), "2 runs of its workflow can be read"),
     "a fingerprint": (lambda _, facts: (facts.row or {}).update(request_fingerprint="…"), "the fingerprint"),
 }
-PLANTED_IN_THE_LIVING: dict[str, tuple[Callable[[Lived, Facts], object], str]] = {
+PLANTED_IN_THE_LIVING: dict[str, tuple[Callable[[SubscriptionRun, Facts], object], str]] = {
     "a name lost": (lambda _, facts: facts.names.clear(), "it holds the names [], right is zq1q"),
     "a workspace of yesterday": (
         lambda _, facts: (facts.workspace or {}).update(members=10),
@@ -205,13 +208,15 @@ CASES = [
 
 @pytest.mark.parametrize(("ends", "plant", "said"), CASES)
 def test_verifier_reports_injected_errors(
-    ends: bool, plant: Callable[[Lived, Facts], object], said: str
+    ends: bool, plant: Callable[[SubscriptionRun, Facts], object], said: str
 ) -> None:
-    lived, right, facts = subscription(ends=ends)
-    plant(lived, facts)
-    assert any(said in difference for difference in differences(lived, right, facts))
+    run_record, right, facts = subscription(ends=ends)
+    plant(run_record, facts)
+    assert any(said in difference for difference in differences(run_record, right, facts))
 
 
 def test_verifier_reports_remains_of_refused_request() -> None:
-    assert left_by_the_refused(Facts()) == []
-    assert left_by_the_refused(Facts(names=["zq1q"])) == ["the refused request has left names: ['zq1q']"]
+    assert remains_of_refused_request(Facts()) == []
+    assert remains_of_refused_request(Facts(names=["zq1q"])) == [
+        "the refused request has left names: ['zq1q']"
+    ]

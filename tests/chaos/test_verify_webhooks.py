@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from .faults import Span
-from .verify_webhooks import Event, differences_told, event_of
+from .verify_webhooks import Event, delivery_differences, event_of
 from .webhook_receivers import Arrival
 
 LINE = {"kind": "SERVICE_FEE", "from": "2027-01-01", "to": "2027-02-01", "amount": 60000}
@@ -45,7 +45,7 @@ def arrival(event: Event, at: float, answer: int | None = 200) -> Arrival:
     return Arrival(at, headers, json.dumps(event).encode(), verified=True, answer=answer)
 
 
-class Told:
+class Deliveries:
     """Calls of an endpoint: each event of `due` once, every ten seconds from 10 on, without a loss."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Told:
         self.unsettled: list[Span] = []
 
     def differences(self) -> list[str]:
-        return differences_told(self.arrivals, due(), self.unsettled)
+        return delivery_differences(self.arrivals, due(), self.unsettled)
 
     def change(self, place: int, **fields: Any) -> None:
         """Change a field of an event."""
@@ -76,118 +76,126 @@ class Told:
         self.arrivals.sort(key=lambda each: each.at)
 
 
-def swapped(told: Told) -> None:
-    told.arrivals[1], told.arrivals[2] = told.arrivals[2], told.arrivals[1]
+def swapped(deliveries: Deliveries) -> None:
+    deliveries.arrivals[1], deliveries.arrivals[2] = deliveries.arrivals[2], deliveries.arrivals[1]
 
 
-def of_another(told: Told) -> None:
-    told.arrivals.append(arrival(due()[0] | {"id": "three.1", "subject": "three"}, 70))
+def of_another_customer(deliveries: Deliveries) -> None:
+    deliveries.arrivals.append(arrival(due()[0] | {"id": "three.1", "subject": "three"}, 70))
 
 
-def refused_and_passed_over(told: Told) -> None:
-    told.arrivals[0] = replace(told.arrivals[0], answer=500)
+def refused_and_skipped(deliveries: Deliveries) -> None:
+    deliveries.arrivals[0] = replace(deliveries.arrivals[0], answer=500)
 
 
-def gone_back(told: Told) -> None:
-    told.again(0, 25)
-    told.unsettled.append((10, 25))
+def out_of_order(deliveries: Deliveries) -> None:
+    deliveries.again(0, 25)
+    deliveries.unsettled.append((10, 25))
 
 
-PLANTED: dict[str, tuple[Callable[[Told], object], str]] = {
+PLANTED: dict[str, tuple[Callable[[Deliveries], object], str]] = {
     "an event never told": (
-        lambda told: told.arrivals.pop(2),
+        lambda deliveries: deliveries.arrivals.pop(2),
         "one.3 (worksub.subscription.service_fees_posted) was never delivered",
     ),
     "an event never taken": (
-        lambda told: told.arrivals.append(replace(told.arrivals.pop(5), answer=None)),
+        lambda deliveries: deliveries.arrivals.append(replace(deliveries.arrivals.pop(5), answer=None)),
         "two.3 (worksub.subscription.service_fees_posted) was never delivered",
     ),
-    "an event of another customer's": (of_another, "three.1 is no event of this customer's"),
+    "an event of another customer's": (of_another_customer, "three.1 is no event of this customer's"),
     "two events swapped": (swapped, "one.3 was told before the one before it was taken"),
     "one told before the one before it was taken": (
-        refused_and_passed_over,
+        refused_and_skipped,
         "one.2 was told before the one before it was taken",
     ),
-    "an earlier one told again after a later one": (gone_back, "one.1 was told again after one.2"),
+    "an earlier one told again after a later one": (out_of_order, "one.1 was told again after one.2"),
     "one told again that had been settled": (
-        lambda told: told.again(2, 31),
+        lambda deliveries: deliveries.again(2, 31),
         "one.3 was told again, and no answer can have been lost",
     ),
     "another type": (
-        lambda told: told.change(1, type="worksub.subscription.canceled"),
+        lambda deliveries: deliveries.change(1, type="worksub.subscription.canceled"),
         "one.2 has type worksub.subscription.canceled, by the record it is "
         "worksub.subscription.switched_to_paid",
     ),
     "another time": (
-        lambda told: told.change(1, time="2027-02-01T00:00:01+09:00"),
+        lambda deliveries: deliveries.change(1, time="2027-02-01T00:00:01+09:00"),
         "one.2 has time 2027-02-01T00:00:01+09:00, by the record it is 2027-02-01T00:00:00+09:00",
     ),
-    "another number": (lambda told: told.change(1, sequence="0000000003"), "one.2 has sequence 0000000003"),
-    "a line left out": (lambda told: told.change_data(2, ledger=[]), "one.3 has data"),
-    "more than the page says": (lambda told: told.change_data(0, account="acme"), "one.1 has data"),
+    "another number": (
+        lambda deliveries: deliveries.change(1, sequence="0000000003"),
+        "one.2 has sequence 0000000003",
+    ),
+    "a line left out": (lambda deliveries: deliveries.change_data(2, ledger=[]), "one.3 has data"),
+    "more than the page says": (
+        lambda deliveries: deliveries.change_data(0, account="acme"),
+        "one.1 has data",
+    ),
     "a field too many": (
-        lambda told: told.change(0, actor="acme"),
+        lambda deliveries: deliveries.change(0, actor="acme"),
         "one.1 has actor acme, by the record it is",
     ),
     "a person's name": (
-        lambda told: told.change_data(0, message="zq1q"),
+        lambda deliveries: deliveries.change_data(0, message="zq1q"),
         "one.1 has the word zq1q, which names somebody",
     ),
     "a wrong signature": (
-        lambda told: told.arrivals.__setitem__(0, replace(told.arrivals[0], verified=False)),
+        lambda deliveries: deliveries.arrivals.__setitem__(
+            0, replace(deliveries.arrivals[0], verified=False)
+        ),
         "the signature of one.1 is none of the endpoint's secret",
     ),
     "another id in the header": (
-        lambda told: told.head(0, webhook_id="one.2"),
+        lambda deliveries: deliveries.head(0, webhook_id="one.2"),
         "one.1 came under the webhook-id one.2",
     ),
     "another media type": (
-        lambda told: told.head(0, content_type="text/plain"),
+        lambda deliveries: deliveries.head(0, content_type="text/plain"),
         "one.1 came as text/plain",
     ),
 }
 
 
 @pytest.mark.parametrize(("plant", "said"), PLANTED.values(), ids=PLANTED)
-def test_verifier_reports_injected_delivery_errors(plant: Callable[[Told], object], said: str) -> None:
-    told = Told()
-    plant(told)
-    assert any(said in difference for difference in told.differences())
+def test_verifier_reports_injected_delivery_errors(plant: Callable[[Deliveries], object], said: str) -> None:
+    deliveries = Deliveries()
+    plant(deliveries)
+    assert any(said in difference for difference in deliveries.differences())
 
 
-def refused_first(told: Told) -> None:
-    told.arrivals.insert(0, arrival(due()[0], 5, answer=500))
+def refused_first(deliveries: Deliveries) -> None:
+    deliveries.arrivals.insert(0, arrival(due()[0], 5, answer=500))
 
 
-def left_without_an_answer_first(told: Told) -> None:
-    told.arrivals.insert(0, arrival(due()[0], 5, answer=None))
+def timed_out_first(deliveries: Deliveries) -> None:
+    deliveries.arrivals.insert(0, arrival(due()[0], 5, answer=None))
 
 
-def told_again_for_a_lost_answer(told: Told) -> None:
-    told.again(0, 15)
-    told.unsettled.append((14, 14.5))
+def repeated_after_lost_response(deliveries: Deliveries) -> None:
+    deliveries.again(0, 15)
+    deliveries.unsettled.append((14, 14.5))
 
 
-def late_from_a_process_that_was_held_up(told: Told) -> None:
-    gone_back(told)
-    told.head(2, webhook_timestamp="11")
+def late_from_delayed_process(deliveries: Deliveries) -> None:
+    out_of_order(deliveries)
+    deliveries.head(2, webhook_timestamp="11")
 
 
-def nothing_out_of_the_ordinary(told: Told) -> None:
+def regular_delivery(deliveries: Deliveries) -> None:
     pass
 
 
 RIGHT = (
-    nothing_out_of_the_ordinary,
+    regular_delivery,
     refused_first,
-    left_without_an_answer_first,
-    told_again_for_a_lost_answer,
-    late_from_a_process_that_was_held_up,
+    timed_out_first,
+    repeated_after_lost_response,
+    late_from_delayed_process,
 )
 
 
 @pytest.mark.parametrize("happens", RIGHT, ids=lambda happens: happens.__name__)
-def test_verifier_accepts_guaranteed_delivery_behavior(happens: Callable[[Told], object]) -> None:
-    told = Told()
-    happens(told)
-    assert told.differences() == []
+def test_verifier_accepts_guaranteed_delivery_behavior(happens: Callable[[Deliveries], object]) -> None:
+    deliveries = Deliveries()
+    happens(deliveries)
+    assert deliveries.differences() == []

@@ -17,9 +17,9 @@ from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
 from subscription.scenario import ScenarioResult, read_scenario, simulate
 
-from .drive_subscription import Lived
+from .drive_subscription import SubscriptionRun
 from .observed_state import Facts
-from .planned_subscriptions import CATALOGUE, PlannedLife
+from .planned_subscriptions import CATALOGUE, PlannedSubscription
 
 _COLUMNS = ("key", "kind", "from", "to", "plan", "members", "amount", "effective_at")
 
@@ -31,18 +31,18 @@ class Expected:
     document: ScenarioResult
     by_oracle: dict[str, Any]
     account: str
-    """The name that it holds at the end, if it lives."""
+    """Its name at the end, if it is active."""
     answers: list[str]
-    """The ids of the commands that were accepted."""
+    """The IDs of the accepted commands."""
     agreements: int
-    """How often the terms were agreed to: with the request, and with each upgrade."""
+    """The number of agreements to the terms: with the request, and with each upgrade."""
 
     @property
     def over(self) -> bool:
         return self.document.final.state.over
 
 
-def expected_of(planned: PlannedLife, subscription_id: str, book: PriceBook) -> Expected:
+def expected_of(planned: PlannedSubscription, subscription_id: str, book: PriceBook) -> Expected:
     document = simulate(read_scenario(planned.scenario), book, subscription_id)
     steps = planned.scenario["steps"]
     [account] = planned.scenario["request"]["account"].values()
@@ -54,38 +54,38 @@ def expected_of(planned: PlannedLife, subscription_id: str, book: PriceBook) -> 
     for command, argument in accepted:
         if command == "rename_account":
             account = argument["group"]
-    known = [_as_the_oracle_reads(step) for step in steps if "rename_account" not in step]
+    known = [_in_oracle_format(step) for step in steps if "rename_account" not in step]
     return Expected(
         document=document,
-        by_oracle=oracle.judge({**planned.scenario, "steps": known}, CATALOGUE),
+        by_oracle=oracle.evaluate({**planned.scenario, "steps": known}, CATALOGUE),
         account=account,
         answers=sorted(planned.kept(argument["id"]) for _, argument in accepted if "id" in argument),
         agreements=1 + sum(command == "upgrade" for command, _ in accepted),
     )
 
 
-def _as_the_oracle_reads(step: dict[str, Any]) -> dict[str, Any]:
+def _in_oracle_format(step: dict[str, Any]) -> dict[str, Any]:
     """Convert an option: the oracle has null for none; the wire format has an object because of the ID."""
     option = step.get("change_renewal_option")
     return {**step, "change_renewal_option": None} if option and option["term"] is None else step
 
 
-def differences(lived: Lived, expected: Expected, facts: Facts) -> list[str]:
+def differences(run_record: SubscriptionRun, expected: Expected, facts: Facts) -> list[str]:
     """Return all differences between expected and actual data, each as a sentence."""
-    if not lived.is_over:
-        return [f"it is stuck: {lived.doing}"]
+    if not run_record.is_over:
+        return [f"it is stuck: {run_record.doing}"]
     return [
-        *_of_answers(lived, expected),
+        *_of_responses(run_record, expected),
         *_of_events(expected, facts),
         *_of_lines(expected, facts),
-        *_of_the_oracle(lived, expected, facts),
-        *_of_the_row(lived.planned, expected, facts),
-        *(_of_the_erased(facts) if expected.over else _of_the_living(expected, facts)),
+        *_of_the_oracle(run_record, expected, facts),
+        *_of_the_row(run_record.planned, expected, facts),
+        *(_of_erased_subscription(facts) if expected.over else _of_active_subscription(expected, facts)),
         *(f"a workflow task failed: {failure}" for failure in facts.failed_tasks),
     ]
 
 
-def left_by_the_refused(facts: Facts) -> list[str]:
+def remains_of_refused_request(facts: Facts) -> list[str]:
     """Return the data that a refused request has left behind; there must be none (R9)."""
     left = {
         "a row": facts.row,
@@ -102,15 +102,17 @@ def left_by_the_refused(facts: Facts) -> list[str]:
 # -- responses to callers ----------------------------------------------------------------------------
 
 
-def _of_answers(lived: Lived, expected: Expected) -> Iterator[str]:
-    accepted = [copies[0]["accepted"] for copies in lived.requests]
+def _of_responses(run_record: SubscriptionRun, expected: Expected) -> Iterator[str]:
+    accepted = [copies[0]["accepted"] for copies in run_record.requests]
     if accepted.count(True) != 1:
         yield f"{accepted.count(True)} of {len(accepted)} requests for one name were accepted"
-    for copies in lived.requests:
+    for copies in run_record.requests:
         yield from _of_copies("a request", copies)
         if not copies[0]["accepted"] and "NAME_TAKEN" not in str(copies[0]):
             yield f"a rival's request was refused with {copies[0]['code']}"
-    for place, (copies, outcome) in enumerate(zip(lived.answers, expected.document.outcomes, strict=True)):
+    for place, (copies, outcome) in enumerate(
+        zip(run_record.answers, expected.document.outcomes, strict=True)
+    ):
         what = f"step {place} ({outcome.command} at {outcome.at})"
         yield from _of_copies(what, copies)
         heard = (copies[0]["accepted"], copies[0]["code"])
@@ -173,7 +175,7 @@ def _of_lines(expected: Expected, facts: Facts) -> Iterator[str]:
         yield "the lines are not in the order in which they were due"
 
 
-def _of_the_oracle(lived: Lived, expected: Expected, facts: Facts) -> Iterator[str]:
+def _of_the_oracle(run_record: SubscriptionRun, expected: Expected, facts: Facts) -> Iterator[str]:
     """Compare charges and end with the oracle, which shares no code with the service."""
     charged = [
         {column: value for column, value in _shown(line).items() if column != "key"} for line in facts.lines
@@ -183,7 +185,7 @@ def _of_the_oracle(lived: Lived, expected: Expected, facts: Facts) -> Iterator[s
             yield f"line {place} is {found}, by the oracle {right}"
     heard = [
         copies[0]["accepted"]
-        for step, copies in zip(lived.planned.scenario["steps"], lived.answers, strict=True)
+        for step, copies in zip(run_record.planned.scenario["steps"], run_record.answers, strict=True)
         if "rename_account" not in step
     ]
     if heard != expected.by_oracle["accepted"]:
@@ -192,7 +194,7 @@ def _of_the_oracle(lived: Lived, expected: Expected, facts: Facts) -> Iterator[s
         yield f"it is {facts.row['state']}, by the oracle {expected.by_oracle['state']}"
 
 
-def _of_the_row(planned: PlannedLife, expected: Expected, facts: Facts) -> Iterator[str]:
+def _of_the_row(planned: PlannedSubscription, expected: Expected, facts: Facts) -> Iterator[str]:
     final, row = expected.document.final, facts.row
     if row is None:
         yield "it has no row"
@@ -217,7 +219,7 @@ def _of_the_row(planned: PlannedLife, expected: Expected, facts: Facts) -> Itera
 # -- final state -------------------------------------------------------------------------------------
 
 
-def _of_the_living(expected: Expected, facts: Facts) -> Iterator[str]:
+def _of_active_subscription(expected: Expected, facts: Facts) -> Iterator[str]:
     if facts.names != [expected.account]:
         yield f"it holds the names {facts.names}, right is {expected.account}"
     workspace, row = facts.workspace, facts.row
@@ -235,7 +237,7 @@ def _of_the_living(expected: Expected, facts: Facts) -> Iterator[str]:
         yield f"it lives, and its erasure is certified: {facts.certificates}"
 
 
-def _of_the_erased(facts: Facts) -> Iterator[str]:
+def _of_erased_subscription(facts: Facts) -> Iterator[str]:
     for table, rows in facts.personal.items():
         yield f"it is erased, and {table} still has {rows} rows of it"
     for where in sorted(facts.found_in):

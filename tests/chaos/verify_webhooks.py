@@ -42,7 +42,7 @@ def event_of(row: Mapping[str, Any]) -> Event:
     }
 
 
-def differences_told(
+def delivery_differences(
     arrivals: Sequence[Arrival], due: Sequence[Event], unsettled: Sequence[Span]
 ) -> list[str]:
     """Return all errors in the deliveries to an endpoint, each as a sentence.
@@ -50,14 +50,14 @@ def differences_told(
     `due` has the events of the customer's subscriptions, in order per subscription. `unsettled` has the times
     at which a result may have been lost on its way into the database.
     """
-    told = [json.loads(arrival.body) for arrival in arrivals]
+    delivered = [json.loads(arrival.body) for arrival in arrivals]
     rights = {right["id"]: right for right in due}
     return [
         *(said for arrival in arrivals for said in _of_the_call(arrival)),
-        *(said for event in told for said in _of_the_event(event, rights)),
-        *_of_what_is_missing(arrivals, told, due),
-        *_of_the_order(arrivals, told),
-        *_of_repeats(arrivals, told, unsettled),
+        *(said for event in delivered for said in _of_the_event(event, rights)),
+        *_of_missing(arrivals, delivered, due),
+        *_of_the_order(arrivals, delivered),
+        *_of_repeats(arrivals, delivered, unsettled),
     ]
 
 
@@ -83,20 +83,20 @@ def _of_the_event(event: Event, rights: Mapping[str, Event]) -> Iterator[str]:
             yield f"{event['id']} has {field} {event.get(field)}, by the record it is {right.get(field)}"
 
 
-def _of_what_is_missing(
-    arrivals: Sequence[Arrival], told: Sequence[Event], due: Sequence[Event]
+def _of_missing(
+    arrivals: Sequence[Arrival], delivered: Sequence[Event], due: Sequence[Event]
 ) -> Iterator[str]:
-    taken = {event["id"] for arrival, event in zip(arrivals, told, strict=True) if arrival.taken}
+    taken = {event["id"] for arrival, event in zip(arrivals, delivered, strict=True) if arrival.taken}
     for right in due:
         if right["id"] not in taken:
             yield f"{right['id']} ({right['type']}) was never delivered"
 
 
-def _of_the_order(arrivals: Sequence[Arrival], told: Sequence[Event]) -> Iterator[str]:
+def _of_the_order(arrivals: Sequence[Arrival], delivered: Sequence[Event]) -> Iterator[str]:
     """Check the order: an event is sent after the previous one is completed, that is, accepted."""
     furthest: dict[str, tuple[int, Arrival]] = {}
     taken: set[str] = set()
-    for arrival, event in zip(arrivals, told, strict=True):
+    for arrival, event in zip(arrivals, delivered, strict=True):
         subject, sequence = event["subject"], int(event["sequence"])
         before, then = furthest.get(subject, (0, arrival))
         if sequence > before:
@@ -111,11 +111,11 @@ def _of_the_order(arrivals: Sequence[Arrival], told: Sequence[Event]) -> Iterato
 
 
 def _of_repeats(
-    arrivals: Sequence[Arrival], told: Sequence[Event], unsettled: Sequence[Span]
+    arrivals: Sequence[Arrival], delivered: Sequence[Event], unsettled: Sequence[Span]
 ) -> Iterator[str]:
     """Check that an accepted event is repeated only if its result may have been lost."""
     taken: dict[str, Arrival] = {}
-    for arrival, event in zip(arrivals, told, strict=True):
+    for arrival, event in zip(arrivals, delivered, strict=True):
         earlier = taken.get(event["id"])
         if earlier and not any(
             began <= arrival.at and _signed_at(earlier) - 1 <= ended for began, ended in unsettled

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from support.http_server import served
 
-Mood: TypeAlias = Literal["well", "failing", "hanging"]
+ReceiverMode: TypeAlias = Literal["well", "failing", "hanging"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Arrival:
     body: bytes
     verified: bool
     answer: int | None
-    """None if it was left without one."""
+    """None if there was no response."""
 
     @property
     def taken(self) -> bool:
@@ -40,7 +40,7 @@ class Receiver:
         self.customer_id = customer_id
         self.url = ""
         self.secret = ""
-        self.mood: Mood = "well"
+        self.mode: ReceiverMode = "well"
         self.arrivals: list[Arrival] = []
         self.called = asyncio.Event()
         self._failed: set[str] = set()
@@ -67,10 +67,10 @@ class Receiver:
             await Response(status_code=answer)(scope, receive, send)
 
     def _answer_to(self, event_id: str) -> int | None:
-        if self.mood == "hanging":
+        if self.mode == "hanging":
             return None
         # Fail each event once: after repeated failures, an endpoint is paused for longer than a run lasts.
-        if self.mood == "failing" and event_id not in self._failed:
+        if self.mode == "failing" and event_id not in self._failed:
             self._failed.add(event_id)
             return 500
         return 200

@@ -26,7 +26,7 @@ def test_the_figures_of_a_run_have_their_place() -> None:
         seed=4711,
         seconds=90,
         subscriptions=200,
-        lives_by_api=100,
+        subscriptions_by_api=100,
         refused_rivals=40,
         erased=120,
         commands_accepted=600,
@@ -37,8 +37,8 @@ def test_the_figures_of_a_run_have_their_place() -> None:
         charged=10**9,
         runs=700,
         webhooks_delivered=1600,
-        webhooks_told_again=30,
-        mischief={"SIGKILL of a worker": 12},
+        webhooks_repeated=30,
+        faults={"SIGKILL of a worker": 12},
         differences=(),
     )
     written = figures.written_into(page("docs/guarantees.md"))

@@ -87,7 +87,7 @@ def verdict_on(mutant: Mutant, tree: Path) -> tuple[str, str]:
     return NO_VERDICT, f"{reason}\n{printed[-3000:]}"
 
 
-def judge(mutants: Sequence[Mutant], tree: Path) -> int:
+def evaluate(mutants: Sequence[Mutant], tree: Path) -> int:
     """Print each verdict; return 0 if every mutant is killed."""
     tests = sorted({mutant.test for mutant in mutants})
     print(f"{len(tests)} tests must pass without a fault…", flush=True)
@@ -121,7 +121,7 @@ def main() -> int:
     chosen = [mutant for mutant in mutants if not arguments.names or mutant.name in arguments.names]
     with TemporaryDirectory(prefix="worksub-mutants-") as directory:
         copy_tree(arguments.root, Path(directory))
-        return judge(chosen, Path(directory))
+        return evaluate(chosen, Path(directory))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def entry(name: str, before: str, after: str, test: str) -> str:
 KILLED = entry("found", "a < b", "a <= b", "test_late")
 
 
-def judged(tree: Path, *mutants: str) -> subprocess.CompletedProcess[str]:
+def evaluated(tree: Path, *mutants: str) -> subprocess.CompletedProcess[str]:
     """Run the runner over a small tree with one rule and its tests."""
     for name, text in (("rule.py", RULE), ("test_rule.py", TEST), ("list.toml", "".join(mutants))):
         (tree / name).write_text(text, encoding="utf-8")
@@ -90,14 +90,14 @@ def judged(tree: Path, *mutants: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_killed_mutants_exit_zero_and_leave_tree_unchanged(tmp_path: Path) -> None:
-    ended = judged(tmp_path, KILLED)
+    ended = evaluated(tmp_path, KILLED)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 killed, 0 survived, 0 no verdict" in ended.stdout
     assert (tmp_path / "rule.py").read_text(encoding="utf-8") == RULE
 
 
 def test_any_other_verdict_is_a_failure(tmp_path: Path) -> None:
-    ended = judged(
+    ended = evaluated(
         tmp_path,
         entry("unseen", "a < b", "a <= b", "test_early"),
         entry("outdated", "a > b", "a >= b", "test_late"),
@@ -117,7 +117,7 @@ def test_any_other_verdict_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_a_test_that_fails_without_a_fault_shows_nothing(tmp_path: Path) -> None:
-    ended = judged(tmp_path, entry("any", "a < b", "a <= b", "test_that_is_not_there"))
+    ended = evaluated(tmp_path, entry("any", "a < b", "a <= b", "test_that_is_not_there"))
     assert ended.returncode == 1
     assert "they show nothing about a fault" in ended.stdout
     assert "killed" not in ended.stdout

@@ -13,7 +13,7 @@ from subscription.deadlines import next_deadline
 from subscription.decide import latest_cancellation, latest_switch
 from subscription.scenario import agreed_terms
 
-from .expected_results import Reckoning
+from .expected_results import ExpectedSubscription
 
 A_MICROSECOND, A_DAY = timedelta(microseconds=1), timedelta(days=1)
 
@@ -92,7 +92,7 @@ bad_values: st.SearchStrategy[Any] = st.sampled_from(
 )
 
 
-def moment_of(rules: Reckoning, pace: str, number: int) -> datetime:
+def moment_of(rules: ExpectedSubscription, pace: str, number: int) -> datetime:
     """Return a time that is not in the past, and not after a trial or grace period without a command."""
     now, deadline = rules.now, next_deadline(rules.state)
     due = deadline.at if deadline else now
@@ -113,7 +113,7 @@ def moment_of(rules: Reckoning, pace: str, number: int) -> datetime:
     return max(now, moment if rules.state.contract else min(moment, due + A_MICROSECOND))
 
 
-def day_of_wish(rules: Reckoning, command: str, word: str, number: int) -> date:
+def day_of_wish(rules: ExpectedSubscription, command: str, word: str, number: int) -> date:
     state, today = rules.state, rules.now.date()
     latest = today
     if state.state.accepts_commands:
@@ -135,7 +135,7 @@ def day_of_wish(rules: Reckoning, command: str, word: str, number: int) -> date:
 
 
 def argument_of(
-    rules: Reckoning,
+    rules: ExpectedSubscription,
     command: str,
     *,
     day: str,
@@ -164,7 +164,7 @@ def argument_of(
     return {}
 
 
-def _choice(rules: Reckoning, plan: str | None, members: int | None) -> dict[str, Any]:
+def _choice(rules: ExpectedSubscription, plan: str | None, members: int | None) -> dict[str, Any]:
     sold = rules.book.versions[-1].plans
     ranked = sorted(sold, key=lambda name: sold[name].rank)
     named = {"lowest": ranked[0], "highest": ranked[-1], "unsold": "nonesuch"}

@@ -19,12 +19,12 @@ from subscription.status import Status, status_of
 from subscription.timeline import Answer, TimelineEntry, timeline_entry
 
 TOKEN = "a secret of the service's own"
-"""Stands for every token, of which the rules know nothing but that there is one."""
+"""A placeholder for every token; the rules need only its existence."""
 
 _NAME_TAKEN = Refusal.of(RefusalCode.NAME_TAKEN, reason="RENAME")
 
 
-class Reckoning:
+class ExpectedSubscription:
     """One subscription by the rules alone. `held` are the names that other customers have."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Reckoning:
             self._updates += 1
             command = command.model_copy(update={"id": f"given/{self._updates}"})
         if self.state.state.over:
-            return self._asked_after_the_end(command)
+            return self._after_the_end(command)
         known = self._recent.known(command, self.now)
         if isinstance(known, Refusal):
             return known
@@ -77,14 +77,14 @@ class Reckoning:
             return Refusal.of(RefusalCode.CLOCK_PASSED, "at", last_at=self.state.last_at)
         if command.at and not is_within_horizon(self.state, command.at):
             return TOO_FAR_AHEAD
-        return self._judged(command, proved=proved)
+        return self._decided(command, proved=proved)
 
     def refused_in_the_timeline(self, name: str, refused: Refusal, at: datetime) -> None:
         """Record the refusal of a signal, which has no response; `at` is the time of the clock."""
         named = name if name in COMMANDS else "an unknown signal"
         self._happens(CommandRefused.of(at, named, refused))
 
-    def _judged(self, command: Command, *, proved: bool) -> Answer | Refusal:
+    def _decided(self, command: Command, *, proved: bool) -> Answer | Refusal:
         claims = tuple(claim.name for claim in self.state.claims) if proved else ()
         found = ExternalFacts(token=TOKEN, proved=claims if isinstance(command, CheckDomain) else ())
         decision = decide(self.state, command, self.now, self.book, found)
@@ -115,7 +115,7 @@ class Reckoning:
             ledger=tuple(line for event in decision.events for line in event.lines),
         )
 
-    def _asked_after_the_end(self, command: Command) -> Answer | Refusal:
+    def _after_the_end(self, command: Command) -> Answer | Refusal:
         if command.id in self._answers:
             return self._first_answer(command)
         refused = decide(self.state, command, self.now, self.book)

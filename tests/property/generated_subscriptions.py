@@ -24,13 +24,13 @@ from subscription.request import Request, parse_request
 from subscription.state import State
 
 settings.register_profile(
-    "lives",
+    "generated",
     max_examples=SIZES.rule_cases,
     deadline=None,
     derandomize="CI" in os.environ and not IS_LARGE,
     suppress_health_check=[HealthCheck.too_slow],
 )
-LIVES = settings.get_profile("lives")
+SUBSCRIPTION_SETTINGS = settings.get_profile("generated")
 
 ONE_DAY = timedelta(days=1)
 SECRET = "zq"  # is in every personal name and account name here, and in no other value
@@ -58,7 +58,7 @@ class Wish:
     term: str
 
 
-class Told(NamedTuple):
+class SentCommand(NamedTuple):
     """A command as it was sent, so that another subscription can send it again."""
 
     at: datetime
@@ -67,17 +67,17 @@ class Told(NamedTuple):
 
 
 @dataclass
-class Lived:
+class GeneratedSubscription:
     subscription: ScenarioBuilder
     request: Request
     requested_at: datetime
-    told: list[Told] = field(default_factory=list)
+    told: list[SentCommand] = field(default_factory=list)
 
     def sends(self, name: str, argument: dict[str, Any]) -> None:
         """Send a command now."""
         proved = tuple(claim.name for claim in self.subscription.state.claims) if name == "proof" else ()
         command = self.subscription.read("check_domain" if name == "proof" else name, argument)
-        told = Told(self.subscription.now, command, ExternalFacts(token=TOKEN, proved=proved))
+        told = SentCommand(self.subscription.now, command, ExternalFacts(token=TOKEN, proved=proved))
         self.told.append(told)
         self.subscription.hears(told.command, told.found)
 
@@ -203,7 +203,7 @@ books = st.sampled_from([BOOK, CHANGING])
 
 
 @st.composite
-def subscriptions(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Lived:
+def subscriptions(draw: st.DrawFn, most: int = 12, switched: bool = False) -> GeneratedSubscription:
     """Draw a subscription up to some time; with `switched`, it starts with a switch that is due soon."""
     at, book = draw(beginnings), draw(books)
     body = request_body(
@@ -216,18 +216,18 @@ def subscriptions(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Li
         body["plan"] = "basic"
     request = parse_request(body, book, at)
     assert isinstance(request, Request), request
-    lived = Lived(ScenarioBuilder(request, at, book), request, at)
+    generated = GeneratedSubscription(ScenarioBuilder(request, at, book), request, at)
     if switched or draw(st.integers(0, 2)):
-        soon = lived.subscription.today + timedelta(days=draw(st.integers(0, 40)))
-        lived.sends("switch_to_paid", {"date": f"{soon}", "term": draw(terms)})
-        if soon > lived.subscription.today:
-            lived.subscription.at(start_of(soon))
+        soon = generated.subscription.today + timedelta(days=draw(st.integers(0, 40)))
+        generated.sends("switch_to_paid", {"date": f"{soon}", "term": draw(terms)})
+        if soon > generated.subscription.today:
+            generated.subscription.at(start_of(soon))
     for drawn in draw(st.lists(wishes, max_size=most)):
-        lived.subscription.at(moment_of(lived.subscription, drawn))
-        wish = fitting(lived.subscription, drawn)
-        lived.sends(wish.command, argument_of(lived.subscription, wish))
-        if lived.subscription.state.state.over:
+        generated.subscription.at(moment_of(generated.subscription, drawn))
+        wish = fitting(generated.subscription, drawn)
+        generated.sends(wish.command, argument_of(generated.subscription, wish))
+        if generated.subscription.state.state.over:
             break
     # Also process the deadlines that an immediate cancellation has made due.
-    lived.subscription.at(lived.subscription.now)
-    return lived
+    generated.subscription.at(generated.subscription.now)
+    return generated

@@ -399,7 +399,7 @@ def command_of(step: Document) -> tuple[str, Any]:
     return command, step[command]
 
 
-def judge(scenario: Document, catalogue: Document) -> dict[str, Any]:
+def evaluate(scenario: Document, catalogue: Document) -> dict[str, Any]:
     """Run the whole scenario; return its result."""
     subscription = OracleSubscription(scenario["request"], catalogue)
     accepted = []

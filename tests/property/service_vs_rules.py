@@ -23,7 +23,7 @@ from subscription.state import Subscription
 from subscription.status import Status
 from subscription.timeline import Answer
 
-from .expected_results import Reckoning
+from .expected_results import ExpectedSubscription
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class SideBySide:
     """The service and the rules with the same commands.
 
-    `accepted` has the accepted commands with an ID; `asked_after_the_end` counts commands after the end.
+    `accepted` has the accepted commands with an ID; `commands_after_the_end` counts commands after the end.
     Call its methods from a thread other than that of the event loop on which the service runs.
     """
 
@@ -42,12 +42,12 @@ class SideBySide:
         loop: asyncio.AbstractEventLoop,
         service_env: ServiceEnv,
         subscription: SubscriptionDriver,
-        rules: Reckoning,
+        rules: ExpectedSubscription,
         other: oracle.OracleSubscription,
     ) -> None:
         self.service_env, self.subscription, self.rules = service_env, subscription, rules
         self.accepted: list[tuple[str, dict[str, Any]]] = []
-        self.asked_after_the_end = 0
+        self.commands_after_the_end = 0
         self._loop = loop
         self._oracle: oracle.OracleSubscription | None = other
         self._oracle_knows_access = True
@@ -81,9 +81,9 @@ class SideBySide:
                 published.enter_context(self.service_env.dns.published_txt(proof.txt_name, proof.txt_value))
             confirmed: tuple[str, dict[str, Any]] = ("confirm_domain", {})
             argument = {"at": self.rules.now.isoformat()}
-            self.tell("check_domain", argument, by_signal=by_signal, proved=True, of_the_oracle=confirmed)
+            self.send("check_domain", argument, by_signal=by_signal, proved=True, of_the_oracle=confirmed)
 
-    def tell(
+    def send(
         self,
         command: str,
         argument: Any,
@@ -94,7 +94,7 @@ class SideBySide:
     ) -> None:
         """Send a command; `of_the_oracle` is its form for the oracle, None if it must be refused."""
         over, happened = self.rules.state.state.over, len(self.rules.timeline)
-        self.asked_after_the_end += over
+        self.commands_after_the_end += over
         by_signal = by_signal and not over
         answered = self.rules.asked(command, argument, by_signal=by_signal, proved=proved)
         if by_signal:

@@ -23,7 +23,7 @@ from subscription.scenario import agreed_terms
 
 from . import command_strategies
 from .command_strategies import A_DAY, argument_of, day_of_wish, moment_of
-from .expected_results import Reckoning
+from .expected_results import ExpectedSubscription
 from .service_vs_rules import SideBySide
 
 LONGEST_LIFE = timedelta(days=12 * 366)
@@ -44,11 +44,11 @@ a_whole_command = rule(
 )
 
 
-def as_long_as_it_goes_on(machine: "LifeMachine") -> bool:
+def while_it_continues(machine: "SubscriptionMachine") -> bool:
     return not machine.is_enough
 
 
-def _live_in(zone: str | None) -> None:
+def _set_time_zone(zone: str | None) -> None:
     """Set the time zone of this process and its worker, which must have no effect."""
     os.environ.pop("TZ", None)
     if zone is not None:
@@ -62,7 +62,7 @@ def beside_the_shipped(sold: dict[str, Any]) -> dict[str, Any]:
     return {**sold, "plans": plans}
 
 
-class LifeMachine(RuleBasedStateMachine):
+class SubscriptionMachine(RuleBasedStateMachine):
     """One subscription in its own environment, which runs on the event loop; Hypothesis runs in a thread."""
 
     def __init__(self, stack: EmbeddedStack, temporal: Client, loop: asyncio.AbstractEventLoop) -> None:
@@ -77,7 +77,7 @@ class LifeMachine(RuleBasedStateMachine):
         return self._both
 
     @property
-    def reckoning(self) -> Reckoning:
+    def expected(self) -> ExpectedSubscription:
         return self.both.rules
 
     # -- the beginning and the end -------------------------------------------------------------------
@@ -103,7 +103,7 @@ class LifeMachine(RuleBasedStateMachine):
         on_a_domain: bool,
         pays: str | None,
     ) -> None:
-        _live_in(zone)
+        _set_time_zone(zone)
         sold = beside_the_shipped(sold)
         self.taken, name = unique_name("neighbour"), unique_name("model")
         wish = {
@@ -120,11 +120,11 @@ class LifeMachine(RuleBasedStateMachine):
         self._both = SideBySide(self._loop, service_env, subscription, rules, other)
         if pays:
             switch = {"date": at.date().isoformat(), "term": pays, "at": at.isoformat()}
-            self.both.tell("switch_to_paid", switch, of_the_oracle=("switch_to_paid", switch))
+            self.both.send("switch_to_paid", switch, of_the_oracle=("switch_to_paid", switch))
 
     async def _opened(
         self, sold: Catalogue, at: datetime, written: timezone, wish: dict[str, Any]
-    ) -> tuple[Any, SubscriptionDriver, Reckoning]:
+    ) -> tuple[Any, SubscriptionDriver, ExpectedSubscription]:
         """Open an environment with this catalogue and a taken name; request the subscription."""
         service_env = await self._open.enter_async_context(open_service_env(self._stack, self._temporal))
         await publish(service_env.owner, sold)
@@ -139,7 +139,7 @@ class LifeMachine(RuleBasedStateMachine):
         answer = await service_env.client.request(body)
         request = parse_request(body, book, at)
         assert isinstance(request, Request), request
-        rules = Reckoning(answer.subscription_id, request, at, book, frozenset({self.taken}))
+        rules = ExpectedSubscription(answer.subscription_id, request, at, book, frozenset({self.taken}))
         assert answer.trial_ends_at == rules.state.trial_ends_at
         return (
             service_env,
@@ -148,7 +148,7 @@ class LifeMachine(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
-        _live_in(HOME)
+        _set_time_zone(HOME)
         try:
             if self._both:
                 self._both.part()
@@ -158,7 +158,7 @@ class LifeMachine(RuleBasedStateMachine):
     @property
     def is_enough(self) -> bool:
         """Return whether an ended subscription has received enough commands."""
-        return self.both.asked_after_the_end >= ENOUGH_AFTER_THE_END
+        return self.both.commands_after_the_end >= ENOUGH_AFTER_THE_END
 
     @precondition(lambda self: self.is_enough)
     @rule()
@@ -167,38 +167,38 @@ class LifeMachine(RuleBasedStateMachine):
 
     # -- time ----------------------------------------------------------------------------------------
 
-    @precondition(as_long_as_it_goes_on)
+    @precondition(while_it_continues)
     @rule(pace=command_strategies.paces, number=command_strategies.numbers)
     def time_passes(self, pace: str, number: int) -> None:
         self.both.advance_to(self._moment(pace, number))
 
-    @precondition(lambda self: not self.is_enough and not self.reckoning.state.claims)
+    @precondition(lambda self: not self.is_enough and not self.expected.state.claims)
     @rule(pace=command_strategies.paces, number=command_strategies.numbers)
     def time_passes_on_the_clock(self, pace: str, number: int) -> None:
         self.both.advance_to(self._moment(pace, number), on_the_clock=True)
 
     def _moment(self, pace: str, number: int) -> datetime:
-        return min(moment_of(self.reckoning, pace, number), max(self._end, self.reckoning.now))
+        return min(moment_of(self.expected, pace, number), max(self._end, self.expected.now))
 
     # -- commands ------------------------------------------------------------------------------------
 
-    @precondition(as_long_as_it_goes_on)
+    @precondition(while_it_continues)
     @a_whole_command
-    def asks(self, **wish: Any) -> None:
-        self._tell(**wish)
+    def sends(self, **wish: Any) -> None:
+        self._send(**wish)
 
-    @precondition(as_long_as_it_goes_on)
+    @precondition(while_it_continues)
     @a_whole_command
-    def asks_at_once(self, pace: str, **wish: Any) -> None:
+    def sends_command(self, pace: str, **wish: Any) -> None:
         """Send a second kind of command: Hypothesis chooses rules equally often, and commands matter most."""
-        self._tell(pace="now", **wish)
+        self._send(pace="now", **wish)
 
-    @precondition(as_long_as_it_goes_on)
+    @precondition(while_it_continues)
     @a_whole_command
     def signals(self, **wish: Any) -> None:
-        self._tell(by_signal=True, **wish)
+        self._send(by_signal=True, **wish)
 
-    def _tell(
+    def _send(
         self,
         command: str,
         pace: str,
@@ -209,11 +209,11 @@ class LifeMachine(RuleBasedStateMachine):
         **wish: Any,
     ) -> None:
         self.both.advance_to(self._moment(pace, number))
-        argument = argument_of(self.reckoning, command, number=number, taken=self.taken, **wish)
-        argument["at"] = self.reckoning.now.astimezone(zone).isoformat()
+        argument = argument_of(self.expected, command, number=number, taken=self.taken, **wish)
+        argument["at"] = self.expected.now.astimezone(zone).isoformat()
         if named:
             argument["id"] = unique_name("id")
-        self.both.tell(command, argument, by_signal=by_signal, of_the_oracle=(command, argument))
+        self.both.send(command, argument, by_signal=by_signal, of_the_oracle=(command, argument))
 
     @precondition(lambda self: not self.is_enough and self.both.accepted)
     @rule(
@@ -221,16 +221,16 @@ class LifeMachine(RuleBasedStateMachine):
         changed=st.sampled_from([None, None, "another", "by"]),
         by_signal=st.booleans(),
     )
-    def asks_again(self, which: int, changed: str | None, by_signal: bool) -> None:
+    def sends_again(self, which: int, changed: str | None, by_signal: bool) -> None:
         """Reuse the ID of an accepted command: the same command, another command, another `by` (R22)."""
         command, argument = self.both.accepted[which % len(self.both.accepted)]
         if changed == "by":
             argument = {**argument, "by": "somebody else"}
         if changed == "another":
             command, argument = "rename_account", {"group": unique_name("again"), "id": argument["id"]}
-        self.both.tell(command, {**argument, "at": self.reckoning.now.isoformat()}, by_signal=by_signal)
+        self.both.send(command, {**argument, "at": self.expected.now.isoformat()}, by_signal=by_signal)
 
-    @precondition(as_long_as_it_goes_on)
+    @precondition(while_it_continues)
     @rule(
         command=command_strategies.commands,
         field=command_strategies.fields,
@@ -238,42 +238,42 @@ class LifeMachine(RuleBasedStateMachine):
         years=st.sampled_from([0, 0, 0, -1, 30, 7_000]),
         by_signal=st.booleans(),
     )
-    def asks_badly(self, command: str, field: str, value: Any, years: int, by_signal: bool) -> None:
+    def sends_malformed(self, command: str, field: str, value: Any, years: int, by_signal: bool) -> None:
         """Send a command with an invalid field, or with a time that the clock cannot reach."""
-        argument = argument_of(self.reckoning, command, day="tomorrow", number=3)
-        at = self.reckoning.now
+        argument = argument_of(self.expected, command, day="tomorrow", number=3)
+        at = self.expected.now
         if years:
             at = at.replace(month=1, day=1, year=at.year + years)
         else:
             argument |= {field: value}
-        self.both.tell(command, {**argument, "at": at.isoformat()}, by_signal=by_signal)
+        self.both.send(command, {**argument, "at": at.isoformat()}, by_signal=by_signal)
 
-    @precondition(lambda self: not self.reckoning.state.state.over)
+    @precondition(lambda self: not self.expected.state.state.over)
     @rule(
         argument=st.sampled_from([[], "now", 5, True, [{}], {"colour": "red"}]),
         command=st.sampled_from([*COMMANDS, "no_such_command"]),
     )
     def signals_what_is_no_argument(self, argument: Any, command: str) -> None:
-        self.both.tell(command, argument, by_signal=True)
+        self.both.send(command, argument, by_signal=True)
 
-    @precondition(lambda self: self.reckoning.state.claims)
+    @precondition(lambda self: self.expected.state.claims)
     @rule(by_signal=st.booleans())
     def proves_its_domains(self, by_signal: bool) -> None:
         self.both.prove(by_signal=by_signal)
-        assert not self.reckoning.state.claims
+        assert not self.expected.state.claims
 
-    @precondition(as_long_as_it_goes_on)
+    @precondition(while_it_continues)
     @rule(day=command_strategies.days, number=st.integers(0, 400))
     def is_quoted(self, day: str, number: int) -> None:
-        self.both.quote(day_of_wish(self.reckoning, "cancel", day, number))
+        self.both.quote(day_of_wish(self.expected, "cancel", day, number))
 
     # -- catalogues ----------------------------------------------------------------------------------
 
-    @precondition(lambda self: not self.is_enough and len(self.reckoning.book.versions) < 2 + MOST_CATALOGUES)
+    @precondition(lambda self: not self.is_enough and len(self.expected.book.versions) < 2 + MOST_CATALOGUES)
     @rule(after=st.integers(1, 400), factor=st.sampled_from([0, 2, 3]), trimmed=st.booleans())
     def a_catalogue_is_published(self, after: int, factor: int, trimmed: bool) -> None:
         """Publish other prices, one plan less, another fee; the rules decide from which day they apply."""
-        last = self.reckoning.book.versions[-1]
+        last = self.expected.book.versions[-1]
         plans = {
             name: plan.model_copy(update={"list": plan.list * factor, "annual": plan.annual * factor})
             for name, plan in sorted(last.plans.items(), key=lambda each: each[1].rank)
@@ -282,8 +282,8 @@ class LifeMachine(RuleBasedStateMachine):
             plans.popitem()
         newer = last.model_copy(
             update={
-                "version": f"edition-{self.reckoning.book.edition + 1}",
-                "effective_from": max(last.effective_from, self.reckoning.now.date()) + after * A_DAY,
+                "version": f"edition-{self.expected.book.edition + 1}",
+                "effective_from": max(last.effective_from, self.expected.now.date()) + after * A_DAY,
                 "plans": plans,
                 "cancellation": last.cancellation.model_copy(update={"fee_percent": 50}),
             }

@@ -23,7 +23,7 @@ Drawing = tuple[dict[str, Any], list[dict[str, Any]]]
 def drawings(draw: st.DrawFn) -> Drawing:
     """Draw a catalogue and scenarios for it."""
     catalogue = draw(catalogues())
-    subscriptions = [draw(scenarios(catalogue)) for _ in range(SIZES.lives_on_both_engines)]
+    subscriptions = [draw(scenarios(catalogue)) for _ in range(SIZES.scenarios_on_both_engines)]
     for number, subscription in enumerate(subscriptions):
         if number % 5:  # an unverified domain is checked hundreds of times a year, so only a few have one
             subscription["request"]["account"] = {"group": "acme"}
@@ -44,7 +44,7 @@ def drawn() -> Drawing:
     return made[-1]
 
 
-def by_hand() -> list[dict[str, Any]]:
+def written_scenarios() -> list[dict[str, Any]]:
     """Return scenarios on which the two engines once differed."""
     start, until = "2027-01-04T09:00:00+09:00", "2027-02-01T00:00:00+09:00"
     acme, other = {"domain": "acme.example"}, {"domain": "other.example"}
@@ -168,7 +168,7 @@ def by_hand() -> list[dict[str, Any]]:
 
 async def test_example_scenarios_match_on_temporal() -> None:
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
-    subscriptions = [read_scenario(scenario) for scenario in by_hand()]
+    subscriptions = [read_scenario(scenario) for scenario in written_scenarios()]
     by_rules = simulate_by_rules(subscriptions, book)
     assert [[outcome.accepted for outcome in document.outcomes] for document in by_rules] == [
         [True, True, True, True, True, True],

@@ -19,7 +19,7 @@ from property.oracle import (
     as_instant,
     cost_of,
     days_between,
-    judge,
+    evaluate,
     months_after,
 )
 from property.scenario_strategies import catalogues, subscriptions
@@ -62,10 +62,10 @@ annual = 10000
 """)
 
 
-def lived(request: dict[str, Any], *steps: dict[str, Any], until: str, **policy: Any) -> dict[str, Any]:
+def evaluated(request: dict[str, Any], *steps: dict[str, Any], until: str, **policy: Any) -> dict[str, Any]:
     """Evaluate a scenario with the default catalogue and changes of the trial policy."""
     catalogue = {**CATALOGUE, "trial": {**CATALOGUE["trial"], **policy}}
-    return judge({"request": request, "steps": list(steps), "until": until}, catalogue)
+    return evaluate({"request": request, "steps": list(steps), "until": until}, catalogue)
 
 
 def lines(result: dict[str, Any], *keys: str) -> list[tuple[Any, ...]]:
@@ -82,7 +82,7 @@ def kst(day: str, time: str = "00:00:00") -> str:
 def test_it_reproduces_the_examples(path: Path) -> None:
     """Every column in the expected result matches, and the ledger has no other lines."""
     expected = json.loads(path.with_suffix(".expected.json").read_text("utf-8"))
-    result = judge(yaml.safe_load(path.read_text("utf-8")), CATALOGUE)
+    result = evaluate(yaml.safe_load(path.read_text("utf-8")), CATALOGUE)
     wanted = expected["ledger"]
     columns = list(wanted[0]) if wanted else []
     shown = [{key: line[key] for key in columns} for line in result["ledger"]]
@@ -100,7 +100,7 @@ def test_dates_are_read_whether_yaml_parsed_them_or_not() -> None:
     parsed = yaml.safe_load(text)
     unparsed = yaml.load(text, Loader=yaml.BaseLoader)
     unparsed["request"]["members"] = int(unparsed["request"]["members"])
-    assert judge(parsed, CATALOGUE) == judge(unparsed, CATALOGUE)
+    assert evaluate(parsed, CATALOGUE) == evaluate(unparsed, CATALOGUE)
     assert as_instant("2026-12-31T15:00:00Z") == as_instant(kst("2027-01-01"))
     assert as_date("2027-01-01") == as_date(date(2027, 1, 1))
 
@@ -145,7 +145,7 @@ def test_r21_the_rules_own_sum() -> None:
 
 def test_r30_the_rules_own_sum() -> None:
     """An annual contract of 10 members at 3,000 instead of 3,600, cancelled after six months."""
-    result = lived(
+    result = evaluated(
         {"at": kst("2026-12-20"), "plan": "lite", "members": 10},
         {"at": kst("2027-01-01"), "switch_to_paid": {"date": "2027-01-01", "term": "ANNUAL"}},
         {"at": kst("2027-07-01", "15:00:00"), "cancel": {"date": "2027-07-01"}},
@@ -169,7 +169,7 @@ def test_r30_the_rules_own_sum() -> None:
 def test_r30_the_first_day_of_an_annual_period(step: dict[str, Any], fees: list[tuple[Any, ...]]) -> None:
     """A cancellation is free after a renewal, and only then."""
     asked = kst("2027-03-09") if "change_renewal_option" in step else kst("2027-03-10")
-    result = lived(
+    result = evaluated(
         {"at": kst("2027-02-10"), "plan": "lite", "members": 10},
         {"at": kst("2027-02-10"), "switch_to_paid": {"date": "2027-02-10", "term": "MONTHLY"}},
         {"at": asked, **step},
@@ -194,7 +194,7 @@ def test_r30_the_first_day_of_an_annual_period(step: dict[str, Any], fees: list[
 def test_r15_no_grace_ends_with_the_trial(until: str, state: str) -> None:
     """The scenario runs exactly up to `until`."""
     request = {"at": kst("2027-01-14", "10:00:00"), "plan": "lite", "account": {"group": "acme"}}
-    assert lived(request, until=until, grace_days=0)["state"] == state
+    assert evaluated(request, until=until, grace_days=0)["state"] == state
 
 
 @pytest.mark.parametrize(
@@ -208,13 +208,13 @@ def test_r16_the_last_date_starts_before_the_grace_ends(at: str, last: str) -> N
         {"at": kst("2027-01-15"), "switch_to_paid": {"date": f"2027-03-{day}", "term": "MONTHLY"}}
         for day in (14, 15, 16)
     ]
-    accepted = lived(request, *steps, until=kst("2027-01-15"))["accepted"]
+    accepted = evaluated(request, *steps, until=kst("2027-01-15"))["accepted"]
     assert accepted == [f"2027-03-{day}" <= last for day in (14, 15, 16)]
 
 
 def test_r24_leaving_keeps_the_option_for_another_day() -> None:
     """The option is not used while a cancellation is reserved; it applies at the next end after that."""
-    result = lived(
+    result = evaluated(
         {"at": kst("2027-01-10"), "plan": "basic", "members": 10},
         {"at": kst("2027-01-10"), "switch_to_paid": {"date": "2027-01-10", "term": "MONTHLY"}},
         {"at": kst("2027-01-11"), "change_renewal_option": {"term": "MONTHLY", "plan": "lite"}},
@@ -245,12 +245,12 @@ def test_r11_access_follows_the_proof() -> None:
     """A domain is restricted until its first verification; a group never is."""
     domain = {"at": kst("2027-01-10"), "plan": "lite", "account": {"domain": "acme.co.kr"}}
     proofs = [{"at": kst("2027-01-11"), "confirm_domain": {}}] * 2
-    assert lived(domain, until=kst("2027-01-11"))["access"] == "RESTRICTED"
-    proved = lived(domain, *proofs, until=kst("2027-01-11"))
+    assert evaluated(domain, until=kst("2027-01-11"))["access"] == "RESTRICTED"
+    proved = evaluated(domain, *proofs, until=kst("2027-01-11"))
     assert (proved["accepted"], proved["access"]) == ([True, False], "FULL")
-    assert lived(domain, *proofs, until=kst("2027-02-09"))["access"] == "NONE"
+    assert evaluated(domain, *proofs, until=kst("2027-02-09"))["access"] == "NONE"
     group = {"at": kst("2027-01-10"), "plan": "lite", "account": {"group": "acme"}}
-    assert lived(group, *proofs, until=kst("2027-01-11"))["accepted"] == [False, False]
+    assert evaluated(group, *proofs, until=kst("2027-01-11"))["accepted"] == [False, False]
 
 
 @given(catalogues())
@@ -275,7 +275,7 @@ def test_oracle_evaluates_generated_scenarios(
     instants = [as_instant(scenario["request"]["at"]), *instants, as_instant(scenario["until"])]
     assert instants == sorted(instants)
 
-    result = judge(scenario, catalogue)
+    result = evaluate(scenario, catalogue)
     assert len(result["accepted"]) == len(scenario["steps"])
     assert all(line["amount"] > 0 and line["from"] < line["to"] for line in result["ledger"])
     keys = [(line["kind"], line["from"]) for line in result["ledger"]]
@@ -283,6 +283,6 @@ def test_oracle_evaluates_generated_scenarios(
 
     cut = data.draw(st.integers(0, len(scenario["steps"])))
     shorter = {**scenario, "steps": scenario["steps"][:cut], "until": instants[cut].isoformat()}
-    before = judge(shorter, catalogue)
+    before = evaluate(shorter, catalogue)
     assert before["accepted"] == result["accepted"][:cut]
     assert before["ledger"] == result["ledger"][: len(before["ledger"])]

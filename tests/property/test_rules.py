@@ -32,10 +32,10 @@ from subscription.state import ReservedCancellation, State, Subscription
 from subscription.summary_card import summary_card
 
 from .generated_subscriptions import (
-    LIVES,
     ONE_DAY,
     SECRET,
-    Lived,
+    SUBSCRIPTION_SETTINGS,
+    GeneratedSubscription,
     Wish,
     argument_of,
     latest_date,
@@ -48,10 +48,10 @@ from .generated_subscriptions import (
 # -- the ledger --------------------------------------------------------------------------------------
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(switched=True), st.integers(0, 400))
-def test_r21_service_fees_charge_each_paid_day_once(lived: Lived, days: int) -> None:
-    subscription = lived.subscription.at(lived.subscription.now + timedelta(days=days))
+def test_r21_service_fees_charge_each_paid_day_once(generated: GeneratedSubscription, days: int) -> None:
+    subscription = generated.subscription.at(generated.subscription.now + timedelta(days=days))
     if subscription.state.state is State.ACTIVE:
         subscription.answered("cancel")
     first_days = [
@@ -75,11 +75,11 @@ def test_r21_service_fees_charge_each_paid_day_once(lived: Lived, days: int) -> 
         assert not same_rate or following.first_day.day == 1, "a run was broken for nothing"
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(switched=True))
-def test_r21_each_charged_day_has_its_last_rate(lived: Lived) -> None:
+def test_r21_each_charged_day_has_its_last_rate(generated: GeneratedSubscription) -> None:
     """The rate of a day is the last one that was set by its end."""
-    subscription = lived.subscription.at(lived.subscription.now + timedelta(days=70))
+    subscription = generated.subscription.at(generated.subscription.now + timedelta(days=70))
     rates = [
         e.rate for e in subscription.events if e.event in ("SWITCHED_TO_PAID", "UPGRADED", "CONTRACT_RENEWED")
     ]
@@ -94,10 +94,10 @@ def test_r21_each_charged_day_has_its_last_rate(lived: Lived) -> None:
                 )
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(switched=True))
-def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(lived: Lived) -> None:
-    ledger = lived.subscription.at(lived.subscription.now + timedelta(days=400)).ledger
+def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(generated: GeneratedSubscription) -> None:
+    ledger = generated.subscription.at(generated.subscription.now + timedelta(days=400)).ledger
     assert len({line.key for line in ledger}) == len(ledger)
     assert all(line.amount > 0 for line in ledger)
 
@@ -105,10 +105,10 @@ def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(lived: Lived) -> Non
 # -- quotes and reservations -------------------------------------------------------------------------
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(switched=True), st.integers(0, 100))
-def test_r30_quote_equals_charge(lived: Lived, percent: int) -> None:
-    subscription = lived.subscription
+def test_r30_quote_equals_charge(generated: GeneratedSubscription, percent: int) -> None:
+    subscription = generated.subscription
     days = (latest_date(subscription, "cancel") - subscription.today).days * percent // 100
     asked = subscription.today + timedelta(days=days)
     quoted = subscription.quoted(asked)
@@ -124,10 +124,12 @@ def test_r30_quote_equals_charge(lived: Lived, percent: int) -> None:
     assert quoted.penalty == sum(line.amount for line in quoted.ledger if line.kind != "SERVICE_FEE")
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(), wishes, st.integers(0, 100))
-def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: Wish, percent: int) -> None:
-    without = lived.subscription
+def test_r29_a_reservation_withdrawn_in_time_was_never_made(
+    generated: GeneratedSubscription, wish: Wish, percent: int
+) -> None:
+    without = generated.subscription
     if without.state.reservation is not None:
         without.send("withdraw_reservation")
     command = "switch_to_paid" if without.state.state is not State.ACTIVE and wish.number % 2 else "cancel"
@@ -146,10 +148,10 @@ def test_r29_a_reservation_withdrawn_in_time_was_never_made(lived: Lived, wish: 
     assert reserved.at(later).ledger == without.at(later).ledger
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions())
-def test_r32_at_most_one_reservation_with_future_date(lived: Lived) -> None:
-    subscription = lived.subscription
+def test_r32_at_most_one_reservation_with_future_date(generated: GeneratedSubscription) -> None:
+    subscription = generated.subscription
     if reservation := subscription.state.reservation:
         assert reservation.date > subscription.today
         assert subscription.state.state.accepts_commands
@@ -159,20 +161,20 @@ def test_r32_at_most_one_reservation_with_future_date(lived: Lived) -> None:
 # -- time --------------------------------------------------------------------------------------------
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(), st.lists(st.integers(0, 1000), max_size=8))
-def test_r23_waking_late_is_waking_on_time(lived: Lived, wakings: list[int]) -> None:
-    span = lived.subscription.now - lived.requested_at
-    woken = lived.again(lived.requested_at + span * n / 1000 for n in wakings)
-    assert woken.timeline == lived.subscription.timeline
-    assert woken.ledger == lived.subscription.ledger
-    assert woken.state == lived.subscription.state
+def test_r23_waking_late_is_waking_on_time(generated: GeneratedSubscription, wakings: list[int]) -> None:
+    span = generated.subscription.now - generated.requested_at
+    woken = generated.again(generated.requested_at + span * n / 1000 for n in wakings)
+    assert woken.timeline == generated.subscription.timeline
+    assert woken.ledger == generated.subscription.ledger
+    assert woken.state == generated.subscription.state
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(switched=True), st.integers(1, 800))
-def test_r23_sleeping_is_waking_at_every_deadline(lived: Lived, days: int) -> None:
-    asleep, awake = lived.subscription, lived.subscription.copy()
+def test_r23_sleeping_is_waking_at_every_deadline(generated: GeneratedSubscription, days: int) -> None:
+    asleep, awake = generated.subscription, generated.subscription.copy()
     until = asleep.now + timedelta(days=days)
     missed = due_events(asleep.state, until, asleep.book)
     while (deadline := next_deadline(awake.state)) and deadline.at <= until:
@@ -181,12 +183,12 @@ def test_r23_sleeping_is_waking_at_every_deadline(lived: Lived, days: int) -> No
     assert [event.at for event in missed] == sorted(event.at for event in missed)
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions())
-def test_r33_the_clock_may_be_read_in_any_zone(lived: Lived) -> None:
-    elsewhere = lived.again(zone=UTC)
-    assert elsewhere.state == lived.subscription.state
-    assert elsewhere.ledger == lived.subscription.ledger
+def test_r33_the_clock_may_be_read_in_any_zone(generated: GeneratedSubscription) -> None:
+    elsewhere = generated.again(zone=UTC)
+    assert elsewhere.state == generated.subscription.state
+    assert elsewhere.ledger == generated.subscription.ledger
 
 
 # -- refusals ----------------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def anything_asked() -> st.SearchStrategy[tuple[str, Any]]:
+def any_command() -> st.SearchStrategy[tuple[str, Any]]:
     """Return a strategy for a command of any name, with an argument from plausible to absurd."""
     arguments: list[st.SearchStrategy[tuple[str, Any]]] = [st.tuples(st.text(max_size=8), anything)]
     for name, shape in COMMANDS.items():
@@ -229,12 +231,12 @@ def anything_asked() -> st.SearchStrategy[tuple[str, Any]]:
     return st.one_of(arguments)
 
 
-@LIVES
-@given(subscriptions(most=5), st.lists(anything_asked(), min_size=1, max_size=8))
+@SUBSCRIPTION_SETTINGS
+@given(subscriptions(most=5), st.lists(any_command(), min_size=1, max_size=8))
 def test_r09_any_command_is_answered_and_refusal_has_no_effect(
-    lived: Lived, asked: list[tuple[str, Any]]
+    generated: GeneratedSubscription, asked: list[tuple[str, Any]]
 ) -> None:
-    subscription = lived.subscription
+    subscription = generated.subscription
     for name, argument in asked:
         before = subscription.state
         command = parse_command(name, argument)
@@ -246,13 +248,13 @@ def test_r09_any_command_is_answered_and_refusal_has_no_effect(
             assert answer.message
 
 
-@LIVES
-@given(subscriptions(most=5), st.lists(anything_asked(), min_size=1, max_size=5), st.data())
+@SUBSCRIPTION_SETTINGS
+@given(subscriptions(most=5), st.lists(any_command(), min_size=1, max_size=5), st.data())
 def test_r27_commands_outside_the_subscription_are_refused(
-    lived: Lived, asked: list[tuple[str, Any]], data: st.DataObject
+    generated: GeneratedSubscription, asked: list[tuple[str, Any]], data: st.DataObject
 ) -> None:
     """Before the start and after the end, every command is refused."""
-    subscription = lived.subscription
+    subscription = generated.subscription
     subscription.answered("cancel")
     canceled, provisioned = subscription.state, subscription.provisioned
     erased = subscription.at(subscription.now).state
@@ -263,14 +265,14 @@ def test_r27_commands_outside_the_subscription_are_refused(
             assert isinstance(decide(state, command, subscription.now, subscription.book), Refusal)
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(most=4), st.dates())
-def test_r28_a_quote_for_any_date_is_answered(lived: Lived, asked: date) -> None:
-    quoted = lived.subscription.quoted(asked)
+def test_r28_a_quote_for_any_date_is_answered(generated: GeneratedSubscription, asked: date) -> None:
+    quoted = generated.subscription.quoted(asked)
     assert isinstance(quoted, Quote | Refusal)
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(anything, anything)
 def test_unreadable_command_is_refused_with_message(one: object, other: object) -> None:
     at = datetime(2027, 1, 1, tzinfo=UTC)
@@ -297,10 +299,10 @@ def test_unreadable_command_is_refused_with_message(one: object, other: object) 
 # -- stored data -------------------------------------------------------------------------------------
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions())
-def test_every_state_and_event_survives_json(lived: Lived) -> None:
-    subscription = lived.subscription
+def test_every_state_and_event_survives_json(generated: GeneratedSubscription) -> None:
+    subscription = generated.subscription
     for state in (
         subscription.provisioned,
         subscription.state,
@@ -314,18 +316,20 @@ def test_every_state_and_event_survives_json(lived: Lived) -> None:
     assert PriceBook.model_validate_json(subscription.book.model_dump_json()) == subscription.book
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions())
-def test_state_equals_replayed_events(lived: Lived) -> None:
-    subscription = lived.subscription
+def test_state_equals_replayed_events(generated: GeneratedSubscription) -> None:
+    subscription = generated.subscription
     assert apply_all(subscription.provisioned, subscription.events) == subscription.state
     assert subscription.state.sequence == len(subscription.events)
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(), st.booleans())
-def test_state_and_charges_are_rebuilt_from_erased_events(lived: Lived, leaves: bool) -> None:
-    subscription = lived.subscription
+def test_state_and_charges_are_rebuilt_from_erased_events(
+    generated: GeneratedSubscription, leaves: bool
+) -> None:
+    subscription = generated.subscription
     if leaves:
         subscription.answered("cancel")
         subscription.at(subscription.now)
@@ -339,11 +343,11 @@ def test_state_and_charges_are_rebuilt_from_erased_events(lived: Lived, leaves: 
     assert list(charge_mismatches(subscription.state, left, subscription.book)) == []
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(), st.integers(0, 400))
-def test_rebuilt_cancellation_matches_real_cancellation(lived: Lived, days: int) -> None:
+def test_rebuilt_cancellation_matches_real_cancellation(generated: GeneratedSubscription, days: int) -> None:
     """A cancellation is rebuilt from its time alone."""
-    subscription = lived.subscription
+    subscription = generated.subscription
     before, known = subscription.state, len(subscription.events)
     subscription.at(subscription.now + timedelta(days=days)).answered("cancel")
     subscription.at(subscription.now)
@@ -352,12 +356,12 @@ def test_rebuilt_cancellation_matches_real_cancellation(lived: Lived, days: int)
     assert cancellation_events(before, ended_at, subscription.book) == tuple(subscription.events[known:])
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions(), st.lists(wishes, max_size=5))
-def test_r31_messages_contain_no_personal_data(lived: Lived, more: list[Wish]) -> None:
-    subscription = lived.subscription
+def test_r31_messages_contain_no_personal_data(generated: GeneratedSubscription, more: list[Wish]) -> None:
+    subscription = generated.subscription
     for wish in more:
-        lived.sends(wish.command, argument_of(subscription, wish))
+        generated.sends(wish.command, argument_of(subscription, wish))
     coming = upcoming(subscription.state, subscription.now, subscription.book, limit=6)
     quoted = quote_cancellation(subscription.state, subscription.today, subscription.now, subscription.book)
     said = [
@@ -372,10 +376,10 @@ def test_r31_messages_contain_no_personal_data(lived: Lived, more: list[Wish]) -
     assert not [words for words in said if SECRET in words or TOKEN in words]
 
 
-@LIVES
+@SUBSCRIPTION_SETTINGS
 @given(subscriptions())
-def test_r31_the_erased_state_names_no_one(lived: Lived) -> None:
-    subscription = lived.subscription
+def test_r31_the_erased_state_names_no_one(generated: GeneratedSubscription) -> None:
+    subscription = generated.subscription
     assert subscription.state.state.over or SECRET in subscription.state.model_dump_json()
     subscription.answered("cancel")
     erased = subscription.at(subscription.now).state.model_dump_json()

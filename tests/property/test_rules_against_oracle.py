@@ -29,4 +29,4 @@ def test_the_rules_and_the_oracle_agree(subscription: tuple[dict[str, Any], dict
     catalogue, scenario = subscription
     book = PriceBook(versions=(Catalogue.model_validate(catalogue),))
     document = simulate(read_scenario(scenario), book, "subscription")
-    assert comparable(document) == oracle.judge(scenario, catalogue)
+    assert comparable(document) == oracle.evaluate(scenario, catalogue)

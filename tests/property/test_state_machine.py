@@ -13,11 +13,11 @@ from temporalio.client import Client
 from dev_stack.stack import EmbeddedStack
 
 from .service_vs_rules import SideBySide
-from .state_machine import LifeMachine
+from .state_machine import SubscriptionMachine
 
 settings.register_profile(
     "machine",
-    max_examples=SIZES.machine_lives,
+    max_examples=SIZES.machine_runs,
     stateful_step_count=SIZES.machine_steps,
     derandomize=not IS_LARGE,
     database=None,
@@ -32,7 +32,7 @@ settings.register_profile(
 async def test_service_matches_rules_in_random_scenarios(stack: EmbeddedStack, temporal: Client) -> None:
     loop = asyncio.get_running_loop()
 
-    class Machine(LifeMachine):
+    class Machine(SubscriptionMachine):
         def __init__(self) -> None:
             super().__init__(stack, temporal, loop)
 

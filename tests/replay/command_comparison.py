@@ -24,14 +24,14 @@ from temporalio.worker import (
 from subscription.activity_contracts import Recorded
 from workflows.registry import replay_failure_reason, replayer
 
-from .corpus import RecordedLife
+from .corpus import RecordedScenario
 from .recorded_effects import Effect, effects_of, first
 
 WORDS = frozenset({"message", "summary"})
-"""Fields with sentences for people. A release may put them better: nothing is decided by them."""
+"""Fields with texts for users. A release may change them, because no decision depends on them."""
 
 
-async def differences(subscription: RecordedLife) -> list[str]:
+async def differences(subscription: RecordedScenario) -> list[str]:
     """Return the differences between the current code and the release that recorded this, per run."""
     watch = Watch()
     today = replayer(watch)

@@ -26,7 +26,7 @@ def described(name: str, runs: Sequence[WorkflowHistory]) -> str:
     return "\n".join(lines) + "\n\n"
 
 
-def by_life(text: str) -> dict[str, str]:
+def by_scenario(text: str) -> dict[str, str]:
     """Split concatenated descriptions; return them by scenario name."""
     return {subscription.partition("\n")[0]: subscription for subscription in text.strip().split("\n\n")}
 

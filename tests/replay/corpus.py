@@ -20,7 +20,7 @@ _SUFFIX = ".json.xz"
 
 
 @dataclass(frozen=True)
-class RecordedLife:
+class RecordedScenario:
     """One scenario as recorded by a release; its runs are in the order of their starts."""
 
     release: str
@@ -36,7 +36,7 @@ def releases() -> list[str]:
     return sorted((entry.name for entry in CORPUS.iterdir() if entry.is_dir()), key=_numbers)
 
 
-def recorded_lives(release: str) -> list[RecordedLife]:
+def recorded_scenarios(release: str) -> list[RecordedScenario]:
     return [_read(release, file) for file in sorted((CORPUS / release).glob(f"*{_SUFFIX}"))]
 
 
@@ -68,10 +68,10 @@ def promised_checksums(directory: Path) -> dict[str, str]:
     return {name: checksum for checksum, name in (line.split("  ", 1) for line in lines)}
 
 
-def _read(release: str, file: Path) -> RecordedLife:
+def _read(release: str, file: Path) -> RecordedScenario:
     document = json.loads(lzma.decompress(file.read_bytes()))
     runs = [WorkflowHistory.from_json(run.pop("workflow_id"), run) for run in document["runs"]]
-    return RecordedLife(release, file.name.removesuffix(_SUFFIX), tuple(runs))
+    return RecordedScenario(release, file.name.removesuffix(_SUFFIX), tuple(runs))
 
 
 def _anonymous(part: dict[str, object]) -> dict[str, object]:

@@ -14,13 +14,13 @@ from temporalio.client import WorkflowHistory
 
 from adapters.temporal.search_attributes import NEEDS_ATTENTION
 
-from .recording_env import START, Scene, kind_of_life
+from .recording_env import START, Scene, replay_scenario
 from .subscription_scenarios import knows_of
 
 DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
 
 
-@kind_of_life()
+@replay_scenario()
 async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
     """A decision by older prices is made again with the newer ones (R19)."""
     async with scene.own_service_env() as service_env:
@@ -34,7 +34,7 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
         return await scene.runs_of(subscription)
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def database_away(scene: Scene) -> list[WorkflowHistory]:
     """An activity fails for more than ten minutes, NeedsAttention is set, and the activity then succeeds."""
     async with AsyncExitStack() as standing:
@@ -60,7 +60,7 @@ async def database_away(scene: Scene) -> list[WorkflowHistory]:
         return await scene.runs_of(subscription)
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHistory]:
     with TemporaryDirectory(prefix="worksub-hasty-") as directory:
         async with hasty_server(Path(directory)) as address:
@@ -76,7 +76,7 @@ async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHist
                 return await scene.runs_of(subscription)
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
     """The workflow is terminated by mistake, restarted without a request, and continues from the database."""
     subscription = await scene.paid("MONTHLY")
@@ -94,7 +94,7 @@ async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def on_its_own_clock(scene: Scene) -> list[WorkflowHistory]:
     """A subscription that is not simulated: like a customer's, from today on."""
     subscription = await scene.service_env.requested()

@@ -9,7 +9,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHistory
 from subscription.refusals import RefusalError
 from workflows.registry import WORKFLOWS
 
-from .recording_env import Scene, kind_of_life
+from .recording_env import Scene, replay_scenario
 
 
 async def job(
@@ -24,14 +24,14 @@ async def job(
     return await scene.recorder.runs_of(service_env.temporal, handle.id)
 
 
-@kind_of_life()
+@replay_scenario()
 async def started_with_nothing(scene: Scene) -> list[WorkflowHistory]:
     """Every workflow, started without an argument, like jobs by their schedules."""
     async with scene.own_service_env() as service_env:
         return [run for each in WORKFLOWS for run in await job(scene, service_env, each.__name__)]
 
 
-@kind_of_life()
+@replay_scenario()
 async def invoices(scene: Scene) -> list[WorkflowHistory]:
     """A month is closed and closed again; a month that has not ended; an invalid month."""
     async with scene.own_service_env() as service_env:
@@ -47,7 +47,7 @@ async def invoices(scene: Scene) -> list[WorkflowHistory]:
         return [run for month in months for run in await job(scene, service_env, "InvoicesWorkflow", month)]
 
 
-@kind_of_life()
+@replay_scenario()
 async def adjustments(scene: Scene) -> list[WorkflowHistory]:
     """A correction, the same correction again, and a correction of a missing line."""
     subscription = await scene.service_env.paid("2026-03-01 09:00", "MONTHLY")
@@ -71,7 +71,7 @@ async def adjustments(scene: Scene) -> list[WorkflowHistory]:
     return runs
 
 
-@kind_of_life()
+@replay_scenario()
 async def reconcile(scene: Scene) -> list[WorkflowHistory]:
     async with scene.own_service_env() as service_env:
         await service_env.requested("2026-03-01 09:00")

@@ -16,7 +16,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 
 from .corpus import COMMANDS, CORPUS, write, write_checksums
 from .recording_env import open_scene
-from .scenarios import KINDS, commands_of, lived
+from .scenarios import SCENARIOS, commands_of, run_scenarios
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,11 +31,11 @@ def releases_that_are_out(changelog: str) -> list[str]:
     return re.findall(r"^## \[([\d.]+)\] - \d{4}-\d\d-\d\d$", changelog, re.MULTILINE)
 
 
-async def lived_today() -> dict[str, list[WorkflowHistory]]:
+async def record_scenarios() -> dict[str, list[WorkflowHistory]]:
     """Run every scenario with this code on separate servers; return the histories."""
     with TemporaryDirectory(prefix="worksub-corpus-") as directory:
         async with open_stack(Path(directory)) as stack, open_scene(stack) as scene:
-            return await lived(KINDS.values(), scene)
+            return await run_scenarios(SCENARIOS.values(), scene)
 
 
 def main() -> int:
@@ -50,7 +50,7 @@ def main() -> int:
         )
         return 2
     be_quiet()
-    subscriptions = asyncio.run(lived_today())
+    subscriptions = asyncio.run(record_scenarios())
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for name, runs in subscriptions.items():

@@ -17,10 +17,10 @@ from dev_stack.stack import EmbeddedStack
 from .history_recorder import Recorder
 
 START = "2027-01-10 09:00"
-"""When a life begins unless it says otherwise."""
+"""The default start time of a subscription."""
 
 
-class DatedLife(SubscriptionDriver):
+class TimedSubscription(SubscriptionDriver):
     """A simulated subscription whose clock moves step by step, so that its timers fire as in production."""
 
     ahead: timedelta
@@ -55,13 +55,17 @@ class Scene:
 
     async def begun(
         self, at: str = START, *, service_env: ServiceEnv | None = None, **changes: Any
-    ) -> DatedLife:
+    ) -> TimedSubscription:
         subscription = await (service_env or self.service_env).requested(at, **changes)
-        dated = DatedLife(subscription.client, subscription.temporal, subscription.id, subscription.request)
+        dated = TimedSubscription(
+            subscription.client, subscription.temporal, subscription.id, subscription.request
+        )
         dated.ahead = kst(at) - await subscription.clock.now()
         return dated
 
-    async def paid(self, term: str, *, service_env: ServiceEnv | None = None, **changes: Any) -> DatedLife:
+    async def paid(
+        self, term: str, *, service_env: ServiceEnv | None = None, **changes: Any
+    ) -> TimedSubscription:
         """Return a subscription that switched to paid in the hour of its request."""
         subscription = await self.begun(service_env=service_env, **changes)
         await subscription.send("switch_to_paid", at=START, date=START[:10], term=term)
@@ -93,21 +97,21 @@ async def open_scene(stack: EmbeddedStack) -> AsyncIterator[Scene]:
         yield Scene(stack, service_env, recorder)
 
 
-Living = Callable[[Scene], Awaitable[list[WorkflowHistory]]]
+ScenarioFunction = Callable[[Scene], Awaitable[list[WorkflowHistory]]]
 
 
 @dataclass(frozen=True)
-class KindOfLife:
+class ReplayScenario:
     """A scenario. If `compared`, the tests run it again and compare its commands.
 
     Such a scenario is short, and has the same commands in the same order in every run.
     """
 
     name: str
-    live: Living
+    function: ScenarioFunction
     compared: bool
 
 
-def kind_of_life(*, compared: bool = True) -> Callable[[Living], KindOfLife]:
+def replay_scenario(*, compared: bool = True) -> Callable[[ScenarioFunction], ReplayScenario]:
     """Return a decorator that registers a function as a scenario, under the function's name."""
-    return lambda live: KindOfLife(live.__name__.replace("_", "-"), live, compared)
+    return lambda function: ReplayScenario(function.__name__.replace("_", "-"), function, compared)

@@ -8,26 +8,26 @@ from temporalio.client import WorkflowHistory
 
 from . import failure_scenarios, job_scenarios, subscription_scenarios
 from .commands import described
-from .recording_env import KindOfLife, Scene
+from .recording_env import ReplayScenario, Scene
 
 # With more of them on a busy machine, workflow tasks time out and are repeated.
-LIVES_AT_ONCE = 5
+CONCURRENT_SCENARIOS = 5
 
-KINDS: Mapping[str, KindOfLife] = {
+SCENARIOS: Mapping[str, ReplayScenario] = {
     kind.name: kind
     for module in (subscription_scenarios, failure_scenarios, job_scenarios)
     for kind in vars(module).values()
-    if isinstance(kind, KindOfLife)
+    if isinstance(kind, ReplayScenario)
 }
 
 
-async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[WorkflowHistory]]:
+async def run_scenarios(kinds: Iterable[ReplayScenario], scene: Scene) -> dict[str, list[WorkflowHistory]]:
     """Run these scenarios; return the histories by scenario name."""
-    places = asyncio.Semaphore(LIVES_AT_ONCE)
+    slots = asyncio.Semaphore(CONCURRENT_SCENARIOS)
 
-    async def one(kind: KindOfLife) -> list[WorkflowHistory]:
-        async with places:
-            return await kind.live(scene)
+    async def one(kind: ReplayScenario) -> list[WorkflowHistory]:
+        async with slots:
+            return await kind.function(scene)
 
     chosen = list(kinds)
     histories = await gather_all(one(kind) for kind in chosen)
@@ -37,5 +37,5 @@ async def lived(kinds: Iterable[KindOfLife], scene: Scene) -> dict[str, list[Wor
 def commands_of(subscriptions: Mapping[str, Sequence[WorkflowHistory]]) -> str:
     """Return the commands of the scenarios that are compared, by name."""
     return "".join(
-        described(name, subscriptions[name]) for name in sorted(subscriptions) if KINDS[name].compared
+        described(name, subscriptions[name]) for name in sorted(subscriptions) if SCENARIOS[name].compared
     )

@@ -11,12 +11,12 @@ from temporalio.client import WorkflowHistory
 from starter.requests import subscription_id_for
 from subscription.ids import WORKFLOW_ID_PREFIX
 
-from .recording_env import START, Scene, kind_of_life
+from .recording_env import START, Scene, replay_scenario
 
 # -- requests that are refused -----------------------------------------------------------------------
 
 
-@kind_of_life()
+@replay_scenario()
 async def name_taken_at_the_request(scene: Scene) -> list[WorkflowHistory]:
     first = await scene.service_env.requested(START)
     body = scene.service_env.request_body(
@@ -29,7 +29,7 @@ async def name_taken_at_the_request(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(second)
 
 
-@kind_of_life()
+@replay_scenario()
 async def nonsense_for_a_request(scene: Scene) -> list[WorkflowHistory]:
     ids = [WORKFLOW_ID_PREFIX + unique_name("by-hand"), unique_name("order-of-the-operator")]
     for workflow_id in ids:
@@ -52,7 +52,7 @@ async def started_by_hand(scene: Scene, workflow_id: str, argument: object, **op
 # -- the trial ---------------------------------------------------------------------------------------
 
 
-@kind_of_life()
+@replay_scenario()
 async def trial_lapses(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.begun()
     await subscription.runs_to("2027-02-10 09:00")
@@ -61,14 +61,14 @@ async def trial_lapses(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def cancelled_in_the_trial(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.begun()
     await subscription.ends_at("2027-01-11 09:00")
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def switch_reserved(scene: Scene) -> list[WorkflowHistory]:
     """A reserved switch is replaced, withdrawn, reserved again and executed."""
     subscription = await scene.begun()
@@ -82,7 +82,7 @@ async def switch_reserved(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def switched_in_the_grace_period(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.begun()
     await subscription.runs_to("2027-02-20 09:00")
@@ -94,7 +94,7 @@ async def switched_in_the_grace_period(scene: Scene) -> list[WorkflowHistory]:
 # -- contracts ---------------------------------------------------------------------------------------
 
 
-@kind_of_life()
+@replay_scenario()
 async def monthly(scene: Scene) -> list[WorkflowHistory]:
     """A renewal option is chosen and cleared; a cancellation is reserved, withdrawn, reserved and met."""
     subscription = await scene.paid("MONTHLY")
@@ -110,7 +110,7 @@ async def monthly(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def annual_cancelled_early(scene: Scene) -> list[WorkflowHistory]:
     """Renewed on a lower plan after a year, then cancelled immediately: repayment and fee are due."""
     subscription = await scene.paid("ANNUAL")
@@ -120,7 +120,7 @@ async def annual_cancelled_early(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def annual_to_the_day_after(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.paid("ANNUAL")
     await subscription.send("cancel", at="2027-06-01 09:00", date="2028-01-10")
@@ -129,7 +129,7 @@ async def annual_to_the_day_after(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def upgraded(scene: Scene) -> list[WorkflowHistory]:
     """Upgraded in members, plan and term, with a renewal option that is raised with them."""
     subscription = await scene.paid("MONTHLY", plan="lite")
@@ -143,7 +143,7 @@ async def upgraded(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def ten_years(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.paid("ANNUAL")
     await subscription.send("change_renewal_option", at=START, term="ANNUAL")
@@ -153,7 +153,7 @@ async def ten_years(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def late(scene: Scene) -> list[WorkflowHistory]:
     """No worker ran for months: missed deadlines are processed in due order before the next command."""
     subscription = await scene.begun()
@@ -168,7 +168,7 @@ async def late(scene: Scene) -> list[WorkflowHistory]:
 # -- names and domains -------------------------------------------------------------------------------
 
 
-@kind_of_life()
+@replay_scenario()
 async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.begun(account={"domain": f"{unique_name('owned')}.example"})
     await subscription.runs_to("2027-01-10 09:17")
@@ -178,7 +178,7 @@ async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistor
     return await scene.runs_of(subscription)
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
     """Checked every five minutes, hourly, daily; it switches to paid, checks, and is cancelled unverified."""
     subscription = await scene.begun(account={"domain": f"{unique_name('never-owned')}.example"})
@@ -189,7 +189,7 @@ async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def renamed(scene: Scene) -> list[WorkflowHistory]:
     """Renamed to a group; to a domain that is reserved, replaced, withdrawn, reserved again and verified."""
     subscription = await scene.begun()
@@ -211,7 +211,7 @@ async def renamed(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
     """Ended with an unverified domain, another domain reserved and a switch reserved.
 
@@ -226,7 +226,7 @@ async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def name_taken_at_a_rename(scene: Scene) -> list[WorkflowHistory]:
     holder = await scene.service_env.requested(START)
     subscription = await scene.begun()
@@ -239,7 +239,7 @@ async def name_taken_at_a_rename(scene: Scene) -> list[WorkflowHistory]:
 # -- commands ----------------------------------------------------------------------------------------
 
 
-@kind_of_life()
+@replay_scenario()
 async def sent_again(scene: Scene) -> list[WorkflowHistory]:
     """Commands with IDs: repeated, reused for other commands, and accepted as new after they are dropped."""
     subscription = await scene.begun()
@@ -255,7 +255,7 @@ async def sent_again(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def refused_by_the_newest_catalogue(scene: Scene) -> list[WorkflowHistory]:
     """Only the newest catalogue can refuse a plan, so it is loaded before the refusal."""
     subscription = await scene.paid("MONTHLY")
@@ -264,7 +264,7 @@ async def refused_by_the_newest_catalogue(scene: Scene) -> list[WorkflowHistory]
     return await scene.runs_of(subscription)
 
 
-@kind_of_life()
+@replay_scenario()
 async def signals(scene: Scene) -> list[WorkflowHistory]:
     """Commands as signals: valid and invalid, known and unknown."""
     subscription = await scene.begun()
@@ -293,7 +293,7 @@ async def knows_of(subscription: SubscriptionDriver, events: int) -> bool:
     return len(await subscription.handle.query("timeline")) == events
 
 
-@kind_of_life(compared=False)
+@replay_scenario(compared=False)
 async def many_at_once(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.paid("MONTHLY")
     choices = [

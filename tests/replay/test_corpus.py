@@ -16,15 +16,15 @@ from workflows.registry import WORKFLOWS
 from .corpus import (
     CHECKSUMS,
     CORPUS,
-    RecordedLife,
+    RecordedScenario,
     checksums_of,
     promised_checksums,
-    recorded_lives,
+    recorded_scenarios,
     releases,
 )
 from .record_corpus import ROOT, main, release_of_this_code, releases_that_are_out
 from .recorded_effects import Effect, effects_of
-from .scenarios import KINDS
+from .scenarios import SCENARIOS
 
 OUTCOMES = {"PROVISIONED", "REFUSED", "RECORDED", "NAME_TAKEN", "BOOK_OUTDATED", "ADJUSTED"}
 
@@ -60,20 +60,20 @@ def test_a_release_that_is_out_is_not_recorded_again(
 
 
 @pytest.fixture(scope="module")
-def recorded_today() -> list[RecordedLife]:
+def recorded_today() -> list[RecordedScenario]:
     """The recordings of the current or next release; empty before its first `make corpus`."""
     release = release_of_this_code()
-    return recorded_lives(release) if release in releases() else []
+    return recorded_scenarios(release) if release in releases() else []
 
 
-def test_corpus_of_this_release_covers_every_scenario(recorded_today: list[RecordedLife]) -> None:
+def test_corpus_of_this_release_covers_every_scenario(recorded_today: list[RecordedScenario]) -> None:
     if not recorded_today:
         return
     effects = [
         effect for subscription in recorded_today for run in subscription.runs for effect in effects_of(run)
     ]
     lacking = {
-        "kinds of lives": {*KINDS} ^ {subscription.name for subscription in recorded_today},
+        "kinds of lives": {*SCENARIOS} ^ {subscription.name for subscription in recorded_today},
         "workflows": {each.__name__ for each in WORKFLOWS} - {*workflows_in(recorded_today)},
         "activities": {*ACTIVITIES} - {effect.name for effect in effects},
         "outcomes": OUTCOMES - {getattr(effect.result, "outcome", "") for effect in effects},
@@ -85,7 +85,7 @@ def test_corpus_of_this_release_covers_every_scenario(recorded_today: list[Recor
     )
 
 
-def workflows_in(subscriptions: list[RecordedLife]) -> Iterator[str]:
+def workflows_in(subscriptions: list[RecordedScenario]) -> Iterator[str]:
     for subscription in subscriptions:
         for run in subscription.runs:
             yield run.events[0].workflow_execution_started_event_attributes.workflow_type.name
@@ -102,7 +102,7 @@ def events_in(effects: Iterable[Effect]) -> Iterator[str]:
             yield from (entry.event for entry in effect.result.timeline)
 
 
-def updates_in(subscriptions: list[RecordedLife]) -> Iterator[str]:
+def updates_in(subscriptions: list[RecordedScenario]) -> Iterator[str]:
     for subscription in subscriptions:
         for run in subscription.runs:
             for event in run.events:
@@ -112,7 +112,7 @@ def updates_in(subscriptions: list[RecordedLife]) -> Iterator[str]:
 
 @pytest.mark.parametrize("release", releases())
 def test_nothing_in_it_tells_of_a_person_or_of_the_machine(release: str) -> None:
-    for subscription in recorded_lives(release):
+    for subscription in recorded_scenarios(release):
         for run in subscription.runs:
             text = run.to_json()
             said = b"\n".join(map(base64.b64decode, re.findall(r'"data": "([A-Za-z0-9+/=]+)"', text)))

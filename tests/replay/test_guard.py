@@ -15,14 +15,14 @@ from subscription.state import Subscription
 from workflows.activity_calls import execute_until_success
 
 from .command_comparison import differences
-from .corpus import RecordedLife, recorded_lives, releases
+from .corpus import RecordedScenario, recorded_scenarios, releases
 
 
 @pytest.fixture(scope="module")
-def subscription() -> RecordedLife:
+def subscription() -> RecordedScenario:
     [subscription] = (
         subscription
-        for subscription in recorded_lives(releases()[-1])
+        for subscription in recorded_scenarios(releases()[-1])
         if subscription.name == "annual-cancelled-early"
     )
     return subscription
@@ -76,13 +76,13 @@ PASSES = {
 }
 
 
-async def test_nothing_differs_as_it_is(subscription: RecordedLife) -> None:
+async def test_nothing_differs_as_it_is(subscription: RecordedScenario) -> None:
     assert await differences(subscription) == []
 
 
 @pytest.mark.parametrize(("place", "edit", "told"), FOUND.values(), ids=FOUND)
 async def test_incompatible_workflow_edit_is_found(
-    subscription: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, told: str
+    subscription: RecordedScenario, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, told: str
 ) -> None:
     monkeypatch.setattr(place, edit)
     found = await differences(subscription)
@@ -91,7 +91,7 @@ async def test_incompatible_workflow_edit_is_found(
 
 @pytest.mark.parametrize(("place", "edit"), PASSES.values(), ids=PASSES)
 async def test_an_edit_that_they_survive_passes(
-    subscription: RecordedLife, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any
+    subscription: RecordedScenario, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any
 ) -> None:
     monkeypatch.setattr(place, edit)
     assert await differences(subscription) == []

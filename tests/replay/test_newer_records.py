@@ -14,10 +14,10 @@ from pydantic_core import to_jsonable_python
 from subscription.activity_contracts import ACTIVITIES
 from workflows.run_input import parse_run_input
 
-from .corpus import recorded_lives, releases
+from .corpus import recorded_scenarios, releases
 from .recorded_effects import effects_of, first
 
-RUNS = [run for subscription in recorded_lives(releases()[-1]) for run in subscription.runs]
+RUNS = [run for subscription in recorded_scenarios(releases()[-1]) for run in subscription.runs]
 EFFECTS = [effect for run in RUNS for effect in effects_of(run) if effect.result]
 
 

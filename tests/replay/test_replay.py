@@ -3,13 +3,13 @@
 import pytest
 
 from .command_comparison import differences
-from .corpus import RecordedLife, recorded_lives, releases
+from .corpus import RecordedScenario, recorded_scenarios, releases
 
-LIVES = [subscription for release in releases() for subscription in recorded_lives(release)]
+LIVES = [subscription for release in releases() for subscription in recorded_scenarios(release)]
 
 
 @pytest.mark.parametrize("subscription", LIVES, ids=str)
-async def test_recorded_histories_replay_identically(subscription: RecordedLife) -> None:
+async def test_recorded_histories_replay_identically(subscription: RecordedScenario) -> None:
     found = await differences(subscription)
     assert not found, "\n".join(
         [

@@ -12,7 +12,7 @@ class Form:
     method: str
     fields: dict[str, object] = field(default_factory=dict)
     buttons: list[tuple[str, str]] = field(default_factory=list)
-    """Name and value of each button that sends the form, in order; the first one is the default."""
+    """Name and value of each submit button of the form, in order; the first one is the default."""
 
 
 class _Forms(HTMLParser):
@@ -24,7 +24,7 @@ class _Forms(HTMLParser):
         self._path = path
         self._select = ""
         self._outside: dict[str, list[tuple[str, str]]] = {}
-        """The buttons that stand before the form to which they belong, by its id."""
+        """The buttons that precede their form, by the form's ID."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         had = {name: value or "" for name, value in attrs}

@@ -28,7 +28,7 @@ LONGEST = (
     "api/test_webhooks.py",
     "fuzz/test_raw_http.py",
 )
-"""Longest first, as `pytest --durations` shows them in a run of the whole suite."""
+"""Slowest first, by `pytest --durations` for the whole suite."""
 
 
 def place_of(file: Path) -> int:

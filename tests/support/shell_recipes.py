@@ -18,10 +18,10 @@ from .markdown_pages import blocks, page, shell_lines
 
 EVERYDAY = "Find", "Inspect", "Send commands", "Batch operations", "Operations to avoid"
 RECOVERY = "Troubleshooting", "Disaster recovery"
-"""The chapters, by the test that tries their recipes."""
+"""The chapters, by the test that runs their recipes."""
 
 CATALOGUE = "catalogue.toml"
-"""The file in the shell's directory with the version that is published in its house."""
+"""The file in the shell's directory with the published catalogue version."""
 
 _TEXT = page("docs/operations.md")
 _RECIPE = re.compile(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
@@ -105,7 +105,7 @@ class Shell:
 
 Recipe = Callable[[Shell, list[list[str]]], Awaitable[None]]
 RECIPES: dict[str, Recipe] = {}
-"""How each recipe is tried, by its heading: with a shell, and its commands by blocks."""
+"""The test of each recipe by its heading; it gets a shell and the commands per block."""
 
 
 def recipe(heading: str) -> Callable[[Recipe], Recipe]:

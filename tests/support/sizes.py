@@ -9,47 +9,47 @@ from typing import NamedTuple
 
 class Sizes(NamedTuple):
     rule_cases: int
-    """Drawn lives for each property of the rules."""
+    """Generated subscriptions for each property of the rules."""
     oracle_cases: int
-    """Drawn lives on which the rules and the oracle are compared."""
-    lives_on_both_engines: int
+    """Generated scenarios for the comparison of the rules with the oracle."""
+    scenarios_on_both_engines: int
     """Generated scenarios that run on Temporal and by the rules."""
     examples_on_temporal: int
-    """Every so many-th of the sixteen examples also runs on Temporal."""
-    machine_lives: int
+    """Every n-th of the sixteen examples also runs on Temporal."""
+    machine_runs: int
     machine_steps: int
     hostile_inputs: int
-    """Spoiled inputs; most are requests and commands, because files take longer to read."""
+    """Corrupted inputs; most are requests and commands, because files take longer to parse."""
     api_cases: int
-    """Schemathesis' cases for each operation of the HTTP API."""
-    restored_lives: int
-    """Generated lives that a backup brings back, besides those that are written down."""
-    chaos_lives: int
+    """Schemathesis cases for each operation of the HTTP API."""
+    restored_scenarios: int
+    """Generated scenarios that are restored from a backup, in addition to the written ones."""
+    chaos_subscriptions: int
 
 
 SMALL = Sizes(
     rule_cases=60,
     oracle_cases=100,
-    lives_on_both_engines=8,
+    scenarios_on_both_engines=8,
     examples_on_temporal=3,
-    machine_lives=3,
+    machine_runs=3,
     machine_steps=20,
     hostile_inputs=5_000,
     api_cases=2,
-    restored_lives=4,
-    chaos_lives=12,
+    restored_scenarios=4,
+    chaos_subscriptions=12,
 )
 LARGE = Sizes(
     rule_cases=1_000,
     oracle_cases=3_000,
-    lives_on_both_engines=100,
+    scenarios_on_both_engines=100,
     examples_on_temporal=1,
-    machine_lives=100,
+    machine_runs=100,
     machine_steps=50,
     hostile_inputs=100_000,
     api_cases=70,
-    restored_lives=20,
-    chaos_lives=200,
+    restored_scenarios=20,
+    chaos_subscriptions=200,
 )
 
 IS_LARGE = {"small": False, "large": True}[os.environ.get("TEST_SIZE", "small")]

@@ -30,7 +30,7 @@ class Receiver:
         self.taken: list[dict[str, Any]] = []
         self._at_once: set[str] = set()
         self.overlapped = False
-        """Whether two events of one subject were ever under way at the same time."""
+        """True if two events of one subject were ever in flight at the same time."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)

@@ -57,7 +57,7 @@ def drawn() -> list[dict[str, Any]]:
 
     @seed(20270110)
     @settings(max_examples=3, database=None, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.lists(one, min_size=SIZES.restored_lives, max_size=SIZES.restored_lives))
+    @given(st.lists(one, min_size=SIZES.restored_scenarios, max_size=SIZES.restored_scenarios))
     def draw(scenarios: list[dict[str, Any]]) -> None:
         made.append(scenarios)
 
@@ -90,9 +90,9 @@ class Story(SubscriptionDriver):
 
     scenario: Scenario
     before: int
-    """So many of its steps were taken before the backup; -1 if it was not even requested."""
+    """The number of steps before the backup; -1 if it was requested later."""
     lost: set[str]
-    """The commands that were accepted after it."""
+    """The commands that were accepted after the backup."""
 
     async def takes(self, steps: Sequence[ScenarioStep]) -> None:
         for step in steps:
@@ -154,11 +154,11 @@ class Days:
     today: Backup
     stories: list[Story]
     ended: list[Story]
-    """Those that were erased after the first backup."""
+    """The subscriptions that were erased after the first backup."""
     known: dict[str, dict[str, list[Any]]]
-    """All that the record had of each in the end."""
+    """All rows of each subscription at the end."""
     certificates: Path
-    """What was kept apart of the last day."""
+    """The separately stored certificates of the last day."""
 
 
 @pytest.fixture(scope="module")

@@ -53,11 +53,11 @@ ERASING = (
     "erasure_certificates/INSERT/DATABASE",
     "erasure_certificates/INSERT/HISTORIES",
 )
-"""After each of these steps of an erasure a worker dies: the last one is in the last run of the workflow."""
+"""A worker is killed after each of these erasure steps; the last one is in the workflow's last run."""
 
 FEE = "lifecycle_events/INSERT/SERVICE_FEES_POSTED"
 MONTHLY = 60_000
-"""What ten members pay a month on the plan basic under an annual contract, in KRW."""
+"""The monthly fee in KRW of ten members on the plan basic with an annual contract."""
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from replay.command_comparison import differences
-from replay.corpus import RecordedLife
+from replay.corpus import RecordedScenario
 from replay.recording_env import open_scene
-from replay.scenarios import KINDS
+from replay.scenarios import SCENARIOS
 from temporalio import workflow
 
 from dev_stack.stack import EmbeddedStack
@@ -54,8 +54,8 @@ async def test_each_release_replays_histories_of_the_previous(
     async with open_scene(stack) as scene:
         for release in REPLAYS:
             monkeypatch.setattr("workflows.lifecycle.execute_until_success", release)
-            runs = await KINDS["cancelled-in-the-trial"].live(scene)
-            subscriptions[release] = RecordedLife("today", release.__name__, tuple(runs))
+            runs = await SCENARIOS["cancelled-in-the-trial"].function(scene)
+            subscriptions[release] = RecordedScenario("today", release.__name__, tuple(runs))
     for release in REPLAYS:
         monkeypatch.setattr("workflows.lifecycle.execute_until_success", release)
         replayed = {each for each in REPLAYS if not await differences(subscriptions[each])}

@@ -6,20 +6,20 @@ new subscriptions: only changes that are guarded by a patch for running ones are
 
 from difflib import unified_diff
 
-from replay.commands import by_life
+from replay.commands import by_scenario
 from replay.corpus import COMMANDS, CORPUS, releases
 from replay.recording_env import open_scene
-from replay.scenarios import KINDS, commands_of, lived
+from replay.scenarios import SCENARIOS, commands_of, run_scenarios
 
 from dev_stack.stack import EmbeddedStack
 
 
-async def test_replay_issues_the_recorded_commands(stack: EmbeddedStack) -> None:
+async def test_new_subscriptions_issue_the_recorded_commands(stack: EmbeddedStack) -> None:
     newest = CORPUS / releases()[-1] / COMMANDS
-    recorded = by_life(newest.read_text(encoding="utf-8"))
+    recorded = by_scenario(newest.read_text(encoding="utf-8"))
     async with open_scene(stack) as scene:
-        subscriptions = await lived((KINDS[name] for name in recorded), scene)
-    today = by_life(commands_of(subscriptions))
+        subscriptions = await run_scenarios((SCENARIOS[name] for name in recorded), scene)
+    today = by_scenario(commands_of(subscriptions))
     differences = [
         line
         for name, commands in recorded.items()

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from replay.command_comparison import WORDS, first_difference
-from replay.corpus import recorded_lives, releases
+from replay.corpus import recorded_scenarios, releases
 from replay.recorded_effects import Effect, effects_of
-from replay.scenarios import LIVES_AT_ONCE
+from replay.scenarios import CONCURRENT_SCENARIOS
 from support.polling import gather_all, run_cases, wait_for
 from support.service_env import ServiceEnv, create_database, open_service_env, publish, unique_name
 from support.subscription_driver import SubscriptionDriver
@@ -54,17 +54,17 @@ from subscription.ledger import LineKind
 from subscription.state import Subscription
 
 FURTHER = timedelta(days=400)
-"""So much longer a life goes on: the end of a contract year is in it, whenever that is."""
+"""Additional duration of each subscription; it always includes the end of a contract year."""
 
 # Activities that use more than the database.
-WORLDLY = ("look_for_proof", "erase_subscription", "delete_histories")
+EXTERNAL = ("look_for_proof", "erase_subscription", "delete_histories")
 # A domain's token is random. A worker seals a result with a key of its installation, and here no worker
 # executes the activities.
 NOT_COMPARED = WORDS | {"token", "seal"}
 
 
 @dataclass(frozen=True)
-class BegunLife:
+class StartedSubscription:
     """The recorded activity calls and results of one subscription before its cancellation."""
 
     name: str
@@ -83,16 +83,16 @@ class BegunLife:
         return result.catalogues
 
     @property
-    def hears_of_newer_prices(self) -> bool:
+    def loads_newer_prices(self) -> bool:
         return any(newer_prices(effect) for effect in self.effects)
 
     @property
-    def stands(self) -> tuple[Any, ...]:
+    def state_key(self) -> tuple[Any, ...]:
         """Return the properties that decide how it continues."""
         arguments = [effect.argument for effect in self.effects if isinstance(effect.result, Recorded)]
         states = [argument.state for argument in arguments if isinstance(argument, Transition)]
         state = states[-1] if states else None
-        return self.hears_of_newer_prices, state and (
+        return self.loads_newer_prices, state and (
             state.state,
             state.contract and (state.contract.term, state.contract.begun_by_renewal),
             state.reservation and state.reservation.kind,
@@ -102,14 +102,14 @@ class BegunLife:
         )
 
 
-def begun_lives(release: str) -> Iterator[BegunLife]:
-    for subscription in recorded_lives(release):
+def started_subscriptions(release: str) -> Iterator[StartedSubscription]:
+    for subscription in recorded_scenarios(release):
         asked: dict[str, list[Effect]] = {}
         for run in subscription.runs:
             asked.setdefault(run.workflow_id, []).extend(effects_of(run))
         for effects in asked.values():
             if effects and is_the_beginning(effects[0]):
-                yield BegunLife(subscription.name, tuple(until_it_was_cancelled(effects)))
+                yield StartedSubscription(subscription.name, tuple(until_it_was_cancelled(effects)))
 
 
 def is_the_beginning(effect: Effect) -> bool:
@@ -137,7 +137,7 @@ def newer_prices(effect: Effect) -> tuple[Catalogue, ...]:
 
 
 @asynccontextmanager
-async def empty_house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def empty_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """Open an environment without a catalogue."""
     url = await create_database(stack, unique_name("upgrading").replace("-", "_"), "template0")
     await migrate(url)
@@ -145,26 +145,26 @@ async def empty_house(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[S
         yield service_env
 
 
-async def bring_back(service_env: ServiceEnv, subscription: BegunLife) -> None:
+async def restore_subscription(service_env: ServiceEnv, subscription: StartedSubscription) -> None:
     """Execute the release's activity calls again; the results must equal the recorded ones."""
     for catalogue in subscription.catalogues:
         await publish(service_env.pool, catalogue)
     for effect in subscription.effects:
         for catalogue in newer_prices(effect):
             await publish(service_env.pool, catalogue)
-        if effect.name in WORLDLY or effect.argument is None or isinstance(effect.result, NameTaken | None):
+        if effect.name in EXTERNAL or effect.argument is None or isinstance(effect.result, NameTaken | None):
             continue
-        heard = await carried_out(service_env, effect)
-        difference = first_difference(as_heard_by_hand(effect), heard, but_for=NOT_COMPARED)
+        heard = await executed(service_env, effect)
+        difference = first_difference(as_returned_by_direct_call(effect), heard, but_for=NOT_COMPARED)
         assert difference is None, f"event {effect.event_id}, {effect.name}: {difference}"
 
 
-def as_heard_by_hand(effect: Effect) -> Any:
+def as_returned_by_direct_call(effect: Effect) -> Any:
     """Return the recorded result as a call outside a workflow task has it."""
     return Recorded() if isinstance(effect.result, Recorded) else effect.result
 
 
-async def carried_out(service_env: ServiceEnv, effect: Effect) -> Any:
+async def executed(service_env: ServiceEnv, effect: Effect) -> Any:
     workspaces = PostgresWorkspaceProvisioner(service_env.pool)
     provisioning = ProvisioningActivities(service_env.pool, workspaces, allow_simulation=True)
     recording = TransitionActivities(service_env.pool, workspaces)
@@ -186,7 +186,9 @@ async def carried_out(service_env: ServiceEnv, effect: Effect) -> Any:
     raise AssertionError(f"{effect.name} is an activity that this test has to learn")
 
 
-async def start_anew(service_env: ServiceEnv, subscription: BegunLife, now: datetime) -> SubscriptionDriver:
+async def restart_workflow(
+    service_env: ServiceEnv, subscription: StartedSubscription, now: datetime
+) -> SubscriptionDriver:
     """Restart the workflow from the database, with a clock that shows `now`."""
     wanted = subscription.provision
     found = SubscriptionDriver(
@@ -224,8 +226,8 @@ def cancellation(state: Subscription, moment: datetime) -> Cancel:
     return Cancel(date=day_of(moment), confirmation=confirmation, at=moment)
 
 
-async def finish(service_env: ServiceEnv, begun: BegunLife) -> None:
-    await bring_back(service_env, begun)
+async def finish(service_env: ServiceEnv, begun: StartedSubscription) -> None:
+    await restore_subscription(service_env, begun)
     state = await snapshot(service_env.pool, begun.provision.subscription_id)
     assert state is not None
     assert state.last_at is not None
@@ -234,7 +236,7 @@ async def finish(service_env: ServiceEnv, begun: BegunLife) -> None:
     moment = state.last_at + FURTHER
     expected = to_the_end(state, moment, await load_price_book(service_env.pool))
 
-    subscription = await start_anew(service_env, begun, state.last_at)
+    subscription = await restart_workflow(service_env, begun, state.last_at)
     await subscription.client.settle(subscription.id, moment)
     if (await subscription.status()).state.accepts_commands:
         wanted = {"date": f"{day_of(moment)}", "confirmation": await subscription.confirmation()}
@@ -256,7 +258,7 @@ async def finish(service_env: ServiceEnv, begun: BegunLife) -> None:
 
 
 @pytest.fixture
-async def lost(stack: EmbeddedStack) -> Client:
+async def restored_namespace(stack: EmbeddedStack) -> Client:
     """Return a client of a namespace without these subscriptions, which keep their IDs."""
     namespace = unique_name("lost")
     await register_namespace(stack, namespace)
@@ -269,19 +271,21 @@ async def lost(stack: EmbeddedStack) -> Client:
 
 @pytest.mark.parametrize("release", releases())
 async def test_subscriptions_of_earlier_release_are_finished(
-    stack: EmbeddedStack, lost: Client, release: str
+    stack: EmbeddedStack, restored_namespace: Client, release: str
 ) -> None:
     # One subscription for each different state.
-    subscriptions = {subscription.stands: subscription for subscription in begun_lives(release)}.values()
+    subscriptions = {
+        subscription.state_key: subscription for subscription in started_subscriptions(release)
+    }.values()
     # With more of them at once, a busy machine is slower than the timeout of the test.
-    places = asyncio.Semaphore(LIVES_AT_ONCE)
+    places = asyncio.Semaphore(CONCURRENT_SCENARIOS)
 
-    async def finished_in_turn(service_env: ServiceEnv, subscription: BegunLife) -> None:
+    async def finished_in_turn(service_env: ServiceEnv, subscription: StartedSubscription) -> None:
         async with places:
             await finish(service_env, subscription)
 
-    async def finished_together(neighbours: Sequence[BegunLife]) -> None:
-        async with empty_house(stack, lost) as service_env:
+    async def finished_together(neighbours: Sequence[StartedSubscription]) -> None:
+        async with empty_env(stack, restored_namespace) as service_env:
             await run_cases(
                 {
                     subscription.name: finished_in_turn(service_env, subscription)
@@ -289,11 +293,11 @@ async def test_subscriptions_of_earlier_release_are_finished(
                 }
             )
 
-    async def finished_alone(subscription: BegunLife) -> None:
-        async with places, empty_house(stack, lost) as service_env:
+    async def finished_alone(subscription: StartedSubscription) -> None:
+        async with places, empty_env(stack, restored_namespace) as service_env:
             await run_cases({subscription.name: finish(service_env, subscription)})
 
     # Prices that one subscription loads late must not be visible to the others earlier than in the recording.
-    alone = [subscription for subscription in subscriptions if subscription.hears_of_newer_prices]
-    others = [subscription for subscription in subscriptions if not subscription.hears_of_newer_prices]
+    alone = [subscription for subscription in subscriptions if subscription.loads_newer_prices]
+    others = [subscription for subscription in subscriptions if not subscription.loads_newer_prices]
     await gather_all([finished_together(others), *(finished_alone(subscription) for subscription in alone)])

@@ -80,13 +80,13 @@ async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedS
         home = tmp_path / by.name
         home.mkdir()
         async with open_worker_env(stack, home) as worker_env:
-            living = asyncio.create_task(many_lives(worker_env, 12))
+            living = asyncio.create_task(many_subscriptions(worker_env, 12))
             async with worker_process(worker_env.settings, home) as worker:
                 await wait_for("some lives have begun", partial(have_begun, worker_env, 4))
                 worker.send(by)
                 assert await worker.exit_code() == code
             async with worker_process(worker_env.settings, home) as worker:
-                await are_lived_once(await living)
+                await have_run_once(await living)
                 worker.send(signal.SIGTERM)
                 assert await worker.exit_code() == 0
             assert not await names_are_held(worker_env, 1)
@@ -94,7 +94,7 @@ async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedS
     await gather_all([broken_off(signal.SIGTERM, 0), broken_off(signal.SIGKILL, -signal.SIGKILL)])
 
 
-async def many_lives(worker_env: WorkerEnv, count: int) -> list[SubscriptionDriver]:
+async def many_subscriptions(worker_env: WorkerEnv, count: int) -> list[SubscriptionDriver]:
     """Request, change and cancel this many subscriptions concurrently."""
 
     async def lived() -> SubscriptionDriver:
@@ -116,7 +116,7 @@ async def names_are_held(worker_env: WorkerEnv, count: int) -> bool:
     return int(await worker_env.service_env.owner.fetchval("SELECT count(*) FROM account_names")) >= count
 
 
-async def are_lived_once(subscriptions: list[SubscriptionDriver]) -> None:
+async def have_run_once(subscriptions: list[SubscriptionDriver]) -> None:
     await gather_all(subscription.has_closed() for subscription in subscriptions)
     for subscription in subscriptions:
         assert await subscription.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED", "CANCELED", "ERASED"]
