@@ -111,7 +111,7 @@ class NotificationActivities:
             # One interrupted email may be the fault of that email; several in a row are the server's fault.
             interrupted = interrupted + 1 if outcome is _Outcome.INTERRUPTED else 0
             if interrupted == _MAX_CONSECUTIVE_INTERRUPTIONS:
-                raise SmtpServerError("the mail server breaks off again and again")
+                raise SmtpServerError("the mail server repeatedly closes the connection")
 
     async def _deliver_one(
         self, sender: SmtpSender, number: int, subscription_id: str, day: date, book: PriceBook, batch: Batch
@@ -126,7 +126,7 @@ class NotificationActivities:
         before = len(batch.failures)
         outcome = await batch.alone(subscription_id, attempt(), of_all=(SmtpServerError,))
         if len(batch.failures) > before:
-            reason = f"it could not be worked on ({batch.failures[-1].error})"
+            reason = f"unexpected error ({batch.failures[-1].error})"
             async with self._pool.acquire() as connection:
                 await notice_outbox.reschedule(connection, number, _PAUSE_AFTER_UNEXPECTED_ERROR, reason)
         return outcome

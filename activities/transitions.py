@@ -69,13 +69,17 @@ async def _record(connection: Connection, transition: Transition) -> bool:
     """Write the events; return False if an earlier attempt has already written them."""
     recorded = await subscription_repository.lock_row_and_get_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
-        raise RecordDivergedError(f"the record ends at {recorded}, before event {transition.first_sequence}")
+        raise RecordDivergedError(
+            f"event {transition.first_sequence} does not follow the recorded event {recorded}"
+        )
     if recorded >= transition.first_sequence:
         if await _is_recorded(connection, transition):
             return False
         # An earlier attempt may have used newer prices, and its worker may have died before it reported them.
         await _refuse_outdated(connection, transition)
-        raise RecordDivergedError(f"event {transition.first_sequence} is recorded as another one")
+        raise RecordDivergedError(
+            f"event {transition.first_sequence} is already recorded with different content"
+        )
     await _refuse_outdated(connection, transition)
     await subscription_repository.update_subscription(connection, transition.state)
     for event in transition.events:
@@ -105,7 +109,7 @@ async def _is_recorded(connection: Connection, transition: Transition) -> bool:
 
 async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
     if not await has_edition(connection, transition.edition):
-        raise RecordDivergedError(f"the record has fewer than {transition.edition} catalogue versions")
+        raise RecordDivergedError(f"the database has fewer than {transition.edition} catalogue versions")
     if newer := await versions_after(connection, transition.edition):
         raise _RollbackWithResultError(PriceBookOutdated(newer=newer))
 

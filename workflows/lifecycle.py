@@ -117,12 +117,12 @@ class SubscriptionLifecycle:
         assert deadline, "an active subscription has a deadline"
         assert wake_at
         if (count_due_at := self._refusal_count_due_at()) and count_due_at < wake_at:
-            wake_at, description = count_due_at, "note how many signals were refused"
+            wake_at, description = count_due_at, "record the number of refused signals"
         else:
             description = format_deadline(deadline)
         next_check_at = min((claim.next_look_at for claim in self.state.claims), default=None)
         if next_check_at and next_check_at < wake_at:
-            return next_check_at, "look for the proof of domain ownership"
+            return next_check_at, "check of domain verification records"
         return wake_at, description
 
     # -- deadlines -----------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ class NoticesWorkflow:
             page: QueueNoticesResult = await execute_page(
                 "tell_notices",
                 QueueNoticesInput(day=day, after=progress.after),
-                summary=f"what is due on {day}",
+                summary=f"notices due on {day}",
             )
             progress = NoticesWorkflowInput(
                 day=progress.day,
@@ -105,7 +105,7 @@ async def _deliver(day: date | None) -> DeliverNoticesResult:
         page: DeliverNoticesResult = await execute_page(
             "deliver_notices",
             DeliverNoticesInput(day=day or day_of(workflow.now())),
-            summary="what waits in the outbox",
+            summary="notices waiting in the outbox",
         )
         sent, given_up = sent + page.sent, given_up + page.given_up
         failed = named((*failed, *page.failed))
@@ -122,7 +122,7 @@ async def _start_delivery_workflow(day: date | None) -> None:
             NoticesDeliveryInput(day=day),
             id=f"worksub-notices-delivery-{workflow.info().task_queue}",
             parent_close_policy=ParentClosePolicy.ABANDON,
-            static_summary="tries again what could not be sent yet",
+            static_summary="retry the delivery of waiting notices",
         )
 
 

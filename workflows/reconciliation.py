@@ -19,9 +19,9 @@ with workflow.unsafe.imports_passed_through():
 _PAGES_A_RUN = 500
 
 _STEPS = {
-    ReconcileStep.RECORD: ("reconcile_record", "subscriptions of the record"),
+    ReconcileStep.RECORD: ("reconcile_record", "subscriptions in the database"),
     ReconcileStep.RUNNING: ("reconcile_running", "running workflows"),
-    ReconcileStep.CLOSED: ("reconcile_closed", "histories that should be gone"),
+    ReconcileStep.CLOSED: ("reconcile_closed", "orphaned histories"),
     ReconcileStep.ADJUSTMENTS: ("reconcile_adjustments", "adjustments"),
     ReconcileStep.INVOICES: ("reconcile_invoices", "invoices"),
 }
@@ -54,7 +54,7 @@ async def _check_page(run: str, progress: ReconcileProgress) -> ReconcileProgres
 
 async def _report(run: str, progress: ReconcileProgress) -> ReconcileReport:
     input = FinishReconciliation(run=run, looked_at=progress.looked_at)
-    report: ReconcileReport = await execute_page("finish_reconciliation", input, summary="the report")
+    report: ReconcileReport = await execute_page("finish_reconciliation", input, summary="report")
     codes = "".join(f"\n- **{code}**: {number:,}" for code, number in report.by_code.items())
     workflow.set_current_details(report.summary + codes)
     return report

@@ -28,7 +28,7 @@ class PurgeWorkflow:
         input = read_argument(PurgeInput, argument)
         histories, failed, failures = await _purge_histories(input.grace_minutes)
         purged: PurgeRowsResult = await execute_page(
-            "purge_rows", PurgeRowsInput(), summary="rows past their retention"
+            "purge_rows", PurgeRowsInput(), summary="rows past their retention period"
         )
         failed, failures = failed + len(purged.failed), (*failures, *purged.failed)
         report = purge_report(histories, purged.rows, failed, failures)
@@ -43,7 +43,7 @@ async def _purge_histories(grace_minutes: int) -> tuple[int, int, tuple[MemberFa
         page: PurgeHistoriesResult = await execute_page(
             "purge_histories",
             PurgeHistoriesInput(grace_minutes=grace_minutes, after=cursor),
-            summary="histories that should be gone",
+            summary="orphaned histories",
         )
         histories, failed = histories + page.histories, failed + len(page.failed)
         failures = named((*failures, *page.failed))

@@ -41,7 +41,7 @@ class _CallerVerificationInbound(ActivityInboundInterceptor):
         seal = input.headers.get(SEAL_HEADER, Payload()).data.decode(errors="replace")
         argument = [payload.data for payload in activity.payload_converter().to_payloads(input.args)]
         if not self._seals.is_of_call(seal, info.workflow_id or "", info.activity_type, argument):
-            raise _refused("it has no seal of a worker over this argument")
+            raise _refused("the seal of a worker over its argument is missing or invalid")
 
 
 def _check_caller(info: activity.Info, args: Any) -> None:
@@ -52,7 +52,7 @@ def _check_caller(info: activity.Info, args: Any) -> None:
         return
     subscription_id = info.workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
     if any(getattr(arg, "subscription_id", subscription_id) != subscription_id for arg in args):
-        raise _refused("its workflow is another subscription's")
+        raise _refused("its workflow belongs to another subscription")
 
 
 def _refused(reason: str) -> ApplicationError:

@@ -38,8 +38,8 @@ class HistoryTransitions:
     """Transitions in the readable runs of a workflow, in order."""
 
     request: Mapping[str, Any] | None = None
-    """The subscription request; `begun` is the state after it was provisioned."""
-    begun: Subscription | None = None
+    """The subscription request; `provisioned_state` is the state after it was provisioned."""
+    provisioned_state: Subscription | None = None
     transitions: list[Transition] = field(default_factory=list)
     """The recorded transitions."""
     ended: DeleteHistoriesInput | None = None
@@ -58,7 +58,7 @@ class HistoryTransitions:
         self.ended, self._state = None, state
         # A restarted workflow resumes from a later state.
         if state.sequence == 1 and isinstance(self._run_input, Mapping):
-            self.begun, self.request = state, self._run_input
+            self.provisioned_state, self.request = state, self._run_input
 
     def add_transition(self, transition: Transition) -> None:
         self._state = transition.state
@@ -80,7 +80,7 @@ class HistoryTransitions:
 
     @property
     def last_state(self) -> Subscription | None:
-        return self.transitions[-1].state if self.transitions else self.begun
+        return self.transitions[-1].state if self.transitions else self.provisioned_state
 
 
 @dataclass(frozen=True)

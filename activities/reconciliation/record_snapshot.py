@@ -80,7 +80,7 @@ class RecordSnapshot:
 
     @property
     def is_erased(self) -> bool:
-        """Return whether a certificate or an event says so. Both are immutable; the row may be wrong."""
+        """Return whether an immutable certificate or event records the erasure. The row may be wrong."""
         return "DATABASE" in self.certified or any(
             isinstance(event, Erased) for event in self.events.values()
         )

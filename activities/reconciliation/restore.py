@@ -38,7 +38,7 @@ async def restore_row(
 
     Return False if its request is unreadable, or if another subscription now uses its request ID.
     """
-    request, initial_state = _request(history), history.begun
+    request, initial_state = _request(history), history.provisioned_state
     if request is None or initial_state is None:
         return False
     try:
@@ -162,7 +162,7 @@ async def _update_row(connection: Connection, subscription_id: str, known: list[
 
 def _first_transition(history: HistoryTransitions) -> Iterator[Transition]:
     """Yield the first transition of a subscription, rebuilt from its request."""
-    request, initial_state = _request(history), history.begun
+    request, initial_state = _request(history), history.provisioned_state
     if request is None or initial_state is None:
         return
     assert initial_state.started_at is not None

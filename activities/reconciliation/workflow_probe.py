@@ -88,11 +88,11 @@ class WaitBudget:
     @contextmanager
     def waiting(self) -> Iterator[float]:
         """Yield the timeout of this wait in seconds."""
-        begun = time.monotonic()
+        started_at = time.monotonic()
         try:
             yield min(_TIMEOUT_SECONDS, max(self._remaining, _MIN_TIMEOUT_SECONDS))
         finally:
-            self._remaining -= time.monotonic() - begun
+            self._remaining -= time.monotonic() - started_at
 
 
 class WorkflowProbe:

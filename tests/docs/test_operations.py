@@ -276,7 +276,10 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     describe, *restart = blocks[0]
 
     async def says_why() -> bool:
-        return "is recorded as another one" in (await shell.types([describe], {"ID": subscription.id}))[0]
+        return (
+            "is already recorded with different content"
+            in (await shell.types([describe], {"ID": subscription.id}))[0]
+        )
 
     await wait_for("the pending activity has its failure", says_why)
     await shell.types(restart, {"ID": subscription.id})

@@ -259,7 +259,7 @@ async def test_another_event_under_a_recorded_number_is_not_written(hands: Hands
     before = await everything(hands.service_env)
     event = next_due_event(state, kst("2027-03-01"), book)
     assert event is not None
-    with pytest.raises(RecordDivergedError, match="recorded as another one"):
+    with pytest.raises(RecordDivergedError, match="recorded with different content"):
         await hands.recording.record_transition(transition_of(state, apply(state, event), (event,), book))
     assert await hands.recording.record_transition(transition) == Recorded()
     assert await everything(hands.service_env) == before

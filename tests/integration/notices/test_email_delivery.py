@@ -196,7 +196,7 @@ async def test_hanging_mail_server_is_skipped_after_three_emails(
         room.to_letter = to_letter
         await gather_all(trial(isolated_env) for _ in range(4))
         report = await works_on(isolated_env)
-        assert report["summary"].endswith("4 waiting: the mail server breaks off again and again.")
+        assert report["summary"].endswith("4 waiting: the mail server repeatedly closes the connection.")
         assert sorted([each.attempts for each in await isolated_env.client.notices()]) == [0, 1, 1, 1]
 
 

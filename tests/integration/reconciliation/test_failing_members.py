@@ -116,7 +116,7 @@ async def test_failing_notice_does_not_stop_other_emails(stack: EmbeddedStack, t
             ["SENT"],
         ]
         [waits] = await service_env.client.notices(subscription_id=bad.id)
-        assert waits.last_error == "it could not be worked on (ValidationError)"
+        assert waits.last_error == "unexpected error (ValidationError)"
 
 
 async def states_of(service_env: ServiceEnv, subscription: SubscriptionDriver) -> list[str]:
