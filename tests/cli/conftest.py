@@ -78,12 +78,16 @@ async def service(
 
 
 @pytest.fixture
-def cli(service: Service, tmp_path: Path) -> Cli:
-    """Return `worksub` configured for the service, in an empty directory."""
-    return Cli(service.settings, tmp_path)
+async def cli(service: Service, tmp_path: Path) -> AsyncIterator[Cli]:
+    """Yield `worksub` configured for the service, in an empty directory."""
+    cli = Cli(service.settings, tmp_path)
+    yield cli
+    await cli.stop()
 
 
 @pytest.fixture
-def unconfigured_cli(tmp_path: Path) -> Cli:
-    """Return `worksub` without a configured service."""
-    return Cli({}, tmp_path)
+async def unconfigured_cli(tmp_path: Path) -> AsyncIterator[Cli]:
+    """Yield `worksub` without a configured service."""
+    cli = Cli({}, tmp_path)
+    yield cli
+    await cli.stop()

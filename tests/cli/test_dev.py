@@ -126,7 +126,7 @@ async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
     assert left == [], "another server may use these ports next"
     refused = await cli.with_settings(TEMPORAL_ADDRESS="127.0.0.1:7233").run("list", "--json")
     assert (refused.code, refused.error["code"]) == (3, "NOT_CONFIGURED")
-    assert refused.error["message"].startswith("TEMPORAL_ADDRESS is set and DATABASE_URL is not")
+    assert refused.error["message"].startswith("TEMPORAL_ADDRESS is set, but DATABASE_URL is not")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import signal
 import sys
 import termios
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,8 @@ class Cli:
 
     settings: Mapping[str, str]
     directory: Path
+    started: list[asyncio.subprocess.Process] = field(default_factory=list)
+    """The processes with an interpreter of their own; `stop` ends those that still run."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -52,13 +54,13 @@ class Cli:
         return {**inherited, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **self.settings}
 
     def with_settings(self, **settings: str) -> "Cli":
-        return Cli({**self.settings, **settings}, self.directory)
+        return Cli({**self.settings, **settings}, self.directory, self.started)
 
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
         return await self._start(command(arguments))
 
     async def _start(self, command: Sequence[str]) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -66,6 +68,8 @@ class Cli:
             env=self.environment,
             cwd=self.directory,
         )
+        self.started.append(process)
+        return process
 
     async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
         """Run a command to its end, by the fork server; `start` and terminals start a new interpreter."""
@@ -85,7 +89,20 @@ class Cli:
         return ended.json
 
     async def at_a_terminal(self, *arguments: str) -> "Terminal":
-        return await Terminal.start(self, arguments)
+        terminal = await Terminal.start(self, arguments)
+        self.started.append(terminal.process)
+        return terminal
+
+    async def stop(self) -> None:
+        """End what a failed test has left running: gently, because `worksub dev` ends its own children."""
+        for process in self.started:
+            if process.returncode is None:
+                process.terminate()
+                try:
+                    await asyncio.wait_for(process.wait(), PATIENCE_SECONDS)
+                except TimeoutError:
+                    process.kill()
+                    await process.wait()
 
 
 async def _ended(process: asyncio.subprocess.Process | ForkedProcess, typed: bytes) -> Ended:

@@ -46,7 +46,7 @@ PERSONAL_TABLES = {
 class Place:
     """A worker environment with access to all outputs of the worker."""
 
-    isolated_env: WorkerEnv
+    worker_env: WorkerEnv
     worker: WorkerProcess
     collector: Collector
     metrics_url: str
@@ -60,7 +60,7 @@ class Place:
 
 async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
     """Run a subscription that uses all personal data, in every kind of input of the service."""
-    service_env = place.isolated_env.service_env
+    service_env = place.worker_env.service_env
     request = request_file(
         place.cli,
         account={"group": canary.group},
@@ -95,7 +95,7 @@ async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
 
 async def is_gone(place: Place, subscription: SubscriptionDriver, canary: Canary) -> None:
     """Check that nothing is left outside PostgreSQL, which is checked separately."""
-    temporal = place.isolated_env.service_env.temporal
+    temporal = place.worker_env.service_env.temporal
     await is_gone_from_workflow(temporal, subscription.workflow_id, canary.values)
     await subscription.has_only_its_last_run()
 
@@ -119,14 +119,12 @@ async def is_gone(place: Place, subscription: SubscriptionDriver, canary: Canary
 async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary: Canary) -> WorkerEnv:
     metrics = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
-        async with open_worker_env(stack, home, keyring=keyring) as isolated_env:
-            settings = {**isolated_env.settings, **collector.settings}
+        async with open_worker_env(stack, home, keyring=keyring) as worker_env:
+            settings = {**worker_env.settings, **collector.settings}
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": metrics, "WORKSUB_LOG_FORMAT": "json"}
             async with worker_process(watched, home) as worker:
                 await worker.says("Working on")
-                place = Place(
-                    isolated_env, worker, collector, f"http://{metrics}/metrics", Cli(settings, home)
-                )
+                place = Place(worker_env, worker, collector, f"http://{metrics}/metrics", Cli(settings, home))
                 subscription = await lived(place, canary)
                 await is_everywhere_it_should_be(place, subscription, canary, keyring)
                 await subscription.send("cancel", date=f"{await subscription.today()}", by=canary.caller)
@@ -135,14 +133,14 @@ async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary:
                 worker.send(signal.SIGTERM)
                 assert await worker.exit_code() == 0
                 assert canary.found_in(worker.output) == set()
-            return isolated_env
+            return worker_env
 
 
 async def is_everywhere_it_should_be(
     place: Place, subscription: SubscriptionDriver, canary: Canary, keyring: Keyring
 ) -> None:
     """Check the search itself; of encrypted data it finds only the names in search attributes."""
-    service_env = place.isolated_env.service_env
+    service_env = place.worker_env.service_env
     await swept(service_env.owner_url)
     found = await found_in_every_table(service_env.owner_url, [canary])
     assert {table for table, _ in found} == PERSONAL_TABLES
@@ -156,8 +154,8 @@ async def is_everywhere_it_should_be(
         return
     assert as_it_is <= {*canary.names}
     assert canary.found_in(await told_by_temporal(service_env.temporal, with_names=False)) == set()
-    await place.isolated_env.stack.temporal.checkpoint()
-    on_disk = await bytes_of([database_of_temporal(place.isolated_env.home.parent)])
+    await place.worker_env.stack.temporal.checkpoint()
+    on_disk = await bytes_of([database_of_temporal(place.worker_env.home.parent)])
     assert canary.found_in(on_disk) <= {*canary.names}
 
 
@@ -176,7 +174,7 @@ async def test_r31_erasure_leaves_no_canary_in_the_service(tmp_path: Path) -> No
             whole_life(stack, home, keyring, canary)
             for home, keyring, canary in zip(homes, keyrings, canaries, strict=True)
         )
-        urls = [isolated_env.service_env.owner_url for isolated_env in offices]
+        urls = [worker_env.service_env.owner_url for worker_env in offices]
         for url in urls:
             assert await found_in_every_table(url, canaries) == []
             await swept(url)

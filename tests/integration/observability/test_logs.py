@@ -41,13 +41,13 @@ async def test_whole_subscription_is_logged_without_personal_data(
 ) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
-        async with open_worker_env(stack, tmp_path) as isolated_env:
-            settings = {**isolated_env.settings, **collector.settings}
+        async with open_worker_env(stack, tmp_path) as worker_env:
+            settings = {**worker_env.settings, **collector.settings}
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": address, "WORKSUB_LOG_FORMAT": "json"}
-            async with worker_process(watched, isolated_env.home) as worker:
+            async with worker_process(watched, worker_env.home) as worker:
                 await worker.says("Working on")
                 subscription = await everything_goes_wrong_once(
-                    isolated_env.service_env, Cli(settings, isolated_env.home), worker
+                    worker_env.service_env, Cli(settings, worker_env.home), worker
                 )
                 metrics = await scraped(f"http://{address}/metrics")
                 worker.send(signal.SIGTERM)

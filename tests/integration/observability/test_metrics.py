@@ -43,8 +43,8 @@ async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory
     """Return the metrics after the subscriptions below."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     runtime = telemetry_runtime(address)
-    async with open_worker_env(stack, tmp_path_factory.mktemp("watched"), runtime) as isolated_env:
-        service_env = isolated_env.service_env
+    async with open_worker_env(stack, tmp_path_factory.mktemp("watched"), runtime) as worker_env:
+        service_env = worker_env.service_env
         async with service_env.worker():
             await a_life_with_troubles(service_env)
             await a_trial_that_ends(service_env)
