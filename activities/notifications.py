@@ -137,8 +137,8 @@ class NotificationActivities:
             if notice is None:
                 return _Outcome.SKIPPED
             try:
-                message = build_message(notice.letter, self._server.sender, notice.name)
-                await sender.send(message, notice.letter.recipient)
+                message = build_message(notice.email, self._server.sender, notice.name)
+                await sender.send(message, notice.email.recipient)
             except SmtpRejectedError as error:
                 if error.for_good:
                     await notice_outbox.settle(connection, number, NoticeState.GIVEN_UP, str(error))

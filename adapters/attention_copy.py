@@ -12,7 +12,7 @@ from adapters.postgres.pool import Pool
 from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.ids import WORKFLOW_ID_PREFIX
 
-MARKED = "NeedsAttention = true AND CloseTime IS NULL"
+NEEDS_ATTENTION_QUERY = "NeedsAttention = true AND CloseTime IS NULL"
 """Visibility query for the running workflows that need attention."""
 
 _PAUSE_SECONDS = 5.0
@@ -23,7 +23,7 @@ _log = logging.getLogger("worksub")
 
 
 @asynccontextmanager
-async def attention_copied(pool: Pool, client: Client) -> AsyncIterator[None]:
+async def run_attention_copy(pool: Pool, client: Client) -> AsyncIterator[None]:
     """Copy the reasons periodically until the context exits."""
     task = asyncio.create_task(_copy_for_ever(pool, client))
     try:
@@ -55,7 +55,7 @@ async def copy_attention(pool: Pool, client: Client) -> None:
     marked = {
         run.id.removeprefix(WORKFLOW_ID_PREFIX): await attention_of(run)
         or Attention(kind=AttentionKind.OPERATOR)
-        async for run in client.list_workflows(MARKED)
+        async for run in client.list_workflows(NEEDS_ATTENTION_QUERY)
     }
     reasons = [attention for _, attention in sorted(marked.items())]
     await pool.execute(

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.attention_copy import attention_copied
+from adapters.attention_copy import run_attention_copy
 from adapters.observability.gauges import run_gauge_sampler
 from adapters.observability.health_server import WorkerHealth, serve_health
 from adapters.observability.sdk_runtime import metrics_served, telemetry_runtime
@@ -115,7 +115,7 @@ async def start_background_tasks(
     settings: WorkerSettings, client: Client, pool: Pool, runtime: Runtime, stack: AsyncExitStack
 ) -> None:
     """Start the copy of `NeedsAttention`, the gauge sampler and the webhook dispatcher."""
-    await stack.enter_async_context(attention_copied(pool, client))
+    await stack.enter_async_context(run_attention_copy(pool, client))
     if settings.metrics_address:
         await stack.enter_async_context(run_gauge_sampler(pool, client, runtime.metric_meter))
     webhook_pool = await stack.enter_async_context(

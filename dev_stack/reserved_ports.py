@@ -14,8 +14,8 @@ class UsualPorts:
 
     `with UsualPorts(say) as ports: ports.choose(8080)`. A server listens some time after its port was
     selected, so each selected port stays reserved until the context exits. Programs that start concurrently
-    therefore get different ports. The reservation is a bound UDP socket with the same number as the TCP port:
-    the kernel grants it to one process and releases it when that process ends.
+    therefore get different ports. The reservation is a bound UDP socket with the same number as the TCP port.
+    The kernel grants it to one process and releases it when that process ends.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:

@@ -46,7 +46,7 @@ from worker import create_worker
 if TYPE_CHECKING:
     from dev_stack.stack import EmbeddedStack
 
-LIVES_AT_ONCE = 20
+MAX_CONCURRENT_SCENARIOS = 20
 """Concurrent scenarios. Two cores can run this many; more would only wait for CPU time."""
 
 _TEMPLATE = "worksub_template"
@@ -93,7 +93,7 @@ async def simulate_on_temporal(
             template = await stack.postgres.ensure_database(_TEMPLATE)
             for catalogue in book.versions:
                 await set_up(client, template, catalogue, today=catalogue.effective_from)
-            slots = asyncio.Semaphore(LIVES_AT_ONCE)
+            slots = asyncio.Semaphore(MAX_CONCURRENT_SCENARIOS)
 
             async def run(number: int, scenario: Scenario) -> ScenarioResult:
                 async with slots:

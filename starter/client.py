@@ -63,8 +63,8 @@ class CurrentState(Frozen):
 class SubscriptionClient(SubscriptionQueries):
     """Subscription requests, commands and queries.
 
-    Every method raises `RefusalError` if the rules refuse the call, `RPCError` or `OSError` if a server is
-    unreachable, and `RPCTimeoutOrCancelledError` if the connection is lost during the call.
+    Every method raises `RefusalError` if the rules refuse the call. It raises `RPCError` or `OSError` if a
+    server is unreachable, and `RPCTimeoutOrCancelledError` if the connection is lost during the call.
     """
 
     def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:

@@ -14,7 +14,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 from starter.read_model import ReadModel, no_such_subscription
-from starter.retry import LONGEST_PAUSE_SECONDS, retried
+from starter.retry import LONGEST_PAUSE_SECONDS, with_retries
 from subscription.business_calendar import KST
 from subscription.commands import parse_command
 from subscription.decide import decide
@@ -68,7 +68,7 @@ class CommandSender:
         handle = self._temporal.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
         while True:
             try:
-                answer: Answer = await retried(
+                answer: Answer = await with_retries(
                     lambda: handle.execute_update(name, argument, id=update_id, result_type=Answer)
                 )
             except WorkflowUpdateFailedError as error:

@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from starter.commands import refusal_in
 from starter.read_model import ReadModel, RequestContext
-from starter.retry import retried
+from starter.retry import with_retries
 from subscription.business_calendar import KST, Instant
 from subscription.event_text import workflow_summary
 from subscription.ids import WORKFLOW_ID_PREFIX
@@ -141,7 +141,7 @@ class RequestSubmitter:
             return answer
 
         try:
-            return await retried(started)
+            return await with_retries(started)
         except WorkflowUpdateFailedError as error:
             refused = refusal_in(error)
             if refused.code is not RefusalCode.SUBSCRIPTION_ENDED:

@@ -17,7 +17,7 @@ _MAX_FAILED_TASKS = 10
 _TIMEOUT_SECONDS = 60.0
 
 
-async def retried(call: Callable[[], Awaitable[T]]) -> T:
+async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
     """Execute a call and return its result; retry temporary errors with exponential backoff.
 
     Other errors are raised. Without a timeout of the caller, the retries end after one minute.

@@ -117,7 +117,7 @@ class WebhookEndpointStore:
 
     async def set_status(self, endpoint_id: str, status: EndpointStatus) -> None:
         """Pause an endpoint, or enable it again with immediate effect."""
-        found = await self._pool.fetchval(
+        exists = await self._pool.fetchval(
             """
             UPDATE webhook_endpoints SET status = $2, status_reason = NULL, failures = 0, paused_until = NULL
              WHERE endpoint_id = $1 AND removed_at IS NULL RETURNING true
@@ -125,20 +125,20 @@ class WebhookEndpointStore:
             endpoint_id,
             status,
         )
-        if not found:
+        if not exists:
             raise EndpointNotFoundError
 
     async def remove(self, endpoint_id: str) -> None:
         """Remove an endpoint: park its waiting deliveries and delete its secrets."""
         async with _in_transaction(self._pool) as connection:
-            found = await connection.fetchval(
+            exists = await connection.fetchval(
                 """
                 UPDATE webhook_endpoints SET removed_at = clock_timestamp()
                  WHERE endpoint_id = $1 AND removed_at IS NULL RETURNING true
                 """,
                 endpoint_id,
             )
-            if not found:
+            if not exists:
                 raise EndpointNotFoundError
             await connection.execute("DELETE FROM webhook_secrets WHERE endpoint_id = $1", endpoint_id)
             await connection.execute(
@@ -284,13 +284,13 @@ async def _check(connection: Connection | Pool, endpoint_id: str) -> None:
 
 async def _lock(connection: Connection, endpoint_id: str) -> None:
     """Lock the endpoint's row until the transaction ends; raises `EndpointNotFoundError`."""
-    found = await connection.fetchval(
+    exists = await connection.fetchval(
         """
         SELECT true FROM webhook_endpoints WHERE endpoint_id = $1 AND removed_at IS NULL FOR NO KEY UPDATE
         """,
         endpoint_id,
     )
-    if not found:
+    if not exists:
         raise EndpointNotFoundError
 
 

@@ -141,14 +141,14 @@ class SmtpSender:
 
 def _why_not_connected(error: Exception) -> str:
     causes: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause:
-        causes.append(cause)
-        cause = cause.__cause__
+    current: BaseException | None = error
+    while current:
+        causes.append(current)
+        current = current.__cause__
     match error:
-        case _ if any(isinstance(each, ssl.SSLCertVerificationError) for each in causes):
+        case _ if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             return "the mail server's certificate is not trusted"
-        case _ if any(isinstance(each, ssl.SSLError) for each in causes):
+        case _ if any(isinstance(cause, ssl.SSLError) for cause in causes):
             return "the mail server does not speak TLS as expected"
         case aiosmtplib.SMTPAuthenticationError():
             return f"the mail server refuses the login: {_code(error)}"

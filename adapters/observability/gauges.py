@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from temporalio.client import Client, WorkflowExecution
 from temporalio.common import MetricMeter
 
-from adapters.attention_copy import MARKED
+from adapters.attention_copy import NEEDS_ATTENTION_QUERY
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
 from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
@@ -147,9 +147,9 @@ class GaugeSampler:
 
     async def _count_needing_attention(self) -> None:
         """Count by kind. Workflows beyond the first page are only counted, and reported as UNKNOWN."""
-        total = (await self._client.count_workflows(MARKED)).count
+        total = (await self._client.count_workflows(NEEDS_ATTENTION_QUERY)).count
         counts = Counter[str]()
-        async for run in self._client.list_workflows(MARKED, limit=_MAX_CLASSIFIED):
+        async for run in self._client.list_workflows(NEEDS_ATTENTION_QUERY, limit=_MAX_CLASSIFIED):
             counts[await _kind_of(run)] += 1
         counts[_UNKNOWN_KIND] += max(0, total - counts.total())
         for kind in (*AttentionKind, _UNKNOWN_KIND):

@@ -12,7 +12,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from adapters.observability.internal_http_server import Answer, internally_served
+from adapters.observability.internal_http_server import Answer, serve_internal_http
 from adapters.postgres.pool import DATABASE_ERRORS, Pool
 
 _TIMEOUT_SECONDS = 3.0
@@ -85,7 +85,7 @@ async def serve_health(host: str, port: int, health: WorkerHealth) -> AsyncItera
         status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
         return _json(status, {"well": not problems, "problems": problems})
 
-    async with internally_served(host, port, answer_for):
+    async with serve_internal_http(host, port, answer_for):
         yield
 
 

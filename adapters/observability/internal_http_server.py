@@ -62,7 +62,7 @@ class _Head(io.BufferedIOBase):
 
 
 @asynccontextmanager
-async def internally_served(
+async def serve_internal_http(
     host: str, port: int, answer_for: Callable[[str], Answer], *, limits: Limits = _DEFAULT_LIMITS
 ) -> AsyncIterator[None]:
     """Serve GET requests by path until the context exits; raises `OSError` if the address is unusable.

@@ -114,11 +114,11 @@ def _redact(value: object) -> object:
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields = getattr(record, "fields", None) or _sdk_fields(record)
-    shown = {name: value for name, value in fields.items() if value is not None}
+    output = {name: value for name, value in fields.items() if value is not None}
     if record.exc_info and record.exc_info[1]:
         _, error, trace = record.exc_info
-        shown |= {"error": _exception_chain(error), "where": list(_stack_locations(trace))}
-    return shown
+        output |= {"error": _exception_chain(error), "where": list(_stack_locations(trace))}
+    return output
 
 
 def _sdk_fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from temporalio.runtime import (
     TelemetryFilter,
 )
 
-from adapters.observability.internal_http_server import Answer, internally_served
+from adapters.observability.internal_http_server import Answer, serve_internal_http
 
 _LOOPBACK = "127.0.0.1"
 _TIMEOUT_SECONDS = 5.0
@@ -49,7 +49,7 @@ async def metrics_served(host: str, port: int) -> AsyncIterator[Runtime]:
         finally:
             connection.close()
 
-    async with internally_served(host, port, answer_for):
+    async with serve_internal_http(host, port, answer_for):
         yield telemetry_runtime(f"{_LOOPBACK}:{sdk_port}")
 
 

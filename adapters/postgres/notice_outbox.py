@@ -29,7 +29,7 @@ class ClaimedDelivery:
     number: int
     name: str
     attempts: int
-    letter: NoticeEmail
+    email: NoticeEmail
 
 
 async def sync_notices(pool: Pool, subscription_id: str, day: date, book: PriceBook) -> int:
@@ -245,5 +245,5 @@ def _claimed_delivery(row: Any) -> ClaimedDelivery:
         number=row["number"],
         name=f"{row['subscription_id']}/{kind}/{about}/{days}",
         attempts=row["attempts"],
-        letter=NoticeEmail(recipient=row["recipient"], subject=row["subject"], body=row["body"]),
+        email=NoticeEmail(recipient=row["recipient"], subject=row["subject"], body=row["body"]),
     )

@@ -1,8 +1,8 @@
 """Webhook dispatcher: a loop in every worker that sends the due deliveries of the webhook outbox.
 
-The dispatcher is a loop and not a workflow, because deliveries, retries and claims are rows in the database,
-written in the transaction that records an event. All workers share the outbox through claims. A delivery that
-fails for three days is parked (dead-lettered).
+The dispatcher is a loop and not a workflow, because deliveries, retries and claims are database rows. The
+transaction that records an event writes its deliveries. All workers share the outbox through claims. A
+delivery that fails for three days is parked (dead-lettered).
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from adapters.postgres.pool import DATABASE_ERRORS, Pool
 from adapters.postgres.webhook_outbox import Claimed
 from adapters.webhooks.fairness import ReadyEndpoint, admitted
 from adapters.webhooks.http_client import (
-    PATIENCE_SECONDS,
-    EndpointGone,
+    TIMEOUT_SECONDS,
+    EndpointGoneError,
     EndpointUnavailableError,
     EventRejectedError,
     WebhookHttpClient,
@@ -43,11 +43,11 @@ _log = logging.getLogger("worksub")
 
 @asynccontextmanager
 async def run_webhook_dispatcher(
-    pool: Pool, *, anywhere: bool, patience: float = PATIENCE_SECONDS
+    pool: Pool, *, anywhere: bool, call_timeout: float = TIMEOUT_SECONDS
 ) -> AsyncIterator[None]:
     """Deliver webhooks until the context exits; running calls then have a short time to finish."""
-    async with WebhookHttpClient(anywhere=anywhere, patience=patience) as caller:
-        dispatcher = Dispatcher(pool, caller, lease=timedelta(seconds=patience + _CLAIM_MARGIN_SECONDS))
+    async with WebhookHttpClient(anywhere=anywhere, timeout=call_timeout) as caller:
+        dispatcher = Dispatcher(pool, caller, lease=timedelta(seconds=call_timeout + _CLAIM_MARGIN_SECONDS))
         working = asyncio.create_task(dispatcher.work())
         try:
             yield
@@ -151,7 +151,7 @@ class Dispatcher:
         started_at = asyncio.get_running_loop().time()
         try:
             await self._caller.call(delivery.url, event, secrets)
-        except EndpointGone as error:
+        except EndpointGoneError as error:
             await webhook_outbox.disable(self._pool, delivery, str(error))
             return False
         except EventRejectedError as error:

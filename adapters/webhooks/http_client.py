@@ -23,7 +23,7 @@ from standardwebhooks import Webhook
 from adapters.webhooks.url_policy import is_public, url_problem
 from subscription.webhook_events import CloudEvent
 
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 LONGEST_RETRY_AFTER = timedelta(hours=1)
 """Upper limit for the pause that an endpoint requests with `Retry-After`."""
 _MAX_DNS_THREADS = 64
@@ -32,7 +32,7 @@ _MEDIA_TYPE = "application/cloudevents+json"
 _ENDPOINT_UNAVAILABLE = (408, 429, 502, 503, 504)
 
 
-class _CallFailed(Exception):  # noqa: N818
+class _CallError(Exception):
     """A failed call; `retry_after` is the pause that the endpoint has requested."""
 
     def __init__(self, reason: str, retry_after: timedelta = timedelta()) -> None:
@@ -40,15 +40,15 @@ class _CallFailed(Exception):  # noqa: N818
         self.retry_after = retry_after
 
 
-class EventRejectedError(_CallFailed):
+class EventRejectedError(_CallError):
     """The endpoint has rejected the event with a status other than 2xx; the message contains the status."""
 
 
-class EndpointUnavailableError(_CallFailed):
+class EndpointUnavailableError(_CallError):
     """The endpoint cannot be reached or does not answer; the message contains the reason."""
 
 
-class EndpointGone(_CallFailed):
+class EndpointGoneError(_CallError):
     """The endpoint has answered 410 Gone: no further events may be sent to it."""
 
 
@@ -63,9 +63,9 @@ class WebhookHttpClient:
     needs this, because its endpoints are internal.
     """
 
-    def __init__(self, *, anywhere: bool, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, *, anywhere: bool, timeout: float = TIMEOUT_SECONDS) -> None:
         self._anywhere = anywhere
-        self._patience = patience
+        self._timeout = timeout
         self._http = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
             network_backend=_PublicAddressBackend(anywhere=anywhere),
@@ -86,7 +86,7 @@ class WebhookHttpClient:
     async def call(self, url: str, event: CloudEvent, secrets: Iterable[str]) -> None:
         """Send an event and return when the endpoint has accepted it. Redirects are not followed.
 
-        Raises `EventRejectedError`, `EndpointUnavailableError` or `EndpointGone`.
+        Raises `EventRejectedError`, `EndpointUnavailableError` or `EndpointGoneError`.
         """
         if problem := url_problem(url, anywhere=self._anywhere):
             raise EndpointUnavailableError(f"its URL {problem}")
@@ -94,14 +94,14 @@ class WebhookHttpClient:
         headers = _headers(event.id, body, secrets)
         try:
             async with (
-                asyncio.timeout(self._patience),
+                asyncio.timeout(self._timeout),
                 # The response body is never read, so its size does not matter.
                 self._http.stream("POST", url, headers=headers, content=body.encode()) as answer,
             ):
                 status: int = answer.status
                 retry_after = _retry_after(answer.headers)
         except TimeoutError:
-            raise EndpointUnavailableError(f"it did not answer within {self._patience:g} s") from None
+            raise EndpointUnavailableError(f"it did not answer within {self._timeout:g} s") from None
         except _InternalAddressError:
             raise EndpointUnavailableError("its name resolves to an internal address") from None
         except ssl.SSLError as error:
@@ -111,7 +111,7 @@ class WebhookHttpClient:
         if status in _ENDPOINT_UNAVAILABLE:
             raise EndpointUnavailableError(f"it answered {status}", retry_after)
         if status == HTTPStatus.GONE:
-            raise EndpointGone(f"it answered {status}")
+            raise EndpointGoneError(f"it answered {status}")
         if not 200 <= status < 300:
             raise EventRejectedError(f"it answered {status}", retry_after)
 

@@ -47,7 +47,7 @@ async def endpoint_store(webhook_env: ServiceEnv) -> AsyncIterator[WebhookEndpoi
 
 @asynccontextmanager
 async def dispatchers(
-    service_env: ServiceEnv, number: int = 1, *, patience: float = 10
+    service_env: ServiceEnv, number: int = 1, *, call_timeout: float = 10
 ) -> AsyncIterator[None]:
     """Run the webhook dispatchers of this many processes."""
     async with AsyncExitStack() as stack:
@@ -55,7 +55,9 @@ async def dispatchers(
             pool = await stack.enter_async_context(
                 create_pool(service_env.worker_url, "worksub_worker", connections=8)
             )
-            await stack.enter_async_context(run_webhook_dispatcher(pool, anywhere=True, patience=patience))
+            await stack.enter_async_context(
+                run_webhook_dispatcher(pool, anywhere=True, call_timeout=call_timeout)
+            )
         yield
 
 
@@ -141,7 +143,7 @@ async def test_unavailable_receiver_backs_off_and_recovers(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env, patience=0.3):
+    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env, call_timeout=0.3):
         receiver.hangs = True
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.add(other.url, customer)
@@ -421,7 +423,7 @@ async def test_interrupted_delivery_is_sent_again(
         subscription = await webhook_env.requested(customer_id=customer)
         async with create_pool(webhook_env.worker_url, "worksub_worker", connections=2) as pool:
             # The claim expires ten seconds after the request timeout.
-            async with run_webhook_dispatcher(pool, anywhere=True, patience=1):
+            async with run_webhook_dispatcher(pool, anywhere=True, call_timeout=1):
                 await receiver.is_called(1)
                 # Simulate SIGKILL: connections close and the delivery is not settled.
                 pool.terminate()

@@ -12,7 +12,7 @@ from support.request_files import request_fields
 from support.service_env import PASSWORD_HASH
 from temporalio.client import Client
 
-from adapters.attention_copy import attention_copied
+from adapters.attention_copy import run_attention_copy
 from adapters.postgres.pool import create_pool
 from adapters.postgres.worker_keys import worker_seals
 from adapters.settings import read_catalogue
@@ -65,7 +65,7 @@ async def service(
     async with (
         create_pool(addresses.worker_url, "worksub_worker") as pool,
         create_pool(addresses.people_url, "worksub_reader", connections=2) as reading,
-        attention_copied(pool, namespace),
+        run_attention_copy(pool, namespace),
         create_worker(namespace, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]),
     ):
         settings = {

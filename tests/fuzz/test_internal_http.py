@@ -9,7 +9,7 @@ import httpx
 import pytest
 from support.polling import wait_for
 
-from adapters.observability.internal_http_server import Answer, Limits, internally_served
+from adapters.observability.internal_http_server import Answer, Limits, serve_internal_http
 from adapters.observability.sdk_runtime import metrics_served as worker_metrics_served
 from adapters.settings import HostPort
 from dev_stack.child_server import free_ports
@@ -25,7 +25,7 @@ async def of_a_worker(*, connections: int = 32, seconds: float = 0.5) -> AsyncIt
     limits = Limits(connections=connections, idle_seconds=seconds, connection_seconds=seconds)
     [port] = free_ports(1)
     answer = Answer(HTTPStatus.OK, "text/plain", b"well")
-    async with internally_served("127.0.0.1", port, lambda path: answer, limits=limits):
+    async with serve_internal_http("127.0.0.1", port, lambda path: answer, limits=limits):
         yield port
 
 

@@ -78,10 +78,10 @@ async def test_client_retries_transient_failures(status: RPCStatusCode) -> None:
         return "answered"
 
     if expected(status) is Outcome.RETRY:
-        assert await retry.retried(call) == "answered"
+        assert await retry.with_retries(call) == "answered"
     else:
         with pytest.raises(RPCError):
-            await retry.retried(call)
+            await retry.with_retries(call)
         assert tries == 1
 
 
@@ -91,7 +91,7 @@ async def test_failing_workflow_tasks_are_not_retried_forever() -> None:
 
     with pytest.raises(RPCError):
         async with asyncio.timeout(60):
-            await retry.retried(call)
+            await retry.with_retries(call)
 
 
 CLI: dict[Outcome, set[str]] = {
