@@ -108,7 +108,7 @@ async def test_benchmark_error_is_not_masked(odd_worker: str) -> None:
             raise ZeroDivisionError
 
 
-def test_the_rules_are_measured_alone() -> None:
+def test_rules_benchmark_runs_without_servers() -> None:
     [figure] = rules_throughput(SMALLEST)
     assert len(figure.ours) == SMALLEST.rounds
 
@@ -168,7 +168,7 @@ def test_actions_are_counted_by_the_published_rules() -> None:
         (0, 10_000, 332_640),
     ],
 )
-def test_a_month_on_temporal_cloud(actions: float, gigabytes: float, dollars: float) -> None:
+def test_monthly_temporal_cloud_cost(actions: float, gigabytes: float, dollars: float) -> None:
     assert cloud_dollars(actions, gigabytes) == pytest.approx(dollars)
 
 
@@ -179,7 +179,7 @@ def test_page_and_plot_match_the_latest_measurement() -> None:
     assert PLOT.read_text(encoding="utf-8") == plot(figures_of(measured))
 
 
-def test_a_part_comes_back_from_json_as_it_was_measured() -> None:
+def test_measurement_round_trips_through_json() -> None:
     rate = Figure("rate", "1/s", 1.5, at_least=True, of_ratio=True, ours=[30, 16], plain=[10, 10])
     part = CaseResult(datetime(2026, 11, 26, 7, 5, tzinfo=UTC), 2, "3.11.7", SMALLEST, 12.5, [rate])
     kept = to_json({"requests": part})

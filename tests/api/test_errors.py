@@ -42,7 +42,7 @@ async def test_malformed_body_is_refused(acme: ApiClient) -> None:
         assert answer.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_body_without_an_announced_length_is_limited_too(acme: ApiClient) -> None:
+async def test_body_without_content_length_is_limited(acme: ApiClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 10_000
@@ -52,7 +52,7 @@ async def test_a_body_without_an_announced_length_is_limited_too(acme: ApiClient
     assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 
-async def test_paths_and_queries_that_are_wrong(acme: ApiClient) -> None:
+async def test_invalid_paths_and_queries_are_refused(acme: ApiClient) -> None:
     assert (await acme.gets("/nothing", 404))["code"] == "NOT_FOUND"
     assert (await acme.posts("/catalogue", {}, 405))["code"] == "METHOD_NOT_ALLOWED"
     refused = await acme.gets("/subscriptions", 422, limit=0, state="HAPPY")
@@ -76,7 +76,9 @@ async def test_paths_and_queries_that_are_wrong(acme: ApiClient) -> None:
         if path.startswith("/v1/")
     ],
 )
-async def test_no_route_ignores_a_query_parameter(operator: ApiClient, method: str, path: str) -> None:
+async def test_every_route_refuses_unknown_query_parameters(
+    operator: ApiClient, method: str, path: str
+) -> None:
     filled = re.sub(r"\{\w+\}", "1", path)
     for query, code, field in (
         ("sate=SUSPENDED", "UNKNOWN_PARAMETER", "sate"),
@@ -98,7 +100,7 @@ async def test_unknown_query_parameter_refusal_lists_known_ones(acme: ApiClient)
     assert (answer.status_code, answer.json()["code"]) == (400, "REPEATED_PARAMETER")
 
 
-async def test_health_needs_no_key(api_server: ApiServer) -> None:
+async def test_health_requires_no_api_key(api_server: ApiServer) -> None:
     stranger = (await api_server.with_token(None)).http
     assert (await stranger.get("/healthz")).json() == {"well": True, "problems": {}, "warnings": {}}
     assert (await stranger.get("/readyz")).status_code == 200
@@ -190,7 +192,7 @@ async def test_unhandled_exception_discloses_nothing(
         )
 
 
-async def test_the_log_has_ids_and_codes_and_nothing_personal(
+async def test_log_has_ids_and_codes_but_no_personal_data(
     service_env: ServiceEnv, api_server: ApiServer, acme: ApiClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = logging.getLogger()

@@ -58,7 +58,7 @@ def test_every_event_type_has_a_case() -> None:
     [each for event, changes in CASES for each in (event, event.model_copy(update=changes))],
     ids=lambda event: event.event,
 )
-def test_the_data_of_an_event_fits_the_schema(event: Event) -> None:
+def test_event_data_matches_the_schema(event: Event) -> None:
     assert [error.message for error in STRICT.iter_errors(data_of(event))] == []
 
 

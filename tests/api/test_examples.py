@@ -13,7 +13,7 @@ from subscription.request import Request
 from subscription.validation import parse_strict
 
 
-def test_the_answers_are_those_of_the_rules() -> None:
+def test_response_examples_match_the_rules() -> None:
     stored = (ROOT / "entrypoints" / "api" / "examples.json").read_text(encoding="utf-8")
     assert stored == written(), "run `make openapi` to regenerate it"
 

@@ -86,9 +86,7 @@ async def test_open_event_streams_are_counted(service_env: ServiceEnv) -> None:
         await wait_for("the streams are closed", are_closed)
 
 
-async def test_pages_of_the_console_are_counted_as_the_consoles(
-    service_env: ServiceEnv, api_server: ApiServer
-) -> None:
+async def test_console_pages_are_counted_separately(service_env: ServiceEnv, api_server: ApiServer) -> None:
     with bind("localhost") as place:
         settings = ConsoleSettings(url=place.url, embedded=True)
         async with (
@@ -138,7 +136,7 @@ async def test_issuer_outage_warns_and_keeps_readiness(
         assert (await http.get(f"http://localhost:{port}/metrics")).status_code == 404
 
 
-async def test_the_page_has_every_metric_of_the_http_servers(service_env: ServiceEnv) -> None:
+async def test_docs_list_every_http_metric(service_env: ServiceEnv) -> None:
     async with open_api_server(service_env) as api_server:
         await (await api_server.visitor("C-documented")).gets("/catalogue")
         api_server.service.metrics.issuer_gauge()

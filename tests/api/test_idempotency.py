@@ -41,7 +41,7 @@ async def test_command_to_paused_subscription_is_accepted_after_resume(
     await acme.posts(path, switch, key=key)
 
 
-async def test_r22_a_command_sent_again_is_not_done_twice(service_env: ServiceEnv, acme: ApiClient) -> None:
+async def test_r22_repeated_command_runs_once(service_env: ServiceEnv, acme: ApiClient) -> None:
     there, key = f"/subscriptions/{await acme.requests(service_env)}", uuid.uuid4().hex
     switch = {"date": TOMORROW, "term": "ANNUAL"}
     first = await acme.posts(f"{there}/switch-to-paid", switch, key=key)
@@ -53,7 +53,7 @@ async def test_r22_a_command_sent_again_is_not_done_twice(service_env: ServiceEn
     assert len((await acme.gets(f"{there}/timeline"))["items"]) == 2
 
 
-async def test_r22_an_operators_key_is_not_the_customers(
+async def test_r22_operator_idempotency_keys_are_separate(
     service_env: ServiceEnv, acme: ApiClient, operator: ApiClient
 ) -> None:
     there, key = f"/subscriptions/{await acme.requests(service_env)}", uuid.uuid4().hex
@@ -61,7 +61,7 @@ async def test_r22_an_operators_key_is_not_the_customers(
     await operator.posts(f"{there}/withdraw-reservation", {}, key=key)
 
 
-async def test_every_write_needs_a_key(service_env: ServiceEnv, acme: ApiClient) -> None:
+async def test_every_write_requires_an_idempotency_key(service_env: ServiceEnv, acme: ApiClient) -> None:
     answer = await acme.http.post("/v1/subscriptions", json=acme.request_body(service_env))
     assert (answer.status_code, answer.json()["code"]) == (400, "IDEMPOTENCY_KEY_MISSING")
     for key in ("", "two words", "-first", "x" * 101):
@@ -69,7 +69,7 @@ async def test_every_write_needs_a_key(service_env: ServiceEnv, acme: ApiClient)
         assert refused["code"] == "INVALID_IDEMPOTENCY_KEY"
 
 
-async def test_pages_have_everything_once(service_env: ServiceEnv, api_server: ApiServer) -> None:
+async def test_pages_list_each_item_once(service_env: ServiceEnv, api_server: ApiServer) -> None:
     visitor = await api_server.visitor(unique_name("C"))
     requested = {await visitor.requests(service_env) for _ in range(3)}
     found, cursor = [], None
@@ -119,7 +119,7 @@ async def test_invalid_api_key_is_unauthenticated(api_server: ApiServer, acme: A
         assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_the_database_has_no_key_but_its_hash(service_env: ServiceEnv, api_server: ApiServer) -> None:
+async def test_database_stores_only_api_key_hashes(service_env: ServiceEnv, api_server: ApiServer) -> None:
     created = await api_server.keys.create("C-keys", "")
     secret = created.token.split("_", 2)[2]  # the secret itself may contain underscores
     rows = await service_env.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
@@ -160,7 +160,7 @@ async def test_responses_have_rate_limit_headers(service_env: ServiceEnv) -> Non
         assert answer.headers["RateLimit"].startswith('"address";r=0;t=')
 
 
-async def test_a_replay_is_marked(service_env: ServiceEnv, acme: ApiClient) -> None:
+async def test_replayed_response_is_marked(service_env: ServiceEnv, acme: ApiClient) -> None:
     async def sends(path: str, body: object, key: str) -> str | None:
         answer = await acme.http.post(f"/v1{path}", json=body, headers={"Idempotency-Key": key})
         assert answer.is_success, answer.text

@@ -39,7 +39,9 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(("path", "name"), PARAMETERS)
-async def test_no_value_of_a_query_parameter_is_a_fault(operator: ApiClient, path: str, name: str) -> None:
+async def test_query_parameter_values_cause_no_server_error(
+    operator: ApiClient, path: str, name: str
+) -> None:
     filled = path.replace("{number}", "1").replace("{run}", "run").replace("{subscription_id}", "none")
     filled = filled.replace("{endpoint_id}", "none")
     for value in ODD:
@@ -80,7 +82,7 @@ async def test_no_value_of_a_query_parameter_is_a_fault(operator: ApiClient, pat
         ("/subscriptions/none/quote", "on", "0", "INVALID_DATE"),
     ],
 )
-async def test_a_value_that_would_be_misread_is_refused(
+async def test_ambiguous_query_value_is_refused(
     operator: ApiClient, path: str, name: str, value: str, code: str
 ) -> None:
     refused = await operator.gets(path, 422, **{name: value})

@@ -81,7 +81,7 @@ async def test_stream_sends_keepalives_and_survives_database_restart(service_env
                 assert await listener.next_value("event") == "SWITCHED_TO_PAID"
 
 
-async def test_a_stream_ends_with_its_key(
+async def test_stream_ends_when_its_key_is_revoked(
     service_env: ServiceEnv, api_server: ApiServer, operator: ApiClient
 ) -> None:
     for end in (api_server.keys.revoke, lambda prefix: api_server.keys.rotate(prefix, timedelta())):
@@ -99,7 +99,7 @@ async def test_a_stream_ends_with_its_key(
             assert await listener.next_value("event") == "the end"
 
 
-async def test_a_stream_ends_when_its_key_expires(service_env: ServiceEnv, api_server: ApiServer) -> None:
+async def test_stream_ends_when_its_key_expires(service_env: ServiceEnv, api_server: ApiServer) -> None:
     created = await api_server.keys.create("C-expires", "expires", timedelta(hours=1))
     visitor = await api_server.with_token(created.token, "C-expires")
     subscription_id = await visitor.requests(service_env)
@@ -112,7 +112,7 @@ async def test_a_stream_ends_when_its_key_expires(service_env: ServiceEnv, api_s
         assert await listener.next_value("event") == "the end"
 
 
-async def test_a_stream_ends_when_its_customer_loses_the_subscription(
+async def test_stream_ends_when_customer_loses_the_subscription(
     service_env: ServiceEnv, api_server: ApiServer
 ) -> None:
     visitor = await api_server.visitor("C-loses")

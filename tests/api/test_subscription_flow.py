@@ -45,7 +45,7 @@ async def test_r9_refused_request_lists_every_problem(service_env: ServiceEnv, a
     assert (await acme.posts("/subscriptions/check", acme.request_body(service_env)))["acceptable"]
 
 
-async def test_r7_a_password_in_the_clear_is_no_field_and_not_repeated(
+async def test_r7_plaintext_password_is_refused_and_not_quoted(
     service_env: ServiceEnv, acme: ApiClient
 ) -> None:
     body = acme.request_body(service_env)
@@ -114,7 +114,7 @@ async def test_refused_command_states_the_reason(service_env: ServiceEnv, acme: 
         assert (await acme.posts(f"{there}/{command}", body, status))["code"] == code
 
 
-async def test_a_refusal_offers_no_field_that_it_refuses(service_env: ServiceEnv, acme: ApiClient) -> None:
+async def test_refusal_suggests_no_refused_field(service_env: ServiceEnv, acme: ApiClient) -> None:
     there = f"/subscriptions/{await acme.requests(service_env)}"
     refused = await acme.posts(f"{there}/check-domain", {"colour": "red"}, 422)
     assert refused["detail"].endswith("known are by.")
@@ -122,7 +122,7 @@ async def test_a_refusal_offers_no_field_that_it_refuses(service_env: ServiceEnv
     assert refused["detail"].endswith("known are by, date, confirmation.")
 
 
-async def test_every_list_has_items_and_a_next(
+async def test_every_list_has_items_and_next_cursor(
     service_env: ServiceEnv, acme: ApiClient, operator: ApiClient
 ) -> None:
     subscription_id = await acme.requests(service_env)

@@ -125,7 +125,7 @@ def test_every_route_of_the_api_is_tried() -> None:
     assert described == tried | OPERATORS | OWN.keys() | REQUESTS | PUBLIC_ROUTES | ENDPOINTS
 
 
-def test_no_route_is_left_out_of_the_description() -> None:
+def test_description_lists_every_route() -> None:
     modules = [import_module(f"{routes.__name__}.{each.name}") for each in iter_modules(routes.__path__)]
     hidden = [
         route.path
@@ -239,7 +239,7 @@ async def test_request_for_other_customer_is_refused(
 
 
 @pytest.mark.parametrize(("method", "path"), sorted(ENDPOINTS))
-async def test_a_webhook_endpoint_of_another_customer_is_not_there(
+async def test_webhook_endpoint_of_other_customer_is_not_found(
     acme: ApiClient, rival: ApiClient, method: str, path: str
 ) -> None:
     body = {"url": "https://hooks.acme.example/"}
@@ -270,7 +270,7 @@ async def test_idempotency_keys_are_scoped_by_customer(
     assert refused["code"] == "NAME_TAKEN"
 
 
-async def test_operators_see_both(operator: ApiClient, rival: ApiClient, other_id: str) -> None:
+async def test_operators_see_both_customers(operator: ApiClient, rival: ApiClient, other_id: str) -> None:
     assert (await operator.gets(f"/subscriptions/{other_id}"))["customer_id"] == "C-acme"
     listed = await operator.gets("/subscriptions", customer_id="C-acme", limit=200)
     assert other_id in [each["subscription_id"] for each in listed["items"]]

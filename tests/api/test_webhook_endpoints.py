@@ -26,9 +26,7 @@ async def private_targets_api(service_env: ServiceEnv) -> AsyncIterator[ApiServe
         yield opened
 
 
-async def test_a_customer_manages_an_endpoint(
-    service_env: ServiceEnv, private_targets_api: ApiServer
-) -> None:
+async def test_endpoint_lifecycle(service_env: ServiceEnv, private_targets_api: ApiServer) -> None:
     visitor = await private_targets_api.visitor(unique_name("C"))
     async with (
         receiving() as receiver,
@@ -99,7 +97,7 @@ async def test_invalid_endpoint_is_refused(api_server: ApiServer, operator: ApiC
     await operator.http.delete(f"/v1/webhook-endpoints/{created['endpoint_id']}")
 
 
-async def test_a_replay_names_a_subscription_that_there_is(
+async def test_replay_requires_an_existing_subscription(
     service_env: ServiceEnv, api_server: ApiServer, rival: ApiClient
 ) -> None:
     visitor = await api_server.visitor(unique_name("C"))
@@ -131,7 +129,7 @@ async def test_burst_of_endpoints_respects_the_limit(api_server: ApiServer) -> N
     assert sorted(statuses) == [201] * MOST_ENDPOINTS + [409] * 5
 
 
-async def test_a_program_catches_up_with_all_events_of_its_customer(
+async def test_event_list_lets_a_client_catch_up(
     service_env: ServiceEnv, api_server: ApiServer, operator: ApiClient
 ) -> None:
     customer = unique_name("C")
@@ -161,7 +159,7 @@ async def test_a_program_catches_up_with_all_events_of_its_customer(
     assert (await visitor.gets("/events", 422, event="TRIAL"))["field"] == "event"
 
 
-async def test_a_list_is_filtered_by_every_column(service_env: ServiceEnv, api_server: ApiServer) -> None:
+async def test_list_filters_by_every_column(service_env: ServiceEnv, api_server: ApiServer) -> None:
     visitor = await api_server.visitor(unique_name("C"))
     name = unique_name("filtered")
     reserved = await visitor.requests(service_env, account={"group": name}, plan="premium", members=7)

@@ -223,7 +223,7 @@ async def test_hanging_receivers_leave_capacity_for_other_customers(
         await held.is_called(20)
 
 
-async def test_an_endpoint_that_is_gone_is_disabled(
+async def test_endpoint_answering_410_is_disabled(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
@@ -292,7 +292,7 @@ async def test_endpoint_receives_only_subscribed_event_types(
         (503, "", timedelta()),
     ],
 )
-async def test_retry_after_is_heeded_and_bounded(status: int, header: str, pause: timedelta) -> None:
+async def test_retry_after_is_respected_up_to_a_limit(status: int, header: str, pause: timedelta) -> None:
     event = make_test_event(1, datetime.now(KST))
     async with receiving() as receiver, WebhookHttpClient(anywhere=True) as caller:
         receiver.status, receiver.headers = status, {"Retry-After": header}
@@ -518,7 +518,7 @@ async def test_concurrent_secret_rotations_keep_one_secret(
     assert without_end == 1
 
 
-async def test_a_removed_endpoint_is_not_changed(
+async def test_removed_endpoint_cannot_be_changed(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     created = await endpoint_store.add("https://receiver.example/", unique_name("C"))

@@ -179,7 +179,7 @@ async def test_unknown_account_can_choose_another_account(scenario: SignInScenar
     assert scenario.refusals()["ACCOUNT_UNKNOWN"] == 1
 
 
-async def test_without_the_scope_of_the_claims_the_account_is_unknown(
+async def test_missing_claims_scope_makes_account_unknown(
     service_env: ServiceEnv, chromium: Browser, tmp_path: Path
 ) -> None:
     async with run_scenario(service_env, chromium, tmp_path, scope=DEFAULT_SCOPE) as scenario:
@@ -189,7 +189,7 @@ async def test_without_the_scope_of_the_claims_the_account_is_unknown(
         await scenario.sees("ACCOUNT_UNKNOWN · ")
 
 
-async def test_a_provider_that_is_down_is_named_as_the_reason(scenario: SignInScenario) -> None:
+async def test_unavailable_provider_is_reported_as_the_reason(scenario: SignInScenario) -> None:
     await scenario.goes_to("/sign-in")
     await scenario.continues()
     await scenario.signs_in_as("minji")
@@ -205,7 +205,7 @@ async def test_a_provider_that_is_down_is_named_as_the_reason(scenario: SignInSc
     assert scenario.refusals() == {"ISSUER_UNREACHABLE": 1}
 
 
-async def test_a_wrong_secret_is_named_as_the_reason(
+async def test_wrong_client_secret_is_reported_as_the_reason(
     service_env: ServiceEnv, chromium: Browser, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with run_scenario(service_env, chromium, tmp_path, secret="another secret") as scenario:

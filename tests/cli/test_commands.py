@@ -20,7 +20,7 @@ def in_days(days: int) -> str:
 # -- switch, renewal, upgrade ------------------------------------------------------------------------
 
 
-async def test_a_switch_is_reserved_replaced_and_withdrawn(service: Service, cli: Cli) -> None:
+async def test_switch_is_reserved_replaced_and_withdrawn(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     reserved = await cli.json("switch", subscription_id, "--date", in_days(9), "--term", "monthly")
     assert reserved["command"] == "switch_to_paid"
@@ -55,7 +55,7 @@ async def test_paused_subscription_clock_explains_resume(service: Service, cli: 
     assert (refused.code, refused.error["code"]) == (3, "WORKFLOW_PAUSED")
 
 
-async def test_a_command_sent_again_under_its_id_is_answered_the_same(service: Service, cli: Cli) -> None:
+async def test_command_with_same_id_returns_the_same_result(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     arguments = ("switch", subscription_id, "--date", in_days(5), "--term", "ANNUAL", "--id", "switch-1")
     first = await cli.json(*arguments)
@@ -68,7 +68,7 @@ async def test_a_command_sent_again_under_its_id_is_answered_the_same(service: S
     assert [entry.event for entry in timeline] == ["TRIAL_STARTED", "SWITCH_RESERVED"]
 
 
-async def test_the_renewal_option_is_chosen_and_taken_back(service: Service, cli: Cli) -> None:
+async def test_renewal_option_is_set_and_cleared(service: Service, cli: Cli) -> None:
     subscription_id = await service.paid()
     chosen = await cli.run("renewal", subscription_id, "--term", "ANNUAL", "--plan", "lite", "--members", "3")
     assert "an annual contract on lite for 3 members" in chosen.out
@@ -78,7 +78,7 @@ async def test_the_renewal_option_is_chosen_and_taken_back(service: Service, cli
     assert (await service.client.status(subscription_id)).renewal is None
 
 
-async def test_an_upgrade_agrees_to_the_terms_of_today(service: Service, cli: Cli) -> None:
+async def test_upgrade_agrees_to_current_terms(service: Service, cli: Cli) -> None:
     subscription_id = await service.paid()
     unasked = await cli.run("upgrade", subscription_id, "--plan", "premium", "--json")
     assert (unasked.code, unasked.error["field"]) == (2, "agree")
@@ -105,7 +105,7 @@ async def test_an_upgrade_agrees_to_the_terms_of_today(service: Service, cli: Cl
 # -- cancel ------------------------------------------------------------------------------------------
 
 
-async def test_a_cancellation_is_confirmed_with_the_account(service: Service, cli: Cli) -> None:
+async def test_cancellation_requires_the_account_as_confirmation(service: Service, cli: Cli) -> None:
     group = fresh("confirmed")
     subscription_id = await service.paid(account={"group": group})
     unconfirmed, wrong, right = await asyncio.gather(
@@ -173,7 +173,7 @@ async def test_erased_subscription_shows_retained_data(service: Service, cli: Cl
 # -- the account and its domain ----------------------------------------------------------------------
 
 
-async def test_a_group_name_changes_at_once_and_only_once_a_day(service: Service, cli: Cli) -> None:
+async def test_group_name_changes_immediately_and_once_a_day(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
     group = fresh("renamed")
     answer = await cli.json("rename", subscription_id, "--group", group)
@@ -203,7 +203,7 @@ async def test_verify_domain_record_proves_ownership(service: Service, cli: Cli)
 # -- queries -----------------------------------------------------------------------------------------
 
 
-async def test_a_year_of_charges_is_foreseen_quoted_and_explained(service: Service, cli: Cli) -> None:
+async def test_yearly_charges_are_forecast_quoted_and_explained(service: Service, cli: Cli) -> None:
     subscription_id = await service.paid()
     coming, before = await asyncio.gather(
         cli.json("upcoming", subscription_id), cli.run("ledger", subscription_id)
@@ -236,7 +236,7 @@ async def test_a_year_of_charges_is_foreseen_quoted_and_explained(service: Servi
     assert (none.code, none.error["code"], none.error["field"]) == (1, "LINE_NOT_FOUND", "key")
 
 
-async def test_a_switch_and_an_upgrade_are_quoted_before_they_are_done(service: Service, cli: Cli) -> None:
+async def test_switch_and_upgrade_quotes(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed(plan="basic", members=10)
     terms = ("--of", "switch", "--date", "today", "--term", "MONTHLY")
     switch, in_words, early = await asyncio.gather(

@@ -84,7 +84,7 @@ def worker_of(dev: asyncio.subprocess.Process) -> int:
 
 
 @pytest.mark.usefixtures("default_ports")
-async def test_dev_runs_the_whole_service_and_keeps_its_data(cli: Cli) -> None:
+async def test_dev_runs_the_service_and_keeps_its_data(cli: Cli) -> None:
     async with running_dev(cli) as dev:
         second = await cli.run("dev", "--json")
         assert second.code == 2

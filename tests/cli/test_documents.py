@@ -46,7 +46,7 @@ def test_scalars_keep_their_literal_meaning(tmp_path: Path, written: str, expect
     assert read(tmp_path, f"field: {written}") == [{"field": expected_value}]
 
 
-def test_names_of_fields_are_text(tmp_path: Path) -> None:
+def test_field_names_are_text(tmp_path: Path) -> None:
     assert read(tmp_path, "on: 1\n2027-01-01: 2\n12: 3") == [{"on": 1, "2027-01-01": 2, "12": 3}]
 
 
@@ -90,7 +90,7 @@ def test_unreadable_document_is_reported_with_its_line(
     assert expected in str(caught.value)
 
 
-def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
+def test_directory_is_refused_as_a_file(tmp_path: Path) -> None:
     with pytest.raises(DocumentError, match="cannot be read: Is a directory"):
         read_documents(tmp_path)
 

@@ -69,7 +69,7 @@ async def test_closed_stderr_does_not_redirect_errors_to_stdout(unconfigured_cli
     assert await run_in_shell(unconfigured_cli, "$W simulate none.yaml 2>&-") == (2, "", "")
 
 
-async def test_json_is_json_in_any_alphabet(unconfigured_cli: Cli, tmp_path: Path) -> None:
+async def test_json_output_is_valid_in_any_encoding(unconfigured_cli: Cli, tmp_path: Path) -> None:
     """Characters outside the output encoding use JSON escapes."""
     result, out, _ = await run_in_shell(
         unconfigured_cli, r"$W simulate $'구독\xff.yaml' --json", PYTHONIOENCODING="ascii", PYTHONUTF8="0"

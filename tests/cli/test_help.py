@@ -17,20 +17,20 @@ def leaves(group: Any) -> list[Any]:
     ]
 
 
-def test_every_command_takes_json() -> None:
+def test_every_command_accepts_json_option() -> None:
     commands = leaves(typer.main.get_command(app))
     assert "status" in {each.name for each in commands}
     for each in commands:
         assert "--json" in {option for parameter in each.params for option in parameter.opts}, each.name
 
 
-def test_advice_is_for_codes_that_there_are() -> None:
+def test_advice_refers_to_existing_codes() -> None:
     from entrypoints.cli.errors import ADVICE
 
     assert set(ADVICE) <= {code.value for code in RefusalCode}
 
 
-async def test_help_has_every_command_under_a_heading(unconfigured_cli: Cli) -> None:
+async def test_help_lists_every_command_under_a_heading(unconfigured_cli: Cli) -> None:
     result = await unconfigured_cli.run("--help")
     assert (result.code, result.err) == (0, "")
     *_, listed = result.out.partition("Getting started:")
@@ -40,7 +40,7 @@ async def test_help_has_every_command_under_a_heading(unconfigured_cli: Cli) -> 
     assert "Commands:" not in result.out
 
 
-async def test_the_shell_completes_commands_and_values(unconfigured_cli: Cli) -> None:
+async def test_shell_completion_of_commands_and_values(unconfigured_cli: Cli) -> None:
     async def completed(words: str) -> list[str]:
         asking = unconfigured_cli.with_settings(
             _WORKSUB_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))

@@ -22,7 +22,7 @@ async def _run(cli: Cli, *arguments: str) -> tuple[Ended, set[str]]:
     return result, set(result.err.split())
 
 
-async def test_help_imports_nothing_heavy(unconfigured_cli: Cli) -> None:
+async def test_help_imports_no_heavy_modules(unconfigured_cli: Cli) -> None:
     result, imported = await _run(unconfigured_cli, "--help")
     assert "Usage: worksub" in result.out
     assert imported == set()
@@ -36,7 +36,7 @@ async def test_read_commands_do_not_import_temporal(service: Service, cli: Cli) 
         assert "temporalio" not in imported
 
 
-async def test_keys_and_webhooks_are_managed_without_temporal(cli: Cli) -> None:
+async def test_keys_and_webhooks_do_not_import_temporal(cli: Cli) -> None:
     for managed in ("keys", "webhooks"):
         _, imported = await _run(cli, managed, "list")
         assert "asyncpg" in imported

@@ -53,7 +53,7 @@ def test_subscription_output_is_never_truncated(width: int) -> None:
         assert entry.event in without_spaces
 
 
-def test_names_break_after_an_underscore_if_they_must() -> None:
+def test_long_names_wrap_after_an_underscore() -> None:
     [*_, fee] = simulated(SCENARIO).ledger
     assert fee.kind == "EARLY_TERMINATION_FEE"
     # At 74 columns, 14 remain for Charge: the other columns and the gaps take 60.
@@ -63,7 +63,7 @@ def test_names_break_after_an_underscore_if_they_must() -> None:
 
 
 @pytest.mark.parametrize(("width", "fits_in_a_line"), [(80, False), (100, False), (160, True)])
-def test_a_list_has_whole_ids_to_copy(width: int, fits_in_a_line: bool) -> None:
+def test_list_shows_complete_ids(width: int, fits_in_a_line: bool) -> None:
     each = SubscriptionSummary(
         subscription_id=SUBSCRIPTION,
         customer_id="customer-48213",

@@ -107,7 +107,7 @@ async def test_list_shows_attention_reason(service: Service, cli: Cli) -> None:
     await wait_for("a worker has removed the reason", is_removed)
 
 
-async def test_a_filter_value_that_names_nothing_is_refused(service: Service, cli: Cli) -> None:
+async def test_unknown_filter_value_is_refused(service: Service, cli: Cli) -> None:
     customer = fresh("filtered")
     subscription_id = await service.subscribed(customer_id=customer, plan="lite")
     filters = ("--customer", customer, "--access", "full", "--plan", "lite")
@@ -124,7 +124,7 @@ async def test_a_filter_value_that_names_nothing_is_refused(service: Service, cl
         assert "'SUSPNDED' is not one of " in misused.error["message"]
 
 
-async def test_a_query_is_answered_by_temporal(service: Service, cli: Cli) -> None:
+async def test_query_is_sent_to_temporal(service: Service, cli: Cli) -> None:
     customer = fresh("queried")
     wanted, _ = await asyncio.gather(
         service.subscribed(customer_id=customer, plan="lite"), service.subscribed(customer_id=customer)
@@ -140,7 +140,7 @@ async def test_a_query_is_answered_by_temporal(service: Service, cli: Cli) -> No
     assert wanted in table.out
 
 
-async def test_a_query_that_cannot_be_read_is_refused(cli: Cli) -> None:
+async def test_unparsable_query_is_refused(cli: Cli) -> None:
     result, in_json = await asyncio.gather(
         cli.run("list", "--query", "Plann = 'basic'"), cli.run("list", "--query", "Plan = ", "--json")
     )

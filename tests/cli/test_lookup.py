@@ -55,7 +55,7 @@ COMMANDS: dict[str, list[str]] = {
 }
 
 
-def test_every_command_that_takes_a_subscription_is_tried_below() -> None:
+def test_every_subscription_command_has_a_case() -> None:
     group: Any = typer.main.get_command(app)
     taking = {
         path
@@ -73,7 +73,7 @@ def leaves(command: Any, path: str) -> list[tuple[str, Any]]:
     return [leaf for name, each in command.commands.items() for leaf in leaves(each, f"{path} {name}")]
 
 
-async def test_every_command_takes_the_account(service: Service, cli: Cli) -> None:
+async def test_every_command_accepts_an_account(service: Service, cli: Cli) -> None:
     group = fresh("lookup")
     subscription_id = await service.subscribed(account={"group": group})
     replaced = {"DOMAIN": f"{fresh('lookup')}.example", "ACCOUNT": f"minji@{group}"}
@@ -88,7 +88,7 @@ async def test_every_command_takes_the_account(service: Service, cli: Cli) -> No
     assert (await cli.json("status", subscription_id))["state"] in ("CANCELED", "ERASED")
 
 
-async def test_a_replay_of_webhooks_takes_the_account(service: Service, cli: Cli) -> None:
+async def test_webhook_replay_accepts_an_account(service: Service, cli: Cli) -> None:
     group = fresh("lookup")
     await service.subscribed(account={"group": group})
     added = await cli.json("webhooks", "add", "https://hooks.acme.example/worksub", "--all")
@@ -111,7 +111,7 @@ async def test_ambiguous_reference_is_refused_with_candidates(service: Service, 
     assert (await cli.json("status", second))["state"] == "TRIAL"
 
 
-async def test_an_account_with_another_administrator_is_not_found(service: Service, cli: Cli) -> None:
+async def test_account_with_other_administrator_is_not_found(service: Service, cli: Cli) -> None:
     group = fresh("lookup")
     subscription_id = await service.subscribed(account={"group": group})
     assert (await cli.json("status", f"MINJI@{group}"))["subscription_id"] == subscription_id
@@ -135,14 +135,12 @@ async def test_internationalized_domain_is_found_in_any_form(service: Service, c
         *(("webhooks", "replay", "we_1", "--subscription", typed) for typed in ("nobody-has-this", "")),
     ],
 )
-async def test_a_filter_by_a_subscription_that_is_not_there_is_refused(
-    cli: Cli, words: tuple[str, ...]
-) -> None:
+async def test_filter_by_unknown_subscription_is_refused(cli: Cli, words: tuple[str, ...]) -> None:
     result = await cli.run(*words, "--json")
     assert (result.code, result.error["code"]) == (1, "SUBSCRIPTION_NOT_FOUND")
 
 
-async def test_an_option_that_would_be_ignored_is_refused(cli: Cli) -> None:
+async def test_option_without_effect_is_refused(cli: Cli) -> None:
     for words, field in (
         (("webhooks", "replay", "we_1", "--from", "7"), "from"),
         (("invoice", "show", "2027-000001", "--html", "-"), "html"),
@@ -152,7 +150,7 @@ async def test_an_option_that_would_be_ignored_is_refused(cli: Cli) -> None:
     assert (await cli.json("list", "--customer", ""))["subscriptions"] == []
 
 
-async def test_a_test_event_for_a_paused_endpoint_is_refused(cli: Cli) -> None:
+async def test_test_event_for_paused_endpoint_is_refused(cli: Cli) -> None:
     added = await cli.json("webhooks", "add", "https://hooks.acme.example/worksub", "--all")
     endpoint = added["endpoint_id"]
     await cli.json("webhooks", "pause", endpoint)
@@ -186,7 +184,7 @@ async def watched_to_its_end(cli: Cli, subscription_id: str) -> list[Any]:
     return [json.loads(line) for line in result.out.splitlines()]
 
 
-async def test_a_watched_status_is_a_document_a_change(service: Service, cli: Cli) -> None:
+async def test_watched_status_prints_one_document_per_change(service: Service, cli: Cli) -> None:
     group = fresh("lookup")
     await service.subscribed(account={"group": group})
     status = await cli.start("status", group, "--watch", "--json")
@@ -216,7 +214,7 @@ async def next_document(process: asyncio.subprocess.Process) -> Any:
     ("command", "first", "second"),
     [("timeline", "TRIAL_STARTED", "SWITCH_RESERVED"), ("status", "nothing", "the switch to ANNUAL")],
 )
-async def test_a_watch_at_a_terminal_ends_with_ctrl_c(
+async def test_watch_at_a_terminal_ends_with_ctrl_c(
     service: Service, cli: Cli, command: str, first: str, second: str
 ) -> None:
     group = fresh("lookup")
@@ -230,7 +228,7 @@ async def test_a_watch_at_a_terminal_ends_with_ctrl_c(
     assert await terminal.ends() == 130
 
 
-async def test_a_request_is_read_from_standard_input(cli: Cli) -> None:
+async def test_request_is_read_from_standard_input(cli: Cli) -> None:
     result = await cli.run("request", "-", typed=json.dumps(request_fields()))
     assert (result.code, "no terminal" in result.err) == (2, True)
     both = await cli.run("request", "-", "--password-stdin", "--json", typed="{}")
@@ -238,7 +236,7 @@ async def test_a_request_is_read_from_standard_input(cli: Cli) -> None:
     assert both.error["message"].startswith("FILE and --password-stdin cannot both read standard input")
 
 
-async def test_a_scenario_and_a_catalogue_are_read_from_standard_input(unconfigured_cli: Cli) -> None:
+async def test_scenario_and_catalogue_are_read_from_stdin(unconfigured_cli: Cli) -> None:
     scenario, catalogue = SCENARIO.read_text(), (ROOT / "catalogue.toml").read_text()
     from_file = await unconfigured_cli.json("simulate", str(SCENARIO))
     assert await unconfigured_cli.json("simulate", "-", typed=scenario) == from_file
@@ -253,7 +251,7 @@ async def test_a_scenario_and_a_catalogue_are_read_from_standard_input(unconfigu
     assert wrong.error["problems"][0]["file"] == "standard input"
 
 
-async def test_the_version_is_that_of_the_package(unconfigured_cli: Cli) -> None:
+async def test_version_option_prints_the_package_version(unconfigured_cli: Cli) -> None:
     result = await unconfigured_cli.run("--version")
     assert (result.code, result.out) == (0, "worksub 0.1.0\n")
 

@@ -13,7 +13,7 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 from .conftest import Service
 
 
-async def test_a_name_is_free_until_it_is_requested(service: Service, cli: Cli) -> None:
+async def test_name_is_free_until_requested(service: Service, cli: Cli) -> None:
     name, taken = fresh("name"), fresh("taken")
     await service.subscribed(account={"group": taken})
     free, not_free, requested = await asyncio.gather(
@@ -106,7 +106,7 @@ async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
         ("plan: lite\n---\nplan: lite\n", "has 2 requests"),
     ],
 )
-async def test_a_file_that_is_no_request_is_a_misuse(
+async def test_invalid_request_file_is_a_usage_error(
     unconfigured_cli: Cli, content: str | None, expected: str
 ) -> None:
     if content is not None:
@@ -117,7 +117,7 @@ async def test_a_file_that_is_no_request_is_a_misuse(
     assert "request.yaml" in result.err
 
 
-async def test_without_a_terminal_the_password_must_be_piped_in(unconfigured_cli: Cli) -> None:
+async def test_password_must_be_piped_without_a_terminal(unconfigured_cli: Cli) -> None:
     result = await unconfigured_cli.run("request", request_file(unconfigured_cli), "--json")
     assert result.code == 2
     assert (result.error["code"], result.error["field"]) == ("USAGE", "password")
@@ -133,7 +133,7 @@ async def test_piped_password_is_taken_verbatim(cli: Cli) -> None:
         assert {problem["field"] for problem in result.error["problems"]} == {"password"}
 
 
-async def test_at_a_terminal_the_password_is_typed_twice_and_unseen(cli: Cli) -> None:
+async def test_terminal_password_is_typed_twice_without_echo(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli))
     await terminal.sees("Administrator's password: ")
     terminal.type("short")
@@ -154,7 +154,7 @@ async def test_at_a_terminal_the_password_is_typed_twice_and_unseen(cli: Cli) ->
     assert not [word for word in ("short", PASSWORD, "Correct4Hoarse") if word in terminal.shown]
 
 
-async def test_after_three_impossible_passwords_the_request_is_refused(cli: Cli) -> None:
+async def test_three_invalid_passwords_refuse_the_request(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli))
     for _ in range(3):
         await terminal.sees("Administrator's password: ")
@@ -185,7 +185,7 @@ async def test_end_of_input_aborts_the_request(cli: Cli) -> None:
     assert await terminal.ends() == 130
 
 
-async def test_the_password_is_kept_nowhere(service: Service, cli: Cli) -> None:
+async def test_password_is_stored_nowhere(service: Service, cli: Cli) -> None:
     password = "Nowhere7Kept9"
     file = request_file(cli, company_name="Kept Here")
     answer = await cli.json("request", file, "--password-stdin", typed=password)

@@ -15,7 +15,7 @@ async def nothing_is_paused(cli: Cli) -> AsyncIterator[None]:
     await cli.run("schedules", "resume", "purge")
 
 
-async def test_the_jobs_are_listed_with_their_times_in_korea(cli: Cli) -> None:
+async def test_jobs_are_listed_with_korean_times(cli: Cli) -> None:
     for_people, document = await asyncio.gather(cli.run("schedules", "list"), cli.json("schedules", "list"))
     times = {job["name"]: job["times"] for job in document}
     assert times == {
@@ -28,7 +28,7 @@ async def test_the_jobs_are_listed_with_their_times_in_korea(cli: Cli) -> None:
         assert words in for_people.out
 
 
-async def test_applying_them_again_changes_nothing(cli: Cli) -> None:
+async def test_applying_schedules_again_changes_nothing(cli: Cli) -> None:
     applied = await cli.json("schedules", "apply")
     assert set(applied.values()) == {"UNCHANGED"}
     assert "purge: unchanged" in (await cli.run("schedules", "apply")).out
@@ -88,7 +88,7 @@ async def test_unknown_job_is_a_usage_error(cli: Cli) -> None:
     assert "'lunch' is not one of reconcile, purge, invoices, notices" in result.err
 
 
-async def test_a_schedule_that_is_not_in_the_namespace_is_refused(cli: Cli, service: Service) -> None:
+async def test_missing_schedule_is_refused(cli: Cli, service: Service) -> None:
     await service.temporal.get_schedule_handle("worksub-purge").delete()
     result, listed = await asyncio.gather(
         cli.run("schedules", "trigger", "purge", "--json"), cli.run("schedules", "list")

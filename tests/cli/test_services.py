@@ -167,7 +167,7 @@ async def test_setup_fixes_missing_items_reported_by_doctor(
     assert "never changes" in changed.err
 
 
-async def test_the_doctor_finds_a_clock_that_is_wrong(service: Service, cli: Cli) -> None:
+async def test_doctor_reports_clock_skew(service: Service, cli: Cli) -> None:
     behind = await service.stack.postgres.ensure_database("behind")
     await cli.with_settings(DATABASE_URL=behind).json("setup")
     database = await asyncpg.connect(behind)
@@ -215,7 +215,7 @@ async def test_doctor_reports_logins_with_excess_privileges(service: Service, cl
     assert "worksub-worker signs in as worksub_owner, an owner of the tables" in text
 
 
-async def test_the_doctor_names_a_login_without_limits(service: Service, cli: Cli) -> None:
+async def test_doctor_reports_login_without_limits(service: Service, cli: Cli) -> None:
     async def limits() -> tuple[str, str]:
         doctor = await cli.with_settings(DATABASE_URL=service.stack.addresses.people_url).run(
             "doctor", "--json"
@@ -262,7 +262,7 @@ async def test_doctor_names_unavailable_servers(unconfigured_cli: Cli) -> None:
     assert result.out.count("unreachable") == 2
 
 
-async def test_a_worker_without_its_settings_ends_at_once(unconfigured_cli: Cli) -> None:
+async def test_worker_without_settings_exits_immediately(unconfigured_cli: Cli) -> None:
     located = unconfigured_cli.with_settings(DATABASE_URL="postgresql://localhost/worksub")
     result, wrong, unsendable = await asyncio.gather(
         unconfigured_cli.run("worker"),

@@ -53,7 +53,7 @@ async def test_documents_follow_file_and_document_order(unconfigured_cli: Cli) -
     assert [document["name"] for document in documents(result)] == ["b", "a", "c"]
 
 
-async def test_another_catalogue_has_other_prices(unconfigured_cli: Cli, tmp_path: Path) -> None:
+async def test_simulation_uses_the_given_catalogue(unconfigured_cli: Cli, tmp_path: Path) -> None:
     text = (ROOT / "catalogue.toml").read_text()
     (tmp_path / "dear.toml").write_text(text.replace("annual = 3000 ", "annual = 3100 "))
     (tmp_path / "wrong.toml").write_text(text.replace("annual = 3000 ", "annual = 9999 "))

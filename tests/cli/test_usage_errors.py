@@ -38,7 +38,7 @@ MISUSES: list[tuple[list[str], str]] = [
 ]
 
 
-async def test_a_misuse_is_explained(unconfigured_cli: Cli) -> None:
+async def test_usage_error_is_explained(unconfigured_cli: Cli) -> None:
     ends = await asyncio.gather(*(unconfigured_cli.run(*arguments, "--json") for arguments, _ in MISUSES))
     for (arguments, expected), result in zip(MISUSES, ends, strict=True):
         assert (result.code, result.error["code"]) == (2, "USAGE"), arguments

@@ -54,7 +54,7 @@ def test_each_state_offers_its_allowed_actions() -> None:
     assert available(paid.at("2027-05-01")) == set()
 
 
-def test_the_reason_is_the_rules_own() -> None:
+def test_unavailable_action_shows_the_rules_reason() -> None:
     why = refusals(current_state(ScenarioBuilder.requested("2026-12-01 09:00")))
     assert {action: refused.code for action, refused in why.items() if refused} == {
         Action.RENEWAL: RefusalCode.NOT_YET_PAID,
@@ -64,7 +64,7 @@ def test_the_reason_is_the_rules_own() -> None:
     }
 
 
-def test_the_highest_annual_contract_can_still_have_more_members() -> None:
+def test_highest_annual_plan_can_add_members() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
     assert "upgrade" not in available(subscription)
     assert "upgrade" in available(
@@ -77,7 +77,7 @@ def test_the_highest_annual_contract_can_still_have_more_members() -> None:
     ]
 
 
-def test_a_name_changed_a_moment_ago_cannot_be_changed_again() -> None:
+def test_recently_changed_name_cannot_be_changed() -> None:
     subscription = ScenarioBuilder.requested("2026-12-01 09:00").send("rename_account", group="other")
     assert "rename" not in available(subscription)
     assert "rename" in available(subscription.at("2026-12-02 09:00"))

@@ -57,7 +57,7 @@ async def test_charges_show_invoice_and_uninvoiced_total(
         assert rows(page, "Invoices") == [f"{invoice.number} March 2026 {issued} ₩61,315"]
 
 
-async def test_an_invoice_is_a_page_of_its_own_in_the_readers_language(
+async def test_invoice_page_uses_the_readers_language(
     console: ConsoleServer, billed: SubscriptionDriver
 ) -> None:
     [invoice] = await console.service_env.client.invoices(customer_id=billed.request["customer_id"])

@@ -66,7 +66,7 @@ async def test_typed_cancellation_date_is_reviewed_before_confirmation(
 
 
 @pytest.mark.parametrize("changed", ["date", "shown", "nothing shown", "another session's"])
-async def test_a_cancellation_that_was_not_shown_is_not_done(console: ConsoleServer, changed: str) -> None:
+async def test_unreviewed_cancellation_is_not_executed(console: ConsoleServer, changed: str) -> None:
     subscription = await annual(console)
     today = await subscription.today()
     async with console.browser() as browser, console.browser() as other:
@@ -230,7 +230,7 @@ async def test_concurrent_confirmations_run_once(console: ConsoleServer) -> None
     assert (await subscription.events()).count("UPGRADED") == 1
 
 
-async def test_a_choice_that_has_become_impossible_is_a_conflict(console: ConsoleServer) -> None:
+async def test_choice_no_longer_possible_is_a_conflict(console: ConsoleServer) -> None:
     subscription = await annual(console)
     chosen = {"review": "1", "members": "22", "term": "ANNUAL", "agreed": AGREED}
     async with console.browser() as browser:
@@ -244,7 +244,7 @@ async def test_a_choice_that_has_become_impossible_is_a_conflict(console: Consol
     assert (await subscription.status()).members == 26
 
 
-async def test_terms_that_were_not_shown_are_not_agreed_to(console: ConsoleServer) -> None:
+async def test_unshown_terms_are_not_agreed_to(console: ConsoleServer) -> None:
     subscription = await annual(console)
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -258,7 +258,7 @@ async def test_terms_that_were_not_shown_are_not_agreed_to(console: ConsoleServe
         assert page.status_code == 422
 
 
-async def test_a_renewal_option_is_saved_as_it_was_reviewed(console: ConsoleServer) -> None:
+async def test_renewal_option_is_saved_as_reviewed(console: ConsoleServer) -> None:
     subscription = await annual(console)
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -469,7 +469,7 @@ async def test_members_below_minimum_are_refused(
     ],
 )
 @pytest.mark.parametrize("chosen", [{"plan": "lite"}, {"members": "5"}, {"plan": "lite", "members": "5"}])
-async def test_no_renewal_option_with_a_plan_or_members_is_refused(
+async def test_clearing_renewal_option_with_values_is_refused(
     console: ConsoleServer,
     paid_subscription: SubscriptionDriver,
     chosen: dict[str, str],

@@ -17,7 +17,7 @@ from subscription.request import Account, AccountKind
 AGREED = ["service:2026-01", "privacy:2026-01"]
 
 
-async def test_the_guide_from_request_to_erasure(console: ConsoleServer) -> None:
+async def test_guide_from_request_to_erasure(console: ConsoleServer) -> None:
     name = unique_name("guide")
     async with console.browser() as browser:
         await sign_in(browser, f"customer-of-{name}")
@@ -135,7 +135,7 @@ async def filled_in(
     return page
 
 
-async def test_a_domain_is_proved_by_the_record_that_the_page_shows(console: ConsoleServer) -> None:
+async def test_domain_record_from_the_page_proves_ownership(console: ConsoleServer) -> None:
     domain = f"{unique_name('proved')}.example"
     subscription = await console.service_env.requested(account={"domain": domain})
     async with console.browser() as browser:
@@ -167,7 +167,7 @@ async def test_rename_runs_once_and_refusal_keeps_input(console: ConsoleServer) 
         assert "최근에 이름을 변경했습니다" in page.text
 
 
-async def test_a_form_sent_twice_is_carried_out_once(console: ConsoleServer) -> None:
+async def test_repeated_form_runs_once(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])

@@ -48,7 +48,7 @@ def filled(path: str, subscription: SubscriptionDriver) -> str:
     return path.format(subscription_id=subscription.id, draft="x", step="check", number="INV-1")
 
 
-async def test_no_post_is_taken_from_another_site(console: ConsoleServer) -> None:
+async def test_cross_site_post_is_refused(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         subscription = await signed_in_everywhere(console, browser)
         before = await subscription.events()
@@ -106,9 +106,7 @@ async def test_responses_have_security_headers_and_no_store(console: ConsoleServ
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-async def test_a_form_of_another_subscription_is_not_carried_out(
-    console: ConsoleServer, language: str
-) -> None:
+async def test_form_of_other_subscription_is_refused(console: ConsoleServer, language: str) -> None:
     customer = unique_name("C")
     shown, other = await annual(console, customer), await annual(console, customer)
     later = f"{await shown.today() + timedelta(days=40)}"
@@ -149,7 +147,7 @@ async def test_a_form_of_another_subscription_is_not_carried_out(
     assert (await shown.events()) == before
 
 
-async def test_each_hidden_field_of_a_confirmation_counts(console: ConsoleServer) -> None:
+async def test_tampered_hidden_field_is_not_executed(console: ConsoleServer) -> None:
     """A plan, number, contract or terms that differ from the review are shown again, not executed."""
     customer = unique_name("C")
     subscription = await annual(console, customer)

@@ -270,7 +270,7 @@ async def test_prompt_is_supported_by_the_issuer(
     assert [query.get("prompt") for query in issuer.authorization_queries] == [None, prompt]
 
 
-async def test_a_sign_in_under_way_takes_no_space_in_the_database(service_env: ServiceEnv) -> None:
+async def test_pending_sign_in_is_not_stored_in_the_database(service_env: ServiceEnv) -> None:
     async with run_console_with(service_env, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
         before = await service_env.owner.fetchval("SELECT count(*) FROM console_sessions")
@@ -284,9 +284,7 @@ async def test_a_sign_in_under_way_takes_no_space_in_the_database(service_env: S
     ["", "x", "gAAAAA==", sealed({"next": "/"}, "another secret")],
     ids=["nothing", "a letter", "too short", "another secret"],
 )
-async def test_a_state_that_was_not_encrypted_here_begins_no_session(
-    service_env: ServiceEnv, cookie: str
-) -> None:
+async def test_forged_sign_in_cookie_starts_no_session(service_env: ServiceEnv, cookie: str) -> None:
     async with run_console_with(service_env, TestIssuer()) as (_, browser):
         browser.cookies.set("signing-in", cookie)
         answer = await browser.get("/sign-in/callback?code=a&state=b")
@@ -294,7 +292,7 @@ async def test_a_state_that_was_not_encrypted_here_begins_no_session(
         assert "SIGN_IN_NOT_STARTED" in answer.text
 
 
-async def test_a_long_address_to_return_to_fits_into_the_cookie(service_env: ServiceEnv) -> None:
+async def test_long_return_address_fits_into_the_cookie(service_env: ServiceEnv) -> None:
     async with run_console_with(service_env, TestIssuer()) as (_, browser):
         browser.follow_redirects = False
         for length in (900, 5000):
@@ -327,7 +325,7 @@ async def test_failing_issuer_is_not_queried_per_visitor(service_env: ServiceEnv
     assert issuer.requests[DISCOVERY] < len(answers)
 
 
-async def test_a_discovery_document_is_read_again_when_it_is_too_old() -> None:
+async def test_stale_discovery_document_is_fetched_again() -> None:
     issuer = TestIssuer()
     async with served(issuer.app()) as issuer.url:
         long_kept, never_kept = Discovery(issuer.url), Discovery(issuer.url, cache_seconds=0)
@@ -343,7 +341,7 @@ async def test_a_discovery_document_is_read_again_when_it_is_too_old() -> None:
         assert (await long_kept.read(refresh=True))["token_endpoint"] == "https://second.example"
 
 
-async def test_a_failure_ends_when_the_issuer_is_back() -> None:
+async def test_sign_in_recovers_with_the_issuer() -> None:
     issuer = TestIssuer(overrides={DISCOVERY: Response(status_code=502)})
     async with served(issuer.app()) as issuer.url:
         discovery = Discovery(issuer.url, failure_cache_seconds=0)

@@ -22,7 +22,7 @@ def test_default_settings_disable_sign_in() -> None:
     assert not settings.secure
 
 
-def test_an_issuer_and_its_claims() -> None:
+def test_issuer_settings_are_read() -> None:
     settings = console_settings(
         {**ISSUER, "WORKSUB_CONSOLE_URL": "https://console.example/", "WORKSUB_OIDC_OPERATOR_GROUP": "ops"},
         EVERYWHERE,
@@ -67,7 +67,7 @@ def test_invalid_console_url_is_refused(url: str) -> None:
         ("https://xn--exmple-cua.example", "xn--exmple-cua.example", "https://xn--exmple-cua.example"),
     ],
 )
-def test_an_origin_is_written_as_browsers_do(url: str, host: str, origin: str) -> None:
+def test_origin_is_normalized_as_in_browsers(url: str, host: str, origin: str) -> None:
     settings = console_settings({"WORKSUB_CONSOLE_URL": url}, LOOPBACK)
     assert (settings.hosts, settings.origins) == ((host,), (origin,))
 
@@ -89,7 +89,7 @@ def test_invalid_issuer_url_is_refused(issuer: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["WORKSUB_OIDC_CLIENT_ID", "WORKSUB_OIDC_CLIENT_SECRET"])
-def test_an_issuer_without_a_client_is_refused(missing: str) -> None:
+def test_issuer_without_client_id_is_refused(missing: str) -> None:
     with pytest.raises(SettingsError, match="must be set too"):
         console_settings({name: value for name, value in ISSUER.items() if name != missing}, LOOPBACK)
 
@@ -104,6 +104,6 @@ def test_developer_sign_in_requires_loopback_address(host: str) -> None:
         assert console_settings(developer, loopback).embedded
 
 
-def test_a_developers_console_is_at_either_name_of_this_machine() -> None:
+def test_developer_console_accepts_both_loopback_names() -> None:
     settings = console_settings({"WORKSUB_CONSOLE_SIGN_IN": "developer"}, LOOPBACK)
     assert settings.origins == ("http://localhost:8080", "http://127.0.0.1:8080")

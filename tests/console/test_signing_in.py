@@ -106,7 +106,7 @@ async def test_sign_in_is_disabled_without_issuer_or_embedded_stack(service_env:
         assert (await browser.post(f"/subscriptions/{subscription.id}/clock")).status_code == 404
 
 
-async def test_signing_out_ends_the_session_for_a_stolen_cookie_too(console: ConsoleServer) -> None:
+async def test_sign_out_invalidates_a_stolen_cookie(console: ConsoleServer) -> None:
     async with console.browser() as browser, console.browser() as thief:
         await sign_in(browser, unique_name("customer"))
         thief.cookies.set("console", browser.cookies["console"])
@@ -119,7 +119,7 @@ async def test_signing_out_ends_the_session_for_a_stolen_cookie_too(console: Con
 @pytest.mark.parametrize(
     "column", ["seen_at = seen_at - interval '31 minutes'", "created_at = created_at - interval '13 hours'"]
 )
-async def test_sessions_end_when_idle_and_after_a_day_of_work(console: ConsoleServer, column: str) -> None:
+async def test_sessions_expire_when_idle_and_after_a_day(console: ConsoleServer, column: str) -> None:
     customer = unique_name("customer")
     async with console.browser() as browser:
         await sign_in(browser, customer)
@@ -129,7 +129,7 @@ async def test_sessions_end_when_idle_and_after_a_day_of_work(console: ConsoleSe
         assert (await browser.get("/subscriptions")).url.path == "/sign-in"
 
 
-async def test_signing_in_changes_the_cookie(console: ConsoleServer) -> None:
+async def test_sign_in_changes_the_session_cookie(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await browser.get("/sign-in")
         before = browser.cookies["console"]
@@ -137,7 +137,7 @@ async def test_signing_in_changes_the_cookie(console: ConsoleServer) -> None:
         assert browser.cookies["console"] != before
 
 
-async def test_signing_in_again_ends_the_session_before_it(console: ConsoleServer) -> None:
+async def test_second_sign_in_ends_the_previous_session(console: ConsoleServer) -> None:
     async with console.browser() as browser, console.browser() as thief:
         await sign_in(browser, unique_name("customer"))
         thief.cookies.set("console", browser.cookies["console"])
@@ -169,7 +169,7 @@ async def test_cross_site_form_is_refused(console: ConsoleServer) -> None:
 @pytest.mark.parametrize(
     "elsewhere", ["https://evil.example", "//evil.example", "/\\evil.example", "/%0d%0aLocation:x\r\n", "x"]
 )
-async def test_no_open_redirects(console: ConsoleServer, elsewhere: str) -> None:
+async def test_return_address_allows_no_open_redirect(console: ConsoleServer, elsewhere: str) -> None:
     async with console.browser() as browser:
         sign_in_page = await browser.get("/sign-in", params={"next": elsewhere})
         no_such_page = await browser.get("/no-such-page")
@@ -181,7 +181,9 @@ async def test_no_open_redirects(console: ConsoleServer, elsewhere: str) -> None
         assert arrived.headers["location"] == "/"
 
 
-async def test_headers_and_cookies_are_strict(console: ConsoleServer, service_env: ServiceEnv) -> None:
+async def test_headers_and_cookies_have_security_attributes(
+    console: ConsoleServer, service_env: ServiceEnv
+) -> None:
     async with console.browser() as browser:
         answer = await browser.get("/sign-in")
         policy = answer.headers["content-security-policy"]

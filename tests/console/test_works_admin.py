@@ -78,7 +78,7 @@ async def test_hashing_overload_returns_retry_and_counts_nothing(
         assert page.url.path == "/works"
 
 
-async def test_a_right_password_is_not_counted(console: ConsoleServer) -> None:
+async def test_correct_password_is_not_counted(console: ConsoleServer) -> None:
     subscription = await console.service_env.requested()
     account = f"admin@{subscription.request['account']['group']}"
     for _ in range(7):
@@ -88,7 +88,7 @@ async def test_a_right_password_is_not_counted(console: ConsoleServer) -> None:
             assert page.url.path == "/works"
 
 
-async def test_a_stored_hash_of_any_other_cost_is_not_computed(
+async def test_stored_hash_of_other_cost_is_not_computed(
     console: ConsoleServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscription = await console.service_env.requested()

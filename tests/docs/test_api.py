@@ -18,7 +18,7 @@ from subscription.webhook_events import DeliveryState, event_type
 API, WEBHOOKS = tables(page("docs/api.md")), tables(page("docs/webhooks.md"))
 
 
-def test_the_description_is_that_of_the_code() -> None:
+def test_openapi_file_matches_the_code() -> None:
     assert page("docs/openapi.json") == described(), "run `make openapi` to regenerate it"
 
 
@@ -36,11 +36,11 @@ def test_webhook_sample_is_a_real_delivery() -> None:
     )
 
 
-def test_the_schema_of_events_is_that_of_the_code() -> None:
+def test_event_schema_file_matches_the_code() -> None:
     assert page("docs/schemas/subscription-event.json") == event_schema_described(), "`make openapi`"
 
 
-def test_names_are_those_that_a_client_would_choose() -> None:
+def test_operation_names_suit_generated_clients() -> None:
     description = create_api().openapi()
     operations = [each for path in description["paths"].values() for each in path.values()]
     ids = [each["operationId"] for each in operations]
@@ -71,7 +71,7 @@ def test_every_code_of_the_api_is_explained_with_its_status() -> None:
     assert [(row[0], int(row[1])) for row in table.rows] == [(c, status_of(c).value) for c in ApiCode]
 
 
-def test_the_statuses_of_refusals_are_right() -> None:
+def test_documented_refusal_statuses_match_the_code() -> None:
     [table] = [each for each in API if each.header[0] == "status"]
     documented_codes = {name.strip("` ") for _, names in table.rows[:-1] for name in names.split(",")}
     assert documented_codes == {code for code in RefusalCode if status_of(code).value != 422}

@@ -67,7 +67,7 @@ def _command_of(words: list[str]) -> tuple[Any, list[str]]:
 
 
 @pytest.mark.parametrize("line", _pages_with(_worksub_lines()))
-def test_a_worksub_command_in_a_shell_block_can_be_read(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worksub_commands_in_shell_blocks_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     words = shlex.split(re.split(r"[<>|]", line)[0])
     if words[0].startswith("--"):
@@ -78,7 +78,7 @@ def test_a_worksub_command_in_a_shell_block_can_be_read(line: str, monkeypatch: 
 
 
 @pytest.mark.parametrize("line", _pages_with(_inline_lines()))
-def test_a_worksub_command_in_a_sentence_exists(line: str) -> None:
+def test_inline_worksub_commands_exist(line: str) -> None:
     command, words = _command_of([word for word in shlex.split(line) if word not in ("…", "|")])
     assert {word for word in words if word.startswith("--")} <= _options(command) | {"--help"}
 
@@ -89,7 +89,7 @@ def test_every_command_has_an_example() -> None:
 
 
 @pytest.mark.parametrize("line", _pages_with(_temporal_lines()))
-def test_a_temporal_command_exists_with_its_options(line: str) -> None:
+def test_temporal_commands_and_options_exist(line: str) -> None:
     words = shlex.split(line)
     flags = [word for word in words if word.startswith("--")]
     subcommand = words[1 : words.index(flags[0])] if flags else words[1:]
@@ -116,7 +116,7 @@ def test_temporal_command_payloads_are_valid(line: str) -> None:
     assert isinstance(read, Refusal if argument in MISTAKES else Command | QuoteCancellation)
 
 
-def test_the_successors_of_tctl_exist_with_their_options() -> None:
+def test_tctl_replacements_exist_with_their_options() -> None:
     [table] = [table for table in tables(page("docs/operations.md")) if table.header == ("tctl", "temporal")]
     for _, cell in table.rows:
         words = cell.partition("`")[0].split()
@@ -127,14 +127,14 @@ def test_the_successors_of_tctl_exist_with_their_options() -> None:
         assert [flag for flag in flags if flag not in described and flag not in everywhere] == [], cell
 
 
-def test_the_names_on_the_wire_are_those_of_the_commands() -> None:
+def test_documented_wire_names_match_the_commands() -> None:
     table = next(t for t in tables(COMMANDS_PAGE) if t.header == ("name", "argument"))
     assert table.column("name") == list(COMMANDS)
     for name, argument in table.rows:
         assert isinstance(parse_command(name, json.loads(argument)), Command)
 
 
-def test_the_search_attributes_are_those_of_the_registry() -> None:
+def test_documented_search_attributes_match_the_registry() -> None:
     table = next(t for t in tables(COMMANDS_PAGE) if t.header[0] == "search attribute")
     types = {key.name: key.indexed_value_type.name.lower() for key in REGISTRY}
     assert {row[0]: row[1] for row in table.rows} == types
@@ -142,13 +142,13 @@ def test_the_search_attributes_are_those_of_the_registry() -> None:
     assert {name: kind.lower() for name, kind in attributes} == types
 
 
-def test_the_queries_are_those_of_the_workflow() -> None:
+def test_documented_queries_match_the_workflow() -> None:
     source = (ROOT / "workflows" / "subscription.py").read_text(encoding="utf-8")
     table = next(t for t in tables(COMMANDS_PAGE) if t.header[0] == "query")
     assert table.column("query") == re.findall(r"@workflow\.query\(.*\)\n    def (\w+)", source)
 
 
-def test_the_task_queue_is_named() -> None:
+def test_task_queue_is_documented() -> None:
     assert f"task queue `{TASK_QUEUE}`" in COMMANDS_PAGE
 
 

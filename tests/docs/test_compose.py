@@ -55,7 +55,7 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 
 
-def test_it_fits_the_compose_specification() -> None:
+def test_compose_file_matches_the_specification() -> None:
     PyCompose.from_yaml(yaml.safe_dump(COMPOSE)).validate()
 
 
@@ -67,7 +67,7 @@ def test_it_fits_the_compose_specification() -> None:
     ],
     ids=lambda path: path.name,
 )
-def test_no_mapping_has_a_key_twice(path: Path) -> None:
+def test_yaml_mappings_have_unique_keys(path: Path) -> None:
     """Docker Compose and Prometheus refuse such a file, although PyYAML keeps the last value."""
     repeated = [
         f"{name}, line {line}"
@@ -103,7 +103,7 @@ def test_security_linter_reports_nothing_serious() -> None:
 
 
 @pytest.mark.parametrize("missing", REQUIRED)
-def test_a_secret_and_the_number_of_shards_have_no_default(missing: str) -> None:
+def test_secrets_and_shard_count_have_no_default(missing: str) -> None:
     with pytest.raises(KeyError, match=missing):
         interpolated(**{name: "4" for name in REQUIRED if name != missing})
 
@@ -122,7 +122,7 @@ def test_required_variables_are_few_and_all_documented() -> None:
     assert {match[1] for match in VARIABLE.finditer(TEXT) if match[2] == ":?"} == set(REQUIRED)
 
 
-def test_the_page_makes_an_env_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+def test_documented_env_file_is_private_to_its_owner(tmp_path: Path) -> None:
     [script] = [block.text for block in blocks(page("docs/deployment.md"), "sh") if "> .env" in block.text]
     subprocess.run(["sh", "-c", script], cwd=tmp_path, check=True)
     created = tmp_path / ".env"
@@ -133,7 +133,7 @@ def test_the_page_makes_an_env_file_that_only_its_owner_reads(tmp_path: Path) ->
     assert created.stat().st_mode & 0o077 == 0
 
 
-def test_no_password_is_written_down() -> None:
+def test_compose_file_contains_no_password() -> None:
     secrets = (*REQUIRED, "WORKSUB_SMTP_PASSWORD", "WORKSUB_OIDC_CLIENT_SECRET")
     written = yaml.safe_load(interpolated(**dict.fromkeys(secrets, "from-outside")))["services"]
     passwords = [
@@ -215,7 +215,7 @@ def test_a_service_has_limits_and_its_log_is_rotated(service: dict[str, Any]) ->
     assert set(service["logging"]["options"]) == {"max-size", "max-file"}
 
 
-def test_several_workers_find_a_port_each() -> None:
+def test_scaled_workers_get_separate_ports() -> None:
     """`--scale worker=N` fails if the service publishes one fixed port."""
     [port] = SERVICES["worker"]["ports"]
     first, last = port["published"].split("-")
@@ -236,7 +236,7 @@ def test_only_database_clients_reach_the_database() -> None:
     assert reach_it == {"postgres", "temporal-schema", "temporal", "setup", "worker", "api", "worksub"}
 
 
-def test_the_servers_are_those_of_the_tests() -> None:
+def test_compose_server_versions_match_the_tests() -> None:
     embedded = subprocess.run(
         [Path(sys.executable).with_name("temporal"), "--version"], capture_output=True, text=True, check=True
     ).stdout
@@ -249,20 +249,20 @@ def test_the_servers_are_those_of_the_tests() -> None:
     assert SERVICES["postgres"]["image"] == f"postgres:{major}.{minor}"
 
 
-def test_the_image_is_of_this_version() -> None:
+def test_image_tag_matches_the_version() -> None:
     project = tomllib.loads(page("pyproject.toml"))["project"]
     built = {service["image"] for service in SERVICES.values() if "build" in service}
     assert built == {f"worksub:{project['version']}"}
 
 
-def test_the_services_of_the_page_are_those_of_the_file() -> None:
+def test_documented_services_match_the_compose_file() -> None:
     table = next(t for t in tables(page("docs/deployment.md")) if t.header[0] == "service")
     assert table.column("service") == list(SERVICES)
     assert {row[0] for row in table.rows if row[2] == "done"} == ONE_SHOTS
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "docker").rglob("*.sh")), ids=lambda path: path.name)
-def test_a_script_can_be_read_by_the_shell(script: Path) -> None:
+def test_shell_scripts_parse(script: Path) -> None:
     subprocess.run(["sh", "-n", script], check=True)
     assert script.name in TEXT
 

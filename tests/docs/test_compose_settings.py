@@ -115,14 +115,14 @@ def _named_in(module: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("service", READERS)
-def test_a_service_gets_every_setting_that_it_reads(service: str, environment: dict[str, str]) -> None:
+def test_service_receives_every_setting_it_reads(service: str, environment: dict[str, str]) -> None:
     given = SERVICES[service]["environment"]
     read = {name for name in read_by(service, environment) if _NAME.fullmatch(name)}
     assert read - given.keys() == set()
 
 
 @pytest.mark.parametrize("service", READERS)
-def test_a_setting_of_the_env_file_arrives(service: str) -> None:
+def test_env_file_setting_reaches_the_service(service: str) -> None:
     settable = {name for name in SERVICES[service]["environment"] if _NAME.fullmatch(name)} - FIXED
     given = dict.fromkeys(REQUIRED, "4") | {name: f"/from/env/file/{name}" for name in settable}
     written = yaml.safe_load(interpolated(**given))["services"][service]
@@ -142,7 +142,7 @@ def test_every_documented_setting_is_read_by_a_service(environment: dict[str, st
     assert documented - of_another_temporal - FIXED - {"PGPASSWORD"} <= passed
 
 
-def test_an_empty_setting_is_like_none(environment: dict[str, str]) -> None:
+def test_empty_setting_equals_unset(environment: dict[str, str]) -> None:
     """`${NAME:-}` passes an empty string for a setting that the env file omits."""
     for readers in READERS.values():
         for reader in readers:

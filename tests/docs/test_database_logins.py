@@ -33,13 +33,13 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]
         yield address
 
 
-async def test_the_owner_sets_up(server: str) -> None:
+async def test_owner_login_can_run_setup(server: str) -> None:
     assert await migrate(_url(server, "worksub_owner")) == []
     async with create_pool(_url(server, "worksub_owner"), "worksub_worker", connections=1) as pool:
         assert await publish(pool, BOOK.versions[0])
 
 
-async def test_the_worker_adds_to_the_record_and_cannot_change_it(server: str) -> None:
+async def test_worker_login_appends_but_cannot_update(server: str) -> None:
     async with create_pool(_url(server, "worksub_service"), "worksub_worker", connections=1) as pool:
         await pool.fetch("SELECT * FROM administrators")
         for forbidden in ("UPDATE ledger_lines SET amount = 1", "DELETE FROM lifecycle_events"):
@@ -47,12 +47,12 @@ async def test_the_worker_adds_to_the_record_and_cannot_change_it(server: str) -
                 await pool.execute(forbidden)
 
 
-async def test_the_workers_health_check_reads(server: str) -> None:
+async def test_worker_health_check_can_read(server: str) -> None:
     async with create_pool(_url(server, "worksub_service"), "worksub_reader", connections=1) as pool:
         await pool.fetch("SELECT name FROM schema_migrations")
 
 
-async def test_operators_read_and_see_no_password_hash(server: str) -> None:
+async def test_operator_login_reads_without_password_hashes(server: str) -> None:
     async with create_pool(_url(server, "worksub_operator"), "worksub_reader", connections=1) as pool:
         await pool.fetch("SELECT * FROM subscriptions")
         for forbidden in ("SELECT * FROM administrators", "DELETE FROM workspaces"):
@@ -72,7 +72,7 @@ async def test_api_login_reads_keys_and_creates_none(server: str) -> None:
             await ApiKeyStore(pool).create("C-1", "")
 
 
-async def test_operators_cannot_act_as_the_worker(server: str) -> None:
+async def test_operator_login_cannot_act_as_worker(server: str) -> None:
     with pytest.raises(DatabaseError):
         async with create_pool(_url(server, "worksub_operator"), "worksub_worker", connections=1):
             pass
@@ -133,7 +133,7 @@ async def test_process_logins_have_statement_and_idle_timeouts(server: str, logi
 
 
 @pytest.mark.parametrize("login", ["worksub_service", "worksub_web", "worksub_operator"])
-async def test_a_login_makes_no_large_objects(server: str, login: str) -> None:
+async def test_logins_cannot_create_large_objects(server: str, login: str) -> None:
     connection = await asyncpg.connect(_url(server, login))
     for statement in ("lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')", "lo_open(1, 131072)"):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -141,7 +141,7 @@ async def test_a_login_makes_no_large_objects(server: str, login: str) -> None:
     await connection.close()
 
 
-async def test_the_embedded_server_has_the_same_logins(server: str, tmp_path: Path) -> None:
+async def test_embedded_server_has_the_same_logins(server: str, tmp_path: Path) -> None:
     """Two files create the logins, because a container runs one of them before the service starts."""
     there = await _logins(_url(server, "worksub_owner"))
     del there["temporal"]  # the embedded Temporal does not use PostgreSQL

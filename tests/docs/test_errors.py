@@ -31,11 +31,11 @@ def test_every_code_of_a_refused_sign_in_is_explained_once() -> None:
     assert all(explained.column("what to do"))
 
 
-def test_the_exit_codes_are_those_of_the_command() -> None:
+def test_documented_exit_codes_match_the_command() -> None:
     [explained] = [table for table in tables(page("docs/commands.md")) if table.header[0] == "exit code"]
     assert [int(row[0]) for row in explained.rows] == list(ExitCode)
 
 
-def test_the_rules_that_codes_name_exist() -> None:
+def test_rules_named_by_codes_exist() -> None:
     named = {int(number) for number in re.findall(r"\bR(\d+)\b", TEXT)}
     assert named <= set(range(1, 34))

@@ -34,7 +34,7 @@ def _links() -> Iterator[tuple[Path, str]]:
 @pytest.mark.parametrize(
     ("path", "link"), [pytest.param(*each, id=f"{each[0].name}: {each[1]}") for each in _links()]
 )
-def test_a_link_leads_somewhere(path: Path, link: str) -> None:
+def test_link_target_exists(path: Path, link: str) -> None:
     name, _, anchor = link.partition("#")
     target = path.parent / name if name else path
     assert target.exists()
@@ -43,7 +43,7 @@ def test_a_link_leads_somewhere(path: Path, link: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_the_files_that_a_page_names_exist(path: Path) -> None:
+def test_files_named_in_pages_exist(path: Path) -> None:
     named = {code for code in inline_code(path.read_text(encoding="utf-8")) if _FILE.fullmatch(code)}
     assert [name for name in sorted(named - _NOT_HERE) if not _exists(name)] == []
 

@@ -155,13 +155,13 @@ def test_ci_runs_make_test_then_browser_tests() -> None:
 
 
 @pytest.mark.parametrize("target", ["browser", "alerts", "clients"])
-def test_make_test_needs_nothing_but_python(target: str) -> None:
+def test_make_test_requires_only_python(target: str) -> None:
     settings = tomllib.loads(page("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     assert target in settings["norecursedirs"]
     assert f"pytest tests/{target}" in make("--dry-run", target).stdout
 
 
-def test_every_package_of_the_tests_is_pinned() -> None:
+def test_every_test_package_is_pinned() -> None:
     pinned = {pin.name for pin in pins_of("constraints.txt")}
     missing = {
         name

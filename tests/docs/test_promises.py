@@ -21,7 +21,7 @@ def test_guarantee_links_existing_tests(row: tuple[str, ...]) -> None:
         assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
-def test_the_figures_of_a_run_have_their_place() -> None:
+def test_chaos_figures_have_a_place_in_the_page() -> None:
     figures = Report(
         seed=4711,
         seconds=90,

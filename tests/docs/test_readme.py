@@ -23,7 +23,7 @@ SECONDS = 240.0
 SERVERS = "make dev\n"
 
 
-def test_every_block_is_for_a_shell_and_has_nothing_to_fill_in() -> None:
+def test_every_block_is_shell_without_placeholders() -> None:
     assert {block.language for block in BLOCKS} == {"sh"}
     text = "".join(block.text for block in BLOCKS)
     assert re.search(r"(?<!\$)\b(ID|KEY|HASH|DAY)\b(?!=)", text) is None
@@ -32,11 +32,11 @@ def test_every_block_is_for_a_shell_and_has_nothing_to_fill_in() -> None:
     assert "<your" not in text
 
 
-def test_the_page_shows_make_demo_and_make_test_first() -> None:
+def test_readme_starts_with_make_demo_and_make_test() -> None:
     assert [block.text for block in SHOWN[:2]] == ["make demo\n", TESTS]
 
 
-def test_the_page_has_pictures_and_a_path_for_each_kind_of_user() -> None:
+def test_readme_has_images_and_path_for_each_user_kind() -> None:
     text = page("README.md")
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
     assert len(pictures) >= 3
@@ -163,7 +163,7 @@ def commands(text: str) -> Iterator[str]:
     assert command == "", f"a block ends within a command: {command}"
 
 
-async def test_every_block_can_be_pasted_in_order(clone: Path) -> None:
+async def test_every_block_runs_in_order(clone: Path) -> None:
     demo, *rest = BLOCKS
     for_the_first_terminal = [block for block in rest if block.text == SERVERS]
     assert len(for_the_first_terminal) == 1

@@ -33,7 +33,7 @@ def test_example_result_matches_the_page(tmp_path: Path, capsys: pytest.CaptureF
     assert all(outcome["accepted"] for outcome in document["outcomes"])
 
 
-def test_the_scenarios_of_the_rules_can_be_played(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rules_page_scenarios_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "lives.yaml"
     scenarios = [block.text for block in blocks(page("docs/rules.md"), "yaml")]
     file.write_text("---\n".join(scenarios), encoding="utf-8")
@@ -41,12 +41,12 @@ def test_the_scenarios_of_the_rules_can_be_played(tmp_path: Path, capsys: pytest
     assert len(capsys.readouterr().out.splitlines()) == len(scenarios)
 
 
-def test_the_steps_are_the_commands() -> None:
+def test_documented_steps_match_the_commands() -> None:
     table = next(t for t in tables(TEXT) if t.header[0] == "step")
     assert table.column("step") == [*COMMANDS, CONFIRM_DOMAIN]
 
 
-def test_the_deadlines_are_those_of_the_rules() -> None:
+def test_documented_deadlines_match_the_rules() -> None:
     table = next(t for t in tables(TEXT) if t.header[0] == "what")
     assert table.column("what") == [due.value for due in DeadlineKind]
 
@@ -59,5 +59,5 @@ def test_documented_catalogue_is_the_shipped_one() -> None:
     assert example.terms[0] in shipped.terms
 
 
-def test_the_shipped_catalogue_is_at_the_top() -> None:
+def test_shipped_catalogue_is_in_the_repository_root() -> None:
     assert (ROOT / "catalogue.toml").exists()

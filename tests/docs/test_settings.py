@@ -29,7 +29,7 @@ def _sdk() -> bytes:
     return Path(temporal_sdk_bridge.__file__).read_bytes()
 
 
-def test_the_settings_of_traces_are_opentelemetrys_own() -> None:
+def test_trace_settings_are_opentelemetry_settings() -> None:
     ours = [name for name in _settings() if name.startswith("OTEL_")]
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in ours
     assert [name for name in ours if not hasattr(environment_variables, name)] == []

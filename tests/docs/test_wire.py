@@ -41,7 +41,7 @@ async def subscription_ready_for(shell: Shell, command: str) -> SubscriptionDriv
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("way", ["update execute", "signal"])
-async def test_a_command_works_as_an_update_and_as_a_signal(shell: Shell, way: str, name: str) -> None:
+async def test_command_works_as_update_and_signal(shell: Shell, way: str, name: str) -> None:
     subscription = await subscription_ready_for(shell, name)
     command = (
         f"temporal workflow {way} --workflow-id subscription-ID --name {name} --input '{COMMANDS[name]}'"
@@ -59,7 +59,7 @@ async def test_a_command_works_as_an_update_and_as_a_signal(shell: Shell, way: s
 
 
 @pytest.mark.parametrize(("name", "argument"), QUERIES)
-async def test_a_query_is_answered(shell: Shell, name: str, argument: str) -> None:
+async def test_query_returns_a_result(shell: Shell, name: str, argument: str) -> None:
     subscription = await paid(shell)
     given = f" --input '{argument}'" if argument else ""
     command = f"temporal workflow query --workflow-id subscription-ID --name {name}{given}"

@@ -40,17 +40,17 @@ EXAMPLES = _examples()
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.document.name)
 
 
-def test_there_are_examples() -> None:
+def test_rules_page_has_examples() -> None:
     assert len(EXAMPLES) >= 8
 
 
 @each_example
-def test_an_example_has_a_table(example: Example) -> None:
+def test_example_has_a_table(example: Example) -> None:
     assert example.tables
 
 
 @each_example
-def test_the_lines_are_those_of_the_ledger(example: Example) -> None:
+def test_example_lines_match_the_ledger(example: Example) -> None:
     if table := example.table("line"):
         expected = [row for row in table.rows if row[0] != "…"]
         lines = [
@@ -63,7 +63,7 @@ def test_the_lines_are_those_of_the_ledger(example: Example) -> None:
 
 
 @each_example
-def test_the_arithmetic_gives_the_amount(example: Example) -> None:
+def test_example_arithmetic_gives_the_amount(example: Example) -> None:
     if table := example.table("line"):
         for row in table.rows:
             if row[0] != "…":
@@ -71,7 +71,7 @@ def test_the_arithmetic_gives_the_amount(example: Example) -> None:
 
 
 @each_example
-def test_the_events_are_those_of_the_timeline(example: Example) -> None:
+def test_example_events_match_the_timeline(example: Example) -> None:
     if table := example.table("at"):
         assert list(table.rows) == [
             (f"{entry.at:%Y-%m-%d %H:%M}", entry.event, entry.state.value)
@@ -80,7 +80,7 @@ def test_the_events_are_those_of_the_timeline(example: Example) -> None:
 
 
 @each_example
-def test_the_outcomes_are_those_of_the_commands(example: Example) -> None:
+def test_example_outcomes_match_the_commands(example: Example) -> None:
     if table := example.table("command"):
         assert list(table.rows) == [
             (outcome.command, "yes" if outcome.accepted else "no", outcome.code or "")
@@ -88,14 +88,14 @@ def test_the_outcomes_are_those_of_the_commands(example: Example) -> None:
         ]
 
 
-def test_the_prices_are_those_of_the_catalogue() -> None:
+def test_example_prices_match_the_catalogue() -> None:
     table = next(t for t in tables(RULES) if t.header == ("plan", "list", "annual"))
     assert list(table.rows) == [
         (name, f"{plan.list:,}", f"{plan.annual:,}") for name, plan in BOOK.versions[0].plans.items()
     ]
 
 
-def test_every_rule_is_there_once() -> None:
+def test_every_rule_appears_once() -> None:
     assert re.findall(r"^\*\*R(\d+)", RULES, re.MULTILINE) == [str(number) for number in range(1, 34)]
 
 

@@ -117,7 +117,7 @@ def test_r8_company_name_has_no_invisible_characters(name: str) -> None:
         "<b>Acme</b>", "'; DROP TABLE companies; --", "A" * 100, "네이버\u00a0클라우드",
     ],
 )  # fmt: skip
-def test_r8_a_company_name_may_be_written_in_any_language(name: str) -> None:
+def test_r8_company_name_allows_any_language(name: str) -> None:
     assert problems_of_a_request(company_name=name) == []
 
 

@@ -61,13 +61,13 @@ async def test_a_request_is_answered(serving: Serving) -> None:
 
 @SERVERS
 @pytest.mark.parametrize("sent", [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: a\r\n", b"GET /"])
-async def test_a_client_that_does_not_finish_is_cut_off(serving: Serving, sent: bytes) -> None:
+async def test_unfinished_request_times_out(serving: Serving, sent: bytes) -> None:
     async with serving() as port:
         assert b"200" not in await answered(port, sent)
 
 
 @SERVERS
-async def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(serving: Serving) -> None:
+async def test_slow_bytes_time_out(serving: Serving) -> None:
     async with serving() as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /metrics HTTP/1.1\r\n")
@@ -90,7 +90,7 @@ async def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(serving: Servi
 
 @SERVERS
 @pytest.mark.parametrize("sent", [LONG, b"GET /" + b"x" * 200_000, b"GET / HTTP/1.1\r\na: " + b"x" * 200_000])
-async def test_a_long_head_is_refused_before_it_is_read_to_its_end(serving: Serving, sent: bytes) -> None:
+async def test_long_head_is_refused_before_it_is_read(serving: Serving, sent: bytes) -> None:
     async with serving(seconds=60) as port:
         assert b"200" not in (await answered(port, sent))[:20]
 
@@ -113,7 +113,7 @@ async def test_excess_connections_are_closed_then_accepted_later(serving: Servin
         await wait_for("a connection is accepted again", is_taken)
 
 
-async def test_a_worker_answers_with_the_metrics_of_the_sdk() -> None:
+async def test_worker_serves_sdk_metrics() -> None:
     [port] = free_ports(1)
     async with worker_metrics_served("127.0.0.1", port) as runtime, httpx.AsyncClient() as client:
         runtime.metric_meter.create_counter("worksub_tried").add(3)

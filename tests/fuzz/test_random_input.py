@@ -237,7 +237,7 @@ def test_random_input_is_accepted_or_refused_with_a_code(kind: str) -> None:
     assert len(codes) > 1
 
 
-def test_a_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
+def test_random_file_is_read_or_refused_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     outcomes: Counter[str] = Counter()
     for seed in range(INPUTS // 50):
@@ -265,7 +265,7 @@ def test_random_catalogue_is_read_or_refused(tmp_path: Path) -> None:
     assert 0 < read < INPUTS // 50
 
 
-def test_refusals_can_be_written_as_json() -> None:
+def test_refusals_serialize_to_json() -> None:
     refused = parse_command("cancel", {"a\ud800": 1, "\u202e": 2})
     assert isinstance(refused, Refusal)
     assert json.loads(refused.model_dump_json())["code"] == RefusalCode.INVALID_ARGUMENT

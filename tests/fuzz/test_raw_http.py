@@ -47,7 +47,7 @@ def assert_no_fault(log: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize(
     "sent", ["OPTIONS * HTTP/1.1", "CONNECT a.example:443 HTTP/1.1", "GET foo HTTP/1.1", "GET ?a HTTP/1.1"]
 )
-async def test_a_target_that_is_no_path_is_a_bad_request(
+async def test_non_path_target_is_a_bad_request(
     web_server: WebServer, sent: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await status_of(web_server.port, f"{sent}\r\nHost: 127.0.0.1\r\n\r\n".encode()) == 400
@@ -189,7 +189,7 @@ async def test_console_rejects_foreign_host_names(web_server: WebServer, host: s
             assert "set-cookie" not in answer.headers
 
 
-async def test_a_proxys_client_elsewhere_is_no_developer(web_server: WebServer) -> None:
+async def test_remote_client_of_a_proxy_is_not_a_developer(web_server: WebServer) -> None:
     async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
         page = await browser.get("/sign-in")
         fields = {**forms_of(page)[-1].fields, "as": "operator"}

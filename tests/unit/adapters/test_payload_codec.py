@@ -59,7 +59,7 @@ async def test_format_is_readable_by_other_programs() -> None:
     assert Payload.FromString(clear).data == f'"{PERSON}"'.encode()
 
 
-async def test_no_nonce_is_used_twice() -> None:
+async def test_nonces_are_unique() -> None:
     keyring = new_keyring()
     payloads = await AesGcmPayloadCodec(keyring).encode([Payload(data=b"the same")] * 10_000)
     assert len({payload.data[:12] for payload in payloads}) == 10_000
@@ -115,7 +115,7 @@ async def test_tampered_payload_is_not_decrypted() -> None:
             await read(encrypting(keyring), payload)
 
 
-async def test_a_payload_does_not_open_under_another_keys_name() -> None:
+async def test_payload_does_not_decrypt_under_another_key_id() -> None:
     one, other = new_key(), new_key()
     keyring = Keyring((one, other))
     payload = await encrypted(keyring)
@@ -130,7 +130,7 @@ async def failure_of(error: Exception, converter: DataConverter) -> Failure:
     return failure
 
 
-async def test_the_words_of_a_failure_are_encrypted_and_come_back() -> None:
+async def test_failure_message_is_encrypted_and_restored() -> None:
     converter = encrypting(new_keyring())
     try:
         raise RuntimeError(PERSON) from ValueError(f"{PERSON} again")
@@ -149,7 +149,7 @@ async def test_the_words_of_a_failure_are_encrypted_and_come_back() -> None:
     assert again.message == PERSON
 
 
-async def test_a_refusals_code_stays_readable_and_its_words_do_not() -> None:
+async def test_refusal_code_is_plaintext_and_message_encrypted() -> None:
     converter = encrypting(new_keyring())
     refusal = ApplicationError(f"{PERSON} is taken.", {"name": PERSON}, type=RefusalCode.NAME_TAKEN)
     failure = await failure_of(refusal, converter)
@@ -184,7 +184,7 @@ def test_keys_are_read_from_the_environment() -> None:
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o606, 0o660, 0o777])
-def test_a_file_that_others_may_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+def test_key_file_accessible_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(EncryptionSettingsError, match=rf"mode {mode:04o}.*chmod 600"):
         keyring_from(key_file(tmp_path, f"{new_key()}\n", mode))
 

@@ -32,7 +32,7 @@ def test_smtp_url_is_parsed(url: str, host: str, port: int, tls: bool) -> None:
 
 
 @pytest.mark.parametrize("user", ["worksub", "notices@works.example", "notices%40works.example"])
-def test_a_user_needs_a_password_which_is_shown_nowhere(user: str) -> None:
+def test_smtp_user_requires_a_password_never_shown(user: str) -> None:
     parsed = server(f"smtp://{user}@mail.acme.example", WORKSUB_SMTP_PASSWORD=SECRET)
     assert (parsed.user, parsed.password) == (user.replace("%40", "@"), SECRET)
     assert SECRET not in repr(parsed)

@@ -77,13 +77,13 @@ def test_r10_the_first_change_need_not_wait() -> None:
 
 
 @pytest.mark.parametrize(("hours", "free_at"), [(0, "2027-01-05 09:00"), (48, "2027-01-07 09:00")])
-def test_r10_how_long_is_policy(hours: int, free_at: str) -> None:
+def test_r10_waiting_time_is_policy(hours: int, free_at: str) -> None:
     book = book_of(catalogue(account={"rename_lock_hours": hours}))
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", book).at("2027-01-05 09:00")
     subscription.send("rename_account", group="second").at(free_at).send("rename_account", group="third")
 
 
-def test_r10_the_time_that_a_refusal_names_is_late_enough() -> None:
+def test_r10_time_in_the_refusal_is_late_enough() -> None:
     # The change was made 30 seconds past the minute. A retry at the minute in the refusal must succeed.
     subscription = acme().at("2027-01-05 09:00:30").send("rename_account", group="second")
     refusal_text = subscription.at("2027-01-06 09:00").expect_refusal("rename_account", group="third").message
@@ -91,7 +91,7 @@ def test_r10_the_time_that_a_refusal_names_is_late_enough() -> None:
 
 
 @pytest.mark.parametrize("name", ["line", "A", "-a", "lineworks"])
-def test_r04_r10_a_new_name_obeys_the_same_spelling(name: str) -> None:
+def test_r04_r10_new_name_follows_the_spelling_rules(name: str) -> None:
     assert acme().expect_refusal("rename_account", group=name).field == "group"
 
 
@@ -104,7 +104,7 @@ def test_r10_group_name_changes_immediately_and_frees_old_name() -> None:
     assert released(subscription) == ("acme",)
 
 
-def test_r10_a_change_of_name_changes_nothing_else() -> None:
+def test_r10_rename_changes_only_the_name() -> None:
     subscription = active().send("cancel", date="2027-07-01")
     before = subscription.state
     after = subscription.at("2027-01-05 09:00").send("rename_account", group="other").state
@@ -132,7 +132,7 @@ def test_r10_r11_unproved_domain_to_group_lifts_restriction() -> None:
     )
 
 
-def test_r10_a_name_of_the_other_kind_is_another_name() -> None:
+def test_r10_same_text_of_other_kind_is_another_name() -> None:
     # "a-b" is a valid group name, but here it is the first label of a domain.
     subscription = acme(account={"domain": "acme.kr"}).proves("acme.kr").send("rename_account", group="acme")
     assert subscription.state.account == group("acme")

@@ -141,7 +141,7 @@ def test_r28_the_latest_date(
     assert subscription.send("cancel", date=latest).at(latest).state.state == "ERASED"
 
 
-def test_r28_a_period_of_a_chain_has_its_own_end() -> None:
+def test_r28_latest_date_is_the_end_of_the_chain_period() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL").at("2028-06-01")
     assert subscription.expect_refusal("cancel", date="2029-01-02").code is RefusalCode.DATE_TOO_LATE
     subscription.send("cancel", date="2029-01-01")
@@ -430,7 +430,7 @@ def test_r31_state_has_no_company_data_or_password() -> None:
     assert not any(known in record for known in ("Acme Korea", "+8221234", "argon2id"))
 
 
-def test_r31_erasing_twice_is_harmless() -> None:
+def test_r31_second_erasure_changes_nothing() -> None:
     subscription = subscription_with_personal_data().send("cancel").at(YEAR + " 10:00")
     again = apply(subscription.state, Erased(at=on("2027-06-01")))
     counted = {"sequence", "last_at"}

@@ -219,7 +219,7 @@ def test_r19_latest_published_version_of_a_date_applies() -> None:
     assert DEARER.with_versions([again]).in_force(day("2027-07-01")) == again
 
 
-def test_r19_a_book_only_grows() -> None:
+def test_r19_price_book_is_append_only() -> None:
     assert (BOOK.edition, BOOK.with_versions([LATER])) == (1, DEARER)
     assert DEARER.edition == 2
 

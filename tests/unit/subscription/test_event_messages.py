@@ -162,7 +162,7 @@ def message_in(event: Event, language: Language | None, *, to_come: bool = False
 
 @pytest.mark.parametrize("language", [None, *Language])
 @pytest.mark.parametrize(("event", "others"), CASES)
-def test_every_field_of_every_event_reaches_its_sentence(
+def test_event_messages_contain_every_field(
     event: Event, others: dict[str, Any], language: Language | None
 ) -> None:
     for field, value in others.items():
@@ -175,7 +175,7 @@ def test_every_field_of_every_event_reaches_its_sentence(
             ), field
 
 
-def test_no_field_of_an_event_is_left_out_unless_it_is_declared() -> None:
+def test_omitted_event_fields_are_declared() -> None:
     kinds = get_args(get_args(Event)[0])
     for kind in kinds:
         tried = {field for event, others in CASES if type(event) is kind for field in others}

@@ -123,7 +123,7 @@ def test_notice_days_are_policy_and_may_be_empty() -> None:
     assert [on_day for on_day in days_from("2027-01-01", "2027-03-01") if due_notices(silent, on_day)] == []
 
 
-def test_the_policy_is_always_that_of_the_newest_version() -> None:
+def test_notice_policy_is_that_of_the_newest_version() -> None:
     later = catalogue("2030-01-01", notices={"trial_days": [2]})
     subscription = trial(book=book_of(catalogue(), later))
     assert due_notices(subscription, "2027-01-28") == []
@@ -156,7 +156,7 @@ def test_notice_uses_the_state_expected_on_its_day() -> None:
     assert due_notices(trial(), "2027-02-28") == []
 
 
-def test_a_clock_that_is_ahead_is_at_least_at_its_last_event() -> None:
+def test_notice_clock_is_at_least_at_the_last_event() -> None:
     subscription = annual().at("2027-12-26")
     assert due_notices(subscription, "2026-11-25") == []
     subscription.send("change_renewal_option", term="ANNUAL")
@@ -363,7 +363,7 @@ def test_r6_recipient_is_the_administrator_account(
     assert recipient(subscription.state, BOOK.notice_policy) == address
 
 
-def test_the_address_on_a_group_name_is_policy() -> None:
+def test_recipient_domain_of_group_name_is_policy() -> None:
     policy = NoticePolicy(group_mail_domain="mail.example")
     state = trial().state.model_copy(update={"account": Account(kind=AccountKind.GROUP, name="hanbit")})
     assert recipient(state, policy) == "admin@hanbit.mail.example"
@@ -372,7 +372,7 @@ def test_the_address_on_a_group_name_is_policy() -> None:
 # -- retries -----------------------------------------------------------------------------------------
 
 
-def test_the_pauses_grow_fourfold_up_to_six_hours() -> None:
+def test_retry_delays_quadruple_up_to_six_hours() -> None:
     seconds = [retry_delay(failures).total_seconds() for failures in range(1, 10)]
     assert seconds == [2, 8, 32, 128, 512, 2_048, 8_192, 21_600, 21_600]
     assert retry_delay(10_000) == timedelta(hours=6)

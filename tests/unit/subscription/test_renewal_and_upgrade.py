@@ -101,7 +101,7 @@ def test_r24_a_monthly_contract_can_become_annual_at_its_end() -> None:
     assert subscription.period == ("ANNUAL", "2027-02-01", "2028-02-01")
 
 
-def test_r24_while_a_cancellation_is_reserved_only_months_follow() -> None:
+def test_r24_renewal_is_monthly_while_cancellation_is_reserved() -> None:
     subscription = monthly().send("change_renewal_option", term="ANNUAL", plan="lite", members=2)
     subscription.send("cancel", date="2027-03-15").at("2027-02-01")
     assert subscription.period == ("MONTHLY", "2027-02-01", "2027-03-01")
@@ -290,7 +290,7 @@ def test_r25_no_option_is_still_none_after_an_upgrade() -> None:
 @pytest.mark.parametrize(
     ("command", "argument"), [("upgrade", {"members": 20}), ("change_renewal_option", {"term": "ANNUAL"})]
 )
-def test_r26_in_trial_or_grace_both_are_refused_with_the_reason(
+def test_r26_trial_refuses_upgrade_and_option_with_reason(
     moment: str, command: str, argument: dict[str, Any]
 ) -> None:
     refusal = ScenarioBuilder.requested("2027-01-01 09:00").at(moment).expect_refusal(command, **argument)

@@ -195,7 +195,7 @@ def test_r05_renaming_releases_the_old_name() -> None:
 
 
 @pytest.mark.parametrize(("kind", "field"), [("GROUP", "account.group"), ("DOMAIN", "account.domain")])
-def test_r05_a_name_that_is_taken_is_refused_at_its_field(kind: str, field: str) -> None:
+def test_r05_taken_name_is_refused_at_its_field(kind: str, field: str) -> None:
     refusal = name_taken_refusal(AccountKind(kind))
     assert (refusal.code, refusal.field) == (RefusalCode.NAME_TAKEN, field)
     assert [(p.field, p.code) for p in refusal.problems] == [(field, RefusalCode.NAME_TAKEN)]
@@ -251,7 +251,7 @@ def test_r06_the_account_is_the_id_at_the_name(account: dict[str, str], name: st
         "acegIK13",  # ascending by two
     ],
 )
-def test_r07_a_password_that_may_be_chosen(password: str) -> None:
+def test_r07_valid_password(password: str) -> None:
     assert password_problems(password) == ()
 
 
@@ -269,7 +269,7 @@ def test_r07_a_password_that_may_be_chosen(password: str) -> None:
         ("Passw0rd\t", "printable ASCII"),
     ],
 )
-def test_r07_a_password_that_may_not_be_chosen(password: str, expected: str) -> None:
+def test_r07_invalid_password(password: str, expected: str) -> None:
     [problem] = password_problems(password)
     assert expected in problem.message
     assert (problem.field, problem.code) == ("password", RefusalCode.INVALID_PASSWORD)

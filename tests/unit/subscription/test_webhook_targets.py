@@ -93,18 +93,18 @@ def test_public_addresses(address: str) -> None:
         "",
     ],
 )
-def test_urls_that_are_refused(url: str) -> None:
+def test_invalid_urls_are_refused(url: str) -> None:
     assert url_problem(url, anywhere=False)
 
 
-def test_urls_that_are_taken() -> None:
+def test_valid_urls_are_accepted() -> None:
     assert url_problem("https://hooks.acme.example:8443/worksub?a=1", anywhere=False) is None
     assert url_problem("https://hooks.acme.example./", anywhere=False) is None
     assert url_problem(f"https://{'a' * 63}.example/", anywhere=False) is None
     assert url_problem("http://127.0.0.1:9000/", anywhere=True) is None
 
 
-def test_pauses_grow_and_end() -> None:
+def test_retry_delays_grow_and_end() -> None:
     assert [event_retry_delay(n).total_seconds() for n in (1, 2, 3)] == [5, 20, 80]
     assert event_retry_delay(1000) == timedelta(hours=6)
     assert [endpoint_retry_delay(n).total_seconds() for n in (1, 2, 3)] == [2, 4, 8]
