@@ -18,7 +18,7 @@ _NOT_HERE = {
     "encryption-keys",
     "temporal.toml",
     "password.txt",
-    "life.yaml",
+    "scenario.yaml",
     "first.yaml",
     "second.yaml",
 }

@@ -19,7 +19,7 @@ TEXT = page("docs/scenarios.md")
 
 def test_example_result_matches_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [scenario], [shown] = blocks(TEXT, "yaml"), blocks(TEXT, "json")
-    file = tmp_path / "life.yaml"
+    file = tmp_path / "scenario.yaml"
     file.write_text(scenario.text, encoding="utf-8")
     assert run(["simulate", str(file), "--json"]) == 0
     document, expected = json.loads(capsys.readouterr().out), json.loads(shown.text)
