@@ -163,7 +163,7 @@ async def test_reset_workflow_writes_nothing_and_can_restart(
         failures = [
             await service_env.temporal.data_converter.decode_failure(each.last_failure) for each in pending
         ]
-        return any("is recorded as another one" in str(failure) for failure in failures)
+        return any("is already recorded with different content" in str(failure) for failure in failures)
 
     await wait_for("the upgrade, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
     assert await subscription.client.timeline(subscription.id) == before
