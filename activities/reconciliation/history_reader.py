@@ -66,7 +66,7 @@ class HistoryTransitions:
 
     def add_deadline_events(self, events: tuple[Event, ...]) -> None:
         """Add deadline events. They need no command: events and previous state determine the transition."""
-        assert self._state is not None, "a run is run_input its state, or is provisioned first"
+        assert self._state is not None, "a run starts with a state, or is provisioned first"
         before = self._state
         self.add_transition(
             Transition(
@@ -196,8 +196,8 @@ async def _add_result(
             history.set_provisioned(state)
 
 
-async def _decode_first(client: Client, run_input: Sequence[Payload]) -> Any:
-    values = await client.data_converter.decode(run_input)
+async def _decode_first(client: Client, payloads: Sequence[Payload]) -> Any:
+    values = await client.data_converter.decode(payloads)
     return values[0] if values else None
 
 

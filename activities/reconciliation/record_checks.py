@@ -54,7 +54,7 @@ def unexpected_lines(record: RecordSnapshot, customer_id: str) -> Finding | None
     ]
     if not unexpected:
         return None
-    message = f"The ledger has {', '.join(unexpected)}, which no event charges."
+    message = f"The ledger has {', '.join(unexpected)}, which matches no event."
     return _finding(record, FindingCode.LINE_UNEXPECTED, message)
 
 

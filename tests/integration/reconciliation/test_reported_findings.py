@@ -41,17 +41,17 @@ PLANTED = {
                '2025-01-01', '2025-02-01', 1000, effective_at, line, recorded_at
           FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
         """,
-        "The ledger has SERVICE_FEE/2025-01-01, which no event charges.",
+        "The ledger has SERVICE_FEE/2025-01-01, which matches no event.",
         "DELETE FROM ledger_lines WHERE subscription_id = $1 AND position = 7",
     ),
     "LINE_UNEXPECTED, an amount": (
         "UPDATE ledger_lines SET amount = 1 WHERE subscription_id = $1 AND amount = 72000",
-        "The ledger has SERVICE_FEE/2026-02-01, which no event charges.",
+        "The ledger has SERVICE_FEE/2026-02-01, which matches no event.",
         "UPDATE ledger_lines SET amount = 72000 WHERE subscription_id = $1 AND amount = 1",
     ),
     "LINE_UNEXPECTED, a customer": (
         "UPDATE ledger_lines SET customer_id = 'C-X' WHERE subscription_id = $1 AND amount = 72000",
-        "The ledger has SERVICE_FEE/2026-02-01, which no event charges.",
+        "The ledger has SERVICE_FEE/2026-02-01, which matches no event.",
         """
         UPDATE ledger_lines AS line SET customer_id = row.customer_id FROM subscriptions AS row
          WHERE line.subscription_id = $1 AND row.subscription_id = $1
@@ -296,7 +296,7 @@ async def test_invoice_without_ledger_lines_is_found(isolated_env: ServiceEnv) -
         (
             subscription.id,
             "LINE_UNEXPECTED",
-            "The ledger has SERVICE_FEE/2026-02-01, which no event charges.",
+            "The ledger has SERVICE_FEE/2026-02-01, which matches no event.",
         ),
     ]
 
