@@ -82,8 +82,8 @@ _NOT_STARTED = Refusal.of(RefusalCode.NOT_YET_STARTED)
 _RETRYABLE = Refusal.of(RefusalCode.TRY_AGAIN)
 _TOO_LARGE = Refusal.of(RefusalCode.INVALID_ARGUMENT, reason="TOO_MUCH")
 
-# Queued signals are passed to the next run, whose input may have at most 2 MB. A single workflow task may have
-# to process all of them.
+# Queued signals are passed to the next run, whose input may have at most 2 MB. A single workflow task may
+# have to process all of them.
 _MAX_QUEUED = 2_000
 _MAX_QUEUED_BYTES = 512 * 1024
 _MAX_SIGNAL_BYTES = 64 * 1024
