@@ -35,7 +35,7 @@ def subscription_id_for(request_id: str) -> str:
     return str(uuid.uuid5(_REQUEST_IDS, request_id))
 
 
-def _begins_at(data: Mapping[str, Any]) -> datetime:
+def _start_time(data: Mapping[str, Any]) -> datetime:
     """Return the present time, or `simulated_at` in a simulation.
 
     An invalid `simulated_at` is ignored here; the validation of the request refuses it.
@@ -61,35 +61,34 @@ class RequestSubmitter:
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
         """Submit a request and return its answer when the trial has started; raises `RefusalError`."""
         while True:
-            known = await self._load_context(data)
-            if (first := _previous_answer(data, known)) is not None:
-                return first
-            request = _validate(data, known)
-            taken = _name_taken_error(request, known)
-            # If the same request is already running, wait for its answer: it may still reserve the name
-            # later.
-            if taken and not await self._is_running(request):
-                raise taken
+            context = await self._load_context(data)
+            if (previous := _previous_answer(data, context)) is not None:
+                return previous
+            request = _validate(data, context)
+            name_taken = _name_taken_error(request, context)
+            # If the same request is already running, wait for its answer: it may reserve the name later.
+            if name_taken and not await self._is_running(request):
+                raise name_taken
             try:
                 answer = await self._start(data, request)
             except RefusalError as refusal:
                 # Another process may have submitted the same request concurrently.
                 if refusal.refused.code is not RefusalCode.REQUEST_ID_REUSED:
                     raise
-                if (first := _previous_answer(data, await self._load_context(data))) is not None:
-                    return first
+                if (previous := _previous_answer(data, await self._load_context(data))) is not None:
+                    return previous
                 raise
             if answer is not None:
                 return answer
 
     async def check(self, data: Mapping[str, Any]) -> Refusal | None:
         """Validate a request without submitting it; return the refusal, or None if it is valid now."""
-        known = await self._load_context(data)
+        context = await self._load_context(data)
         try:
-            if _previous_answer(data, known) is None and (
-                taken := _name_taken_error(_validate(data, known), known)
+            if _previous_answer(data, context) is None and (
+                name_taken := _name_taken_error(_validate(data, context), context)
             ):
-                raise taken
+                raise name_taken
         except RefusalError as refusal:
             return refusal.refused
         return None
@@ -121,7 +120,7 @@ class RequestSubmitter:
         workflow_id = WORKFLOW_ID_PREFIX + subscription_id_for(request.request_id)
         fingerprint = request.fingerprint()
 
-        async def started() -> RequestAnswer:
+        async def start_and_update() -> RequestAnswer:
             start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
                 "SubscriptionWorkflow",
                 dict(data),
@@ -141,7 +140,7 @@ class RequestSubmitter:
             return answer
 
         try:
-            return await with_retries(started)
+            return await with_retries(start_and_update)
         except WorkflowUpdateFailedError as error:
             refused = refusal_in(error)
             if refused.code is not RefusalCode.SUBSCRIPTION_ENDED:
@@ -160,9 +159,9 @@ def _try_parse(data: Mapping[str, Any]) -> Request | None:
         return None
 
 
-def _previous_answer(data: Mapping[str, Any], known: RequestContext) -> RequestAnswer | None:
+def _previous_answer(data: Mapping[str, Any], context: RequestContext) -> RequestAnswer | None:
     """Return the original answer to a request that was accepted before, or None (idempotency, R9)."""
-    request, earlier = _try_parse(data), known.earlier
+    request, earlier = _try_parse(data), context.earlier
     if request is None or earlier is None:
         return None
     if not earlier.same:
@@ -170,16 +169,16 @@ def _previous_answer(data: Mapping[str, Any], known: RequestContext) -> RequestA
     return earlier.answer
 
 
-def _validate(data: Mapping[str, Any], known: RequestContext) -> Request:
+def _validate(data: Mapping[str, Any], context: RequestContext) -> Request:
     """Validate the request before a workflow is started; raises `RefusalError`."""
-    request = parse_request(dict(data), known.book, _begins_at(data))
+    request = parse_request(dict(data), context.book, _start_time(data))
     if isinstance(request, Refusal):
         raise RefusalError(request)
     return request
 
 
-def _name_taken_error(request: Request, known: RequestContext) -> RefusalError | None:
+def _name_taken_error(request: Request, context: RequestContext) -> RefusalError | None:
     """Return the refusal if another subscription has reserved the account name, or None (R5)."""
-    if known.holder in (None, subscription_id_for(request.request_id)):
+    if context.holder in (None, subscription_id_for(request.request_id)):
         return None
     return RefusalError(name_taken_refusal(request.account.account.kind))

@@ -116,8 +116,9 @@ class SmtpSender:
             raise self._refused("the message", error) from None
         except aiosmtplib.SMTPResponseException as error:
             self._disconnect()
-            what = "the mail server closes" if error.code == _CLOSING else "the sender is refused"
-            raise SmtpServerError(f"{what}: {_code(error)}") from None
+            closing = error.code == _CLOSING
+            problem = "the mail server closes the connection" if closing else "the sender is refused"
+            raise SmtpServerError(f"{problem}: {_code(error)}") from None
         except TimeoutError:
             self._disconnect()
             raise SmtpConnectionLostError("the mail server does not answer") from None
@@ -126,12 +127,12 @@ class SmtpSender:
             raise SmtpConnectionLostError("the connection to the mail server broke") from None
 
     def _refused(
-        self, what: str, error: aiosmtplib.SMTPResponseException
+        self, subject: str, error: aiosmtplib.SMTPResponseException
     ) -> SmtpRejectedError | SmtpServerError:
         if error.code == _CLOSING:
             self._disconnect()
-            return SmtpServerError(f"the mail server closes: {_code(error)}")
-        return SmtpRejectedError(f"{what} is refused: {_code(error)}", for_good=error.code >= 500)
+            return SmtpServerError(f"the mail server closes the connection: {_code(error)}")
+        return SmtpRejectedError(f"{subject} is refused: {_code(error)}", for_good=error.code >= 500)
 
     def _disconnect(self) -> None:
         if self._connection:
@@ -149,7 +150,7 @@ def _why_not_connected(error: Exception) -> str:
         case _ if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
             return "the mail server's certificate is not trusted"
         case _ if any(isinstance(cause, ssl.SSLError) for cause in causes):
-            return "the mail server does not speak TLS as expected"
+            return "the TLS handshake with the mail server failed"
         case aiosmtplib.SMTPAuthenticationError():
             return f"the mail server refuses the login: {_code(error)}"
         case aiosmtplib.SMTPResponseException():
@@ -157,7 +158,7 @@ def _why_not_connected(error: Exception) -> str:
         case TimeoutError():
             return "the mail server does not answer"
         case aiosmtplib.SMTPException() if not isinstance(error, OSError):
-            return "the mail server offers no TLS or no login, and the settings ask for them"
+            return "the mail server does not support TLS or authentication, which the settings require"
         case _:
             return "the mail server cannot be reached"
 

@@ -89,7 +89,7 @@ class WebhookHttpClient:
         Raises `EventRejectedError`, `EndpointUnavailableError` or `EndpointGoneError`.
         """
         if problem := url_problem(url, anywhere=self._anywhere):
-            raise EndpointUnavailableError(f"its URL {problem}")
+            raise EndpointUnavailableError(f"the URL {problem}")
         body = event.model_dump_json(exclude_none=True)
         headers = _headers(event.id, body, secrets)
         try:
@@ -101,19 +101,23 @@ class WebhookHttpClient:
                 status: int = answer.status
                 retry_after = _retry_after(answer.headers)
         except TimeoutError:
-            raise EndpointUnavailableError(f"it did not answer within {self._timeout:g} s") from None
+            raise EndpointUnavailableError(
+                f"the endpoint did not answer within {self._timeout:g} s"
+            ) from None
         except _InternalAddressError:
-            raise EndpointUnavailableError("its name resolves to an internal address") from None
+            raise EndpointUnavailableError("the host name resolves to an internal address") from None
         except ssl.SSLError as error:
-            raise EndpointUnavailableError(f"its certificate is not trusted ({error.reason})") from None
+            raise EndpointUnavailableError(f"the certificate is not trusted ({error.reason})") from None
         except (OSError, httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise EndpointUnavailableError(f"it cannot be reached ({type(error).__name__})") from None
+            raise EndpointUnavailableError(
+                f"the endpoint cannot be reached ({type(error).__name__})"
+            ) from None
         if status in _ENDPOINT_UNAVAILABLE:
-            raise EndpointUnavailableError(f"it answered {status}", retry_after)
+            raise EndpointUnavailableError(f"the endpoint answered {status}", retry_after)
         if status == HTTPStatus.GONE:
-            raise EndpointGoneError(f"it answered {status}")
+            raise EndpointGoneError(f"the endpoint answered {status}")
         if not 200 <= status < 300:
-            raise EventRejectedError(f"it answered {status}", retry_after)
+            raise EventRejectedError(f"the endpoint answered {status}", retry_after)
 
 
 def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> timedelta:

@@ -132,7 +132,7 @@ async def test_failed_delivery_is_retried_without_blocking_others(
             return of_the_refused if of_the_refused[0].last_error else None
 
         first, *behind = await wait_for("the failed attempt is recorded", waiting) or []
-        assert (first.state, first.last_error) == (DeliveryState.WAITING, "it answered 500")
+        assert (first.state, first.last_error) == (DeliveryState.WAITING, "the endpoint answered 500")
         assert [each.attempts for each in behind] == [0, 0]
         receiver.bad.clear()
         await endpoint_store.replay_subscription(created.endpoint_id, refused.id)
@@ -240,7 +240,7 @@ async def test_endpoint_answering_410_is_disabled(
 
         found = await wait_for("the endpoint is disabled", shown)
         assert found is not None
-        assert (found.status_reason, found.waiting, found.parked) == ("it answered 410", 0, 1)
+        assert (found.status_reason, found.waiting, found.parked) == ("the endpoint answered 410", 0, 1)
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         receiver.status = 200
         assert len(await endpoint_store.deliveries(created.endpoint_id)) == 1, (
@@ -452,7 +452,7 @@ async def test_delivery_is_parked_after_three_days_and_replayed(
 
         async def parked() -> bool:
             found = await endpoint_store.deliveries(created.endpoint_id, state=DeliveryState.PARKED)
-            return [each.last_error for each in found] == ["it answered 400"]
+            return [each.last_error for each in found] == ["the endpoint answered 400"]
 
         await wait_for("the delivery is parked", parked)
         receiver.status = 200

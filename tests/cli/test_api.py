@@ -63,7 +63,7 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
         assert "test event" in (await cli.run("webhooks", "deliveries", endpoint)).out
         receiver.status = 404
         failed = await private_targets_cli.run("webhooks", "test", endpoint, "--json")
-        assert (failed.code, failed.json["last_error"]) == (1, "it answered 404")
+        assert (failed.code, failed.json["last_error"]) == (1, "the endpoint answered 404")
     [listed] = (await cli.json("webhooks", "list"))["endpoints"]
     assert (listed["url"], listed["waiting"]) == (receiver.url, 1)
     for command, status in (("pause", "PAUSED"), ("resume", "ENABLED")):

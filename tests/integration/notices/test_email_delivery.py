@@ -234,7 +234,7 @@ async def test_a_server_that_closes_for_a_while_is_come_back_to(isolated_env: Se
         subscription = await trial(isolated_env)
         room.to_recipient = lambda recipient: "421 4.3.2 closing"
         report = await works_on(isolated_env)
-        assert report["summary"].endswith("1 waiting: the mail server closes: 421 4.3.2.")
+        assert report["summary"].endswith("1 waiting: the mail server closes the connection: 421 4.3.2.")
         assert (await notice_of(subscription)).attempts == 0
         room.to_recipient = lambda recipient: "250 OK"
         await is_sent(isolated_env, 1)
@@ -319,8 +319,8 @@ async def test_login_and_tls_errors_do_not_contain_the_password(
         monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))
         wrong = room.mail_server(user=USER, password="guessed")
         assert await trouble(wrong) == "the mail server refuses the login: 535 5.7.8."
-        refusing = "the mail server offers no TLS or no login, and the settings ask for them."
+        refusing = "the mail server does not support TLS or authentication, which the settings require."
         assert await trouble(plain.mail_server(user=USER, password=PASSWORD)) == refusing
-        assert await trouble(plain.mail_server(tls=True)) == "the mail server does not speak TLS as expected."
+        assert await trouble(plain.mail_server(tls=True)) == "the TLS handshake with the mail server failed."
     assert PASSWORD not in repr(login)
     assert room.taken == plain.taken == []
