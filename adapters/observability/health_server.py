@@ -18,7 +18,8 @@ from adapters.postgres.pool import DATABASE_ERRORS, Pool
 _TIMEOUT_SECONDS = 3.0
 _LOOP_TIMEOUT_SECONDS = 2 * _TIMEOUT_SECONDS
 
-Problems = Mapping[str, str]
+_OK = "ok"
+Checks = Mapping[str, str]
 
 
 class WorkerHealth:
@@ -29,39 +30,38 @@ class WorkerHealth:
     worker: Worker | None = None
     stopping = False
 
-    async def problems(self) -> Problems:
-        """Return the failed checks, each with its reason; an empty mapping means ready."""
+    async def checks(self) -> Checks:
+        """Return each check with `ok` or its failure reason. The worker is ready if all are `ok`."""
         temporal, database = await asyncio.gather(self._temporal(), self._database())
-        checks = {"Temporal": temporal, "PostgreSQL": database, "worker": self._worker()}
-        return {name: problem for name, problem in checks.items() if problem}
+        return {"temporal": temporal, "postgresql": database, "worker": self._worker()}
 
-    async def _temporal(self) -> str | None:
+    async def _temporal(self) -> str:
         if self.client is None:
-            return "not connected yet"
+            return "connecting"
         request = DescribeNamespaceRequest(namespace=self.client.namespace)
-        return await _problem_of(self.client.workflow_service.describe_namespace(request))
+        return await _check(self.client.workflow_service.describe_namespace(request))
 
-    async def _database(self) -> str | None:
-        return "not connected yet" if self.pool is None else await _problem_of(self.pool.fetchval("SELECT 1"))
+    async def _database(self) -> str:
+        return "connecting" if self.pool is None else await _check(self.pool.fetchval("SELECT 1"))
 
-    def _worker(self) -> str | None:
+    def _worker(self) -> str:
         if self.stopping:
             return "shutting down"
-        return None if self.worker and self.worker.is_running else "not polling for tasks"
+        return _OK if self.worker and self.worker.is_running else "not polling for tasks"
 
 
-async def _problem_of(attempt: Awaitable[Any]) -> str | None:
+async def _check(attempt: Awaitable[Any]) -> str:
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             await attempt
     except RPCError as error:
-        return f"it answers {error.status.name}"
+        return f"error {error.status.name}"
     except DATABASE_ERRORS as error:
-        return f"it does not answer ({type(error).__name__})"
-    return None
+        return f"no response ({type(error).__name__})"
+    return _OK
 
 
-async def _nothing() -> Problems:
+async def _no_checks() -> Checks:
     return {}
 
 
@@ -72,18 +72,19 @@ async def serve_health(host: str, port: int, health: WorkerHealth) -> AsyncItera
     The server runs in its own threads, so that it can report a blocked event loop.
     """
     loop = asyncio.get_running_loop()
-    checks: Mapping[str, Callable[[], Any]] = {"/livez": _nothing, "/readyz": health.problems}
+    paths: Mapping[str, Callable[[], Any]] = {"/livez": _no_checks, "/readyz": health.checks}
 
     def answer_for(path: str) -> Answer:
-        check = checks.get(path)
+        check = paths.get(path)
         if check is None:
-            return _json(HTTPStatus.NOT_FOUND, {"paths": list(checks)})
+            return _json(HTTPStatus.NOT_FOUND, {"paths": list(paths)})
         try:
-            problems = asyncio.run_coroutine_threadsafe(check(), loop).result(_LOOP_TIMEOUT_SECONDS)
+            checks = asyncio.run_coroutine_threadsafe(check(), loop).result(_LOOP_TIMEOUT_SECONDS)
         except TimeoutError:
-            problems = {"worker": "event loop blocked"}
-        status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-        return _json(status, {"well": not problems, "problems": problems})
+            checks = {"worker": "event loop blocked"}
+        if all(result == _OK for result in checks.values()):
+            return _json(HTTPStatus.OK, {"status": _OK, "checks": checks})
+        return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "unavailable", "checks": checks})
 
     async with serve_internal_http(host, port, answer_for):
         yield

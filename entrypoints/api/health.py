@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Response
 from temporalio.service import RPCError
@@ -17,12 +17,17 @@ router = APIRouter(tags=["Health"])
 _PROBLEMS = only_responses(ApiCode.METHOD_NOT_ALLOWED)
 _TIMEOUT_SECONDS = 3.0
 
+HealthStatus = Literal["ok", "unavailable"]
+
 
 class Health(Frozen):
-    """`problems` says what does not answer, and why. `warnings` do not make a process unready."""
+    """Health of the process. `checks` has `ok` or the failure reason of each dependency.
 
-    well: bool
-    problems: dict[str, str]
+    `warnings` do not make a process unready.
+    """
+
+    status: HealthStatus
+    checks: dict[str, str]
     warnings: dict[str, str]
 
 
@@ -33,7 +38,7 @@ class Health(Frozen):
     responses=_PROBLEMS,
 )
 async def get_liveness() -> Health:
-    return Health(well=True, problems={}, warnings={})
+    return Health(status="ok", checks={}, warnings={})
 
 
 @router.get(
@@ -45,23 +50,27 @@ async def get_liveness() -> Health:
 )
 async def get_readiness(service: ServiceDep, response: Response) -> Health:
     temporal, database = await asyncio.gather(
-        _problem_of(service.temporal.service_client.check_health()),
-        _problem_of(service.reading.fetchval("SELECT 1")),
+        _check(service.temporal.service_client.check_health()),
+        _check(service.reading.fetchval("SELECT 1")),
     )
-    found = {"Temporal": temporal, "PostgreSQL": database}
-    problems = {what: problem for what, problem in found.items() if problem}
-    response.status_code = 503 if problems else 200
+    checks = {"temporal": temporal, "postgresql": database}
+    ready = set(checks.values()) == {"ok"}
+    response.status_code = 200 if ready else 503
     # An unavailable issuer is only a warning: API keys and existing sessions still work, and other processes
     # cannot reach the issuer either. If all processes became unready, the load balancer would stop all
     # traffic, and not only sign-ins.
     issuer = service.issuer.problem if service.issuer else None
-    return Health(well=not problems, problems=problems, warnings={"issuer": issuer} if issuer else {})
+    return Health(
+        status="ok" if ready else "unavailable",
+        checks=checks,
+        warnings={"issuer": issuer} if issuer else {},
+    )
 
 
-async def _problem_of(attempt: Awaitable[Any]) -> str | None:
+async def _check(attempt: Awaitable[Any]) -> str:
     try:
         async with asyncio.timeout(_TIMEOUT_SECONDS):
             await attempt
     except (RPCError, RuntimeError, *DATABASE_ERRORS) as error:
-        return f"it does not answer ({type(error).__name__})"
-    return None
+        return f"no response ({type(error).__name__})"
+    return "ok"

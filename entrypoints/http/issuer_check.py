@@ -62,11 +62,11 @@ async def _problem_of(issuer: str) -> str | None:
         async with httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS) as client:
             response = await client.get(f"{issuer}/.well-known/openid-configuration")
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        return f"it does not answer ({type(error).__name__})"
+        return f"no response ({type(error).__name__})"
     if response.status_code != 200:
-        return f"its discovery document is answered with status {response.status_code}"
+        return f"the discovery document has HTTP status {response.status_code}"
     try:
         named = response.json()["issuer"]
     except (ValueError, KeyError, TypeError):
-        return "its discovery document cannot be read"
-    return None if str(named).rstrip("/") == issuer else "its discovery document names another issuer"
+        return "the discovery document is invalid"
+    return None if str(named).rstrip("/") == issuer else "the discovery document has another issuer"

@@ -102,7 +102,7 @@ async def test_unknown_query_parameter_refusal_lists_known_ones(acme: ApiClient)
 
 async def test_health_requires_no_api_key(api_server: ApiServer) -> None:
     stranger = (await api_server.with_token(None)).http
-    assert (await stranger.get("/healthz")).json() == {"well": True, "problems": {}, "warnings": {}}
+    assert (await stranger.get("/healthz")).json() == {"status": "ok", "checks": {}, "warnings": {}}
     assert (await stranger.get("/readyz")).status_code == 200
     assert "swagger" in (await stranger.get("/docs")).text
 
@@ -117,7 +117,9 @@ async def test_database_outage_is_reported_and_recovers(service_env: ServiceEnv)
             proxy.closes()
             answer = await visitor.gets("/subscriptions", 503)
             assert answer["code"] == "DATABASE_UNREACHABLE"
-            assert (await visitor.http.get("/readyz")).json()["problems"].keys() == {"PostgreSQL"}
+            health = (await visitor.http.get("/readyz")).json()
+            assert (health["status"], health["checks"]["temporal"]) == ("unavailable", "ok")
+            assert health["checks"]["postgresql"].startswith("no response (")
             proxy.leads_to(behind)
 
             async def is_back() -> bool:

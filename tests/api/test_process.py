@@ -42,7 +42,7 @@ async def api_process(
     try:
         assert process.stdout is not None
         async with asyncio.timeout(30):
-            while b"Answering at" not in (line := await process.stdout.readline()):
+            while b"Listening at" not in (line := await process.stdout.readline()):
                 assert line, "the process ended without listening"
         yield process
     finally:

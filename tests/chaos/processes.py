@@ -104,7 +104,7 @@ class Api(Process):
 
     async def _answers(self) -> bool:
         """Check its own log: the previous process may still respond at its address for a moment."""
-        return b"Answering at" in self._log.read_bytes()
+        return b"Listening at" in self._log.read_bytes()
 
 
 class ClientProcess:

@@ -32,11 +32,12 @@ async def fetched(url: str) -> tuple[int, str]:
 
 
 async def probed(url: str) -> tuple[int, dict[str, str]]:
-    """Return the status of a health endpoint, and the problems that it reports."""
+    """Return the HTTP status of a health endpoint, and its failed checks."""
     status, body = await fetched(url)
     answer = json.loads(body)
-    assert answer["well"] is not bool(answer["problems"])
-    return status, answer["problems"]
+    failed = {name: result for name, result in answer["checks"].items() if result != "ok"}
+    assert answer["status"] == ("unavailable" if failed else "ok")
+    return status, failed
 
 
 async def scraped(url: str) -> "Scraped":

@@ -46,29 +46,29 @@ async def test_worker_is_alive_at_start_and_ready_when_connected(
         to_postgresql.leads_to("")
         through = {"DATABASE_URL": url, "TEMPORAL_ADDRESS": to_temporal.address}
         async with probed_worker(worker_env, **through) as (worker, health):
-            waiting, idle = "not connected yet", "not polling for tasks"
+            waiting, idle = "connecting", "not polling for tasks"
             assert await probed(f"{health}/livez") == (200, {})
             assert await probed(f"{health}/readyz") == (
                 503,
-                {"Temporal": waiting, "PostgreSQL": waiting, "worker": idle},
+                {"temporal": waiting, "postgresql": waiting, "worker": idle},
             )
             to_temporal.leads_to(stack.addresses.temporal_address)
             await worker.says("Waiting for PostgreSQL")
-            assert await probed(f"{health}/readyz") == (503, {"PostgreSQL": waiting, "worker": idle})
+            assert await probed(f"{health}/readyz") == (503, {"postgresql": waiting, "worker": idle})
             to_postgresql.leads_to_database(worker_env.settings["DATABASE_URL"])
             await worker.says("Working on")
             await is_ready(health)
 
             to_postgresql.closes()
             status, problems = await probed(f"{health}/readyz")
-            assert (status, list(problems)) == (503, ["PostgreSQL"])
-            assert problems["PostgreSQL"].startswith("it does not answer (Connection")
+            assert (status, list(problems)) == (503, ["postgresql"])
+            assert problems["postgresql"].startswith("no response (Connection")
             to_postgresql.leads_to_database(worker_env.settings["DATABASE_URL"])
             await is_ready(health)
 
             to_temporal.closes()
             status, problems = await probed(f"{health}/readyz")
-            assert (status, list(problems)) == (503, ["Temporal"])
+            assert (status, list(problems)) == (503, ["temporal"])
             assert await probed(f"{health}/livez") == (200, {})
             to_temporal.leads_to(stack.addresses.temporal_address)
             await is_ready(health)
