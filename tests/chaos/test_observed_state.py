@@ -46,7 +46,7 @@ DAMAGE = (
 )
 
 
-async def test_damage_in_the_database_is_named(isolated_env: ServiceEnv) -> None:
+async def test_verifier_reports_damaged_rows(isolated_env: ServiceEnv) -> None:
     request = {"plan": "basic", "members": 10, "account": {"group": MARKER}}
     subscription = await isolated_env.requested(START, **request)
     for step in STEPS:

@@ -33,7 +33,7 @@ def test_at_least_thirty_mutants_cover_all_four_areas() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_applies_and_names_a_test_that_there_is(mutant: Mutant) -> None:
+def test_mutant_applies_and_its_test_exists(mutant: Mutant) -> None:
     mutated = mutant.applied_to((ROOT / mutant.file).read_text(encoding="utf-8"))
     ast.parse(mutated)
     file, _, name = mutant.test.partition("::")
@@ -43,7 +43,7 @@ def test_a_mutant_applies_and_names_a_test_that_there_is(mutant: Mutant) -> None
 
 
 @pytest.mark.parametrize("text", ["", "a < b\na < b\n"])
-def test_a_text_that_is_not_there_once_does_not_apply(text: str) -> None:
+def test_mutant_text_must_occur_exactly_once(text: str) -> None:
     with pytest.raises(DoesNotApplyError):
         Mutant("late", "", "rule.py", "a < b", "a <= b", "").applied_to(text)
 
@@ -96,7 +96,7 @@ def test_killed_mutants_exit_zero_and_leave_tree_unchanged(tmp_path: Path) -> No
     assert (tmp_path / "rule.py").read_text(encoding="utf-8") == RULE
 
 
-def test_any_other_verdict_is_a_failure(tmp_path: Path) -> None:
+def test_other_verdicts_exit_nonzero(tmp_path: Path) -> None:
     ended = evaluated(
         tmp_path,
         entry("unseen", "a < b", "a <= b", "test_early"),
@@ -116,7 +116,7 @@ def test_any_other_verdict_is_a_failure(tmp_path: Path) -> None:
     assert "1 killed, 1 survived, 2 no verdict" in ended.stdout
 
 
-def test_a_test_that_fails_without_a_fault_shows_nothing(tmp_path: Path) -> None:
+def test_failing_baseline_gives_no_verdict(tmp_path: Path) -> None:
     ended = evaluated(tmp_path, entry("any", "a < b", "a <= b", "test_that_is_not_there"))
     assert ended.returncode == 1
     assert "they show nothing about a fault" in ended.stdout

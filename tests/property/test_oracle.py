@@ -79,7 +79,7 @@ def kst(day: str, time: str = "00:00:00") -> str:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_it_reproduces_the_examples(path: Path) -> None:
+def test_oracle_reproduces_the_examples(path: Path) -> None:
     """Every column in the expected result matches, and the ledger has no other lines."""
     expected = json.loads(path.with_suffix(".expected.json").read_text("utf-8"))
     result = evaluate(yaml.safe_load(path.read_text("utf-8")), CATALOGUE)
@@ -122,7 +122,7 @@ def test_r18_month_arithmetic(day: str, months: int, later: str) -> None:
     assert months_after(date.fromisoformat(day), months) == date.fromisoformat(later)
 
 
-def test_r18_a_monthly_chain_remembers_its_31st() -> None:
+def test_r18_monthly_chain_keeps_its_31st() -> None:
     """31 January, 28 February, 31 March: later months do not count from the clamped day."""
     subscription = OracleSubscription(
         {"at": kst("2027-01-31"), "plan": "lite", "account": {"group": "acme"}}, CATALOGUE
@@ -135,7 +135,7 @@ def test_r18_a_monthly_chain_remembers_its_31st() -> None:
     assert ends == ["2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31"]
 
 
-def test_r21_the_rules_own_sum() -> None:
+def test_r21_example_of_the_rules() -> None:
     """10 members, 3,600 until 15 March, 7,200 from then on."""
     march = days_between(date(2027, 3, 1), date(2027, 4, 1))
     assert int(cost_of(3600, 10, march[:14])) == 16_258
@@ -143,7 +143,7 @@ def test_r21_the_rules_own_sum() -> None:
     assert cost_of(3600, 10, march) == 36_000
 
 
-def test_r30_the_rules_own_sum() -> None:
+def test_r30_example_of_the_rules() -> None:
     """An annual contract of 10 members at 3,000 instead of 3,600, cancelled after six months."""
     result = evaluated(
         {"at": kst("2026-12-20"), "plan": "lite", "members": 10},
@@ -212,7 +212,7 @@ def test_r16_the_last_date_starts_before_the_grace_ends(at: str, last: str) -> N
     assert accepted == [f"2027-03-{day}" <= last for day in (14, 15, 16)]
 
 
-def test_r24_leaving_keeps_the_option_for_another_day() -> None:
+def test_r24_reserved_cancellation_keeps_the_option() -> None:
     """The option is not used while a cancellation is reserved; it applies at the next end after that."""
     result = evaluated(
         {"at": kst("2027-01-10"), "plan": "basic", "members": 10},
@@ -241,7 +241,7 @@ def test_r25_only_overtaken_values_are_raised() -> None:
     assert subscription.option == {"term": "ANNUAL", "plan": "premium", "members": 11}
 
 
-def test_r11_access_follows_the_proof() -> None:
+def test_r11_access_follows_domain_verification() -> None:
     """A domain is restricted until its first verification; a group never is."""
     domain = {"at": kst("2027-01-10"), "plan": "lite", "account": {"domain": "acme.co.kr"}}
     proofs = [{"at": kst("2027-01-11"), "confirm_domain": {}}] * 2
@@ -254,7 +254,7 @@ def test_r11_access_follows_the_proof() -> None:
 
 
 @given(catalogues())
-def test_generated_catalogues_make_sense(catalogue: dict[str, Any]) -> None:
+def test_generated_catalogues_are_consistent(catalogue: dict[str, Any]) -> None:
     """The conditions below the table of states hold."""
     plans = sorted(catalogue["plans"].values(), key=lambda plan: int(plan["rank"]))
     assert len({plan["rank"] for plan in plans}) == len(plans)

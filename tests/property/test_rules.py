@@ -126,7 +126,7 @@ def test_r30_quote_equals_charge(generated: GeneratedSubscription, percent: int)
 
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions(), wishes, st.integers(0, 100))
-def test_r29_a_reservation_withdrawn_in_time_was_never_made(
+def test_r29_withdrawn_reservation_has_no_effect(
     generated: GeneratedSubscription, wish: Wish, percent: int
 ) -> None:
     without = generated.subscription
@@ -163,7 +163,7 @@ def test_r32_at_most_one_reservation_with_future_date(generated: GeneratedSubscr
 
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions(), st.lists(st.integers(0, 1000), max_size=8))
-def test_r23_waking_late_is_waking_on_time(generated: GeneratedSubscription, wakings: list[int]) -> None:
+def test_r23_late_processing_has_same_result(generated: GeneratedSubscription, wakings: list[int]) -> None:
     span = generated.subscription.now - generated.requested_at
     woken = generated.again(generated.requested_at + span * n / 1000 for n in wakings)
     assert woken.timeline == generated.subscription.timeline
@@ -173,7 +173,7 @@ def test_r23_waking_late_is_waking_on_time(generated: GeneratedSubscription, wak
 
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions(switched=True), st.integers(1, 800))
-def test_r23_sleeping_is_waking_at_every_deadline(generated: GeneratedSubscription, days: int) -> None:
+def test_r23_one_late_wake_up_equals_one_per_deadline(generated: GeneratedSubscription, days: int) -> None:
     asleep, awake = generated.subscription, generated.subscription.copy()
     until = asleep.now + timedelta(days=days)
     missed = due_events(asleep.state, until, asleep.book)
@@ -185,7 +185,7 @@ def test_r23_sleeping_is_waking_at_every_deadline(generated: GeneratedSubscripti
 
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions())
-def test_r33_the_clock_may_be_read_in_any_zone(generated: GeneratedSubscription) -> None:
+def test_r33_clock_zone_has_no_effect(generated: GeneratedSubscription) -> None:
     elsewhere = generated.again(zone=UTC)
     assert elsewhere.state == generated.subscription.state
     assert elsewhere.ledger == generated.subscription.ledger
@@ -378,7 +378,7 @@ def test_r31_messages_contain_no_personal_data(generated: GeneratedSubscription,
 
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions())
-def test_r31_the_erased_state_names_no_one(generated: GeneratedSubscription) -> None:
+def test_r31_erased_state_has_no_personal_data(generated: GeneratedSubscription) -> None:
     subscription = generated.subscription
     assert subscription.state.state.over or SECRET in subscription.state.model_dump_json()
     subscription.answered("cancel")

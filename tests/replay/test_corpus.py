@@ -37,17 +37,17 @@ def test_no_file_of_a_release_is_changed_or_missing(release: str) -> None:
     )
 
 
-def test_every_release_that_is_out_has_been_recorded() -> None:
+def test_every_published_release_has_been_recorded() -> None:
     missing = {*releases_that_are_out((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))} - {*releases()}
     assert not missing, "`make corpus` records a release; do it before CHANGELOG.md gives it a date."
 
 
-def test_a_release_is_out_when_the_changelog_gives_it_a_date() -> None:
+def test_release_with_changelog_date_is_published() -> None:
     changelog = "## [0.3.0] - unreleased\n\n## [0.2.0] - 2027-03-01\n\n## [0.1.0] - 2027-01-15\n"
     assert releases_that_are_out(changelog) == ["0.2.0", "0.1.0"]
 
 
-def test_a_release_that_is_out_is_not_recorded_again(
+def test_published_release_is_not_recorded_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     release = releases()[-1]
@@ -111,7 +111,7 @@ def updates_in(subscriptions: list[RecordedScenario]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("release", releases())
-def test_nothing_in_it_tells_of_a_person_or_of_the_machine(release: str) -> None:
+def test_corpus_has_no_personal_or_machine_data(release: str) -> None:
     for subscription in recorded_scenarios(release):
         for run in subscription.runs:
             text = run.to_json()

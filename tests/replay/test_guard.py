@@ -76,7 +76,7 @@ PASSES = {
 }
 
 
-async def test_nothing_differs_as_it_is(subscription: RecordedScenario) -> None:
+async def test_unchanged_code_has_no_differences(subscription: RecordedScenario) -> None:
     assert await differences(subscription) == []
 
 
@@ -90,7 +90,7 @@ async def test_incompatible_workflow_edit_is_found(
 
 
 @pytest.mark.parametrize(("place", "edit"), PASSES.values(), ids=PASSES)
-async def test_an_edit_that_they_survive_passes(
+async def test_compatible_workflow_edit_passes(
     subscription: RecordedScenario, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any
 ) -> None:
     monkeypatch.setattr(place, edit)

@@ -123,7 +123,7 @@ async def test_codec_server_decodes_web_ui_requests() -> None:
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_it_encodes_only_where_that_is_switched_on() -> None:
+async def test_encoding_needs_the_setting() -> None:
     async with codec_server() as server:
         refused = await server.asked("/encode", in_json([CLEAR]))
     assert (refused.status, "WORKSUB_CODEC_ENCODE" in refused.message) == (403, True)
@@ -248,7 +248,7 @@ async def test_log_has_caller_and_payload_count_but_no_content(
     assert not any(word in caplog.text for word in (PERSON, TOKEN, digest_of(TOKEN)))
 
 
-async def test_every_refusal_has_a_code_and_a_request_id() -> None:
+async def test_codec_refusals_have_code_and_request_id() -> None:
     encrypted = in_json(await AesGcmPayloadCodec(new_keyring()).encode([CLEAR]))
     async with codec_server(request_limit=TokenBucket(4, 0.0), failure_limit=TokenBucket(2, 0.0)) as server:
         body = await server.body()
@@ -426,7 +426,7 @@ OIDC = {
 ENOUGH = {**KEY, **OIDC, "WORKSUB_CODEC_ORIGIN": ORIGIN}
 
 
-def test_without_more_it_decodes_and_listens_on_this_machine() -> None:
+def test_default_settings_decode_and_listen_on_loopback() -> None:
     settings = codec_settings_from(ENOUGH, NAMESPACE)
     assert (str(settings.address), settings.origin, settings.encodes) == ("127.0.0.1:8234", ORIGIN, False)
 
@@ -444,12 +444,12 @@ def test_without_more_it_decodes_and_listens_on_this_machine() -> None:
         ({"WORKSUB_CODEC_TOKENS_FILE": "/nowhere"}, "/nowhere cannot be read"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(changed: dict[str, str], said: str) -> None:
+def test_invalid_setting_is_named_in_the_error(changed: dict[str, str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         codec_settings_from({**ENOUGH, **changed}, NAMESPACE)
 
 
-async def test_tokens_are_kept_hashed_in_their_file(tmp_path: Path) -> None:
+async def test_token_file_contains_only_hashes(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(f"# operators\n{token_line('kim', TOKEN)}\n")
     assert TOKEN not in file.read_text()

@@ -116,7 +116,7 @@ async def test_refused_command_has_its_code_and_changes_nothing(service_env: Ser
         assert await subscription.failed_tasks() == []
 
 
-async def test_a_refused_update_leaves_no_trace_in_the_history(service_env: ServiceEnv) -> None:
+async def test_refused_update_adds_no_history_events(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     await subscription.advance_to(START)
     before = len(await subscription.whole_history())
@@ -124,7 +124,7 @@ async def test_a_refused_update_leaves_no_trace_in_the_history(service_env: Serv
     assert len(await subscription.whole_history()) == before
 
 
-async def test_a_plain_update_fails_with_the_code_as_its_type(service_env: ServiceEnv) -> None:
+async def test_plain_update_fails_with_code_as_error_type(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     with pytest.raises(WorkflowUpdateFailedError) as failure:
         await subscription.handle.execute_update("withdraw_reservation", {})
@@ -134,7 +134,7 @@ async def test_a_plain_update_fails_with_the_code_as_its_type(service_env: Servi
     assert Refusal.model_validate(cause.details[0]).code is RefusalCode.NOTHING_RESERVED
 
 
-async def test_a_subscription_that_never_was_is_not_found(service_env: ServiceEnv) -> None:
+async def test_unknown_subscription_is_not_found(service_env: ServiceEnv) -> None:
     ghost = SubscriptionDriver(
         service_env.client, service_env.temporal, "no-such-subscription", {"agreed_terms": []}
     )
@@ -161,7 +161,7 @@ async def test_r22_repeated_command_returns_original_response(
     assert renewal.term == "MONTHLY"
 
 
-async def test_r22_the_first_answer_is_given_across_continue_as_new(service_env: ServiceEnv) -> None:
+async def test_r22_original_response_across_continue_as_new(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     await subscription.advance_to("2028-01-05 00:00")
     first = await subscription.send("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="once")
@@ -209,7 +209,7 @@ async def test_r22_update_id_is_command_id_across_continue_as_new(
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
 
 
-async def test_r22_another_command_under_a_used_id_is_refused(service_env: ServiceEnv) -> None:
+async def test_r22_reused_id_is_refused(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="used")
     for command, argument in (
@@ -274,7 +274,7 @@ def at(moment: str) -> str:
     return kst(moment).isoformat()
 
 
-async def test_r22_two_callers_with_one_id_at_once_are_one_command(service_env: ServiceEnv) -> None:
+async def test_r22_concurrent_calls_with_one_id_run_once(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     argument = {"members": 20, "id": "both"}
     answers = await gather_all(subscription.send("upgrade", at=START, **argument) for _ in range(10))
@@ -332,7 +332,7 @@ async def test_r22_repeated_simulated_command_returns_original(
     assert await subscription.send("change_renewal_option", **sent) == first
 
 
-async def test_r22_a_forgotten_id_belongs_to_the_newer_command(service_env: ServiceEnv) -> None:
+async def test_r22_dropped_id_can_be_used_by_a_newer_command(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     await subscription.send("change_renewal_option", at=START, term="ANNUAL", id="reused")
     await subscription.advance_to("2028-01-12 00:00")

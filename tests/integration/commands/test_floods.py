@@ -189,7 +189,7 @@ def is_ended_by_a_quiet_task(history: Sequence[HistoryEvent]) -> bool:
     return not any(event.HasField("workflow_execution_signaled_event_attributes") for event in between)
 
 
-async def test_a_run_takes_so_many_signals_and_no_more(stack: EmbeddedStack, temporal: Client) -> None:
+async def test_signals_per_run_are_limited(stack: EmbeddedStack, temporal: Client) -> None:
     """The server would suggest a new run much later, but a longer run takes too long to replay."""
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
@@ -218,7 +218,7 @@ async def test_input_without_effect_also_continues_as_new(hasty: ServiceEnv) -> 
     assert max(await lengths_of_runs(subscription)) < EVENTS_A_RUN + LAST_STEPS
 
 
-async def test_sdk_still_has_the_bound_that_is_extended(temporal: Client) -> None:
+async def test_sdk_limit_that_is_extended_still_exists(temporal: Client) -> None:
     worker = Worker(temporal, task_queue="unserved", workflows=WORKFLOWS, workflow_runner=WORKFLOW_RUNNER)
     assert worker._workflow_worker is not None
     assert worker._workflow_worker._deadlock_timeout_seconds == 2

@@ -59,7 +59,7 @@ async def outcome_of_update(subscription: SubscriptionDriver, name: str, argumen
     return "accepted"
 
 
-async def test_hundreds_of_bad_updates_are_each_answered_with_a_code(service_env: ServiceEnv) -> None:
+async def test_malformed_updates_get_a_code(service_env: ServiceEnv) -> None:
     subscriptions = [await service_env.requested(START) for _ in range(5)]
     codes: Counter[str] = Counter()
 
@@ -74,7 +74,7 @@ async def test_hundreds_of_bad_updates_are_each_answered_with_a_code(service_env
     await gather_all(is_well(subscription) for subscription in subscriptions)
 
 
-async def test_hundreds_of_bad_signals_are_each_in_the_timeline(service_env: ServiceEnv) -> None:
+async def test_malformed_signals_are_recorded_in_timeline(service_env: ServiceEnv) -> None:
     subscriptions = [await service_env.requested(START) for _ in range(5)]
 
     async def one(number: int, subscription: SubscriptionDriver) -> None:
@@ -190,9 +190,7 @@ UNKEEPABLE = ("a\0b", "\ud800", "x" * 101, "x" * 3_000, "")
 
 
 @pytest.mark.parametrize("subscription_id", UNKEEPABLE)
-async def test_an_id_that_no_subscription_can_have_is_not_found(
-    service_env: ServiceEnv, subscription_id: str
-) -> None:
+async def test_impossible_id_is_not_found(service_env: ServiceEnv, subscription_id: str) -> None:
     client = service_env.client
     for asked in (
         client.status(subscription_id),
@@ -232,7 +230,7 @@ async def test_workflow_id_that_cannot_be_stored_is_rejected(
 
 
 @pytest.mark.parametrize("begins", ["soon", "0001-01-01T00:00:00+14:00", "2027-01-01", 5, [], "a\0b"])
-async def test_r9_a_beginning_that_is_no_time_is_refused_with_the_rest(
+async def test_r9_invalid_start_time_is_reported_with_other_problems(
     service_env: ServiceEnv, begins: Any
 ) -> None:
     judged = await service_env.judged(service_env.request_body(simulated_at=begins, members=0))
@@ -240,7 +238,7 @@ async def test_r9_a_beginning_that_is_no_time_is_refused_with_the_rest(
     assert {problem.field for problem in judged.problems} == {"simulated_at", "members"}
 
 
-async def test_thousands_of_years_are_not_worked_out_at_once(service_env: ServiceEnv) -> None:
+async def test_far_future_time_is_refused(service_env: ServiceEnv) -> None:
     """A task has two seconds, and 7,000 years are 84,000 months."""
     subscription = await service_env.paid(START, "MONTHLY")
     far = {"date": "2027-01-20", "at": "9000-01-01T00:00:00+09:00"}
@@ -264,7 +262,7 @@ async def test_thousands_of_years_are_not_worked_out_at_once(service_env: Servic
         ("reference", "<b>"),
     ],
 )
-async def test_an_adjustment_that_no_ledger_can_hold_is_refused(
+async def test_adjustment_beyond_ledger_range_is_refused(
     service_env: ServiceEnv, field: str, value: Any
 ) -> None:
     """Otherwise an unattended workflow would retry it forever."""
@@ -298,7 +296,7 @@ JOBS: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("job", "argument"), JOBS)
-async def test_a_job_that_could_never_be_done_fails_at_once(
+async def test_job_with_invalid_argument_fails_without_retries(
     service_env: ServiceEnv, job: str, argument: Any
 ) -> None:
     """A worker does not retry it forever."""

@@ -19,7 +19,7 @@ REFUSED: dict[str, tuple[object, RefusalCode]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-async def test_a_refused_query_has_its_code_in_front(service_env: ServiceEnv, case: str) -> None:
+async def test_refused_query_message_starts_with_its_code(service_env: ServiceEnv, case: str) -> None:
     argument, code = REFUSED[case]
     subscription = await service_env.requested()
     with pytest.raises(WorkflowQueryFailedError) as failed:

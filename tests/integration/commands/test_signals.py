@@ -163,7 +163,7 @@ async def test_unknown_signal_is_refused_with_any_argument(service_env: ServiceE
     )
 
 
-async def test_a_signal_in_the_wrong_state_is_refused_with_its_code(service_env: ServiceEnv) -> None:
+async def test_signal_in_wrong_state_is_refused_with_code(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     wrong = {
         "change_renewal_option": ({"term": "ANNUAL"}, RefusalCode.NOT_YET_PAID),
@@ -205,7 +205,7 @@ async def test_signal_with_start_is_decided_after_trial_started(
     assert await subscription.failed_tasks() == []
 
 
-async def test_r22_a_signal_sent_twice_with_an_id_counts_once(service_env: ServiceEnv) -> None:
+async def test_r22_repeated_signal_with_id_runs_once(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     argument = {"term": "ANNUAL", "id": "signalled-twice"}
     assert await signalled(subscription, "change_renewal_option", argument, events=1) == [
@@ -217,7 +217,7 @@ async def test_r22_a_signal_sent_twice_with_an_id_counts_once(service_env: Servi
     assert await refusal_codes(service_env, subscription) == []
 
 
-async def test_a_hundred_signals_at_once_are_all_in_the_timeline(service_env: ServiceEnv) -> None:
+async def test_concurrent_signals_are_all_recorded(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
     before = len(await subscription.events())
     await gather_all(
@@ -311,7 +311,7 @@ async def test_updates_that_are_no_command_need_no_argument(service_env: Service
             await subscription.handle.query("quote_cancellation")
 
 
-async def test_an_update_that_is_no_command_stalls_nothing(service_env: ServiceEnv) -> None:
+async def test_update_without_command_blocks_nothing(service_env: ServiceEnv) -> None:
     async def one(name: str, arguments: list[Any]) -> None:
         subscription = await service_env.requested(START)
         async with goes_on(subscription), asyncio.timeout(20):

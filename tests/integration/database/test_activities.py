@@ -144,7 +144,7 @@ async def everything(service_env: ServiceEnv) -> dict[str, list[str]]:
     }
 
 
-async def test_provisioning_again_changes_nothing_and_answers_the_same(hands: Hands) -> None:
+async def test_repeated_provisioning_returns_same_result(hands: Hands) -> None:
     wanted = ProvisionInput(
         subscription_id=unique_name("subscription"),
         request=hands.service_env.request_body(),
@@ -158,7 +158,7 @@ async def test_provisioning_again_changes_nothing_and_answers_the_same(hands: Ha
     assert await everything(hands.service_env) == before
 
 
-async def test_provisioning_twice_at_once_is_once(hands: Hands) -> None:
+async def test_concurrent_provisioning_runs_once(hands: Hands) -> None:
     """An attempt that has timed out may still run when the next one starts."""
     for _ in range(15):
         body = hands.service_env.request_body(account={"domain": f"{unique_name('at-once')}.example"})
@@ -172,7 +172,7 @@ async def test_provisioning_twice_at_once_is_once(hands: Hands) -> None:
         assert await hands.provisioning.provision_subscription(wanted) == told[0]
 
 
-async def test_r9_a_refused_provisioning_leaves_nothing(hands: Hands) -> None:
+async def test_r9_refused_provisioning_leaves_no_data(hands: Hands) -> None:
     state, _, _ = await hands.provisioned()
     assert state.account is not None
     body = hands.service_env.request_body(account={"group": state.account.name})
@@ -200,7 +200,7 @@ async def test_r12_domain_token_is_stable_and_unique(
         assert (await hands.provisioning.issue_domain_token(different)).token != tokens[0].token
 
 
-async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> None:
+async def test_repeated_transition_changes_nothing(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     steps: list[tuple[str, dict[str, Any]]] = [
         ("rename_account", {"domain": f"{unique_name('held')}.example", "id": "rename"}),
@@ -225,7 +225,7 @@ async def test_recording_a_transition_again_changes_nothing(hands: Hands) -> Non
         assert await everything(hands.service_env) == before
 
 
-async def test_recording_at_once_is_once(hands: Hands) -> None:
+async def test_concurrent_recording_runs_once(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     state, _ = await hands.asked(state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL")
     event = next_due_event(state, kst("2027-02-01"), book)
@@ -237,7 +237,7 @@ async def test_recording_at_once_is_once(hands: Hands) -> None:
     assert [line.key for line in lines] == [f"{state.subscription_id}/SERVICE_FEE/2027-01-10"]
 
 
-async def test_a_transition_out_of_turn_is_not_written(hands: Hands) -> None:
+async def test_out_of_order_transition_is_not_written(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     command = parse_command("switch_to_paid", {"date": "2027-01-20", "term": "ANNUAL"})
     assert not isinstance(command, Refusal)
@@ -253,7 +253,7 @@ async def test_a_transition_out_of_turn_is_not_written(hands: Hands) -> None:
     assert await everything(hands.service_env) == before
 
 
-async def test_another_event_under_a_recorded_number_is_not_written(hands: Hands) -> None:
+async def test_other_event_with_recorded_number_is_not_written(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     _, transition = await hands.asked(state, book, "switch_to_paid", date="2027-01-20", term="ANNUAL")
     before = await everything(hands.service_env)
@@ -339,7 +339,7 @@ async def test_r31_repeated_erasure_returns_same_certificate(hands: Hands) -> No
     assert await found_in_database(hands.service_env, [provision.request["account"]["domain"]]) == []
 
 
-async def test_r31_an_erasure_that_is_broken_off_has_erased_nothing(hands: Hands) -> None:
+async def test_r31_interrupted_erasure_has_erased_nothing(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     assert state.account is not None
     state, _ = await hands.asked(
@@ -365,7 +365,7 @@ async def test_r31_an_erasure_that_is_broken_off_has_erased_nothing(hands: Hands
     assert certificate.rows["workspaces"] == certificate.rows["account_names"] == 1
 
 
-async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
+async def test_workspace_has_the_newest_version(hands: Hands) -> None:
     state, _, _ = await hands.provisioned()
 
     async def members() -> int:
@@ -382,7 +382,7 @@ async def test_a_workspace_follows_the_newest_wish(hands: Hands) -> None:
         assert await members() == 50
 
 
-async def test_r31_deleting_the_histories_again_changes_nothing(service_env: ServiceEnv) -> None:
+async def test_r31_repeated_history_deletion_changes_nothing(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     first_run = (await subscription.handle.describe()).run_id
     await subscription.send("cancel", date=f"{await subscription.today()}")
@@ -405,7 +405,7 @@ async def test_r31_deleting_the_histories_again_changes_nothing(service_env: Ser
         assert (await subscription.handle.result())["state"] == "ERASED"
 
 
-async def test_answers_are_kept_in_words_that_can_be_read_again(hands: Hands) -> None:
+async def test_stored_responses_can_be_parsed_again(hands: Hands) -> None:
     state, _, book = await hands.provisioned()
     _, transition = await hands.asked(
         state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL", id="kept"

@@ -61,7 +61,7 @@ async def first_column(service_env: ServiceEnv, table: str) -> str:
     return column
 
 
-async def test_the_reader_changes_nothing_and_sees_no_administrator(recorded: ServiceEnv) -> None:
+async def test_reader_role_is_read_only_without_personal_data(recorded: ServiceEnv) -> None:
     async with create_pool(recorded.database_url, "worksub_reader", connections=1) as reading:
         tables = await recorded.owner.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         for [table] in tables:
@@ -87,7 +87,7 @@ async def test_concurrent_migrations_apply_each_step_once(stack: EmbeddedStack) 
     assert await migrate(url) == []
 
 
-async def test_a_published_migration_that_was_changed_is_refused(stack: EmbeddedStack) -> None:
+async def test_changed_migration_is_refused(stack: EmbeddedStack) -> None:
     url = await create_database(stack, "migration_changed", TEMPLATE)
     connection = await asyncpg.connect(url)
     await connection.execute(
@@ -98,7 +98,7 @@ async def test_a_published_migration_that_was_changed_is_refused(stack: Embedded
     await connection.close()
 
 
-async def test_a_migration_that_is_missing_is_applied_alone(
+async def test_only_missing_migration_is_applied(
     stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = await create_database(stack, "migration_missing", "template1")
@@ -120,7 +120,7 @@ def test_no_object_is_defined_by_two_migrations() -> None:
     assert {each for each, times in Counter(defined).items() if times > 1} <= several
 
 
-async def test_setting_up_again_changes_nothing(stack: EmbeddedStack, temporal: Client) -> None:
+async def test_repeated_setup_changes_nothing(stack: EmbeddedStack, temporal: Client) -> None:
     url = await create_database(stack, "set_up_again", "template1")
     first = await set_up(temporal, url, catalogue())
     assert first.migrations == tuple(migration.name for migration in migrations())

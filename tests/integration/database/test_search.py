@@ -183,7 +183,7 @@ def ids(pages: list[SearchPage]) -> list[str]:
     return [each.subscription_id for page in pages for each in page.subscriptions]
 
 
-def test_the_questions_have_different_and_enough_answers(people: People) -> None:
+def test_filters_have_different_and_sufficient_matches(people: People) -> None:
     assert len(people.subscriptions) == 200
     assert {name: len(found) for name, found in people.answering.items()} == {
         "trials-ending": 7,
@@ -206,7 +206,7 @@ async def test_predefined_search_returns_matches_page_by_page(
 
 
 @pytest.mark.parametrize("name", sorted({*NAMED_FILTERS} - {"reservations-due"}))
-async def test_temporal_answers_the_same_question_alike(
+async def test_temporal_and_database_return_same_matches(
     service_env: ServiceEnv, people: People, name: str
 ) -> None:
     query = (await service_env.client.find(NAMED_FILTERS[name].on(TODAY) + people.payer)).query
@@ -221,7 +221,7 @@ async def test_reservation_search_uses_no_search_attribute(service_env: ServiceE
     assert page.query is None
 
 
-async def test_a_query_and_conditions_hold_together(service_env: ServiceEnv, people: People) -> None:
+async def test_query_and_conditions_are_combined(service_env: ServiceEnv, people: People) -> None:
     selection = state_is(State.ACTIVE) + people.payer
     pages = await all_pages(service_env, selection, "Access = 'RESTRICTED' OR Access = 'NONE'")
     active = ids(await all_pages(service_env, selection))
@@ -229,7 +229,7 @@ async def test_a_query_and_conditions_hold_together(service_env: ServiceEnv, peo
     assert pages[0].total == 16  # on the odd days from 5 January to 3 February
 
 
-async def test_a_workflow_that_the_record_does_not_have_is_named(service_env: ServiceEnv) -> None:
+async def test_workflow_missing_in_database_is_reported(service_env: ServiceEnv) -> None:
     subscription_id, payer = unique_name("stranger"), unique_name("payer-of-a-stranger")
     await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",
@@ -280,10 +280,10 @@ WEEKS = {
 
 
 @pytest.mark.parametrize("day", WEEKS)
-def test_a_week_is_from_monday_to_monday(day: str) -> None:
+def test_week_starts_on_monday(day: str) -> None:
     monday, next_monday = map(date.fromisoformat, WEEKS[day])
     assert week_of(date.fromisoformat(day)) == (monday, next_monday)
 
 
-def test_a_month_ends_where_the_next_begins() -> None:
+def test_month_ends_at_start_of_next_month() -> None:
     assert month_of(date(2027, 12, 31)) == (date(2027, 12, 1), date(2028, 1, 1))

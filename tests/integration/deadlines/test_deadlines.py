@@ -83,7 +83,7 @@ BROUGHT_ABOUT = {
 }
 
 
-def test_every_kind_of_deadline_is_among_those_that_are_missed() -> None:
+def test_missed_cases_cover_every_deadline_kind() -> None:
     missed = [event for _, _, _, happened in MISSED.values() for event, _ in happened]
     assert set(BROUGHT_ABOUT) == set(DeadlineKind)
     assert set(BROUGHT_ABOUT.values()) == set(missed)

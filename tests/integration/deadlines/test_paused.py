@@ -22,7 +22,7 @@ async def test_the_clock_of_a_paused_subscription_is_not_moved(service_env: Serv
     await subscription.advance_clock_to(target)
 
 
-async def test_a_clock_that_moves_ends_when_the_subscription_is_paused(service_env: ServiceEnv) -> None:
+async def test_clock_move_ends_when_subscription_is_paused(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(account={"domain": f"{unique_name('acme')}.co.kr"})
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     begun = asyncio.Event()

@@ -106,7 +106,7 @@ async def start_sleeper(client: Client, name: str, *, days: int, runs: int = 0) 
 # The stack
 
 
-async def test_the_servers_of_a_stack_answer(stack: EmbeddedStack, client: Client) -> None:
+async def test_stack_servers_respond(stack: EmbeddedStack, client: Client) -> None:
     handle = await client.start_workflow(
         "Unserved",
         id="coloured",
@@ -140,7 +140,7 @@ def test_server_files_are_readable_by_owner_only(stack: EmbeddedStack, stack_dir
     assert [path for path in kept if path.stat().st_mode & 0o077] == []
 
 
-def test_the_servers_do_not_hear_the_terminals_ctrl_c(stack: EmbeddedStack) -> None:
+def test_servers_ignore_ctrl_c_of_the_terminal(stack: EmbeddedStack) -> None:
     assert os.getsid(stack.temporal.pid) == stack.temporal.pid
     assert os.getsid(stack.postgres.pid) == stack.postgres.pid
 
@@ -245,7 +245,7 @@ asyncio.run(main())
 """
 
 
-async def test_the_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
+async def test_servers_end_with_killed_owner(tmp_path: Path) -> None:
     owner = await asyncio.create_subprocess_exec(
         sys.executable, "-c", OWNER, tmp_path, stdout=asyncio.subprocess.PIPE
     )
@@ -265,7 +265,7 @@ async def test_the_servers_die_with_a_killed_owner(tmp_path: Path) -> None:
         assert port_is_free(port)
 
 
-def test_a_usual_port_is_reserved_before_a_server_listens_on_it() -> None:
+def test_usual_port_is_reserved_before_server_start() -> None:
     [port] = free_ports(1)
     said: list[str] = []
     with UsualPorts(said.append) as first:
@@ -339,7 +339,7 @@ async def test_cancelled_stop_still_ends_the_process(tmp_path: Path) -> None:
         await process.wait_for_success()
 
 
-async def test_a_taken_port_is_named(tmp_path: Path) -> None:
+async def test_taken_port_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ServerError, match=f"port {port} is taken"):
@@ -422,7 +422,7 @@ async def test_dns_server_returns_published_records(
     assert {str(record) for record in answer} == {'"first"', '"second"'}
 
 
-async def test_dns_tells_an_unknown_name_from_one_without_such_records(
+async def test_dns_distinguishes_unknown_name_from_missing_records(
     dns_server: DnsServer, resolver: dns.asyncresolver.Resolver
 ) -> None:
     dns_server.publish_txt("_proof.acme.example", "token")
@@ -457,7 +457,7 @@ async def test_dns_fails_on_demand(dns_server: DnsServer, resolver: dns.asyncres
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_clock_passes_twenty_days(client: Client) -> None:
+async def test_clock_advances_twenty_days(client: Client) -> None:
     clock = await start_sleeper(client, "twenty-days", days=60)
     handle = client.get_workflow_handle("twenty-days")
     start = await clock.now()
@@ -477,7 +477,7 @@ async def test_a_clock_passes_twenty_days(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_clock_does_not_go_back(client: Client) -> None:
+async def test_clock_cannot_move_backwards(client: Client) -> None:
     clock = await start_sleeper(client, "not-back", days=60)
     start = await clock.now()
     assert await clock.advance_to(start - timedelta(days=1))
@@ -498,7 +498,7 @@ async def test_near_clock_target_is_waited_for_in_real_time(client: Client) -> N
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_clock_goes_on_through_continue_as_new(client: Client) -> None:
+async def test_clock_continues_across_continue_as_new(client: Client) -> None:
     clock = await start_sleeper(client, "runs", days=3, runs=10)
     handle = client.get_workflow_handle("runs")
     first_run = (await handle.describe()).run_id
@@ -511,7 +511,7 @@ async def test_a_clock_goes_on_through_continue_as_new(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("worker")
-async def test_a_clock_stops_where_the_workflow_ends(client: Client) -> None:
+async def test_clock_stops_at_workflow_end(client: Client) -> None:
     clock = await start_sleeper(client, "ends", days=3)
     target = await clock.now() + timedelta(days=30)
     assert not await clock.advance_to(target)

@@ -185,7 +185,7 @@ async def test_undecryptable_input_is_refused_and_blocks_nothing(
         assert await subscription.failed_tasks() == []
 
 
-async def test_an_undecodable_header_stops_nothing(stack: EmbeddedStack) -> None:
+async def test_undecodable_header_blocks_nothing(stack: EmbeddedStack) -> None:
     strange = new_keyring()
     async with a_house(stack, *new_keyring().keys) as service_env:
         subscription = await service_env.paid(START)

@@ -138,7 +138,7 @@ async def test_temporal_with_an_api_key(stack: EmbeddedStack, papers: Papers, to
             assert "TEMPORAL_API_KEY" in await told.refused(address, {**trusting, **key})
 
 
-async def test_a_command_over_tls_works_or_ends_with_3_and_a_sentence(
+async def test_command_over_tls_works_or_exits_with_3(
     stack: EmbeddedStack, service_env: ServiceEnv, papers: Papers, tmp_path: Path
 ) -> None:
     async with front(stack.addresses.temporal_address, papers.server_context(), API_KEY) as address:

@@ -84,7 +84,7 @@ class Customer:
         return subscription
 
 
-async def test_r31_nothing_of_a_person_is_left_anywhere(
+async def test_r31_erasure_leaves_no_personal_data(
     service_env: ServiceEnv, stack: EmbeddedStack, stack_directory: Path
 ) -> None:
     customer = Customer()
@@ -193,7 +193,7 @@ async def test_r31_erased_subscription_accepts_no_commands(service_env: ServiceE
     assert await subscription.handle.query("timeline") == await subscription.handle.query("upcoming") == []
 
 
-async def test_r15_r31_a_trial_that_lapses_is_erased_on_its_own_clock(service_env: ServiceEnv) -> None:
+async def test_r15_r31_expired_trial_is_erased_on_test_clock(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     started = (await subscription.status()).started_at
     assert started is not None

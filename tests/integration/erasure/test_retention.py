@@ -81,7 +81,7 @@ async def test_purge_keeps_possibly_last_copy_of_subscription(
     assert [await subscription.run_ids() for subscription in (running, lost)] == runs
 
 
-async def test_reports_are_kept_for_a_quarter(isolated_env: ServiceEnv) -> None:
+async def test_purge_keeps_reports_for_92_days(isolated_env: ServiceEnv) -> None:
     [retention] = [each for each in RETENTIONS if each.table == "reconciliations"]
     assert retention.kept == timedelta(days=92)
     await isolated_env.requested()

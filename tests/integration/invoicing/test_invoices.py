@@ -85,7 +85,7 @@ async def test_month_is_invoiced_once_by_subscription_with_tax(
     assert await isolated_env.client.invoices() == [mine, theirs]
 
 
-async def test_a_line_that_comes_late_is_on_the_next_invoice(isolated_env: ServiceEnv) -> None:
+async def test_late_line_is_on_the_next_invoice(isolated_env: ServiceEnv) -> None:
     await upgraded_in_march(isolated_env, customer_id="C-1")
     await closed(isolated_env)
     late = await upgraded_in_march(isolated_env, customer_id="C-1")
@@ -193,7 +193,7 @@ def adjustment(subscription: SubscriptionDriver, amount: int, **changes: Any) ->
     }
 
 
-async def test_a_wrong_charge_is_compensated_once_and_is_on_an_invoice(isolated_env: ServiceEnv) -> None:
+async def test_adjustment_runs_once_and_is_invoiced(isolated_env: ServiceEnv) -> None:
     subscription = await upgraded_in_march(isolated_env, customer_id="C-1")
     before = await subscription.ledger()
     first = await isolated_env.client.adjust(adjustment(subscription, -9_483))
@@ -241,7 +241,7 @@ async def test_r30_termination_fee_is_invoiced_in_its_month(isolated_env: Servic
         ]
 
 
-async def test_an_adjustment_has_the_size_of_its_line(isolated_env: ServiceEnv) -> None:
+async def test_adjustment_is_limited_by_its_line(isolated_env: ServiceEnv) -> None:
     """The line of 39,483 is adjusted by at most its amount, and a reversal removes the rest."""
     subscription = await upgraded_in_march(isolated_env)
 
@@ -270,7 +270,7 @@ async def test_an_adjustment_has_the_size_of_its_line(isolated_env: ServiceEnv) 
         )
 
 
-async def test_a_credit_note_gives_back_the_tax_that_was_charged(isolated_env: ServiceEnv) -> None:
+async def test_credit_note_returns_the_charged_tax(isolated_env: ServiceEnv) -> None:
     """116 KRW a line: two invoices of one line have 11 each, one invoice of two lines has 23."""
     days = ("2026-03-01", "2026-03-02")
     small = [await one_day(isolated_env, day, customer_id=f"C-{day}") for day in days]
@@ -296,7 +296,7 @@ async def test_a_credit_note_gives_back_the_tax_that_was_charged(isolated_env: S
     assert by_customer == {"C-2026-03-01": [11, -11], "C-2026-03-02": [11, -11], "C-whole": [23, -12, -11]}
 
 
-def test_small_invoices_and_their_credit_note_mirror_each_other() -> None:
+def test_small_credit_note_mirrors_its_invoices() -> None:
     """5 and 5 without tax: the credit note of -10 gives none back. 10 with 1: it gives back 1."""
     small = [
         CorrectedInvoice(number=f"2026-00000{n}", vat_percent=10, supply_before=5, supply_after=0)
@@ -348,7 +348,7 @@ async def one_day(service_env: ServiceEnv, day: str, **changes: Any) -> Subscrip
     return subscription
 
 
-async def test_an_erased_subscription_is_adjusted_too(isolated_env: ServiceEnv) -> None:
+async def test_erased_subscription_can_be_adjusted(isolated_env: ServiceEnv) -> None:
     subscription = await upgraded_in_march(isolated_env)
     await subscription.cancel_and_wait("2026-04-01 09:00")
     made = await isolated_env.client.adjust(adjustment(subscription, -39_483))

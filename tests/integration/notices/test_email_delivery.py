@@ -111,7 +111,7 @@ async def test_response_to_message_decides_the_notice_state(
     assert room.taken == []
 
 
-async def test_after_three_days_of_attempts_it_is_given_up(isolated_env: ServiceEnv) -> None:
+async def test_email_fails_after_three_days_of_attempts(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         room.to_recipient = lambda recipient: "452 4.2.2 mailbox full"
         subscription = await trial(isolated_env)
@@ -229,7 +229,7 @@ async def test_email_that_crashes_the_server_is_sent_last(
     assert first.get_content() == second.get_content()
 
 
-async def test_a_server_that_closes_for_a_while_is_come_back_to(isolated_env: ServiceEnv) -> None:
+async def test_mail_server_is_retried_after_temporary_close(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         subscription = await trial(isolated_env)
         room.to_recipient = lambda recipient: "421 4.3.2 closing"
@@ -288,7 +288,7 @@ def vault(tmp_path: Path) -> Vault:
 # aiosmtpd does not detect TLS on a connection that starts with TLS.
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 @pytest.mark.parametrize("implicit", [False, True], ids=["smtp", "smtps"])
-async def test_a_login_goes_over_tls_to_a_server_that_is_trusted(
+async def test_login_is_sent_over_tls_to_trusted_server(
     isolated_env: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch, implicit: bool
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))

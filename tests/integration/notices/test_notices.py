@@ -75,7 +75,7 @@ async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, Subscrip
     return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unproved, renaming), strict=True))
 
 
-async def test_each_kind_arrives_in_korean_and_in_english_and_once(isolated_env: ServiceEnv) -> None:
+async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         subscriptions = await one_of_each_kind(isolated_env)
         report = await works_on(isolated_env)
@@ -156,7 +156,7 @@ async def test_missed_notice_is_sent_late_unless_nearer_one_is_due(isolated_env:
     assert len(room.taken) == 2
 
 
-async def test_by_itself_the_job_works_for_today(isolated_env: ServiceEnv) -> None:
+async def test_job_without_argument_runs_for_today(isolated_env: ServiceEnv) -> None:
     await publish(isolated_env.pool, catalogue("2020-02", "2020-02-01", **{"days = 30  ": "days = 5  "}))
     async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
         life = await isolated_env.requested()
@@ -201,7 +201,7 @@ async def test_concurrent_runs_send_each_notice_once(
 
 
 @pytest.mark.parametrize("argument", [{"day": "soon"}, {"day": 3}, {"date": WEDNESDAY}, [WEDNESDAY]])
-async def test_an_argument_that_cannot_be_read_fails_the_run(service_env: ServiceEnv, argument: Any) -> None:
+async def test_unreadable_argument_fails_the_run(service_env: ServiceEnv, argument: Any) -> None:
     with pytest.raises(WorkflowFailureError) as failure:
         await service_env.temporal.execute_workflow(
             "NoticesWorkflow", argument, id=unique_name("notices"), task_queue=service_env.task_queue

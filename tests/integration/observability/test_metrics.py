@@ -192,7 +192,7 @@ async def a_paused_schedule(service_env: ServiceEnv) -> None:
 # -- the numbers -------------------------------------------------------------------------------------
 
 
-def test_every_event_that_was_recorded_is_counted_once(watched: Scraped) -> None:
+def test_every_recorded_event_is_counted_once(watched: Scraped) -> None:
     assert watched.values("worksub_transitions_total", by="event") == {
         "TRIAL_STARTED": 4,
         "SWITCHED_TO_PAID": 2,
@@ -222,7 +222,7 @@ def test_every_refusal_is_counted_by_its_code(watched: Scraped) -> None:
     assert watched.value("worksub_refusals_total") == 3
 
 
-def test_lateness_is_by_the_clock_that_the_deadline_was_due_by(watched: Scraped) -> None:
+def test_lateness_uses_the_clock_of_the_deadline(watched: Scraped) -> None:
     # The trial ended on its test clock. Deadlines that a simulated subscription processes on request are
     # not late.
     met = watched.values("worksub_deadline_lateness_seconds_count", by="event")
@@ -230,7 +230,7 @@ def test_lateness_is_by_the_clock_that_the_deadline_was_due_by(watched: Scraped)
     assert watched.values("worksub_deadline_lateness_seconds_bucket", by="event", le="3600") == met
 
 
-def test_attempts_that_fail_are_counted_by_the_kind_of_error(watched: Scraped) -> None:
+def test_failed_attempts_are_counted_by_error_type(watched: Scraped) -> None:
     failures = watched.values("worksub_effect_failures_total", by="error", activity_type="record_transition")
     assert set(failures) == {"UndefinedTableError"}
     assert failures["UndefinedTableError"] >= 1
@@ -275,11 +275,11 @@ def test_a_paused_schedule_is_not_active(watched: Scraped) -> None:
     }
 
 
-def test_every_job_that_has_a_schedule_is_watched() -> None:
+def test_every_scheduled_job_has_metrics() -> None:
     assert tuple(job.schedule_id for job in JOBS) == tuple(f"worksub-{name}" for name in SCHEDULED_JOBS)
 
 
-async def test_a_comparison_that_never_ran_is_as_old_as_the_database(stack: EmbeddedStack) -> None:
+async def test_never_run_reconciliation_is_as_old_as_the_database(stack: EmbeddedStack) -> None:
     measured = MetricBuffer(10_000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=measured))
     client = await Client.connect(stack.addresses.temporal_address, runtime=runtime)
@@ -291,7 +291,7 @@ async def test_a_comparison_that_never_ran_is_as_old_as_the_database(stack: Embe
     assert gauges["worksub_reconciliation_findings"] == 0
 
 
-async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
+async def test_replay_emits_no_metrics(stack: EmbeddedStack) -> None:
     measured = MetricBuffer(100_000)
     client = await Client.connect(
         stack.addresses.temporal_address,
@@ -317,7 +317,7 @@ async def test_a_replay_counts_nothing_again(stack: EmbeddedStack) -> None:
 # -- documentation -----------------------------------------------------------------------------------
 
 
-def test_the_page_has_every_metric_of_ours_with_its_labels(watched: Scraped) -> None:
+def test_monitoring_page_lists_every_metric_with_labels(watched: Scraped) -> None:
     [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "metric"]
     documented = {metric: (kind, set(re.findall(r"\w+", labels))) for metric, kind, labels, _ in table.rows}
     assert documented == {
@@ -340,7 +340,7 @@ def questions() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("question", list(questions()))
-def test_a_question_is_about_metrics_that_exist(watched: Scraped, question: str) -> None:
+def test_promql_expressions_use_existing_metrics(watched: Scraped, question: str) -> None:
     known = watched.labels() | of_http_servers() | PROMETHEUS_OWN
     asked = Asked()
     promql_parser.walk(promql_parser.parse(question), asked.visit)
@@ -375,7 +375,7 @@ class Asked:
                 self.grouped |= set(modifier.labels)
 
 
-def test_every_metric_of_ours_is_shown_on_the_dashboard(watched: Scraped) -> None:
+def test_dashboard_shows_every_metric(watched: Scraped) -> None:
     shown = json.dumps(DASHBOARD)
     ours = {family.name for family in watched.families.values() if family.name.startswith("worksub_")}
     assert {name for name in ours if name not in shown} <= {"worksub_reconciliation_timestamp_seconds"}

@@ -69,7 +69,7 @@ async def test_a_request_is_one_trace(worker_env: WorkerEnv) -> None:
         assert span.attributes["temporalWorkflowID"] == f"subscription-{subscription_id}"
 
 
-async def test_each_command_is_a_trace_of_its_own(worker_env: WorkerEnv) -> None:
+async def test_each_command_is_a_separate_trace(worker_env: WorkerEnv) -> None:
     with collecting() as collector:
         async with traced(worker_env, collector) as cli:
             subscription_id = await requested(cli)
@@ -102,7 +102,7 @@ async def test_deadlines_belong_to_no_callers_trace(worker_env: WorkerEnv) -> No
     assert collector.tree("StartWorkflowUpdate:cancel")[0] == "console StartWorkflowUpdate:cancel"
 
 
-async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
+async def test_replay_creates_no_spans(stack: EmbeddedStack) -> None:
     exported = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exported))
@@ -120,7 +120,7 @@ async def test_a_replay_makes_no_span_again(stack: EmbeddedStack) -> None:
 
 
 @pytest.mark.parametrize("nonsense", [b"no JSON", b"[]", b'{"traceparent": "nobody"}'])
-async def test_a_header_that_cannot_be_read_stalls_nothing(stack: EmbeddedStack, nonsense: bytes) -> None:
+async def test_unreadable_trace_header_blocks_nothing(stack: EmbeddedStack, nonsense: bytes) -> None:
     traced = await connected_to(stack, CommandTracingInterceptor(TracerProvider().get_tracer("worksub")))
     async with open_service_env(stack, traced) as service_env:
         subscription = await service_env.requested()

@@ -72,7 +72,7 @@ async def test_reconcile_reports_stuck_and_repairs_the_rest(isolated_env: Servic
     assert await well.events() == ["TRIAL_STARTED"]
 
 
-async def test_a_reset_that_did_no_harm_is_named(isolated_env: ServiceEnv) -> None:
+async def test_harmless_reset_is_reported(isolated_env: ServiceEnv) -> None:
     subscription = await isolated_env.paid("2026-01-10 09:00")
     await subscription.advance_to("2026-04-01 00:00")
     await reset(subscription, await first_task(subscription))
@@ -159,7 +159,7 @@ async def test_purge_continues_after_a_failing_table(isolated_env: ServiceEnv) -
     assert left
 
 
-async def test_an_invoice_that_cannot_be_examined_hides_no_other(isolated_env: ServiceEnv) -> None:
+async def test_unreadable_invoice_hides_no_other(isolated_env: ServiceEnv) -> None:
     await gather_all(upgraded_in_march(isolated_env, customer_id=f"C-{number}") for number in range(3))
     await closed(isolated_env)
     first, second, third = [invoice.number for invoice in await isolated_env.client.invoices()]
@@ -220,14 +220,14 @@ OF_ALL = [
 
 
 @pytest.mark.parametrize("error", OF_ONE, ids=repr)
-async def test_an_error_of_one_member_is_kept_with_it(error: Exception) -> None:
+async def test_error_of_one_item_is_recorded_with_it(error: Exception) -> None:
     batch = Batch("test")
     await batch.alone("one", failing(error))
     assert batch.failures == [MemberFailure(member="one", error=type(error).__name__)]
 
 
 @pytest.mark.parametrize("error", OF_ALL, ids=repr)
-async def test_an_error_of_all_members_is_raised(error: Exception) -> None:
+async def test_error_of_all_items_is_raised(error: Exception) -> None:
     batch = Batch("test")
     with pytest.raises(type(error)):
         await batch.alone("one", failing(error))

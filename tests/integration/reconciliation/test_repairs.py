@@ -241,7 +241,7 @@ async def is_erased_behind_its_back(service_env: ServiceEnv, subscription: Subsc
     )
 
 
-async def test_an_adjustment_that_the_ledger_has_lost_is_entered_again(isolated_env: ServiceEnv) -> None:
+async def test_lost_adjustment_is_restored(isolated_env: ServiceEnv) -> None:
     subscription = await a_year(isolated_env)
     for number in (1, 2):
         await isolated_env.client.adjust(

@@ -245,7 +245,7 @@ async def test_data_lost_on_both_sides_is_reported(isolated_env: ServiceEnv) -> 
     await gets_attention(nameless)
 
 
-async def test_invoices_are_held_against_the_ledger_and_their_numbers(isolated_env: ServiceEnv) -> None:
+async def test_invoices_are_compared_with_ledger_and_numbers(isolated_env: ServiceEnv) -> None:
     await gather_all(charged(isolated_env) for _ in range(5))
     await isolated_env.temporal.execute_workflow(
         "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=isolated_env.task_queue
@@ -364,7 +364,7 @@ async def test_invoice_corrections_are_recalculated(
     ]
 
 
-async def test_a_paused_workflow_is_named_and_is_not_replaced(isolated_env: ServiceEnv) -> None:
+async def test_paused_workflow_is_reported_and_not_replaced(isolated_env: ServiceEnv) -> None:
     """With a correct row, and with a missing event that the histories still have."""
     well, lacking, running = await gather_all(charged(isolated_env) for _ in range(3))
     before = await told(isolated_env, lacking)

@@ -227,7 +227,7 @@ def once(charged: Sequence[tuple[Any, ...]]) -> bool:
     return all(end <= first for (_, end), (first, _) in pairwise(fees))
 
 
-async def test_the_database_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
+async def test_database_restored_from_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
     async with restored(
         stack, days.yesterday.database, days.today.temporal, tmp_path / "site"
     ) as service_env:
@@ -253,7 +253,7 @@ async def test_the_database_is_of_yesterday(stack: EmbeddedStack, days: Days, tm
         assert {each.subscription_id for each in await found(service_env)} == unknown
 
 
-async def test_temporal_is_of_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
+async def test_temporal_restored_from_yesterday(stack: EmbeddedStack, days: Days, tmp_path: Path) -> None:
     async with restored(
         stack, days.today.database, days.yesterday.temporal, tmp_path / "site"
     ) as service_env:

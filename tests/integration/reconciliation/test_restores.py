@@ -90,7 +90,7 @@ async def test_restored_database_catches_up_with_workflows(
     assert (await left.status()).state is State.ERASED
 
 
-async def test_two_runs_at_once_restore_an_adjustment_once(isolated_env: ServiceEnv) -> None:
+async def test_concurrent_runs_restore_an_adjustment_once(isolated_env: ServiceEnv) -> None:
     subscription = await paid(isolated_env)
     backup = await Backup.of(isolated_env)
     wanted = {
@@ -271,7 +271,7 @@ async def test_data_in_no_history_is_reported_and_not_charged_again(
     ]
 
 
-async def test_a_server_of_yesterday_catches_up_with_the_record(isolated_env: ServiceEnv) -> None:
+async def test_restored_server_catches_up_with_database(isolated_env: ServiceEnv) -> None:
     quiet, commanded, waiting = await gather_all(paid(isolated_env) for _ in range(3))
     for subscription in (quiet, commanded, waiting):
         await subscription.send("upgrade", members=20, id="more")

@@ -45,7 +45,7 @@ async def holder(service_env: ServiceEnv, name: str) -> str | None:
 # -- verification records (R11, R12) -----------------------------------------------------------------
 
 
-async def test_r12_a_txt_record_proves_the_domain(service_env: ServiceEnv) -> None:
+async def test_r12_txt_record_verifies_domain(service_env: ServiceEnv) -> None:
     subscription, domain = await on_a_domain(service_env)
     status = await subscription.status()
     assert status.access is Access.RESTRICTED
@@ -62,7 +62,7 @@ async def test_r12_a_txt_record_proves_the_domain(service_env: ServiceEnv) -> No
     ).code is RefusalCode.NO_PROOF_AWAITED
 
 
-async def test_r12_a_cname_record_proves_the_domain(service_env: ServiceEnv) -> None:
+async def test_r12_cname_record_verifies_domain(service_env: ServiceEnv) -> None:
     subscription, _ = await on_a_domain(service_env)
     [proof] = (await subscription.status()).proofs
     assert proof.cname_target == CNAME_TARGET
@@ -71,7 +71,7 @@ async def test_r12_a_cname_record_proves_the_domain(service_env: ServiceEnv) -> 
     assert answer.access is Access.FULL
 
 
-async def test_r12_each_token_is_random_and_its_own(service_env: ServiceEnv) -> None:
+async def test_r12_each_token_is_random_and_unique(service_env: ServiceEnv) -> None:
     subscriptions = await gather_all(on_a_domain(service_env) for _ in range(4))
     tokens = {
         (await subscription.status()).proofs[0].txt_value.split("=")[1] for subscription, _ in subscriptions
@@ -204,7 +204,7 @@ async def test_r10_domain_rename_waits_for_verification(
     assert shown["AccountName"] == new
 
 
-async def test_r10_renaming_back_withdraws_and_frees_the_held_name(service_env: ServiceEnv) -> None:
+async def test_r10_rename_back_withdraws_and_releases_name(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     old, new = subscription.request["account"], f"{unique_name('withdrawn')}.example"
     await subscription.send("rename_account", at=START, domain=new)
@@ -219,7 +219,7 @@ async def test_r10_renaming_back_withdraws_and_frees_the_held_name(service_env: 
     assert (await subscription.send("rename_account", at=START, group=unique_name("at-once"))).events
 
 
-async def test_r10_a_new_rename_replaces_the_one_that_is_held(service_env: ServiceEnv) -> None:
+async def test_r10_new_rename_replaces_pending_one(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     first, second = f"{unique_name('first')}.example", f"{unique_name('second')}.example"
     await subscription.send("rename_account", at=START, domain=first)

@@ -104,7 +104,7 @@ IDS = {
 }
 
 
-async def test_a_strange_workflow_id_with_nonsense_is_rejected(service_env: ServiceEnv) -> None:
+async def test_invalid_input_under_any_workflow_id_is_rejected(service_env: ServiceEnv) -> None:
     async def one(workflow_id: str) -> None:
         await rejected(service_env, await started(service_env, {"nonsense": True}, workflow_id=workflow_id))
 

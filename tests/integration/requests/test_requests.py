@@ -78,7 +78,7 @@ async def updated(service_env: ServiceEnv, body: dict[str, Any], *arguments: Any
     )
 
 
-async def test_r9_without_a_fingerprint_the_answer_is_the_first_answer(service_env: ServiceEnv) -> None:
+async def test_r9_without_fingerprint_returns_original_response(service_env: ServiceEnv) -> None:
     body = service_env.request_body()
     first = await updated(service_env, body)
     assert first["state"] == "TRIAL"
@@ -144,7 +144,7 @@ async def test_start_that_reuses_or_ends_the_workflow_is_refused(
     assert (await updated(service_env, body))["state"] == State.TRIAL
 
 
-async def test_a_caller_of_request_learns_which_option_was_refused(service_env: ServiceEnv) -> None:
+async def test_refused_start_option_is_named_to_request_caller(service_env: ServiceEnv) -> None:
     with pytest.raises(WorkflowUpdateFailedError) as failure:
         await updated(service_env, service_env.request_body(), retry_policy=RetryPolicy(maximum_attempts=2))
     assert isinstance(failure.value.cause, ApplicationError)
@@ -291,7 +291,7 @@ async def test_r9_concurrently_inserted_row_is_no_error(service_env: ServiceEnv,
     assert not inserting.result()
 
 
-async def test_r9_another_body_under_a_request_id_is_refused(service_env: ServiceEnv) -> None:
+async def test_r9_reused_request_id_is_refused(service_env: ServiceEnv) -> None:
     body = service_env.request_body()
     other = {**body, "members": 11}
     first = await service_env.client.request(body)
@@ -406,7 +406,7 @@ async def test_r9_r10_original_response_after_rename(
     assert await service_env.client.request(subscription.request) == first
 
 
-async def test_lists_are_in_pages_and_by_state_or_payer(service_env: ServiceEnv) -> None:
+async def test_lists_have_pages_and_state_and_customer_filters(service_env: ServiceEnv) -> None:
     payer = unique_name("payer")
     subscriptions = await gather_all(service_env.requested(customer_id=payer) for _ in range(5))
     ended = subscriptions[0]
@@ -424,7 +424,7 @@ async def test_lists_are_in_pages_and_by_state_or_payer(service_env: ServiceEnv)
     assert [listed.subscription_id for listed in in_trial] == [each for each in ids if each != ended.id]
 
 
-async def test_r5_checking_a_name_changes_nothing(service_env: ServiceEnv) -> None:
+async def test_r5_name_check_changes_nothing(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     account = Account(kind=AccountKind.GROUP, name=subscription.request["account"]["group"])
     free = Account(kind=AccountKind.GROUP, name=unique_name("free"))
@@ -474,9 +474,7 @@ async def test_r33_production_refuses_simulated_start_time(stack: EmbeddedStack,
 
 
 @pytest.mark.parametrize("memo", [5, {"kind": "UNKNOWN"}, None], ids=repr)
-async def test_a_memo_that_a_client_has_made_up_stops_no_subscription(
-    service_env: ServiceEnv, memo: Any
-) -> None:
+async def test_forged_memo_blocks_no_subscription(service_env: ServiceEnv, memo: Any) -> None:
     body = service_env.request_body()
     assert (await updated(service_env, body, memo={ATTENTION_MEMO: memo}))["state"] == State.TRIAL
     subscription = SubscriptionDriver(

@@ -59,7 +59,7 @@ async def listed(client: Client) -> dict[str, ScheduleStatus]:
     return {each.name: each for each in await list_schedules(client)}
 
 
-async def test_applied_again_nothing_changes(namespace: Client) -> None:
+async def test_applying_schedules_again_changes_nothing(namespace: Client) -> None:
     assert set((await apply_schedules(namespace)).values()) == {ApplyResult.CREATED}
     assert set((await apply_schedules(namespace)).values()) == {ApplyResult.UNCHANGED}
 
@@ -104,7 +104,7 @@ async def test_schedule_list_shows_next_run_and_unapplied_changes(namespace: Cli
     assert TIME_ZONE == "Asia/Seoul"
 
 
-async def test_a_job_that_is_not_applied_can_be_neither_run_nor_paused(namespace: Client) -> None:
+async def test_unapplied_job_cannot_be_triggered_or_paused(namespace: Client) -> None:
     for attempt in (trigger(namespace, PURGE), pause(namespace, PURGE, "why"), resume(namespace, PURGE)):
         with pytest.raises(NotAppliedError, match="purge"):
             await attempt
@@ -123,7 +123,7 @@ async def test_triggered_job_runs_now_and_lists_its_report(
     assert (last.status, last.summary) == ("COMPLETED", report["summary"])
 
 
-async def test_a_job_is_triggered_again_after_a_run_that_is_under_way(isolated_env: ServiceEnv) -> None:
+async def test_job_triggered_during_a_run_runs_again_afterwards(isolated_env: ServiceEnv) -> None:
     await apply_schedules(isolated_env.temporal)
     first = await trigger(isolated_env.temporal, RECONCILE)
     waiting = asyncio.create_task(trigger(isolated_env.temporal, RECONCILE))

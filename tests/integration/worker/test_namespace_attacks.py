@@ -117,7 +117,7 @@ async def state_of(service_env: ServiceEnv, subscription: SubscriptionDriver) ->
 @pytest.mark.parametrize("call", ["erase_subscription", "record_transition", "delete_histories"])
 @pytest.mark.parametrize("kind", ["SubscriptionWorkflow", "Stranger"])
 @pytest.mark.parametrize("under_its_id", [True, False], ids=["under its id", "under another id"])
-async def test_an_activity_is_refused_to_a_workflow_of_the_attacker(
+async def test_activity_call_of_attackers_workflow_is_refused(
     service_env: ServiceEnv, kind: str, call: str, under_its_id: bool
 ) -> None:
     subscription = await service_env.paid(PAID)
@@ -146,7 +146,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_no_activity_is_called_without_a_workflow(service_env: ServiceEnv, call: str) -> None:
+async def test_activity_call_without_workflow_is_refused(service_env: ServiceEnv, call: str) -> None:
     subscription = await service_env.paid(PAID)
     before = await state_of(service_env, subscription)
     argument = (await arguments(service_env, subscription))[call]
@@ -164,7 +164,7 @@ async def test_no_activity_is_called_without_a_workflow(service_env: ServiceEnv,
     await untouched(service_env, subscription, before)
 
 
-def test_every_activity_has_a_caller_of_its_own() -> None:
+def test_attack_cases_cover_every_activity() -> None:
     assert CALLERS.keys() == ACTIVITIES.keys()
     kinds = {workflow._Definition.must_from_class(each).name for each in WORKFLOWS}
     assert {caller for callers in CALLERS.values() for caller in callers} == kinds
@@ -222,7 +222,7 @@ async def accomplices(temporal: Client) -> AsyncIterator[str]:
 
 @pytest.mark.parametrize("way", ["a retry policy", "a cron schedule"])
 @pytest.mark.parametrize("known", [True, False], ids=["of a subscription", "of none"])
-async def test_a_forged_state_is_not_believed_in_a_later_run(
+async def test_forged_state_is_refused_in_a_later_run(
     stack: EmbeddedStack, temporal: Client, way: str, known: bool
 ) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
@@ -275,7 +275,7 @@ async def test_a_forged_state_is_not_believed_in_a_later_run(
         assert await service_env.owner.fetchval("SELECT count(*) FROM subscriptions") == 1
 
 
-async def test_a_seal_is_of_one_workflow_one_run_and_one_argument() -> None:
+async def test_seal_covers_workflow_run_and_argument() -> None:
     seals = Seals((b"new", b"old"))
     seal = seals.of_run("subscription-1", "run", [b"state"])
     assert seals.is_of_run(seal, "subscription-1", "run", [b"state"])
@@ -297,7 +297,7 @@ async def test_replaced_key_verifies_and_unknown_key_is_waited_for() -> None:
         Seals((b"new",)).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
 
 
-async def test_runs_and_calls_go_on_under_a_new_key(stack: EmbeddedStack, temporal: Client) -> None:
+async def test_runs_and_calls_continue_with_a_new_key(stack: EmbeddedStack, temporal: Client) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid(PAID)

@@ -78,7 +78,7 @@ def test_every_command_is_update_with_validator_and_signal() -> None:
     assert [handler.name for handler in handlers if not handler.description] == []
 
 
-def test_the_search_attributes_are_those_of_the_public_interface() -> None:
+def test_search_attributes_match_public_interface() -> None:
     assert {key.name: key.indexed_value_type.name for key in REGISTRY} == SEARCH_ATTRIBUTES
 
 
@@ -92,7 +92,7 @@ async def test_search_attribute_registration_is_idempotent(temporal: Client) -> 
     assert await missing_by_query(elsewhere) == [*SEARCH_ATTRIBUTES]
 
 
-async def test_only_registered_search_attributes_are_ever_set(service_env: ServiceEnv) -> None:
+async def test_only_registered_search_attributes_are_set(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid("2027-01-10 09:00")
     description = await subscription.handle.describe()
     present = {pair.key.name: pair.value for pair in description.typed_search_attributes}

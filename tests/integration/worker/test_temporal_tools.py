@@ -53,7 +53,7 @@ async def test_workflow_cancellation_is_refused_in_timeline(service_env: Service
     assert (await subscription.events())[-1] == "SERVICE_FEES_POSTED"
 
 
-async def test_it_breaks_off_nothing_that_is_under_way(service_env: ServiceEnv) -> None:
+async def test_cancellation_request_interrupts_no_work(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
 
     async def recording() -> bool:
@@ -89,7 +89,7 @@ async def test_cancellation_is_refused_in_each_run_and_on_replay(
             assert await subscription.failed_tasks() == []
 
 
-async def test_it_may_come_before_anything_has_begun(stack: EmbeddedStack, temporal: Client) -> None:
+async def test_cancellation_request_before_the_first_task(stack: EmbeddedStack, temporal: Client) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
         requested = asyncio.create_task(service_env.requested(START))
 

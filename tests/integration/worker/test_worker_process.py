@@ -148,7 +148,7 @@ async def test_worker_waits_for_servers_and_logs_the_reason(
 
 
 @pytest.mark.parametrize("missing", ["Temporal", "PostgreSQL"])
-async def test_it_stops_while_it_waits(worker_env: WorkerEnv, missing: str) -> None:
+async def test_worker_stops_while_waiting_for_servers(worker_env: WorkerEnv, missing: str) -> None:
     nowhere = f"127.0.0.1:{free_ports(1)[0]}"
     settings = {
         "Temporal": {"TEMPORAL_ADDRESS": nowhere},
