@@ -67,7 +67,7 @@ def _first_ephemeral_port() -> int:
 def port_is_free(port: int) -> bool:
     """Return whether a server could listen on this TCP port of the loopback interface now."""
     with socket.socket() as probe:
-        # As servers do; otherwise recently closed connections (TIME_WAIT) would make the port look taken.
+        # Servers set SO_REUSEADDR, too. Without it, closed connections in TIME_WAIT would occupy the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -162,8 +162,7 @@ class PostgresServer(EmbeddedServer):
         await process.wait_until(self._answers)
 
     async def _create_data(self, binaries: Path) -> None:
-        # The directory is renamed when complete, so that an interrupted initdb is not mistaken for valid
-        # data.
+        # Renamed when complete, so that an interrupted initdb is not mistaken for valid data.
         unfinished = self._directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)

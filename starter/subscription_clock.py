@@ -13,8 +13,7 @@ from temporalio.testing import TimeSkipper, TimeSkippingConfig
 from adapters.temporal.paused_status import PAUSED
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 
-# A subscription with a domain to verify wakes about 445 times a year. By default the server stops after 200
-# skips.
+# With a domain to verify, a subscription wakes about 445 times a year; the server's default limit is 200.
 MAX_SKIPS = 100_000
 PROGRESS_SECONDS = 0.25
 POLL_SECONDS = 0.05

@@ -65,6 +65,6 @@ class AesGcmPayloadCodec(PayloadCodec):
             plaintext = cipher.decrypt(envelope.nonce, envelope.ciphertext, associated_data(envelope.key_id))
             return Payload.FromString(plaintext)
         except (InvalidTag, DecodeError):
-            # Authentication failed: the payload is forged. Raising would block the workflow task forever, so
-            # the payload is passed on undecoded and refused like any other unreadable payload.
+            # Authentication failed: the payload is forged or damaged. Raising would block the workflow task
+            # forever. So the payload is passed on undecoded, and refused like any other unreadable payload.
             return Payload(metadata={"encoding": ENCODING.encode()}, data=payload.data)

@@ -26,7 +26,7 @@ from adapters.webhooks.http_client import (
 )
 
 _POLL_SECONDS = 1.0
-# Together with the worker's 20 seconds, less than the 30 seconds after which the container is killed.
+# This time plus the worker's 20 seconds is less than the 30 seconds after which the container is killed.
 _FINISH_SECONDS = 3.0
 _BATCH = 4
 """Concurrent deliveries to one healthy endpoint, each for a different subscription."""
