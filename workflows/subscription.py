@@ -456,8 +456,8 @@ class SubscriptionWorkflow:
         """
         while True:
             await workflow.wait_condition(workflow.all_handlers_finished)
-            signalled = self._history_length_at_signal == workflow.info().get_current_history_length()
-            if self._lifecycle is None or not signalled:
+            has_new_signals = self._history_length_at_signal == workflow.info().get_current_history_length()
+            if self._lifecycle is None or not has_new_signals:
                 return
             for queued in self._queue:
                 queued.parse()
@@ -466,7 +466,8 @@ class SubscriptionWorkflow:
     async def _drain_queue(self, lifecycle: SubscriptionLifecycle) -> None:
         """Execute the updates that are queued before the first signal; ask the others to retry.
 
-        Updates behind a signal cannot be executed first, because the order of commands must be kept.
+        Updates behind a signal cannot be executed first, because the order of commands must be kept. After the
+        end of the subscription, execute every update, which is refused, and discard the signals.
         """
         over = lifecycle.state.state.over
         while self._queue and (over or not self._queue[0].is_signal):
