@@ -466,8 +466,8 @@ class SubscriptionWorkflow:
     async def _drain_queue(self, lifecycle: SubscriptionLifecycle) -> None:
         """Execute the updates that are queued before the first signal; ask the others to retry.
 
-        Updates behind a signal cannot be executed first, because the order of commands must be kept. After the
-        end of the subscription, execute every update, which is refused, and discard the signals.
+        Updates behind a signal cannot be executed first, because the order of commands must be kept.
+        After the end of the subscription, execute every update, which is refused, and discard the signals.
         """
         over = lifecycle.state.state.over
         while self._queue and (over or not self._queue[0].is_signal):
