@@ -193,7 +193,7 @@ class Catalogue(Wire):
                 )
         for index, term in enumerate(self.terms):
             if term.id in {other.id for other in self.terms[:index]}:
-                raise _inconsistent(f"terms.{index}.id", "is the id of another term too")
+                raise _inconsistent(f"terms.{index}.id", "is also the ID of another term")
         return self
 
 

@@ -218,7 +218,7 @@ def _join_problems(problems: Sequence[Problem], model: type[Wire], without: Coll
     ]
     if len(messages) < len(problems):
         known = ", ".join(name for name in model.model_fields if name not in without)
-        messages.append(f"there is a field that is not known; known are {known}")
+        messages.append(f"there is an unknown field; known fields: {known}")
     return "; ".join(messages)
 
 

@@ -166,8 +166,8 @@ def report_of(run: str, looked_at: int, found: Mapping[FindingCode, int], repair
 
 
 def _summary(looked_at: int, found: int, repaired: int) -> str:
-    looked = f"{looked_at:,} {'subscription' if looked_at == 1 else 'subscriptions'} looked at"
+    checked = f"{looked_at:,} {'subscription' if looked_at == 1 else 'subscriptions'} checked"
     if not found:
-        return f"{looked}, nothing is amiss."
+        return f"{checked}, no findings."
     findings = f"{found:,} {'finding' if found == 1 else 'findings'}"
-    return f"{looked}, {findings}: {repaired:,} repaired, {found - repaired:,} left to somebody."
+    return f"{checked}, {findings}: {repaired:,} repaired, {found - repaired:,} open."

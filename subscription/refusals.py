@@ -93,25 +93,25 @@ SENTENCES: Mapping[str, str] = {
     # The input cannot be parsed.
     "INVALID_ARGUMENT.NOT_AN_OBJECT": "The argument must be one JSON object of named fields.",
     "INVALID_ARGUMENT.FINGERPRINT": (
-        "The fingerprint must be a text; without one the answer is the first answer."
+        "The fingerprint must be text; without one, the original response is returned."
     ),
-    "INVALID_ARGUMENT.TOO_MUCH": "There is far too much in the argument.",
+    "INVALID_ARGUMENT.TOO_MUCH": "The argument has too many values.",
     "REQUEST_REFUSED.NOT_AN_OBJECT": "The request must be an object of named fields.",
-    "REQUEST_REFUSED.TOO_MUCH": "There is far too much in the request.",
-    "REQUEST_REFUSED.NOT_YOURS": "customer_id must be your own, or be left out.",
-    "UNKNOWN_COMMAND": "There is no such command; there are %(commands)s.",
-    "KEY_UNKNOWN": "It is encrypted with the key %(key_id)s, which this service does not have.",
+    "REQUEST_REFUSED.TOO_MUCH": "The request has too many values.",
+    "REQUEST_REFUSED.NOT_YOURS": "customer_id must be your own customer ID, or be omitted.",
+    "UNKNOWN_COMMAND": "There is no such command. Valid commands: %(commands)s.",
+    "KEY_UNKNOWN": "The input is encrypted with the key %(key_id)s, which this service does not have.",
     "CANCEL_BY_COMMAND": (
-        "It ends no subscription; send the command cancel, with a date and the confirmation."
+        "This does not cancel the subscription. Send the command cancel, with a date and the confirmation."
     ),
     "MISSING_FIELD": "is missing",
     "MISSING_FIELD.CUSTOMER": "Name the customer: customer_id=C-1000482.",
-    "MISSING_FIELD.OF_FROM_SEQUENCE": "Name the subscription_id whose events from_sequence numbers.",
-    "MISSING_FIELD.DAY": "Say for which day: on=2027-07-01.",
-    "UNKNOWN_FIELD": "is not a field that is known here",
-    "UNKNOWN_FIELD.NOT_FOR_A_FILE": "is not for a file: it is typed, or piped in with --password-stdin",
+    "MISSING_FIELD.OF_FROM_SEQUENCE": "from_sequence needs the subscription_id of its events.",
+    "MISSING_FIELD.DAY": "Name the day: on=2027-07-01.",
+    "UNKNOWN_FIELD": "is an unknown field",
+    "UNKNOWN_FIELD.NOT_FOR_A_FILE": "must not be in a file: type it, or pipe it in with --password-stdin",
     "UNKNOWN_FIELD.HASH_NOT_FOR_A_FILE": (
-        "is not for a file: the password is typed, or piped in with --password-stdin"
+        "must not be in a file: type the password, or pipe it in with --password-stdin"
     ),
     "UNKNOWN_FIELD.FOR_SIMULATIONS": "is only for simulations: see `worksub simulate`",
     "WRONG_TYPE.OBJECT": "must be an object of named fields",
@@ -122,7 +122,7 @@ SENTENCES: Mapping[str, str] = {
     "WRONG_TYPE.OTHER": "%(found)s",
     "INVALID_VALUE.OTHER": "%(found)s",
     "INVALID_VALUE.EXPECTED": "must be %(expected)s",
-    "INVALID_VALUE.NAMES_NOTHING": "must be one of %(plans)s, and %(found)s never was",
+    "INVALID_VALUE.NAMES_NOTHING": "must be one of %(plans)s; there is no %(found)s",
     "INVALID_VALUE.QUERY_NAMES_NOTHING": "compares %(attribute)s with %(found)s; its values are %(expected)s",
     "INVALID_VALUE.AT_LEAST": "must be %(least)s or more",
     "INVALID_VALUE.AT_MOST": "must be %(most)s or less",
@@ -134,23 +134,23 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.TERM_MISSING": "must have a term when it has a plan or members (none keeps both)",
     "INVALID_VALUE.ADJUSTED_BY_ZERO": "An adjustment of zero changes nothing.",
     "INVALID_VALUE.MORE_PROBLEMS": "has %(more)s more problems",
-    "INVALID_VALUE.LOOKS_GO_UP": "the looks must go up in up_to_hours",
-    "INVALID_VALUE.TWICE": "must not have a number twice",
+    "INVALID_VALUE.LOOKS_GO_UP": "must have looks with increasing up_to_hours",
+    "INVALID_VALUE.TWICE": "must not contain a number twice",
     "INVALID_VALUE.ANNUAL_ABOVE_LIST": "must not have an annual price above its list price",
     "INVALID_VALUE.NOT_IN_TIME_ORDER": "must be in time order: step %(number)s is too early",
     "INVALID_VALUE.AFTER_THE_END": "must not have steps after `until`",
-    "INVALID_VALUE.NOT_A_STEP": "must each have `at` and one command of %(commands)s",
-    "INVALID_VALUE.AT_BESIDE": "must have their `at` beside the command, not in it",
+    "INVALID_VALUE.NOT_A_STEP": "must each have `at` and one of the commands %(commands)s",
+    "INVALID_VALUE.AT_BESIDE": "must have `at` next to the command, not in its argument",
     "INVALID_DATE": "must be a calendar date such as 2027-01-31",
     "INVALID_INSTANT": "must be a date and time such as 2027-01-01T09:00:00+09:00",
-    "INVALID_INSTANT.NO_OFFSET": "must say its offset from UTC, as in 2027-01-01T09:00:00+09:00",
+    "INVALID_INSTANT.NO_OFFSET": "must have an offset from UTC, as in 2027-01-01T09:00:00+09:00",
     "INVALID_INSTANT.OUT_OF_RANGE": "must lie between the years 1000 and 9900",
-    "INVALID_INSTANT.TOO_FAR_AHEAD": ("That time is more than 20 years after the last thing that happened."),
+    "INVALID_INSTANT.TOO_FAR_AHEAD": "That time is more than 20 years after the last event.",
     # Requesting (R1-R10).
     "REQUEST_ID_REUSED": "This request_id was used for another request; choose a new one.",
     "INVALID_ID": "must be 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit",
     "INVALID_ID.COMMAND": "must be 1 to 200 printable ASCII characters without spaces",
-    "INVALID_ID.WORKFLOW": "The workflow id must be %(prefix)s and 1 to 100 characters that can be seen.",
+    "INVALID_ID.WORKFLOW": "The workflow ID must be %(prefix)s followed by 1 to 100 visible characters.",
     "INVALID_START.CRON_SCHEDULE": "The workflow was started with a cron schedule; start it without one.",
     "INVALID_START.RETRY_POLICY": "The workflow was started with a retry policy; start it without one.",
     "INVALID_START.TIMEOUT": (
@@ -172,7 +172,7 @@ SENTENCES: Mapping[str, str] = {
         "must have labels of 1 to 63 letters, digits and hyphens, with no hyphen first or last"
     ),
     "INVALID_DOMAIN_NAME.DIGITS_LAST": "must not end in a label of digits alone",
-    "INVALID_DOMAIN_NAME.NOT_ENCODABLE": "is not a possible internationalised domain name",
+    "INVALID_DOMAIN_NAME.NOT_ENCODABLE": "is not a valid internationalized domain name",
     "INVALID_DOMAIN_NAME.A_LABEL": "has a label that begins with 'xn--' and stands for no name",
     "INVALID_ADMIN_ID": "must be 2 to 40 lowercase English letters, digits, '.', '-' or '_'",
     "INVALID_PASSWORD.LENGTH": "must have 8 to 40 characters",
@@ -180,22 +180,20 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_PASSWORD.NO_UPPERCASE": "must have at least one uppercase letter",
     "INVALID_PASSWORD.NO_LOWERCASE": "must have at least one lowercase letter",
     "INVALID_PASSWORD.NO_DIGIT": "must have at least one digit",
-    "INVALID_PASSWORD.CONSECUTIVE": (
-        "must not have three characters in a row that follow each other, as abc or 321 do"
-    ),
+    "INVALID_PASSWORD.CONSECUTIVE": ("must not have three consecutive characters, such as abc or 321"),
     "INVALID_PASSWORD.REPEATED": "must not have the same character three times in a row",
     "PASSWORDS_DIFFER": "was not the same both times; type it again",
     "INVALID_PASSWORD_HASH.FORM": "must be an Argon2id hash of the password: %(allowed)s",
     "INVALID_PASSWORD_HASH.COST": "must be an Argon2id hash of bounded cost: %(allowed)s",
-    "INVALID_COMPANY_NAME.LENGTH": "must have 1 to 100 characters that can be seen",
+    "INVALID_COMPANY_NAME.LENGTH": "must have 1 to 100 visible characters",
     "INVALID_COMPANY_NAME.INVISIBLE": "must not have control or invisible characters",
     "INVALID_PHONE": "must be a phone number such as 02-1234-5678 or +82 2-1234-5678",
-    "SIMULATION_NOT_ALLOWED": "This service serves customers: a trial starts now, not at another time.",
+    "SIMULATION_NOT_ALLOWED": "This service serves customers, so simulations are disabled: omit the time.",
     "NAME_TAKEN": "is taken; choose another name",
     "NAME_TAKEN.RENAME": "That name is taken; choose another name.",
-    "NAME_UNCHANGED": "That is the present name already.",
+    "NAME_UNCHANGED": "That is already the current name.",
     "RENAMED_TOO_RECENTLY": "The name was changed a short while ago; it can be changed from %(free_at)s.",
-    "NO_PROOF_AWAITED": "No domain of this subscription is waiting for a proof of ownership.",
+    "NO_PROOF_AWAITED": "No domain of this subscription is waiting for verification.",
     # What is sold (R2, R3, R19).
     "NOTHING_ON_SALE": "No catalogue is in force yet on this day.",
     "PLAN_NOT_SOLD": "There is no such plan on sale; there is %(plans)s.",
@@ -221,17 +219,17 @@ SENTENCES: Mapping[str, str] = {
         "prices in force"
     ),
     "CATALOGUE_NOT_PUBLISHABLE.RANK_CHANGED": (
-        "must be %(rank)s as in version %(version)s: a plan keeps its rank for ever"
+        "must be %(rank)s as in version %(version)s: the rank of a plan never changes"
     ),
     "CATALOGUE_NOT_PUBLISHABLE.RANK_REUSED": (
-        "is the rank of plans.%(plan)s since version %(version)s, for ever: give this plan one of its own"
+        "is the rank of plans.%(plan)s since version %(version)s: choose a rank that no plan has ever had"
     ),
     # Dates and reservations (R16, R27-R29, R32).
     "DATE_IN_THE_PAST": "The date must be today, %(today)s, or later.",
     "DATE_TOO_LATE": "The latest possible date is %(latest)s.",
     "SWITCH_RESERVED": "A switch to paid is reserved for %(date)s; withdraw it first, or cancel today.",
     "CANCELLATION_RESERVED": "A cancellation is reserved for %(date)s; withdraw it first, or switch today.",
-    "CHANGED_MEANWHILE": "Something has happened since; look again, and then decide.",
+    "CHANGED_MEANWHILE": "The state, day or prices have changed since the preview. Check them and try again.",
     "NOTHING_RESERVED": "Neither a switch nor a cancellation is reserved.",
     "CONFIRMATION_DIFFERS": ("The confirmation must be the administrator's account, typed in full: ID@name."),
     # The state does not allow it (R24-R26).
@@ -251,28 +249,28 @@ SENTENCES: Mapping[str, str] = {
         "An upgrade cannot lower the term; a renewal option can, at the end of the contract period."
     ),
     "NOT_YET_STARTED": "The subscription has not started yet; try again in a moment.",
-    "SUBSCRIPTION_ENDED": "The subscription has ended; nothing can be asked of it.",
+    "SUBSCRIPTION_ENDED": "The subscription has ended; it accepts no commands.",
     "SUBSCRIPTION_NOT_FOUND": "There is no subscription with that id.",
     # Ledgers, invoices and notices.
     "LINE_NOT_FOUND": "The ledger has no line with that key.",
-    "ADJUSTED_TOO_MUCH": "Only %(left)s of that line are left to give back.",
-    "ADJUSTED_TOO_MUCH.ADDED": "Only %(left)s more can be added to that line: no more than it charged.",
-    "ADJUSTED_TOO_MUCH.AT_ONCE": "An adjustment can be of %(left)s at most, which is what the line charged.",
+    "ADJUSTED_TOO_MUCH": "At most %(left)s of that line can still be credited.",
+    "ADJUSTED_TOO_MUCH.ADDED": "At most %(left)s can still be added to that line: no more than its amount.",
+    "ADJUSTED_TOO_MUCH.AT_ONCE": "An adjustment can be at most %(left)s, the amount of the line.",
     "REVERSED_TOO_MUCH": (
-        "Only %(left)s of earlier adjustments of that line can be taken back, with the opposite sign."
+        "At most %(left)s of earlier adjustments of that line can be reversed, with the opposite sign."
     ),
     "ADJUSTMENT_ID_REUSED": "This id was used for another adjustment; choose a new one.",
     "MONTH_NOT_ENDED": "The month has not ended yet.",
     "INVOICE_NOT_FOUND": "There is no invoice with that number.",
     "NOTICE_NOT_FOUND": "There is no notice with that number.",
-    "RECONCILIATION_NOT_FOUND": "Nothing has been reconciled yet.",
-    "RECONCILIATION_NOT_FOUND.RUN": "There is no run of that name.",
+    "RECONCILIATION_NOT_FOUND": "There has been no reconciliation yet.",
+    "RECONCILIATION_NOT_FOUND.RUN": "There is no reconciliation run with that name.",
     # Time and identity (R22, R33).
     "COMMAND_ID_REUSED": "This id was used for another command; choose a new one.",
-    "TOO_MANY_SIGNALS": "Signals refused on %(date)s beyond those noted one by one: %(more)s.",
-    "TRY_AGAIN": "The subscription is busy; nothing has changed, send it again in a moment.",
-    "CLOCK_PASSED": "The clock has passed that time: something happened at %(last_at)s.",
-    "NO_TEST_CLOCK": "Only a simulated subscription takes a time.",
+    "TOO_MANY_SIGNALS": "Refused signals on %(date)s without their own entries: %(more)s.",
+    "TRY_AGAIN": "The subscription is busy and nothing has changed. Send the command again in a moment.",
+    "CLOCK_PASSED": "The clock has passed that time: the last event was at %(last_at)s.",
+    "NO_TEST_CLOCK": "Only a simulated subscription accepts a time.",
 }
 """The templates by code, or by code and reason: `CODE.REASON`.
 

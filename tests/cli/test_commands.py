@@ -127,7 +127,7 @@ async def test_terminal_does_not_confirm_a_changed_cost(service: Service, cli: C
     await terminal.sees(f"type the account (minji@{group}): ")
     await cli.json("upgrade", subscription_id, "--members", "20", "--agree")
     terminal.type(f"minji@{group}")
-    await terminal.sees("Something has happened since")
+    await terminal.sees("have changed since the preview")
     assert await terminal.ends() == 1
     assert (await cli.json("status", subscription_id))["state"] == "ACTIVE"
 

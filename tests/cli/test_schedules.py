@@ -55,7 +55,7 @@ async def test_reconciliation_findings_are_listed(cli: Cli, service: Service) ->
 
     assert triggered.code == 0
     assert "reconcile has started as workflow worksub-reconcile" in triggered.err
-    assert "looked at" in triggered.out
+    assert "checked" in triggered.out
     shown, document = await asyncio.gather(cli.run("findings"), cli.json("findings"))
     assert triggered.out.strip() in shown.out
     [finding] = [each for each in document["findings"] if each["subscription_id"] == lost]

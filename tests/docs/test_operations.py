@@ -253,7 +253,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
         return (await subscription.events())[-1] == "REFUSED"
 
     await wait_for("the refusal is in the timeline", is_refused)
-    assert "send the command cancel" in " ".join(
+    assert "Send the command cancel" in " ".join(
         (await shell.types([timeline], {"ID": subscription.id}))[0].split()
     )
 

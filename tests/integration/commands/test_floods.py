@@ -135,7 +135,7 @@ async def test_refused_signals_are_batched_and_counted_beyond_limit(hasty: Servi
     entry = next(
         entry
         for entry in await subscription.client.timeline(subscription.id)
-        if "noted one by one" in entry.message
+        if "without their own entries" in entry.message
     )
     assert f"{day}" in entry.message
     assert "50" in entry.message

@@ -120,7 +120,7 @@ async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None
     assert await found(isolated_env) == []
 
     report = await reconciled(isolated_env)
-    assert report["summary"] == "12 subscriptions looked at, nothing is amiss."
+    assert report["summary"] == "12 subscriptions checked, no findings."
     assert (report["looked_at"], report["by_code"]) == (12, {})
     states = {(await subscription.status()).state for subscription in subscriptions}
     assert states == {State.TRIAL, State.SUSPENDED, State.ACTIVE, State.ERASED}

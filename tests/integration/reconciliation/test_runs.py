@@ -57,10 +57,7 @@ async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, tem
                 subscription.id for subscription in lost
             )
             assert {(finding.code, finding.repaired) for finding in findings} == {("WORKFLOW_MISSING", True)}
-            assert (
-                report["summary"]
-                == "105 subscriptions looked at, 3 findings: 3 repaired, 0 left to somebody."
-            )
+            assert report["summary"] == "105 subscriptions checked, 3 findings: 3 repaired, 0 open."
             assert report["by_code"] == {"WORKFLOW_MISSING": 3}
             assert await found(service_env) == []
 
@@ -83,7 +80,7 @@ async def test_run_report_is_in_database_and_web_ui(isolated_env: ServiceEnv) ->
     )
     report = await handle.result()
 
-    summary = "1 subscription looked at, 2 findings: 1 repaired, 1 left to somebody."
+    summary = "1 subscription checked, 2 findings: 1 repaired, 1 open."
     metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
     assert metadata.current_details == f"{summary}\n- **EVENT_DIFFERS**: 1\n- **NAME_DIFFERS**: 1"
     assert report == {

@@ -133,7 +133,7 @@ async def test_job_triggered_during_a_run_runs_again_afterwards(isolated_env: Se
         await result_of(first)
         second = await waiting
         assert second.run_id != first.run_id
-        assert (await result_of(second))["summary"] == "0 subscriptions looked at, nothing is amiss."
+        assert (await result_of(second))["summary"] == "0 subscriptions checked, no findings."
 
 
 async def is_buffered(client: Client, job: Job) -> bool:

@@ -47,7 +47,9 @@ async def test_workflow_cancellation_is_refused_in_timeline(service_env: Service
         await subscription.handle.cancel()
         await refuses(service_env, subscription, 1)
         said = (await subscription.client.timeline(subscription.id))[-1].message
-        assert said.startswith("Temporal's cancellation was refused: It ends no subscription; send the ")
+        assert said.startswith(
+            "Temporal's cancellation was refused: This does not cancel the subscription. Send "
+        )
         assert (await subscription.handle.describe()).status is WorkflowExecutionStatus.RUNNING
     await subscription.advance_to("2027-02-01 00:00")
     assert (await subscription.events())[-1] == "SERVICE_FEES_POSTED"

@@ -52,4 +52,4 @@ def test_a_plan_that_was_ever_published_can_be_selected() -> None:
         check_selection(plan_is("basc"), BOOK)
     [problem] = refusal.value.refused.problems
     assert (problem.field, problem.code, problem.reason) == ("plan", "INVALID_VALUE", "NAMES_NOTHING")
-    assert problem.message == f"must be one of {PLANS}, and basc never was"
+    assert problem.message == f"must be one of {PLANS}; there is no basc"

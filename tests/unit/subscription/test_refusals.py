@@ -105,5 +105,5 @@ def test_a_parameter_is_written_by_its_kind() -> None:
     assert refused.message == "must agree to service in version 2026-01, privacy in version 2026-02"
     assert refused.parameters == {"terms": ("service/2026-01", "privacy/2026-02")}
     assert Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, left=36000).message == (
-        "Only 36,000 KRW of that line are left to give back."
+        "At most 36,000 KRW of that line can still be credited."
     )
