@@ -161,7 +161,7 @@ async def test_responses_have_rate_limit_headers(service_env: ServiceEnv) -> Non
 
 
 async def test_replayed_response_is_marked(service_env: ServiceEnv, acme: ApiClient) -> None:
-    async def sends(path: str, body: object, key: str) -> str | None:
+    async def send_command(path: str, body: object, key: str) -> str | None:
         answer = await acme.http.post(f"/v1{path}", json=body, headers={"Idempotency-Key": key})
         assert answer.is_success, answer.text
         there.append(answer.headers.get("Location", ""))
@@ -170,11 +170,11 @@ async def test_replayed_response_is_marked(service_env: ServiceEnv, acme: ApiCli
 
     there: list[str] = []
     body, key = acme.request_body(service_env), uuid.uuid4().hex
-    assert [await sends("/subscriptions", body, key) for _ in range(2)] == [None, "true"]
+    assert [await send_command("/subscriptions", body, key) for _ in range(2)] == [None, "true"]
     switch = {"date": TOMORROW, "term": "ANNUAL"}
     path = there[0].removeprefix("/v1") + "/switch-to-paid"
-    assert [await sends(path, switch, key) for _ in range(3)] == [None, "true", "true"]
-    assert await sends(path, {**switch, "term": "MONTHLY"}, uuid.uuid4().hex) is None
+    assert [await send_command(path, switch, key) for _ in range(3)] == [None, "true", "true"]
+    assert await send_command(path, {**switch, "term": "MONTHLY"}, uuid.uuid4().hex) is None
 
 
 async def test_unchanged_resource_returns_304(service_env: ServiceEnv, acme: ApiClient) -> None:

@@ -68,7 +68,7 @@ async def test_api_killed_during_request_loses_and_repeats_nothing(
             async with api_process(service_env, port) as first:
                 # No worker runs yet, so the request is still pending when the process is killed.
                 pending = asyncio.create_task(http.post("/v1/subscriptions", json=body))
-                await wait_for("the workflow has begun", lambda: begun(temporal))
+                await wait_for("the workflow has begun", lambda: workflow_started(temporal))
                 first.kill()
                 [outcome] = await asyncio.gather(pending, return_exceptions=True)
                 assert isinstance(outcome, httpx.HTTPError)
@@ -82,6 +82,6 @@ async def test_api_killed_during_request_loses_and_repeats_nothing(
                     assert await second.wait() == 0
 
 
-async def begun(temporal: Client) -> bool:
+async def workflow_started(temporal: Client) -> bool:
     query = f"TaskQueue = '{TASK_QUEUE}' AND ExecutionStatus = 'Running'"
     return (await temporal.count_workflows(query)).count > 0

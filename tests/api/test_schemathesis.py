@@ -72,7 +72,7 @@ def _run_cases(url: str, keys: list[str], active_id: str) -> Counter[int]:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=_cases(operation))
-        def answers(case: Any) -> None:
+        def check_operation(case: Any) -> None:
             number = statuses.total()
             # The event stream of an active subscription never ends.
             if number % 2 and "subscription_id" in case.path_parameters and not case.path.endswith("/events"):
@@ -81,5 +81,5 @@ def _run_cases(url: str, keys: list[str], active_id: str) -> Counter[int]:
             statuses[answer.status_code] += 1
             case.validate_response(answer, checks=CHECKS)
 
-        answers()
+        check_operation()
     return statuses

@@ -35,7 +35,7 @@ class EventStreamReader:
 
 
 @asynccontextmanager
-async def listening(
+async def open_reader(
     visitor: ApiClient, subscription_id: str, after: str | None = None
 ) -> AsyncIterator[EventStreamReader]:
     headers = {"Last-Event-ID": after} if after else {}
@@ -47,19 +47,19 @@ async def listening(
 async def test_stream_delivers_resumes_and_ends_on_erasure(service_env: ServiceEnv, acme: ApiClient) -> None:
     subscription_id = await acme.requests(service_env)
     there = f"/subscriptions/{subscription_id}"
-    async with listening(acme, subscription_id) as listener:
+    async with open_reader(acme, subscription_id) as listener:
         assert listener.answer.headers["content-type"].startswith("text/event-stream")
         assert await listener.next_value("event") == "TRIAL_STARTED"
         assert json.loads(await listener.next_value("data"))["sequence"] == 1
         await acme.posts(f"{there}/switch-to-paid", {"date": TODAY, "term": "ANNUAL"})
         assert await listener.next_value("event") == "SWITCHED_TO_PAID"
     account = (await acme.gets(there))["account"]
-    async with listening(acme, subscription_id, after="1") as listener:
+    async with open_reader(acme, subscription_id, after="1") as listener:
         assert await listener.next_value("id") == "2"
         await acme.posts(f"{there}/cancel", {"date": TODAY, "confirmation": account})
         assert [await listener.next_value("event") for _ in range(2)] == ["CANCELED", "ERASED"]
         assert await listener.next_value("event") == "the end"
-    async with listening(acme, subscription_id, after="4") as listener:
+    async with open_reader(acme, subscription_id, after="4") as listener:
         assert listener.answer.status_code == 204
 
 
@@ -70,7 +70,7 @@ async def test_stream_sends_keepalives_and_survives_database_restart(service_env
         async with open_api_server(service_env, database_url=url, heartbeat=1.0) as api_server:
             visitor = await api_server.visitor("C-stream")
             subscription_id = await visitor.requests(service_env)
-            async with listening(visitor, subscription_id) as listener:
+            async with open_reader(visitor, subscription_id) as listener:
                 assert await listener.next_value("event") == "TRIAL_STARTED"
                 proxy.closes()
                 assert await listener.next_value("") == "nothing new"
@@ -88,7 +88,7 @@ async def test_stream_ends_when_its_key_is_revoked(
         subscription_id = await operator.requests(service_env, customer_id="C-leaver")
         created = await api_server.keys.create("C-leaver", "leaves")
         visitor = await api_server.with_token(created.token, "C-leaver")
-        async with listening(visitor, subscription_id) as listener:
+        async with open_reader(visitor, subscription_id) as listener:
             assert await listener.next_value("event") == "TRIAL_STARTED"
             await end(created.key.prefix)
             await operator.posts(
@@ -103,7 +103,7 @@ async def test_stream_ends_when_its_key_expires(service_env: ServiceEnv, api_ser
     created = await api_server.keys.create("C-expires", "expires", timedelta(hours=1))
     visitor = await api_server.with_token(created.token, "C-expires")
     subscription_id = await visitor.requests(service_env)
-    async with listening(visitor, subscription_id) as listener:
+    async with open_reader(visitor, subscription_id) as listener:
         assert await listener.next_value("event") == "TRIAL_STARTED"
         await service_env.owner.execute(
             "UPDATE api_keys SET ends_at = clock_timestamp() WHERE prefix = $1", created.key.prefix
@@ -117,7 +117,7 @@ async def test_stream_ends_when_customer_loses_the_subscription(
 ) -> None:
     visitor = await api_server.visitor("C-loses")
     subscription_id = await visitor.requests(service_env)
-    async with listening(visitor, subscription_id) as listener:
+    async with open_reader(visitor, subscription_id) as listener:
         assert await listener.next_value("event") == "TRIAL_STARTED"
         moved = "UPDATE subscriptions SET customer_id = $2 WHERE subscription_id = $1"
         await service_env.owner.execute(moved, subscription_id, "C-gains")
@@ -133,14 +133,14 @@ async def test_streams_per_key_are_limited(service_env: ServiceEnv, api_server: 
     async with AsyncExitStack() as open_streams:
         # Keep a reference: httpx closes a response that is garbage-collected.
         listeners = [
-            await open_streams.enter_async_context(listening(visitor, subscription_id)) for _ in range(20)
+            await open_streams.enter_async_context(open_reader(visitor, subscription_id)) for _ in range(20)
         ]
         assert {await listener.next_value("event") for listener in listeners} == {"TRIAL_STARTED"}
         refused = await visitor.gets(f"/subscriptions/{subscription_id}/events", 429)
         assert refused["code"] == "RATE_LIMITED"
 
     async def is_free() -> bool:
-        async with listening(visitor, subscription_id) as listener:
+        async with open_reader(visitor, subscription_id) as listener:
             return listener.answer.status_code == 200
 
     await wait_for("closed streams are not counted", is_free)

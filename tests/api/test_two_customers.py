@@ -245,7 +245,7 @@ async def test_webhook_endpoint_of_other_customer_is_not_found(
     body = {"url": "https://hooks.acme.example/"}
     other_id = (await acme.posts("/webhook-endpoints", body, 201))["endpoint_id"]
     for endpoint_id in (other_id, "we_0000000000000000"):
-        answer = await rival.http.request(method, path.format(endpoint_id=endpoint_id), **_sent(method))
+        answer = await rival.http.request(method, path.format(endpoint_id=endpoint_id), **_send(method))
         assert (answer.status_code, answer.json()["code"]) == (404, "ENDPOINT_NOT_FOUND")
     found = await acme.gets(f"/webhook-endpoints/{other_id}")
     assert (found["status"], found["waiting"]) == ("ENABLED", 0)
@@ -253,7 +253,7 @@ async def test_webhook_endpoint_of_other_customer_is_not_found(
     assert removed.status_code == 204
 
 
-def _sent(method: str) -> dict[str, Any]:
+def _send(method: str) -> dict[str, Any]:
     return {"json": {}, "headers": {"Idempotency-Key": uuid.uuid4().hex}} if method == "POST" else {}
 
 

@@ -46,7 +46,7 @@ async def endpoint_store(webhook_env: ServiceEnv) -> AsyncIterator[WebhookEndpoi
 
 
 @asynccontextmanager
-async def dispatchers(
+async def run_dispatchers(
     service_env: ServiceEnv, number: int = 1, *, call_timeout: float = 10
 ) -> AsyncIterator[None]:
     """Run the webhook dispatchers of this many processes."""
@@ -72,7 +72,7 @@ async def test_every_event_is_delivered_signed_and_in_order(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env):
+    async with receiving() as receiver, receiving() as other, run_dispatchers(webhook_env):
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.add(other.url, unique_name("C"))
         subscription = await webhook_env.requested(customer_id=customer)
@@ -118,7 +118,7 @@ async def test_failed_delivery_is_retried_without_blocking_others(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         created = await endpoint_store.add(receiver.url, customer)
         refused = await webhook_env.requested(customer_id=customer)
         receiver.bad.add(refused.id)
@@ -143,7 +143,7 @@ async def test_unavailable_receiver_backs_off_and_recovers(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env, call_timeout=0.3):
+    async with receiving() as receiver, receiving() as other, run_dispatchers(webhook_env, call_timeout=0.3):
         receiver.hangs = True
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.add(other.url, customer)
@@ -151,25 +151,25 @@ async def test_unavailable_receiver_backs_off_and_recovers(
         await receiver.is_called(1)
         await other.has(subscription.id, 1)
 
-        async def shown() -> Endpoint:
+        async def current_endpoint() -> Endpoint:
             [found] = [
                 each for each in await endpoint_store.list() if each.endpoint_id == created.endpoint_id
             ]
             return found
 
         async def is_paused() -> bool:
-            found = await shown()
+            found = await current_endpoint()
             return found.paused_until is not None and found.waiting == 1
 
-        async def is_well() -> bool:
-            found = await shown()
+        async def has_recovered() -> bool:
+            found = await current_endpoint()
             return (found.failures, found.waiting) == (0, 0)
 
         await wait_for("the endpoint is paused", is_paused)
         await add_events(subscription, 1)
         receiver.hangs = False
         await receiver.has(subscription.id, 1, 2, 3)
-        await wait_for("no delivery is waiting", is_well)
+        await wait_for("no delivery is waiting", has_recovered)
 
 
 async def test_slow_responses_do_not_block_other_receivers(
@@ -209,7 +209,7 @@ async def test_hanging_receivers_leave_capacity_for_other_customers(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     slow_customer, other_customer = unique_name("C"), unique_name("C")
-    async with receiving() as held, receiving() as good, dispatchers(webhook_env):
+    async with receiving() as held, receiving() as good, run_dispatchers(webhook_env):
         held.holds()
         for _ in range(20):
             await endpoint_store.add(held.url, slow_customer)
@@ -227,18 +227,18 @@ async def test_endpoint_answering_410_is_disabled(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         receiver.status = 410
         created = await endpoint_store.add(receiver.url, customer)
         subscription = await webhook_env.requested(customer_id=customer)
 
-        async def shown() -> Endpoint | None:
+        async def current_endpoint() -> Endpoint | None:
             [found] = [
                 each for each in await endpoint_store.list() if each.endpoint_id == created.endpoint_id
             ]
             return found if found.status is EndpointStatus.DISABLED else None
 
-        found = await wait_for("the endpoint is disabled", shown)
+        found = await wait_for("the endpoint is disabled", current_endpoint)
         assert found is not None
         assert (found.status_reason, found.waiting, found.parked) == ("the endpoint answered 410", 0, 1)
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
@@ -255,7 +255,7 @@ async def test_resumed_endpoint_receives_missed_events(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, dispatchers(webhook_env):
+    async with receiving() as receiver, receiving() as other, run_dispatchers(webhook_env):
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.add(other.url, customer)
         await endpoint_store.set_status(created.endpoint_id, EndpointStatus.PAUSED)
@@ -270,7 +270,7 @@ async def test_endpoint_receives_only_subscribed_event_types(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         created = await endpoint_store.add(receiver.url, customer, events=["SWITCH_RESERVED", "CANCELED"])
         subscription = await webhook_env.requested(customer_id=customer)
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
@@ -305,7 +305,7 @@ async def test_retry_after_delays_the_endpoint(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         receiver.status, receiver.headers = 503, {"Retry-After": "1800"}
         created = await endpoint_store.add(receiver.url, customer)
         await webhook_env.requested(customer_id=customer)
@@ -344,7 +344,7 @@ async def test_slow_endpoint_is_paused_like_a_failing_one(
 ) -> None:
     created = await endpoint_store.add("http://127.0.0.1:9/", unique_name("C"))
 
-    async def shown() -> Endpoint:
+    async def current_endpoint() -> Endpoint:
         [found] = [each for each in await endpoint_store.list() if each.endpoint_id == created.endpoint_id]
         return found
 
@@ -365,7 +365,7 @@ async def test_slow_endpoint_is_paused_like_a_failing_one(
             settled = await endpoint_store.delivery(number)
             assert settled is not None
             assert settled.state is DeliveryState.DELIVERED
-            found = await shown()
+            found = await current_endpoint()
             assert (found.failures, found.paused_until is not None) == (failures, slow)
 
 
@@ -373,7 +373,7 @@ async def test_unreadable_event_does_not_block_other_deliveries(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.set_status(created.endpoint_id, EndpointStatus.PAUSED)
         subscription = await webhook_env.requested(customer_id=customer)
@@ -402,7 +402,7 @@ async def test_concurrent_dispatchers_neither_repeat_nor_reorder(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env, 3):
+    async with receiving() as receiver, run_dispatchers(webhook_env, 3):
         await endpoint_store.add(receiver.url, customer)
         subscriptions = await gather_all(webhook_env.requested(customer_id=customer) for _ in range(6))
         await gather_all(add_events(subscription, 3) for subscription in subscriptions)
@@ -428,7 +428,7 @@ async def test_interrupted_delivery_is_sent_again(
                 # Simulate SIGKILL: connections close and the delivery is not settled.
                 pool.terminate()
             receiver.hangs = False
-        async with dispatchers(webhook_env):
+        async with run_dispatchers(webhook_env):
             await receiver.has(subscription.id, 1)
         assert {headers["webhook-id"] for headers, _ in receiver.calls} == {f"{subscription.id}.1"}
 
@@ -437,7 +437,7 @@ async def test_delivery_is_parked_after_three_days_and_replayed(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         receiver.status = 400
         created = await endpoint_store.add(receiver.url, customer)
         subscription = await webhook_env.requested(customer_id=customer)
@@ -474,7 +474,7 @@ async def test_long_outage_parks_all_pending_deliveries(
         "UPDATE webhook_deliveries SET queued_at = queued_at - interval '73 hours' WHERE endpoint_id = $1",
         created.endpoint_id,
     )
-    async with dispatchers(webhook_env):
+    async with run_dispatchers(webhook_env):
 
         async def all_parked() -> bool:
             found = await endpoint_store.deliveries(created.endpoint_id, state=DeliveryState.PARKED)
@@ -487,7 +487,7 @@ async def test_rotated_secret_overlaps_with_the_previous_one(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         old = await endpoint_store.add(receiver.url, customer)
         new = await endpoint_store.rotate(old.endpoint_id, timedelta(hours=1))
         number = await endpoint_store.test(old.endpoint_id)
@@ -536,7 +536,7 @@ async def test_removed_endpoint_receives_nothing(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, dispatchers(webhook_env):
+    async with receiving() as receiver, run_dispatchers(webhook_env):
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.remove(created.endpoint_id)
         await webhook_env.requested(customer_id=customer)

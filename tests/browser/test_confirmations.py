@@ -104,7 +104,7 @@ async def filled_in(context: BrowserContext, console: ConsoleServer, plan: str, 
     return page
 
 
-async def goes_to_information(page: Page, console: ConsoleServer) -> None:
+async def go_to_information_page(page: Page, console: ConsoleServer) -> None:
     await page.goto(f"{console.url}/request")
     await page.locator("main button.primary").click()
     for term in ("service", "privacy"):
@@ -117,7 +117,7 @@ async def test_editing_the_name_clears_the_availability_message(
 ) -> None:
     async with a_context(chromium) as context:
         page = await signed_in(context, console, unique_name("customer"))
-        await goes_to_information(page, console)
+        await go_to_information_page(page, console)
         for edit in ("#group", "[name=kind][value=DOMAIN]"):
             await page.locator("[name=kind][value=GROUP]").check()
             await page.locator("#group").fill(unique_name("free"))
@@ -133,15 +133,15 @@ async def test_editing_the_name_clears_the_availability_message(
 async def test_late_name_check_response_is_ignored(console: ConsoleServer, chromium: Browser) -> None:
     was_requested, answered = asyncio.Event(), asyncio.Event()
 
-    async def answers_late(route: Route) -> None:
+    async def answer_late(route: Route) -> None:
         was_requested.set()
         await answered.wait()
         await route.continue_()
 
     async with a_context(chromium) as context:
         page = await signed_in(context, console, unique_name("customer"))
-        await goes_to_information(page, console)
-        await context.route("**/request/duplicates", answers_late, times=1)
+        await go_to_information_page(page, console)
+        await context.route("**/request/duplicates", answer_late, times=1)
         await page.locator("#group").fill(unique_name("free"))
         await page.get_by_role("button", name="Check for Duplicates").click()
         await was_requested.wait()
@@ -159,7 +159,7 @@ async def test_failed_name_check_script_falls_back_to_the_page(
 ) -> None:
     async with a_context(chromium) as context:
         page = await signed_in(context, console, unique_name("customer"))
-        await goes_to_information(page, console)
+        await go_to_information_page(page, console)
         await context.route("**/request/duplicates", blocked)
         name = unique_name("free")
         for field, typed in {

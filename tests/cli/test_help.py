@@ -9,16 +9,16 @@ from entrypoints.cli.app import app
 from subscription.refusals import RefusalCode
 
 
-def leaves(group: Any) -> list[Any]:
+def leaf_commands(group: Any) -> list[Any]:
     return [
         leaf
         for each in group.commands.values()
-        for leaf in (leaves(each) if hasattr(each, "commands") else [each])
+        for leaf in (leaf_commands(each) if hasattr(each, "commands") else [each])
     ]
 
 
 def test_every_command_accepts_json_option() -> None:
-    commands = leaves(typer.main.get_command(app))
+    commands = leaf_commands(typer.main.get_command(app))
     assert "status" in {each.name for each in commands}
     for each in commands:
         assert "--json" in {option for parameter in each.params for option in parameter.opts}, each.name

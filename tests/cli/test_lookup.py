@@ -59,7 +59,7 @@ def test_every_subscription_command_has_a_case() -> None:
     group: Any = typer.main.get_command(app)
     taking = {
         path
-        for path, command in leaves(group, "")
+        for path, command in leaf_commands(group, "")
         for parameter in command.params
         if parameter.name in ("subscription_id", "subscription")
     }
@@ -67,10 +67,10 @@ def test_every_subscription_command_has_a_case() -> None:
     assert taking == {*COMMANDS, "webhooks replay"}
 
 
-def leaves(command: Any, path: str) -> list[tuple[str, Any]]:
+def leaf_commands(command: Any, path: str) -> list[tuple[str, Any]]:
     if not hasattr(command, "commands"):
         return [(path.strip(), command)]
-    return [leaf for name, each in command.commands.items() for leaf in leaves(each, f"{path} {name}")]
+    return [leaf for name, each in command.commands.items() for leaf in leaf_commands(each, f"{path} {name}")]
 
 
 async def test_every_command_accepts_an_account(service: Service, cli: Cli) -> None:
@@ -173,12 +173,12 @@ async def test_the_list_shows_accounts(service: Service, cli: Cli) -> None:
     assert listed["account_name"] == group
     assert group in (await cli.run("list", "--customer", customer)).out
     await cli.json("cancel", group, "--date", "today", "--confirm", f"minji@{group}")
-    await watched_to_its_end(cli, subscription_id)
+    await watch_until_end(cli, subscription_id)
     [listed] = (await cli.json("list", "--customer", customer))["subscriptions"]
     assert listed["account_name"] is None
 
 
-async def watched_to_its_end(cli: Cli, subscription_id: str) -> list[Any]:
+async def watch_until_end(cli: Cli, subscription_id: str) -> list[Any]:
     result = await cli.run("status", subscription_id, "--watch", "--json")
     assert result.code == 0
     return [json.loads(line) for line in result.out.splitlines()]
@@ -286,7 +286,7 @@ def test_every_command_prints_json() -> None:
     group: Any = typer.main.get_command(app)
     without = [
         path
-        for path, command in leaves(group, "")
+        for path, command in leaf_commands(group, "")
         if not any("--json" in parameter.opts for parameter in command.params)
     ]
     assert without == []

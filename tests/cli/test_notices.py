@@ -26,10 +26,10 @@ async def notified_id(service: Service) -> AsyncIterator[str]:
             "NoticesWorkflow", {"day": day.isoformat()}, id=fresh("notices"), task_queue=TASK_QUEUE
         )
     yield subscription_id
-    await erased(service, subscription_id)
+    await erase(service, subscription_id)
 
 
-async def erased(service: Service, subscription_id: str) -> None:
+async def erase(service: Service, subscription_id: str) -> None:
     account = (await service.client.status(subscription_id)).account
     if account:
         today = day_of(await service.client.clock(subscription_id).now())
@@ -76,7 +76,7 @@ async def test_notices_are_listed_by_state_and_page(cli: Cli, notified_id: str) 
 
 async def test_erasure_deletes_the_email(service: Service, cli: Cli, notified_id: str) -> None:
     number = str((await service.client.notices(subscription_id=notified_id))[0].number)
-    await erased(service, notified_id)
+    await erase(service, notified_id)
     shown = await cli.run("notices", "show", number)
     assert "The email has been deleted." in shown.out
     assert "무료 체험" not in shown.out

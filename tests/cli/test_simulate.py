@@ -22,7 +22,7 @@ def documents(result: Ended) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.out.splitlines()]
 
 
-def as_expected(document: dict[str, Any]) -> dict[str, Any]:
+def expected_part(document: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a result document that the example expectations cover."""
     fields = ("kind", "from", "to", "amount", "effective_at")
     return {
@@ -37,7 +37,7 @@ async def test_both_engines_match_the_example_expectations(unconfigured_cli: Cli
     by_rules = await unconfigured_cli.run("simulate", *files, "--json")
     for path, document in zip(EXAMPLES, documents(by_rules), strict=True):
         expected = json.loads(path.with_name(f"{path.stem}.expected.json").read_text())
-        assert as_expected(document) == expected, path.name
+        assert expected_part(document) == expected, path.name
     some = files[:: SIZES.examples_on_temporal]  # ids depend on the position, so both engines match
     on_temporal = await unconfigured_cli.run("simulate", *some, "--engine", "temporal", "--json")
     assert documents(on_temporal) == documents(await unconfigured_cli.run("simulate", *some, "--json"))

@@ -30,13 +30,13 @@ async def annual(console: ConsoleServer) -> SubscriptionDriver:
     return subscription
 
 
-async def end_of(subscription: SubscriptionDriver) -> date:
+async def contract_end(subscription: SubscriptionDriver) -> date:
     contract = (await subscription.status()).contract
     assert contract is not None
     return contract.end_day
 
 
-def hidden(page: httpx.Response, name: str) -> str:
+def hidden_field(page: httpx.Response, name: str) -> str:
     return page.text.split(f'name="{name}" value="')[-1].split('"')[0]
 
 
@@ -77,7 +77,7 @@ async def test_unreviewed_cancellation_is_not_executed(console: ConsoleServer, c
             "date": {"date": f"{today}"},
             "shown": {"shown": "0" * 64},
             "nothing shown": {"shown": ""},
-            "another session's": {"shown": hidden(page, "shown")},
+            "another session's": {"shown": hidden_field(page, "shown")},
         }[changed]
         if changed == "another session's":
             await sign_in(other, subscription.request["customer_id"])
@@ -93,7 +93,7 @@ async def test_unreviewed_cancellation_is_not_executed(console: ConsoleServer, c
 
 async def test_no_date_is_preselected(console: ConsoleServer) -> None:
     subscription = await annual(console)
-    today, end = await subscription.today(), await end_of(subscription)
+    today, end = await subscription.today(), await contract_end(subscription)
     path = f"/subscriptions/{subscription.id}/cancel"
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -120,7 +120,7 @@ async def test_no_date_is_preselected(console: ConsoleServer) -> None:
 
 async def test_sign_in_returns_to_the_form_not_the_confirmation(console: ConsoleServer) -> None:
     subscription = await annual(console)
-    today, end = await subscription.today(), await end_of(subscription)
+    today, end = await subscription.today(), await contract_end(subscription)
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={today}")
@@ -159,7 +159,7 @@ async def test_date_blocked_by_reserved_switch_is_refused_at_review(
 
 async def test_fee_free_day_page_shows_tomorrows_charge(console: ConsoleServer) -> None:
     subscription = await annual(console)
-    end = await end_of(subscription)
+    end = await contract_end(subscription)
     await subscription.send("change_renewal_option", term="ANNUAL")
     await subscription.advance_clock_to(start_of(end) + timedelta(hours=9))
     tomorrow = await console.service_env.client.quote_cancellation(subscription.id, end + timedelta(days=1))

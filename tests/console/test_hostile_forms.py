@@ -24,7 +24,7 @@ async def annual(console: ConsoleServer, customer: str) -> SubscriptionDriver:
     return subscription
 
 
-async def signed_in_everywhere(console: ConsoleServer, browser: httpx.AsyncClient) -> SubscriptionDriver:
+async def sign_in_everywhere(console: ConsoleServer, browser: httpx.AsyncClient) -> SubscriptionDriver:
     """Sign in to the console and to NAVER WORKS Admin."""
     customer = unique_name("C")
     subscription = await annual(console, customer)
@@ -44,13 +44,13 @@ def routes(console: ConsoleServer, method: str) -> list[str]:
     ]
 
 
-def filled(path: str, subscription: SubscriptionDriver) -> str:
+def fill_path(path: str, subscription: SubscriptionDriver) -> str:
     return path.format(subscription_id=subscription.id, draft="x", step="check", number="INV-1")
 
 
 async def test_cross_site_post_is_refused(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        subscription = await signed_in_everywhere(console, browser)
+        subscription = await sign_in_everywhere(console, browser)
         before = await subscription.events()
         proofs = {}
         for realm, page in (("console", "/subscriptions"), ("works", "/works")):
@@ -72,7 +72,7 @@ async def test_cross_site_post_is_refused(console: ConsoleServer) -> None:
                 ({"proof": right}, {"sec-fetch-site": "same-site"}),
             ]
             for data, headers in attempts:
-                answer = await browser.post(filled(path, subscription), data=data, headers=headers)
+                answer = await browser.post(fill_path(path, subscription), data=data, headers=headers)
                 assert answer.status_code == 403, (path, data, headers)
         assert (await browser.get("/subscriptions")).status_code == 200
         assert (await browser.get("/works")).status_code == 200
@@ -81,9 +81,9 @@ async def test_cross_site_post_is_refused(console: ConsoleServer) -> None:
 
 async def test_responses_have_security_headers_and_no_store(console: ConsoleServer) -> None:
     async with console.browser() as browser:
-        subscription = await signed_in_everywhere(console, browser)
+        subscription = await sign_in_everywhere(console, browser)
         browser.follow_redirects = False
-        paths = [filled(path, subscription) for path in routes(console, "GET")]
+        paths = [fill_path(path, subscription) for path in routes(console, "GET")]
         answers = [await browser.get(path) for path in [*paths, "/no-such-page", "/static/no-such-file"]]
         answers += [
             await browser.post("/sign-out"),

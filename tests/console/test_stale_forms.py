@@ -22,7 +22,7 @@ async def paid(console: ConsoleServer) -> SubscriptionDriver:
     return subscription
 
 
-async def ends_sessions(console: ConsoleServer, subscription: SubscriptionDriver) -> None:
+async def end_sessions(console: ConsoleServer, subscription: SubscriptionDriver) -> None:
     customer = subscription.request["customer_id"]
     await console.service_env.owner.execute("DELETE FROM console_sessions WHERE customer_id = $1", customer)
 
@@ -33,7 +33,7 @@ async def test_expired_session_returns_to_the_form(console: ConsoleServer) -> No
         await sign_in(browser, subscription.request["customer_id"])
         later = f"{await subscription.today() + timedelta(days=40)}"
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={later}")
-        await ends_sessions(console, subscription)
+        await end_sessions(console, subscription)
         page = await submit(
             browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
         )

@@ -58,10 +58,10 @@ def test_every_target_is_phony() -> None:
 def test_make_test_lints_and_runs_every_test() -> None:
     planned = make("--dry-run", "test").stdout
     steps = [*(f"{linter} " for linter in LINTERS), "python -m pytest"]
-    ran = [f"{step} " for step in re.findall(r"\.venv/bin/(.*)", planned)]
-    assert ran[-1].startswith(steps[-1])
+    run_ci = [f"{step} " for step in re.findall(r"\.venv/bin/(.*)", planned)]
+    assert run_ci[-1].startswith(steps[-1])
     for step in steps:
-        assert any(each.startswith(step) for each in ran), step
+        assert any(each.startswith(step) for each in run_ci), step
 
 
 @pytest.mark.parametrize("failing", [None, *LINTERS])
@@ -124,7 +124,7 @@ def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
         command.write_text(f'#!/usr/bin/env bash\necho {name} "$@"\n')
         command.chmod(0o755)
 
-    def ran() -> subprocess.CompletedProcess[str]:
+    def run_ci() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["bash", ROOT / ".ci" / "run"],
             env={"PATH": str(tmp_path / "bin")},
@@ -134,7 +134,7 @@ def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
         )
 
     (tmp_path / "bin" / "sudo").symlink_to(tmp_path / "bin" / "env")
-    installed = ran()
+    installed = run_ci()
     assert installed.returncode == 0, installed.stderr
     assert re.findall("^apt-get (install).* (\\S+)$", installed.stdout, re.MULTILINE) == [
         ("install", "prometheus"),
@@ -142,7 +142,7 @@ def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
     ]
     assert re.findall(r"^make (\w+)$", installed.stdout, re.MULTILINE)[-1] == "clients"
     (tmp_path / "bin" / "apt-get").unlink()
-    refused = ran()
+    refused = run_ci()
     assert refused.returncode == 1
     assert refused.stderr.startswith("promtool is missing")
     assert refused.stdout == ""

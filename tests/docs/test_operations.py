@@ -275,13 +275,13 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await reset(subscription, await first_task(subscription))
     describe, *restart = blocks[0]
 
-    async def says_why() -> bool:
+    async def has_failure() -> bool:
         return (
             "is already recorded with different content"
             in (await shell.types([describe], {"ID": subscription.id}))[0]
         )
 
-    await wait_for("the pending activity has its failure", says_why)
+    await wait_for("the pending activity has its failure", has_failure)
     await shell.types(restart, {"ID": subscription.id})
     await wait_for("the new workflow has started", subscription.has_started)
     assert await subscription.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]

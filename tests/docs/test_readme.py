@@ -132,11 +132,11 @@ class SecondTerminal:
             async with asyncio.timeout(SECONDS):
                 await process.wait()
 
-    async def runs(self, text: str) -> list[tuple[str, str]]:
-        """Run each command of a block, which must succeed, and yield it with its output."""
-        return [(command, await self._runs(command)) for command in commands(text)]
+    async def run_block(self, text: str) -> list[tuple[str, str]]:
+        """Run each command of a block, which must succeed, and return it with its output."""
+        return [(command, await self._run_command(command)) for command in commands(text)]
 
-    async def _runs(self, command: str) -> str:
+    async def _run_command(self, command: str) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         # Sent through the shell's standard input, so that a here-document belongs to its command.
@@ -170,9 +170,9 @@ async def test_every_block_runs_in_order(clone: Path) -> None:
     position = rest.index(for_the_first_terminal[0])
     async with SecondTerminal.opened(clone) as terminal:
         for block in (demo, *rest[:position]):
-            await terminal.runs(block.text)
+            await terminal.run_block(block.text)
         async with usual_ports_held(), servers(clone):
-            printed = await all_printed(terminal, rest[position + 1 :])
+            printed = await run_blocks(terminal, rest[position + 1 :])
     assert '"subscription_id"' not in printed["worksub timeline hanbit-books.example\n"]
     assert "TRIAL_STARTED" in printed["worksub timeline hanbit-books.example\n"]
     quoted = next(text for command, text in printed.items() if "/quote?" in command)
@@ -184,5 +184,5 @@ async def test_every_block_runs_in_order(clone: Path) -> None:
     assert printed["worksub list --customer C-1000482 --json | field total\n"].strip() == "1"
 
 
-async def all_printed(terminal: SecondTerminal, some: list[Block]) -> dict[str, str]:
-    return dict([pair for block in some for pair in await terminal.runs(block.text)])
+async def run_blocks(terminal: SecondTerminal, some: list[Block]) -> dict[str, str]:
+    return dict([pair for block in some for pair in await terminal.run_block(block.text)])

@@ -21,7 +21,7 @@ LONG = b"GET /metrics HTTP/1.1\r\n" + b"".join(b"a%d: %s\r\n" % (each, b"x" * 20
 
 
 @asynccontextmanager
-async def of_a_worker(*, connections: int = 32, seconds: float = 0.5) -> AsyncIterator[int]:
+async def worker_server(*, connections: int = 32, seconds: float = 0.5) -> AsyncIterator[int]:
     limits = Limits(connections=connections, idle_seconds=seconds, connection_seconds=seconds)
     [port] = free_ports(1)
     answer = Answer(HTTPStatus.OK, "text/plain", b"well")
@@ -30,7 +30,7 @@ async def of_a_worker(*, connections: int = 32, seconds: float = 0.5) -> AsyncIt
 
 
 @asynccontextmanager
-async def of_an_api(*, connections: int = 32, seconds: float = 0.5) -> AsyncIterator[int]:
+async def internal_api_server(*, connections: int = 32, seconds: float = 0.5) -> AsyncIterator[int]:
     limits = HttpLimits(connections=connections, head_seconds=seconds, body_seconds=seconds)
     [port] = free_ports(1)
     async with metrics_served(HostPort("127.0.0.1", port), "a test", HttpMetrics("api"), limits=limits):
@@ -38,7 +38,7 @@ async def of_an_api(*, connections: int = 32, seconds: float = 0.5) -> AsyncIter
 
 
 Serving = Callable[..., AbstractAsyncContextManager[int]]
-SERVERS = pytest.mark.parametrize("serving", [of_a_worker, of_an_api])
+SERVERS = pytest.mark.parametrize("serving", [worker_server, internal_api_server])
 
 
 async def answered(port: int, sent: bytes) -> bytes:
@@ -107,10 +107,10 @@ async def test_excess_connections_are_closed_then_accepted_later(serving: Servin
         assert b"200" not in await answered(port, REQUEST)
         held[0].close()
 
-        async def is_taken() -> bool:
+        async def is_accepted() -> bool:
             return b" 200 OK" in await answered(port, REQUEST)
 
-        await wait_for("a connection is accepted again", is_taken)
+        await wait_for("a connection is accepted again", is_accepted)
 
 
 async def test_worker_serves_sdk_metrics() -> None:

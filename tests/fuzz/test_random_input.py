@@ -91,7 +91,7 @@ STATES = (
 
 
 def _check_refusal(refused: Refusal) -> str:
-    """Check that the refusal can be serialized, stored and displayed, and return its code."""
+    """Check that the refusal has a message, known codes and a bounded size, and return its code."""
     assert refused.message
     for problem in refused.problems:
         assert problem.code in _CODES
@@ -100,7 +100,7 @@ def _check_refusal(refused: Refusal) -> str:
 
 
 def _check_storable(written: str) -> None:
-    """Check that PostgreSQL can store the value: no null characters, amounts within the column range."""
+    """Check that PostgreSQL can store the text: it contains no null character."""
     assert is_storable(written)
     assert "\\u0000" not in written.replace("\\\\", "")
 
@@ -111,7 +111,7 @@ def _first_code(problems: Sequence[Problem], known: Set[str]) -> str:
     return codes[0]
 
 
-def _of_a_request(mutator: Mutator) -> str:
+def _try_request(mutator: Mutator) -> str:
     read = parse_request(mutator.mutated(request_body(simulated_at=CARRIED["at"])), BOOK, NOW)
     if isinstance(read, Refusal):
         return _check_refusal(read)
@@ -120,7 +120,7 @@ def _of_a_request(mutator: Mutator) -> str:
     return "accepted"
 
 
-def _of_a_command(mutator: Mutator) -> str:
+def _try_command(mutator: Mutator) -> str:
     name = mutator.choice_of([*COMMANDS] * 9 + [mutator.text()])
     command = parse_command(name, mutator.mutated({**COMMANDS_IN_ORDER.get(name, {}), **CARRIED}))
     if isinstance(command, Refusal):
@@ -138,7 +138,7 @@ def _of_a_command(mutator: Mutator) -> str:
     return "accepted"
 
 
-def _of_a_quote(mutator: Mutator) -> str:
+def _try_quote(mutator: Mutator) -> str:
     query = parse_quote(mutator.mutated({"date": "2027-06-01", "at": CARRIED["at"]}))
     if isinstance(query, Refusal):
         return _check_refusal(query)
@@ -150,8 +150,8 @@ def _of_a_quote(mutator: Mutator) -> str:
     return "accepted"
 
 
-def _of_a_payload(mutator: Mutator) -> str:
-    """Decode a payload as the workflow does: valid or damaged JSON."""
+def _try_payload(mutator: Mutator) -> str:
+    """Decode valid or damaged JSON as the workflow does, and parse the command."""
     name = mutator.choice_of([*COMMANDS])
     body = mutator.mutated({**COMMANDS_IN_ORDER[name], **CARRIED})
     payload = Payload(metadata={"encoding": b"json/plain"}, data=mutator.bytes_of(body))
@@ -163,7 +163,7 @@ def _of_a_payload(mutator: Mutator) -> str:
     return _check_refusal(read) if isinstance(read, Refusal) else "accepted"
 
 
-def _of_an_adjustment(mutator: Mutator) -> str:
+def _try_adjustment(mutator: Mutator) -> str:
     body = {
         "subscription_id": "s", "id": "a", "key": "s/SERVICE_FEE/2027-01-01", "amount": -100,
         "reason": "GOODWILL", "reference": "T-1",
@@ -190,7 +190,7 @@ SCENARIO = {
 _NEAR = datetime(2100, 1, 1, tzinfo=KST)
 
 
-def _of_a_scenario(mutator: Mutator) -> str:
+def _try_scenario(mutator: Mutator) -> str:
     try:
         scenario = read_scenario(mutator.mutated(SCENARIO))
     except ScenarioError as error:
@@ -200,7 +200,7 @@ def _of_a_scenario(mutator: Mutator) -> str:
     return "accepted"
 
 
-def _of_a_catalogue(mutator: Mutator) -> str:
+def _try_catalogue(mutator: Mutator) -> str:
     text = mutator.corrupted(catalogue_text().encode()).decode("utf-8", "replace")
     try:
         catalogue = parse_catalogue(text)
@@ -213,13 +213,13 @@ def _of_a_catalogue(mutator: Mutator) -> str:
 
 
 KINDS: Mapping[str, tuple[Callable[[Mutator], str], float]] = {
-    "requests": (_of_a_request, 0.35),
-    "commands": (_of_a_command, 0.35),
-    "payloads": (_of_a_payload, 0.15),
-    "quotes": (_of_a_quote, 0.05),
-    "adjustments": (_of_an_adjustment, 0.03),
-    "scenarios": (_of_a_scenario, 0.04),
-    "catalogues": (_of_a_catalogue, 0.03),
+    "requests": (_try_request, 0.35),
+    "commands": (_try_command, 0.35),
+    "payloads": (_try_payload, 0.15),
+    "quotes": (_try_quote, 0.05),
+    "adjustments": (_try_adjustment, 0.03),
+    "scenarios": (_try_scenario, 0.04),
+    "catalogues": (_try_catalogue, 0.03),
 }
 
 

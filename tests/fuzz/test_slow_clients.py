@@ -17,7 +17,7 @@ HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 SHORT = HttpLimits(connections=3, head_seconds=0.5, body_seconds=0.5, reading_seconds=0.5)
 
 
-async def reads_the_body(scope: Scope, receive: Receive, send: Send) -> None:
+async def body_reading_app(scope: Scope, receive: Receive, send: Send) -> None:
     body, more = b"", True
     while more:
         message = await receive()
@@ -29,7 +29,7 @@ async def reads_the_body(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def answers_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+async def immediate_response_app(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
 
@@ -46,29 +46,29 @@ async def connected(
             writer.close()
 
 
-async def all_of(reader: asyncio.StreamReader) -> bytes:
+async def read_all(reader: asyncio.StreamReader) -> bytes:
     async with asyncio.timeout(30):
         return await reader.read()
 
 
 @pytest.mark.parametrize("sent", [b"", b"P", HEAD, HEAD + b"a: b"])
 async def test_unfinished_head_times_out(sent: bytes) -> None:
-    async with connected(reads_the_body) as (reader, writer):
+    async with connected(body_reading_app) as (reader, writer):
         writer.write(sent)
-        assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
+        assert (await read_all(reader)).startswith(b"HTTP/1.1 408 ")
 
 
 @pytest.mark.parametrize(
     "framing", [b"Content-Length: 9\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n5\r\nab"]
 )
 async def test_unfinished_body_times_out(framing: bytes) -> None:
-    async with connected(reads_the_body) as (reader, writer):
+    async with connected(body_reading_app) as (reader, writer):
         writer.write(HEAD + framing)
-        assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
+        assert (await read_all(reader)).startswith(b"HTTP/1.1 408 ")
 
 
 async def test_slow_bytes_do_not_extend_the_timeout() -> None:
-    async with connected(reads_the_body) as (reader, writer):
+    async with connected(body_reading_app) as (reader, writer):
         writer.write(HEAD)
 
         async def dribble() -> None:
@@ -78,7 +78,7 @@ async def test_slow_bytes_do_not_extend_the_timeout() -> None:
 
         dribbling = asyncio.create_task(dribble())
         try:
-            assert (await all_of(reader)).startswith(b"HTTP/1.1 408 ")
+            assert (await read_all(reader)).startswith(b"HTTP/1.1 408 ")
         except ConnectionResetError:
             pass  # bytes in transit reached the closed socket
         finally:
@@ -86,17 +86,17 @@ async def test_slow_bytes_do_not_extend_the_timeout() -> None:
 
 
 async def test_body_continuing_after_the_response_is_cut_off() -> None:
-    async with connected(answers_at_once) as (reader, writer):
+    async with connected(immediate_response_app) as (reader, writer):
         writer.write(HEAD + b"Content-Length: 9\r\n\r\nabc")
-        answered = await all_of(reader)
+        answered = await read_all(reader)
     assert answered.startswith(b"HTTP/1.1 401 ")
     assert b"408" not in answered
 
 
 async def test_second_request_has_the_same_timeout() -> None:
-    async with connected(reads_the_body) as (reader, writer):
+    async with connected(body_reading_app) as (reader, writer):
         writer.write(HEAD + b"Content-Length: 0\r\n\r\n" + HEAD)
-        answered = await all_of(reader)
+        answered = await read_all(reader)
     assert answered.startswith(b"HTTP/1.1 200 ")
     assert answered.count(b"HTTP/1.1 408 ") == 1
 
@@ -104,7 +104,7 @@ async def test_second_request_has_the_same_timeout() -> None:
 async def test_client_that_does_not_read_times_out() -> None:
     ended = asyncio.Event()
 
-    async def never_ends(scope: Scope, receive: Receive, send: Send) -> None:
+    async def endless_app(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
@@ -119,7 +119,7 @@ async def test_client_that_does_not_read_times_out() -> None:
         writing.cancel()
         ended.set()
 
-    async with connected(never_ends) as (_, writer):
+    async with connected(endless_app) as (_, writer):
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         async with asyncio.timeout(30):
             await ended.wait()
@@ -128,7 +128,7 @@ async def test_client_that_does_not_read_times_out() -> None:
 async def test_excess_connections_are_refused_then_accepted_later() -> None:
     limits = HttpLimits(connections=3, head_seconds=60)
     request = HEAD + b"Content-Length: 0\r\nConnection: close\r\n\r\n"
-    async with served(reads_the_body, limits=limits) as url, AsyncExitStack() as opened:
+    async with served(body_reading_app, limits=limits) as url, AsyncExitStack() as opened:
         port = int(url.rpartition(":")[2])
 
         async def open_one() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -138,15 +138,15 @@ async def test_excess_connections_are_refused_then_accepted_later() -> None:
 
         held = [await open_one() for _ in range(3)]
         reader, _ = await open_one()
-        assert (await all_of(reader)).startswith(b"HTTP/1.1 503 ")
+        assert (await read_all(reader)).startswith(b"HTTP/1.1 503 ")
         held[0][1].close()
 
-        async def is_taken() -> bool:
+        async def is_accepted() -> bool:
             reader, writer = await open_one()
             writer.write(request)
-            return (await all_of(reader)).startswith(b"HTTP/1.1 200 ")
+            return (await read_all(reader)).startswith(b"HTTP/1.1 200 ")
 
-        await wait_for("a connection is accepted again", is_taken)
+        await wait_for("a connection is accepted again", is_accepted)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ async def test_body_of_ambiguous_length_is_refused_and_closes(web_server: WebSer
     reader, writer = await asyncio.open_connection("127.0.0.1", web_server.port)
     smuggled = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
     writer.write(b"POST /v1/subscriptions " + framing + b"Host: a\r\n\r\n0\r\n\r\n" + smuggled)
-    answered = await all_of(reader)
+    answered = await read_all(reader)
     writer.close()
     assert answered.startswith(b"HTTP/1.1 400 ")
     assert answered.count(b"HTTP/1.1") == 1

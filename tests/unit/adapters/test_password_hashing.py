@@ -56,11 +56,11 @@ async def test_cancelled_caller_releases_slot_when_thread_ends() -> None:
     with pytest.raises(asyncio.CancelledError):
         await leaving
 
-    async def comes_back() -> bool:
+    async def slot_is_released() -> bool:
         while True:
             try:
                 return await hashing.verify(PASSWORD_HASH, PASSWORD)
             except HashingBusyError:
                 await asyncio.sleep(0)
 
-    assert await comes_back()
+    assert await slot_is_released()

@@ -31,7 +31,7 @@ WORDED: list[tuple[RPCStatusCode, str, Outcome]] = [
 ]
 
 
-def failed(status: RPCStatusCode, message: str = "what the server said") -> RPCError:
+def rpc_error(status: RPCStatusCode, message: str = "what the server said") -> RPCError:
     return RPCError(message, status, b"")
 
 
@@ -43,14 +43,14 @@ def expected(status: RPCStatusCode) -> Outcome:
 
 @pytest.mark.parametrize("status", RPCStatusCode)
 def test_every_status_is_retried_refused_or_an_outage(status: RPCStatusCode) -> None:
-    assert outcome_of(failed(status)) is expected(status)
+    assert outcome_of(rpc_error(status)) is expected(status)
 
 
 @pytest.mark.parametrize(("status", "message", "outcome"), WORDED)
 def test_ambiguous_status_is_classified_by_message(
     status: RPCStatusCode, message: str, outcome: Outcome
 ) -> None:
-    assert outcome_of(failed(status, message)) is outcome
+    assert outcome_of(rpc_error(status, message)) is outcome
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_client_retries_transient_failures(status: RPCStatusCode) -> None:
         nonlocal tries
         tries += 1
         if tries <= 3:
-            raise failed(status)
+            raise rpc_error(status)
         return "answered"
 
     if expected(status) is Outcome.RETRY:
@@ -87,7 +87,7 @@ async def test_client_retries_transient_failures(status: RPCStatusCode) -> None:
 
 async def test_failing_workflow_tasks_are_not_retried_forever() -> None:
     async def call() -> None:
-        raise failed(RPCStatusCode.FAILED_PRECONDITION)
+        raise rpc_error(RPCStatusCode.FAILED_PRECONDITION)
 
     with pytest.raises(RPCError):
         async with asyncio.timeout(60):
@@ -103,7 +103,7 @@ CLI: dict[Outcome, set[str]] = {
 
 @pytest.mark.parametrize("status", RPCStatusCode)
 async def test_cli_api_and_console_classify_errors_alike(status: RPCStatusCode) -> None:
-    error, outcome = failed(status), expected(status)
+    error, outcome = rpc_error(status), expected(status)
     client = await Client.connect("localhost:7233", lazy=True)
     url = "postgresql://localhost/worksub"
     classified = ServiceTargets(database_url=url, temporal=client, owner_url=url).to_command_error(error)
@@ -112,7 +112,7 @@ async def test_cli_api_and_console_classify_errors_alike(status: RPCStatusCode) 
     not_found = status is RPCStatusCode.NOT_FOUND
     assert classified.exit_code is (ExitCode.REFUSED if not_found else ExitCode.UNAVAILABLE)
     assert _is_unavailable(error) is (outcome is not Outcome.REFUSED)
-    assert await _answer_of_the_api(error) == (
+    assert await _api_response(error) == (
         HTTPStatus.NOT_FOUND
         if not_found
         else "a fault"
@@ -121,7 +121,7 @@ async def test_cli_api_and_console_classify_errors_alike(status: RPCStatusCode) 
     )
 
 
-async def _answer_of_the_api(error: RPCError) -> int | str:
+async def _api_response(error: RPCError) -> int | str:
     api = FastAPI()
     add_handlers(api)
     request = Request({"type": "http", "state": {"request_id": "r"}, "headers": []})

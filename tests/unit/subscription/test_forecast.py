@@ -139,7 +139,7 @@ def test_r31_there_is_nothing_to_quote_after_the_end() -> None:
 # -- upcoming events ---------------------------------------------------------------------------------
 
 
-def coming(subscription: ScenarioBuilder, limit: int = 12) -> list[tuple[str, str]]:
+def upcoming_events(subscription: ScenarioBuilder, limit: int = 12) -> list[tuple[str, str]]:
     return [
         (f"{found.entry.at:%Y-%m-%d %H:%M}", found.entry.event)
         for found in upcoming(subscription.state, subscription.now, subscription.book, limit)
@@ -147,7 +147,7 @@ def coming(subscription: ScenarioBuilder, limit: int = 12) -> list[tuple[str, st
 
 
 def test_r15_forecast_of_a_trial() -> None:
-    assert coming(ScenarioBuilder.requested("2027-01-01 09:00")) == [
+    assert upcoming_events(ScenarioBuilder.requested("2027-01-01 09:00")) == [
         ("2027-01-31 09:00", "TRIAL_ENDED"),
         ("2027-03-02 09:00", "CANCELED"),
         ("2027-03-02 09:00", "ERASED"),
@@ -157,7 +157,7 @@ def test_r15_forecast_of_a_trial() -> None:
 def test_r23_forecast_of_a_contract_includes_charges() -> None:
     subscription = annual().at("2027-11-20")
     found = upcoming(subscription.state, subscription.now, subscription.book, limit=4)
-    assert coming(subscription, limit=4) == [
+    assert upcoming_events(subscription, limit=4) == [
         ("2027-12-01 00:00", "SERVICE_FEES_POSTED"),
         ("2028-01-01 00:00", "SERVICE_FEES_POSTED"),
         ("2028-01-01 00:00", "CONTRACT_RENEWED"),
@@ -190,4 +190,4 @@ def test_r23_forecast_matches_later_events() -> None:
 
 
 def test_r31_nothing_comes_after_erasure() -> None:
-    assert coming(annual().send("cancel").at("2027-01-02")) == []
+    assert upcoming_events(annual().send("cancel").at("2027-01-02")) == []

@@ -15,7 +15,7 @@ def quote_of_change(subscription: ScenarioBuilder, command: str, **argument: obj
     return quote_upgrade(subscription.state, read, subscription.now, BOOK)
 
 
-def quoted(subscription: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote:
+def accepted_quote(subscription: ScenarioBuilder, command: str, **argument: object) -> ChangeQuote:
     before = subscription.state
     answer = quote_of_change(subscription, command, **argument)
     assert isinstance(answer, ChangeQuote), answer
@@ -25,7 +25,7 @@ def quoted(subscription: ScenarioBuilder, command: str, **argument: object) -> C
 
 def test_r16_monthly_switch_quote_covers_the_first_period() -> None:
     trial = ScenarioBuilder.requested("2026-12-20 10:00", plan="basic", members=10)
-    found = quoted(trial, "switch_to_paid", date="2027-01-15", term="MONTHLY")
+    found = accepted_quote(trial, "switch_to_paid", date="2027-01-15", term="MONTHLY")
     assert posted(found.ledger) == [
         fee("2027-01-15", "2027-02-01", 39_483),  # 17/31 × 72,000 = 39,483.9
         fee("2027-02-01", "2027-02-15", 36_000),  # 14/28 × 72,000
@@ -36,7 +36,7 @@ def test_r16_monthly_switch_quote_covers_the_first_period() -> None:
 
 def test_r16_switch_charges_equal_its_quote() -> None:
     trial = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
-    found = quoted(trial, "switch_to_paid", date="2027-01-15", term="ANNUAL", members=20)
+    found = accepted_quote(trial, "switch_to_paid", date="2027-01-15", term="ANNUAL", members=20)
     assert (found.monthly, found.members) == (60_000, 20)
     assert posted(found.ledger[:2]) == [
         fee("2027-01-15", "2027-02-01", 32_903),  # 17/31 × 60,000 = 32,903.2
@@ -52,7 +52,7 @@ def test_r25_upgrade_quote_covers_the_rest_of_the_period() -> None:
     subscription = ScenarioBuilder.paid("2027-01-11", "MONTHLY", plan="lite", members=10).at(
         "2027-03-15 09:30"
     )
-    found = quoted(subscription, "upgrade", plan="basic")
+    found = accepted_quote(subscription, "upgrade", plan="basic")
     assert posted(found.ledger) == [
         fee("2027-03-15", "2027-04-01", 39_483),  # 17/31 × 72,000 = 39,483.9
         fee("2027-04-01", "2027-04-11", 24_000),  # 10/30 × 72,000
@@ -66,7 +66,7 @@ def test_r25_a_new_annual_contract_is_quoted_to_its_own_end() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).at(
         "2027-04-01 09:00"
     )
-    found = quoted(subscription, "upgrade", term="ANNUAL")
+    found = accepted_quote(subscription, "upgrade", term="ANNUAL")
     assert (found.contract.first_day, found.contract.end_day) == (day("2027-04-01"), day("2028-04-01"))
     assert (found.total, found.monthly, found.monthly_now) == (360_000, 30_000, 36_000)
 
@@ -75,10 +75,10 @@ def test_r25_reserved_cancellation_does_not_change_the_quote() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at(
         "2027-10-01 09:00"
     )
-    before = quoted(subscription, "upgrade", members=20)
+    before = accepted_quote(subscription, "upgrade", members=20)
     assert before.total == 180_000  # October, November, December at 60,000
     subscription.send("cancel", date="2027-11-01")
-    assert quoted(subscription, "upgrade", members=20) == before
+    assert accepted_quote(subscription, "upgrade", members=20) == before
 
 
 def test_r26_refused_command_has_no_quote() -> None:
