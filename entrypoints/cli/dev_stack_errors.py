@@ -8,7 +8,7 @@ from entrypoints.cli.errors import unavailable
 
 @contextmanager
 def embedded_errors_reported() -> Iterator[None]:
-    """Convert failures of the embedded servers (missing, not started, ended) to `CommandError`."""
+    """Convert failures of the embedded servers (missing, not started, ended, silent) to `CommandError`."""
     try:
         from dev_stack.stack import StackEndedError, StackError
     except ModuleNotFoundError as error:
@@ -23,3 +23,9 @@ def embedded_errors_reported() -> Iterator[None]:
         raise unavailable("EMBEDDED_ENDED", str(error)) from None
     except StackError as error:
         raise unavailable("EMBEDDED_NOT_STARTED", str(error)) from None
+    except (TimeoutError, ConnectionError) as error:
+        raise unavailable(
+            "EMBEDDED_NO_ANSWER",
+            f"An embedded server does not answer: {str(error) or type(error).__name__}.",
+            advice="The machine may be too busy. Run the command again.",
+        ) from None
