@@ -5,7 +5,7 @@ import re
 import idna
 from pydantic_core import PydanticCustomError
 
-from subscription.refusals import RefusalCode, misfit
+from subscription.refusals import RefusalCode, validation_error
 
 _GROUP = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADMIN_ID = re.compile(r"[a-z0-9._-]{2,40}")
@@ -53,7 +53,7 @@ def account_name(name: str) -> str:
 def admin_id(name: str) -> str:
     """Return the administrator's ID unchanged (R6), or raise a `PydanticCustomError`."""
     if _ADMIN_ID.fullmatch(name) is None:
-        raise misfit(RefusalCode.INVALID_ADMIN_ID)
+        raise validation_error(RefusalCode.INVALID_ADMIN_ID)
     return name
 
 
@@ -73,8 +73,8 @@ def _check_a_label(label: str) -> None:
 
 
 def _not_a_group(reason: str) -> PydanticCustomError:
-    return misfit(RefusalCode.INVALID_GROUP_NAME, reason=reason)
+    return validation_error(RefusalCode.INVALID_GROUP_NAME, reason=reason)
 
 
 def _not_a_domain(reason: str) -> PydanticCustomError:
-    return misfit(RefusalCode.INVALID_DOMAIN_NAME, reason=reason)
+    return validation_error(RefusalCode.INVALID_DOMAIN_NAME, reason=reason)

@@ -35,7 +35,7 @@ class Attention(Frozen):
     since: Instant | None = None
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         return f"{self.kind}: {self.reason}" if self.reason else self.kind.value
 
 

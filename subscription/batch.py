@@ -14,12 +14,12 @@ class MemberFailure(Frozen):
     error: str
 
 
-def named(failures: Sequence[MemberFailure]) -> tuple[MemberFailure, ...]:
+def first_failures(failures: Sequence[MemberFailure]) -> tuple[MemberFailure, ...]:
     """Return the first 100 failures, the maximum of a report. The log has all failures."""
     return tuple(failures[:_MAX_REPORTED])
 
 
-def failure_words(failed: int, failures: Sequence[MemberFailure]) -> str:
+def failures_message(failed: int, failures: Sequence[MemberFailure]) -> str:
     """Return the last sentence of a report; the empty string if no member failed."""
     if not failed:
         return ""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-from subscription.refusals import RefusalCode, misfit
+from subscription.refusals import RefusalCode, validation_error
 
 # A fixed offset, not a zone of the time zone database: a replay years later must see the same midnights.
 KST = timezone(timedelta(hours=9), "KST")
@@ -62,16 +62,16 @@ def _read_instant(value: object) -> object:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise misfit(RefusalCode.INVALID_INSTANT) from None
+            raise validation_error(RefusalCode.INVALID_INSTANT) from None
     return value
 
 
 def _in_korea(value: datetime) -> datetime:
     if value.tzinfo is None:
-        raise misfit(RefusalCode.INVALID_INSTANT, reason="NO_OFFSET")
+        raise validation_error(RefusalCode.INVALID_INSTANT, reason="NO_OFFSET")
     # Check before the conversion, which fails near `datetime.min` and `datetime.max`.
     if not _EARLIEST <= value.year <= _LATEST:
-        raise misfit(RefusalCode.INVALID_INSTANT, reason="OUT_OF_RANGE")
+        raise validation_error(RefusalCode.INVALID_INSTANT, reason="OUT_OF_RANGE")
     return value.astimezone(KST)
 
 
@@ -82,7 +82,7 @@ def _read_date(value: object) -> object:
                 raise ValueError
             value = date.fromisoformat(value)
         except ValueError:
-            raise misfit(RefusalCode.INVALID_DATE) from None
+            raise validation_error(RefusalCode.INVALID_DATE) from None
     return value
 
 

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from subscription.account_names import domain_name
 from subscription.business_calendar import Day
 from subscription.model import Frozen, Wire
-from subscription.refusals import Problem, Refusal, RefusalCode, misfit
+from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
 from subscription.validation import has_control_characters, parse_strict, problems_from
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -25,7 +25,7 @@ _MOST_KRW_A_MONTH = 5 * 10**14
 
 def _printed(text: str) -> str:
     if has_control_characters(text):
-        raise misfit(RefusalCode.INVALID_VALUE, reason="INVISIBLE")
+        raise validation_error(RefusalCode.INVALID_VALUE, reason="INVISIBLE")
     return text
 
 
@@ -74,7 +74,7 @@ class DomainPolicy(Wire):
     def _stages_follow_each_other(self) -> Self:
         bounds = [stage.up_to_hours for stage in self.looks]
         if bounds != sorted(set(bounds)):
-            raise misfit(RefusalCode.INVALID_VALUE, reason="LOOKS_GO_UP")
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="LOOKS_GO_UP")
         return self
 
 
@@ -97,7 +97,7 @@ class InvoicePolicy(Wire):
 
 def _each_once(days: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(days)) < len(days):
-        raise misfit(RefusalCode.INVALID_VALUE, reason="TWICE")
+        raise validation_error(RefusalCode.INVALID_VALUE, reason="TWICE")
     return days
 
 
@@ -146,7 +146,7 @@ class Plan(Wire):
     @model_validator(mode="after")
     def _annual_is_the_lower(self) -> Self:
         if self.annual > self.list:
-            raise misfit(RefusalCode.INVALID_VALUE, reason="ANNUAL_ABOVE_LIST")
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="ANNUAL_ABOVE_LIST")
         return self
 
 

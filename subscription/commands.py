@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from subscription.business_calendar import Day, Instant
 from subscription.contract import MembersField, PlanField, RenewalTerms, TermField
 from subscription.model import Wire
-from subscription.refusals import Problem, Refusal, RefusalCode, misfit
+from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
 from subscription.request import Account, AccountName, TermAgreement
 from subscription.validation import has_control_characters, has_too_many_values, parse_strict, problems_from
 
@@ -25,13 +25,13 @@ def is_command_id(value: str) -> bool:
 
 def _command_id(value: str) -> str:
     if not is_command_id(value):
-        raise misfit(RefusalCode.INVALID_ID, reason="COMMAND")
+        raise validation_error(RefusalCode.INVALID_ID, reason="COMMAND")
     return value
 
 
 def _validate_actor(value: str) -> str:
     if has_control_characters(value):
-        raise misfit(RefusalCode.INVALID_VALUE, reason="INVISIBLE")
+        raise validation_error(RefusalCode.INVALID_VALUE, reason="INVISIBLE")
     return value
 
 
@@ -93,7 +93,7 @@ class ChangeRenewalOption(Command):
     @model_validator(mode="after")
     def _none_has_no_terms(self) -> Self:
         if self.term is None and (self.plan is not None or self.members is not None):
-            raise misfit(RefusalCode.INVALID_VALUE, reason="TERM_MISSING")
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="TERM_MISSING")
         return self
 
     @property

@@ -30,7 +30,7 @@ from subscription.events import (
     TrialStarted,
     Upgraded,
 )
-from subscription.messages import Parameters, Value, Writer, as_parameters, written
+from subscription.messages import Parameters, Value, Writer, as_parameters, fill_template
 from subscription.model import Frozen
 from subscription.state import ReservedCancellation, ReservedSwitch
 
@@ -129,8 +129,8 @@ def statements_of(event: Event, *, to_come: bool = False) -> tuple[Statement, ..
     return tuple(_in_tense(statement, to_come=to_come) for statement in _statements(event))
 
 
-def formatted(statement: Statement, writer: Writer, translated: Mapping[str, str] = SENTENCES) -> str:
-    return written(translated[statement.key], statement.parameters, writer)
+def format_statement(statement: Statement, writer: Writer, translated: Mapping[str, str] = SENTENCES) -> str:
+    return fill_template(translated[statement.key], statement.parameters, writer)
 
 
 def _in_tense(statement: Statement, *, to_come: bool) -> Statement:

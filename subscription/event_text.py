@@ -6,7 +6,7 @@ from datetime import timedelta
 from subscription.business_calendar import day_of
 from subscription.contract import RenewalTerms
 from subscription.deadlines import Deadline, DeadlineKind
-from subscription.event_messages import SENTENCES, formatted, statements_of
+from subscription.event_messages import SENTENCES, format_statement, statements_of
 from subscription.events import CommandRefused, Event, SwitchedToPaid, SwitchReserved
 from subscription.messages import Plain
 from subscription.request import Request
@@ -58,7 +58,7 @@ def workflow_summary(of: Request | Subscription) -> str:
 
 def event_message(event: Event, *, to_come: bool = False) -> str:
     """Return the message of an event; `to_come` selects the wording for a future event."""
-    sentences = [formatted(statement, Plain()) for statement in statements_of(event, to_come=to_come)]
+    sentences = [format_statement(statement, Plain()) for statement in statements_of(event, to_come=to_come)]
     if isinstance(event, CommandRefused):
         sentences.append(event.message)
     return " ".join(sentences)

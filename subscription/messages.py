@@ -161,9 +161,9 @@ def as_parameters(values: Mapping[str, Value]) -> dict[str, Parameter]:
     return {name: _as_parameter(value) for name, value in values.items()}
 
 
-def written(template: str, parameters: Parameters, writer: Writer) -> str:
+def fill_template(template: str, parameters: Parameters, writer: Writer) -> str:
     """Return the template with its parameters filled in. Parameters that it does not use are ignored."""
-    return template % {name: _written(KINDS[name], parameters[name], writer) for name in places_in(template)}
+    return template % {name: _format(KINDS[name], parameters[name], writer) for name in places_in(template)}
 
 
 def _as_parameter(value: Value) -> Parameter:
@@ -176,7 +176,7 @@ def _as_parameter(value: Value) -> Parameter:
             return tuple(value)
 
 
-def _written(kind: Kind, value: Parameter, writer: Writer) -> str:
+def _format(kind: Kind, value: Parameter, writer: Writer) -> str:
     match kind:
         case Kind.DAY:
             return writer.day(date.fromisoformat(_text(value)))

@@ -1,6 +1,6 @@
 """Validation and normalization of company phone numbers (R8)."""
 
-from subscription.refusals import RefusalCode, misfit
+from subscription.refusals import RefusalCode, validation_error
 
 
 def phone_number(text: str) -> str:
@@ -12,5 +12,5 @@ def phone_number(text: str) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_valid_number(number):
-        raise misfit(RefusalCode.INVALID_PHONE)
+        raise validation_error(RefusalCode.INVALID_PHONE)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
-from subscription.messages import Parameters, Plain, Value, as_parameters, written
+from subscription.messages import Parameters, Plain, Value, as_parameters, fill_template
 from subscription.model import Frozen
 
 
@@ -359,7 +359,9 @@ def refusal(
     )
 
 
-def misfit(code: RefusalCode, /, *, reason: str | None = None, **values: Value) -> PydanticCustomError:
+def validation_error(
+    code: RefusalCode, /, *, reason: str | None = None, **values: Value
+) -> PydanticCustomError:
     """Return the error that a field's validator raises to refuse a value."""
     details = _coded(code, None, reason, values)
     return PydanticCustomError(
@@ -379,6 +381,6 @@ def _coded(
         "code": code.value,
         "reason": reason,
         "parameters": parameters,
-        "message": written(SENTENCES[key_of(code, reason)], parameters, Plain()),
+        "message": fill_template(SENTENCES[key_of(code, reason)], parameters, Plain()),
         "field": field,
     }

@@ -14,7 +14,7 @@ from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import ALLOWED, password_hash_problem
 from subscription.phone import phone_number
-from subscription.refusals import Problem, Refusal, RefusalCode, misfit
+from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
 from subscription.validation import (
     has_control_characters,
     has_too_many_values,
@@ -47,7 +47,7 @@ class AccountName(Wire):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.group is None) == (self.domain is None):
-            raise misfit(RefusalCode.INVALID_VALUE, reason="GROUP_OR_DOMAIN")
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="GROUP_OR_DOMAIN")
         return self
 
     @property
@@ -71,37 +71,39 @@ def is_opaque_id(value: str) -> bool:
 
 def _opaque_id(value: str) -> str:
     if not is_opaque_id(value):
-        raise misfit(RefusalCode.INVALID_ID)
+        raise validation_error(RefusalCode.INVALID_ID)
     return value
 
 
 def _company_name(value: str) -> str:
     if not 1 <= len(value) <= 100 or is_blank(value):
-        raise misfit(RefusalCode.INVALID_COMPANY_NAME, reason="LENGTH")
+        raise validation_error(RefusalCode.INVALID_COMPANY_NAME, reason="LENGTH")
     if has_control_characters(value):
-        raise misfit(RefusalCode.INVALID_COMPANY_NAME, reason="INVISIBLE")
+        raise validation_error(RefusalCode.INVALID_COMPANY_NAME, reason="INVISIBLE")
     return value
 
 
 def _argon2id_hash(value: str) -> str:
     if reason := password_hash_problem(value):
-        raise misfit(RefusalCode.INVALID_PASSWORD_HASH, reason=reason, allowed=ALLOWED)
+        raise validation_error(RefusalCode.INVALID_PASSWORD_HASH, reason=reason, allowed=ALLOWED)
     return value
 
 
 def check_member_count(value: int, info: ValidationInfo) -> int:
     catalogue = _catalogue(info)
     if value < 1:
-        raise misfit(RefusalCode.INVALID_VALUE, reason="AT_LEAST", least=1)
+        raise validation_error(RefusalCode.INVALID_VALUE, reason="AT_LEAST", least=1)
     if catalogue and value > catalogue.account.max_members:
-        raise misfit(RefusalCode.TOO_MANY_MEMBERS, reason="AT_MOST", most=catalogue.account.max_members)
+        raise validation_error(
+            RefusalCode.TOO_MANY_MEMBERS, reason="AT_MOST", most=catalogue.account.max_members
+        )
     return value
 
 
 def _check_plan_on_sale(value: str, info: ValidationInfo) -> str:
     catalogue = _catalogue(info)
     if catalogue and value not in catalogue.plans:
-        raise misfit(RefusalCode.PLAN_NOT_SOLD, reason="ONE_OF", plans=catalogue.plans_by_rank)
+        raise validation_error(RefusalCode.PLAN_NOT_SOLD, reason="ONE_OF", plans=catalogue.plans_by_rank)
     return value
 
 
@@ -111,7 +113,7 @@ def _required_terms_agreed(
     catalogue = _catalogue(info)
     if catalogue and (lacking := missing_terms_message(value, catalogue)):
         reason, terms = lacking
-        raise misfit(RefusalCode.TERMS_NOT_AGREED, reason=reason, terms=terms)
+        raise validation_error(RefusalCode.TERMS_NOT_AGREED, reason=reason, terms=terms)
     return value
 
 

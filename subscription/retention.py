@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from subscription.batch import MemberFailure, failure_words, named
+from subscription.batch import MemberFailure, failures_message, first_failures
 from subscription.model import Frozen, Wire
 from subscription.reconciliation import GRACE_MINUTES, MOST_GRACE_MINUTES
 
@@ -60,9 +60,9 @@ def purge_report(
         deleted.insert(0, f"{histories:,} {'history' if histories == 1 else 'histories'}")
     summary = f"Deleted: {', '.join(deleted)}." if deleted else "Nothing was past its retention."
     return PurgeReport(
-        summary=summary + failure_words(failed, failures),
+        summary=summary + failures_message(failed, failures),
         histories=histories,
         rows=rows,
         failed=failed,
-        failures=named(failures),
+        failures=first_failures(failures),
     )

@@ -17,7 +17,7 @@ from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCom
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import PLACEHOLDER
-from subscription.refusals import Problem, Refusal, RefusalCode, misfit
+from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
 from subscription.request import Request, parse_request
 from subscription.state import Access, State, Subscription, provisioning
 from subscription.timeline import TimelineEntry, timeline_entry
@@ -79,24 +79,26 @@ class Scenario(Wire):
         last = info.data.get("starts_at")
         for number, step in enumerate(value, start=1):
             if last and step.at < last:
-                raise misfit(RefusalCode.INVALID_VALUE, reason="NOT_IN_TIME_ORDER", number=number)
+                raise validation_error(RefusalCode.INVALID_VALUE, reason="NOT_IN_TIME_ORDER", number=number)
             last = step.at
         return value
 
     @model_validator(mode="after")
     def _end_last(self) -> Self:
         if self.until < max((step.at for step in self.steps), default=self.starts_at):
-            raise misfit(RefusalCode.INVALID_VALUE, reason="AFTER_THE_END")
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="AFTER_THE_END")
         return self
 
 
 def _step(entry: Any) -> Any:
     commands = [key for key in entry if key != "at"] if isinstance(entry, dict) else []
     if len(commands) != 1 or commands[0] not in (*COMMANDS, CONFIRM_DOMAIN):
-        raise misfit(RefusalCode.INVALID_VALUE, reason="NOT_A_STEP", commands=(*COMMANDS, CONFIRM_DOMAIN))
+        raise validation_error(
+            RefusalCode.INVALID_VALUE, reason="NOT_A_STEP", commands=(*COMMANDS, CONFIRM_DOMAIN)
+        )
     argument = entry[commands[0]]
     if isinstance(argument, dict) and "at" in argument:
-        raise misfit(RefusalCode.INVALID_VALUE, reason="AT_BESIDE")
+        raise validation_error(RefusalCode.INVALID_VALUE, reason="AT_BESIDE")
     return {"at": entry.get("at"), "command": commands[0], "argument": argument}
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError
 
-from subscription.refusals import Problem, RefusalCode, misfit
+from subscription.refusals import Problem, RefusalCode, validation_error
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -92,7 +92,7 @@ def has_too_many_values(data: object) -> bool:
 def require_storable(text: str) -> str:
     """Return the text unchanged, or raise if it cannot be stored. A validator for fields of models."""
     if not is_storable(text):
-        raise misfit(RefusalCode.INVALID_VALUE, reason="NULL_CHARACTER")
+        raise validation_error(RefusalCode.INVALID_VALUE, reason="NULL_CHARACTER")
     return text
 
 

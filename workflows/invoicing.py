@@ -11,7 +11,7 @@ from workflows.scheduled_job import execute_page, read_argument, scheduled_day
 with workflow.unsafe.imports_passed_through():
     from pydantic import Field
 
-    from subscription.batch import MemberFailure, failure_words, named
+    from subscription.batch import MemberFailure, failures_message, first_failures
     from subscription.business_calendar import add_months, first_of_month
     from subscription.event_text import format_krw
     from subscription.invoice import InvoicesIssued, InvoicesReport, IssueInvoices
@@ -52,13 +52,13 @@ class InvoicesWorkflow:
                 summary=f"invoices of {month:%Y-%m}{f' after {cursor}' if cursor else ''}",
             )
             issued, total = issued + page.issued, total + page.total
-            failed, failures = failed + len(page.failed), named((*failures, *page.failed))
+            failed, failures = failed + len(page.failed), first_failures((*failures, *page.failed))
             if page.next_after is None:
                 break
             cursor = page.next_after
             workflow.set_current_details(f"{issued:,} invoices issued, up to customer {cursor}.")
         summary = f"{issued:,} invoices for {month:%Y-%m}, {format_krw(total)} in all with VAT."
-        summary += failure_words(failed, failures)
+        summary += failures_message(failed, failures)
         workflow.set_current_details(summary)
         return InvoicesReport(
             summary=summary, month=month, issued=issued, total=total, failed=failed, failures=failures

@@ -11,7 +11,7 @@ from temporalio.workflow import ParentClosePolicy
 from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.batch import MemberFailure, failure_words, named
+    from subscription.batch import MemberFailure, failures_message, first_failures
     from subscription.business_calendar import day_of
     from subscription.notice_outbox import (
         DeliverNoticesInput,
@@ -53,7 +53,7 @@ class NoticesWorkflow:
                 after=page.next_after or "",
                 told=progress.told + page.told,
                 failed=progress.failed + len(page.failed),
-                failures=named((*progress.failures, *page.failed)),
+                failures=first_failures((*progress.failures, *page.failed)),
             )
             queued = progress.told
             if page.next_after is None:
@@ -66,9 +66,9 @@ class NoticesWorkflow:
             await _start_delivery_workflow(progress.day)
         failed, failures = progress.failed + len(result.failed), (*progress.failures, *result.failed)
         report = NoticesReport(
-            summary=_summary(queued, result) + failure_words(failed, failures),
+            summary=_summary(queued, result) + failures_message(failed, failures),
             failed=failed,
-            failures=named(failures),
+            failures=first_failures(failures),
             day=day,
             told=queued,
             sent=result.sent,
@@ -108,7 +108,7 @@ async def _deliver(day: date | None) -> DeliverNoticesResult:
             summary="notices waiting in the outbox",
         )
         sent, given_up = sent + page.sent, given_up + page.given_up
-        failed = named((*failed, *page.failed))
+        failed = first_failures((*failed, *page.failed))
         if not page.more:
             return page.model_copy(update={"sent": sent, "given_up": given_up, "failed": failed})
 

@@ -7,7 +7,7 @@ from temporalio import workflow
 from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.batch import MemberFailure, named
+    from subscription.batch import MemberFailure, first_failures
     from subscription.retention import (
         PurgeHistoriesInput,
         PurgeHistoriesResult,
@@ -46,7 +46,7 @@ async def _purge_histories(grace_minutes: int) -> tuple[int, int, tuple[MemberFa
             summary="orphaned histories",
         )
         histories, failed = histories + page.histories, failed + len(page.failed)
-        failures = named((*failures, *page.failed))
+        failures = first_failures((*failures, *page.failed))
         if page.next_after is None:
             return histories, failed, failures
         cursor = page.next_after

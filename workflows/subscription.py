@@ -570,7 +570,7 @@ class SubscriptionWorkflow:
         if self._lifecycle is None:
             return f"- **State**: {State.PROVISIONING}"
         attention = current_attention()
-        heading = f"- **Needs attention**: {attention.words}\n" if attention else ""
+        heading = f"- **Needs attention**: {attention.text}\n" if attention else ""
         return heading + summary_card(self._lifecycle.state, self._query_time(None))
 
     @workflow.query(description="Complete state, as stored in the database; null if there is none")

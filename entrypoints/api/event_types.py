@@ -5,12 +5,12 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from subscription.events import EVENT_KINDS
-from subscription.refusals import RefusalCode, misfit
+from subscription.refusals import RefusalCode, validation_error
 
 
 def _event_kind(value: str) -> str:
     if value not in EVENT_KINDS:
-        raise misfit(
+        raise validation_error(
             RefusalCode.INVALID_VALUE, reason="EXPECTED", expected=f"one of {', '.join(EVENT_KINDS)}"
         )
     return value

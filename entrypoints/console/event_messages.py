@@ -13,7 +13,7 @@ from subscription.deadlines import Deadline, DeadlineKind
 from subscription.event_messages import SENTENCES, Statement, statements_of
 from subscription.events import CommandRefused, Event
 from subscription.ledger import LedgerLine, LineKind
-from subscription.messages import written
+from subscription.messages import fill_template
 from subscription.state import Access, ReservedCancellation, ReservedSwitch, State
 
 
@@ -148,7 +148,9 @@ class MessageFormatter:
         return " ".join(said)
 
     def _sentence(self, statement: Statement) -> str:
-        return written(self.words.translated(SENTENCES[statement.key]), statement.parameters, self._writer)
+        return fill_template(
+            self.words.translated(SENTENCES[statement.key]), statement.parameters, self._writer
+        )
 
 
 class _Titled(Translator):

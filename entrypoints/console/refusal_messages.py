@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from entrypoints.console.i18n import Translator
-from subscription.messages import written
+from subscription.messages import fill_template
 from subscription.refusals import Problem, Refusal, RefusalCode, key_of
 
 
@@ -165,4 +165,4 @@ def _sentence(refused: Refusal | Problem, words: Translator) -> str:
     template = template_of(refused.code, refused.reason)
     if template is None:  # the worker can run a newer release with codes unknown to this process
         return refused.message
-    return written(words.translated(template), refused.parameters, words)
+    return fill_template(words.translated(template), refused.parameters, words)

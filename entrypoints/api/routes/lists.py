@@ -33,7 +33,7 @@ from subscription.deadlines import DeadlineKind
 from subscription.invoice import Invoice, InvoiceKind
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
-from subscription.refusals import RefusalCode, misfit
+from subscription.refusals import RefusalCode, validation_error
 from subscription.state import Access, State
 
 router = APIRouter(prefix="/v1", tags=["Lists"])
@@ -52,7 +52,9 @@ def _account_name(name: str | None) -> str | None:
 
 def _first_day(month: date | None) -> date | None:
     if month is not None and month.day != 1:
-        raise misfit(RefusalCode.INVALID_VALUE, reason="EXPECTED", expected="the first day of a month")
+        raise validation_error(
+            RefusalCode.INVALID_VALUE, reason="EXPECTED", expected="the first day of a month"
+        )
     return month
 
 

@@ -65,8 +65,8 @@ def answer_view(answer: "Answer") -> RenderableType:
 def attention_words(attention: ShownAttention, now: datetime) -> str:
     """Return the reason for attention, its time, and its age unless the time is in the future."""
     if attention.since is None:
-        return attention.words
-    since = f"{attention.words}, since {moment(attention.since)}"
+        return attention.text
+    since = f"{attention.text}, since {moment(attention.since)}"
     return f"{since} ({age_words(now - attention.since)} ago)" if now >= attention.since else since
 
 

@@ -24,7 +24,7 @@ from integration.erasure.test_retention import purged
 from integration.invoicing.test_invoices import closed, upgraded_in_march
 from integration.notices.test_notices import outbox, trial, works_on
 from integration.worker.test_temporal_tools import first_task, reset
-from subscription.batch import MemberFailure, failure_words, named
+from subscription.batch import MemberFailure, failures_message, first_failures
 
 UNREADABLE = "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1"
 
@@ -237,8 +237,8 @@ async def test_error_of_all_items_is_raised(error: Exception) -> None:
 
 def test_report_lists_hundred_failures_and_the_total() -> None:
     failures: list[Any] = [MemberFailure(member=f"s-{number}", error="ValueError") for number in range(250)]
-    assert len(named(failures)) == 100
-    words = failure_words(250, failures)
+    assert len(first_failures(failures)) == 100
+    words = failures_message(250, failures)
     assert words.startswith(" 250 failed: s-0 (ValueError), s-1 (ValueError)")
     assert words.endswith("and 245 more.")
-    assert failure_words(0, ()) == ""
+    assert failures_message(0, ()) == ""

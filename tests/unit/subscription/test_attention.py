@@ -37,5 +37,5 @@ def test_invalid_attention_fields_are_dropped(
 
 def test_attention_names_failing_activity_and_error() -> None:
     attention = effect_fails("record_transition", "UndefinedTableError")
-    assert attention.words == "EFFECT_FAILS: record_transition fails with UndefinedTableError"
+    assert attention.text == "EFFECT_FAILS: record_transition fails with UndefinedTableError"
     assert effect_fails("record_transition", "a@b").reason is None

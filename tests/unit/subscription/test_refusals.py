@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from subscription.messages import KINDS, Kind, Plain, places_in, written
+from subscription.messages import KINDS, Kind, Plain, fill_template, places_in
 from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode, key_of
 
 ROOT = Path(__file__).parents[3]
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
-FACTORIES = {"of", "refuse", "misfit"}
+FACTORIES = {"of", "refusal", "validation_error"}
 NO_PARAMETERS = {"reason", "judged_by_catalogue"}
 
 SAMPLES = {
@@ -92,7 +92,7 @@ def test_refusal_messages_format_with_their_parameters(key: str) -> None:
     values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
     refused = Refusal.of(RefusalCode(code), "date", reason=reason or None, **values)
     assert "%(" not in refused.message
-    assert refused.message == written(SENTENCES[key], refused.parameters, Plain())
+    assert refused.message == fill_template(SENTENCES[key], refused.parameters, Plain())
     assert Refusal.model_validate_json(refused.model_dump_json()) == refused
     problem = Problem.of(RefusalCode(code), "date", reason=reason or None, **values)
     assert (problem.key, problem.message) == (key, refused.message)
