@@ -7,7 +7,7 @@ import typer
 
 from entrypoints.cli.date_arguments import parse_instant, subscription_now
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
-from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, Moment, SubscriptionId, Timeout
+from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, Instant, SubscriptionId, Timeout
 from entrypoints.cli.output import console, show
 from entrypoints.cli.session import Session
 
@@ -46,22 +46,22 @@ def advance(
 @clock.command("run-to")
 def run_to(
     subscription_id: SubscriptionId,
-    target: Moment,
+    target: Instant,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
     """Advance the clock to a date or an instant."""
     with Session(timeout=timeout) as session:
         subscription_id = session.resolve_id(subscription_id)
-        moment = parse_instant(session, subscription_id, target)
-        if moment < (now := subscription_now(session, subscription_id)):
+        instant = parse_instant(session, subscription_id, target)
+        if instant < (now := subscription_now(session, subscription_id)):
             raise CommandError(
                 ExitCode.REFUSED,
                 "CLOCK_PASSED",
                 f"The clock is already at {now:%Y-%m-%d %H:%M} KST and cannot move back.",
                 field="target",
             )
-        _move(session, subscription_id, moment, as_json)
+        _move(session, subscription_id, instant, as_json)
 
 
 def _move(session: Session, subscription_id: str, target: datetime, as_json: bool) -> None:
@@ -69,7 +69,7 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
     from rich.text import Text
 
     from entrypoints.cli.progress import clock_progress
-    from entrypoints.cli.views.tables import moment, timeline_table
+    from entrypoints.cli.views.tables import format_time, timeline_table
 
     if session.run_client(lambda client: client.status(subscription_id)).state.over:
         message = "The subscription has ended, so its clock cannot be advanced."
@@ -102,7 +102,7 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
     }
 
     def for_people() -> "RenderableType":
-        summary = Text(f"The clock is at {moment(now)}. State: {status.state}, access: {status.access}.")
+        summary = Text(f"The clock is at {format_time(now)}. State: {status.state}, access: {status.access}.")
         return Group(timeline_table(events), summary) if events else summary
 
     show(as_json, document, for_people)

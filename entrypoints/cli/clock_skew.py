@@ -19,7 +19,7 @@ _POLL_SECONDS = 5
 _PAUSE_SECONDS = 0.02
 
 
-async def temporals_clock(client: Client) -> timedelta:
+async def temporal_clock_offset(client: Client) -> timedelta:
     """Return the offset of Temporal's clock from this machine's; negative if Temporal is behind.
 
     The API has no call for the server's time. A poll of an empty task queue makes the server record one.
@@ -53,7 +53,7 @@ async def _poll_time(client: Client, identity: str, poll: "asyncio.Future[Any]")
     raise TimeoutError
 
 
-async def postgresqls_clock(pool: Pool) -> timedelta:
+async def postgres_clock_offset(pool: Pool) -> timedelta:
     """Return the offset of PostgreSQL's clock from this machine's; negative if PostgreSQL is behind."""
     return await _offset(lambda: pool.fetchval("SELECT clock_timestamp()"))
 

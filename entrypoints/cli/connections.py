@@ -180,7 +180,7 @@ async def find_services() -> ServiceTargets:
     database = find_database()
     try:
         if addresses := dev_stack():
-            client = await client_of(addresses, tracing("worksub"))
+            client = await dev_client(addresses, tracing("worksub"))
             return ServiceTargets(database.database_url, client, addresses.database_url)
         return ServiceTargets(database.database_url, await connect(lazy=True), database.database_url)
     except ConnectionSettingsError as error:
@@ -237,7 +237,7 @@ def _points_to(addresses: "StackAddresses", name: str) -> bool:
     return False
 
 
-async def client_of(addresses: "StackAddresses", interceptors: "Sequence[Interceptor]" = ()) -> "Client":
+async def dev_client(addresses: "StackAddresses", interceptors: "Sequence[Interceptor]" = ()) -> "Client":
     """Return a client of an embedded stack that ignores the user's Temporal settings for other servers."""
     from temporalio.client import Client
 

@@ -70,7 +70,7 @@ class DatabaseLogin:
         return f"{text}, {self.excess}" if self.excess else text
 
 
-async def signed_in(pool: Pool) -> list[DatabaseLogin]:
+async def connected_logins(pool: Pool) -> list[DatabaseLogin]:
     """Return the processes of the service that are connected to this database, including this one."""
     return [DatabaseLogin(**row) for row in await pool.fetch(_SIGNED_IN)]
 

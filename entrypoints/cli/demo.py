@@ -21,20 +21,19 @@ from adapters.postgres.pool import create_pool
 from adapters.temporal.executions import is_worked_on
 from dev_stack.service_processes import worker_process
 from dev_stack.stack import EmbeddedStack
-from entrypoints.cli.connections import client_of
-from entrypoints.cli.erasure_check import events_naming, occurrences_on_disk, rows_naming, runs_of
+from entrypoints.cli.connections import dev_client
+from entrypoints.cli.erasure_check import count_events, count_on_disk, count_rows, runs_of
 from entrypoints.cli.progress import clock_progress
 from entrypoints.cli.views.layout import Indented
 from entrypoints.cli.views.tables import (
     answer_view,
     certificates_view,
     ledger_table,
-    members_words,
     problems_table,
-    proofs_view,
     quotes_table,
-    remains_table,
+    remaining_data_table,
     timeline_table,
+    verification_records_view,
 )
 from entrypoints.cli.yaml_documents import read_documents
 from starter.client import SubscriptionClient
@@ -42,6 +41,7 @@ from starter.setup import set_up
 from subscription.business_calendar import KST, first_of_next_month, start_of
 from subscription.catalogue import Catalogue
 from subscription.contract import ContractTerm
+from subscription.event_text import format_members
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
@@ -119,7 +119,7 @@ async def _servers(console: Console, directory: Path, catalogue: Catalogue) -> A
             stack = await running.enter_async_context(
                 EmbeddedStack(directory, search_attributes={}, on_progress=status.update)
             )
-            temporal = await client_of(stack.addresses)
+            temporal = await dev_client(stack.addresses)
             await set_up(temporal, stack.addresses.database_url, catalogue)
             status.update("Starting the worker…")
             worker = await running.enter_async_context(worker_process(directory / "worker", stack.addresses))
@@ -181,7 +181,7 @@ class _DemoRun:
         status = await self._client.status(self._id)
         self._say(
             f"Subscription {self._id} of {request['company_name']}: {status.plan} for "
-            f"{members_words(status.members)}, administered by {status.account}."
+            f"{format_members(status.members)}, administered by {status.account}."
         )
         self._say(f"Its free trial ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST.")
 
@@ -189,7 +189,7 @@ class _DemoRun:
         self._headline("The ownership of the domain is verified over DNS")
         [proof] = (await self._client.status(self._id)).proofs
         self._show(answer_view(await self._client.check_domain(self._id)))
-        self._show(proofs_view([proof]))
+        self._show(verification_records_view([proof]))
         self._servers.stack.dns.publish_txt(proof.txt_name, proof.txt_value)
         self._say("The owner publishes the TXT record and requests another check:")
         self._show(answer_view(await self._client.check_domain(self._id)))
@@ -263,7 +263,7 @@ class _DemoRun:
         self._show(ledger_table(summary.ledger))
         self._headline("Deleted: all data that identified the customer")
         self._show(certificates_view(summary.certificates))
-        self._show(remains_table((place.place, place.before, place.after) for place in remains))
+        self._show(remaining_data_table((place.place, place.before, place.after) for place in remains))
         self._console.print()
         self._say(
             "Searched for: the company, its phone number, the domain and its token, the administrator and "
@@ -309,9 +309,9 @@ class _DemoRun:
     async def _occurrences(self, values: Sequence[str], runs: set[str]) -> tuple[int, int, int]:
         servers = self._servers
         return (
-            await rows_naming(servers.stack.addresses.database_url, values),
-            await events_naming(servers.temporal, self._workflow_id, runs, values),
-            await occurrences_on_disk(servers.stack.temporal, servers.temporal_file, values),
+            await count_rows(servers.stack.addresses.database_url, values),
+            await count_events(servers.temporal, self._workflow_id, runs, values),
+            await count_on_disk(servers.stack.temporal, servers.temporal_file, values),
         )
 
     # -- output -------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from dev_stack.dns_server import DnsServer
 from dev_stack.reserved_ports import UsualPorts
 from dev_stack.service_processes import ServiceAddresses, api_process, chosen_addresses, worker_process
 from dev_stack.stack import EmbeddedStack, StackEndedError
-from entrypoints.cli.connections import client_of
+from entrypoints.cli.connections import dev_client
 from entrypoints.cli.dev_environment import environment_files
 from starter.setup import set_up
 from subscription.account_names import domain_name
@@ -58,7 +58,7 @@ async def run_dev(
                 on_progress=say,
             ) as stack:
                 say("Setting up the database and the namespace…")
-                await set_up(await client_of(stack.addresses), stack.addresses.database_url, catalogue)
+                await set_up(await dev_client(stack.addresses), stack.addresses.database_url, catalogue)
                 await run_together(
                     stack.postgres.wait_for_end(),
                     stack.temporal.wait_for_end(),
@@ -122,7 +122,7 @@ async def _supervise_services(
     say: Callable[[str], None],
     on_ready: Callable[[StackAddresses, ServiceAddresses], None],
 ) -> None:
-    client = await client_of(addresses)
+    client = await dev_client(addresses)
     api_answers = asyncio.Event()
 
     async def wait_for_worker(process: ChildProcess) -> None:

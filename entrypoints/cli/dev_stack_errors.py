@@ -7,7 +7,7 @@ from entrypoints.cli.errors import unavailable
 
 
 @contextmanager
-def embedded_errors_reported() -> Iterator[None]:
+def convert_stack_errors() -> Iterator[None]:
     """Convert failures of the embedded servers (missing, not started, ended, silent) to `CommandError`."""
     try:
         from dev_stack.stack import StackEndedError, StackError

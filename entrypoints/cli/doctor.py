@@ -16,8 +16,8 @@ from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_p
 from adapters.temporal.client import TASK_QUEUE
 from adapters.temporal.executions import POLLER_TIMEOUT, is_worked_on
 from adapters.temporal.search_attributes import missing_search_attributes
-from entrypoints.cli.clock_skew import postgresqls_clock, temporals_clock
-from entrypoints.cli.database_logins import logins, signed_in
+from entrypoints.cli.clock_skew import postgres_clock_offset, temporal_clock_offset
+from entrypoints.cli.database_logins import connected_logins, logins
 from entrypoints.cli.worker_versions import idle_version
 from starter.schedules import list_schedules
 from subscription.business_calendar import day_of
@@ -46,7 +46,7 @@ class CheckResult(Frozen):
     text: str
 
 
-async def temporal_findings(client: Client) -> AsyncIterator[CheckResult]:
+async def check_temporal(client: Client) -> AsyncIterator[CheckResult]:
     """Check Temporal. Checks that depend on a failed check are skipped."""
     address = client.service_client.config.target_host
     try:
@@ -69,19 +69,19 @@ async def temporal_findings(client: Client) -> AsyncIterator[CheckResult]:
         return
     yield CheckResult(what="Temporal", verdict=CheckStatus.OK, text=f"{address} answers.")
     yield CheckResult(what="namespace", verdict=CheckStatus.OK, text=f"{client.namespace} exists.")
-    yield await _temporals_clock(client)
+    yield await _temporal_clock(client)
     yield await _search_attributes(client)
     yield await _schedules(client)
     yield await _worker(client)
     yield await _test_clocks(client)
 
 
-async def database_findings(url: str, address: str) -> AsyncIterator[CheckResult]:
+async def check_database(url: str, address: str) -> AsyncIterator[CheckResult]:
     """Check PostgreSQL. Checks that depend on a failed check are skipped."""
     try:
         async with create_pool(url, "worksub_reader", connections=1) as pool:
             yield CheckResult(what="PostgreSQL", verdict=CheckStatus.OK, text=f"{address} answers.")
-            yield _clock("PostgreSQL's clock", await postgresqls_clock(pool))
+            yield _clock("PostgreSQL's clock", await postgres_clock_offset(pool))
             yield await _migrations(pool)
             yield await _logins(pool)
             yield await _limits(pool)
@@ -102,10 +102,10 @@ async def database_findings(url: str, address: str) -> AsyncIterator[CheckResult
         )
 
 
-async def _temporals_clock(client: Client) -> CheckResult:
+async def _temporal_clock(client: Client) -> CheckResult:
     what = "Temporal's clock"
     try:
-        return _clock(what, await temporals_clock(client))
+        return _clock(what, await temporal_clock_offset(client))
     except (RPCError, TimeoutError) as error:
         reason = error.message if isinstance(error, RPCError) else "no answer"
         return CheckResult(what=what, verdict=CheckStatus.NOTE, text=f"The clock cannot be read ({reason}).")
@@ -183,7 +183,7 @@ async def _migrations(pool: Pool) -> CheckResult:
 
 async def _logins(pool: Pool) -> CheckResult:
     what = "logins"
-    connected = await signed_in(pool)
+    connected = await connected_logins(pool)
     if privileged := [login for login in connected if login.excess]:
         names = "; ".join(login.text for login in privileged)
         text = f"{names}: use a login that is a member of the role of this process only."

@@ -12,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from dev_stack.temporal_server import TemporalServer
 
 
-async def rows_naming(database_url: str, values: Sequence[str]) -> int:
+async def count_rows(database_url: str, values: Sequence[str]) -> int:
     """Count the rows of all tables that contain one of the values in any column."""
     connection = await asyncpg.connect(database_url)
     try:
@@ -39,7 +39,7 @@ async def runs_of(client: Client, workflow_id: str) -> set[str]:
     return {run.run_id async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")}
 
 
-async def events_naming(client: Client, workflow_id: str, run_ids: set[str], values: Sequence[str]) -> int:
+async def count_events(client: Client, workflow_id: str, run_ids: set[str], values: Sequence[str]) -> int:
     """Count the events of these runs that contain one of the values. Deleted runs count as empty."""
     events = 0
     for run_id in run_ids:
@@ -53,7 +53,7 @@ async def events_naming(client: Client, workflow_id: str, run_ids: set[str], val
     return events
 
 
-async def occurrences_on_disk(server: TemporalServer, database: Path, values: Sequence[str]) -> int:
+async def count_on_disk(server: TemporalServer, database: Path, values: Sequence[str]) -> int:
     """Count the occurrences of the values in the bytes of Temporal's database file."""
     await server.checkpoint()
     return _occurrences(await asyncio.to_thread(database.read_bytes), values)

@@ -89,7 +89,7 @@ def refusal(refused: "Refusal") -> CommandError:
 
 
 @contextmanager
-def refusals_reported() -> Iterator[None]:
+def convert_refusals() -> Iterator[None]:
     """Convert refusals of the business rules to `CommandError`."""
     from subscription.refusals import RefusalError
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.options import AfterNumber, AsJson, OfSubscription, PageSize
+from entrypoints.cli.options import AfterNumber, AsJson, PageSize, SubscriptionFilter
 from entrypoints.cli.output import show
 from entrypoints.cli.session import Session
 
@@ -40,7 +40,7 @@ def list_notices(
             "--state", parser=_state, autocompletion=_states, metavar="STATE", help="WAITING, GIVEN_UP, …"
         ),
     ] = None,
-    subscription: OfSubscription = None,
+    subscription: SubscriptionFilter = None,
     limit: PageSize = 50,
     after: AfterNumber = 0,
     as_json: AsJson = False,

@@ -14,7 +14,7 @@ SubscriptionId = Annotated[
     ),
 ]
 """`Session.resolve_id` returns the full subscription ID."""
-OfSubscription = Annotated[
+SubscriptionFilter = Annotated[
     str | None,
     typer.Option("--subscription", metavar="ID", help="Only this subscription, by ID or account."),
 ]
@@ -156,7 +156,7 @@ QuotedChange = Annotated[
         help="The change to quote.",
     ),
 ]
-Moment = Annotated[
+Instant = Annotated[
     str,
     typer.Argument(
         parser=_moment,

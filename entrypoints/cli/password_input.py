@@ -10,7 +10,7 @@ from subscription.refusals import Problem, RefusalCode
 _MAX_INPUT_BYTES = 1000
 
 
-def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tuple[Problem, ...]]:
+def prompt_for_password(question: str = "Administrator's password: ") -> tuple[str, tuple[Problem, ...]]:
     """Read a password twice without echo; return it with the problems found (R7)."""
     password = getpass.getpass(question)
     problems = password_problems(password)
@@ -19,7 +19,7 @@ def from_terminal(question: str = "Administrator's password: ") -> tuple[str, tu
     return password, problems
 
 
-def from_standard_input() -> tuple[str, tuple[Problem, ...]]:
+def read_password_from_stdin() -> tuple[str, tuple[Problem, ...]]:
     """Read a password from standard input, without the final newline; return it with its problems (R7)."""
     # The rules refuse the replacement characters. A decoding error would print bytes of the password.
     text = sys.stdin.buffer.read(_MAX_INPUT_BYTES).decode("utf-8", errors="replace")

@@ -47,9 +47,9 @@ def _view(reconciliation: "Reconciliation", listed: "list[ReportedFinding]") -> 
     from rich.console import Group
     from rich.text import Text
 
-    from entrypoints.cli.views.tables import findings_table, moment
+    from entrypoints.cli.views.tables import findings_table, format_time
 
-    started, finished = moment(reconciliation.started_at), moment(reconciliation.finished_at)
+    started, finished = format_time(reconciliation.started_at), format_time(reconciliation.finished_at)
     if reconciliation.finished_at:
         summary, period = reconciliation.summary, f"{started} to {finished}"
     else:

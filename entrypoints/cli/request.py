@@ -38,7 +38,7 @@ _FORBIDDEN_IN_FILES = {
 @app.command("check-name", rich_help_panel=_PANEL)
 def check_name(group: Group = None, domain: Domain = None, as_json: AsJson = False) -> None:
     """Check whether a name is available. Checking does not reserve it."""
-    account = account_named(group, domain)
+    account = parse_account(group, domain)
     with Session() as session:
         name = session.run_query(lambda queries: queries.check_name(account))
     result = "is available" if name.available else "is taken; choose another name"
@@ -71,7 +71,7 @@ def request(
     fields = _fields_of(file)
     password_hash, problems = None, _file_problems(fields)
     if password_stdin:
-        password, password_problems = password_input.from_standard_input()
+        password, password_problems = password_input.read_password_from_stdin()
         password_hash, problems = hashed(password), (*problems, *password_problems)
     with Session(timeout=timeout) as session:
         request_fields = {name: value for name, value in fields.items() if name not in _FORBIDDEN_IN_FILES}
@@ -98,7 +98,7 @@ def hash_password(
     from entrypoints.cli import password_input
 
     if password_stdin:
-        password, problems = password_input.from_standard_input()
+        password, problems = password_input.read_password_from_stdin()
         if problems:
             raise refusal(_merge(None, problems))
         password_hash = hashed(password)
@@ -132,7 +132,7 @@ def _answer_message(answer: "RequestAnswer", state: "State") -> str:
     return "\n".join(lines)
 
 
-def account_named(group: str | None, domain: str | None) -> "Account":
+def parse_account(group: str | None, domain: str | None) -> "Account":
     """Return the account for the options; raise `CommandError` if its name is invalid (R4)."""
     from pydantic import ValidationError
 
@@ -194,7 +194,7 @@ def _prompt_for_hash() -> str:
 
     print_status("Use 8 to 40 characters with an uppercase letter, a lowercase letter and a digit.")
     for _ in range(_ATTEMPTS):
-        password, problems = password_input.from_terminal()
+        password, problems = password_input.prompt_for_password()
         if not problems:
             return hashed(password)
         for problem in problems:

@@ -76,12 +76,12 @@ def trigger(
     from starter.schedules import result_of, trigger
 
     with Session(timeout=timeout) as session:
-        handle = session.run_services(_with_errors_converted(lambda client: trigger(client, job)))
+        handle = session.run_services(_convert_errors(lambda client: trigger(client, job)))
         print_status(f"{job.name} has started as workflow {handle.id}.")
         if not wait:
             show(as_json, {"workflow_id": handle.id, "report": None}, lambda: "")
             return
-        report = session.run_services(_with_errors_converted(lambda client: result_of(handle)))
+        report = session.run_services(_convert_errors(lambda client: result_of(handle)))
     show(as_json, {"workflow_id": handle.id, "report": report}, lambda: str(report["summary"]))
 
 
@@ -97,7 +97,7 @@ def pause(
     from starter.schedules import pause
 
     with Session() as session:
-        session.run_services(_with_errors_converted(lambda client: pause(client, job, note)))
+        session.run_services(_convert_errors(lambda client: pause(client, job, note)))
     show(as_json, {"name": job.name, "paused": True}, lambda: f"{job.name} is paused: {note}.")
 
 
@@ -107,11 +107,11 @@ def resume(job: JobName, as_json: AsJson = False) -> None:
     from starter.schedules import resume
 
     with Session() as session:
-        session.run_services(_with_errors_converted(lambda client: resume(client, job)))
+        session.run_services(_convert_errors(lambda client: resume(client, job)))
     show(as_json, {"name": job.name, "paused": False}, lambda: f"{job.name} runs {job.times} again.")
 
 
-def _with_errors_converted(
+def _convert_errors(
     task: "Callable[[Client], Awaitable[T]]",
 ) -> "Callable[[ServiceTargets], Awaitable[T]]":
     async def run(services: "ServiceTargets") -> T:

@@ -104,14 +104,14 @@ def _view(page: "SearchPage", named_filter: "NamedFilter | None") -> "Renderable
     from rich.console import Group
     from rich.text import Text
 
-    from entrypoints.cli.views.tables import attention_words, list_table
+    from entrypoints.cli.views.tables import format_attention, list_table
     from subscription.business_calendar import KST
 
     now = datetime.now(KST)
     parts: list[RenderableType] = [list_table(page.subscriptions)] if page.subscriptions else []
     parts += [Text(f"Workflow without a database row: {missing}") for missing in page.unrecorded]
     for subscription_id, attention in page.attention.items():
-        parts.append(Text(f"{subscription_id} needs attention: {attention_words(attention, now)}"))
+        parts.append(Text(f"{subscription_id} needs attention: {format_attention(attention, now)}"))
         parts.append(Text(f"  {attention.advice}", style="dim"))
     if page.after:
         parts.append(Text(f"There are more: add --after {page.after} (total: {page.total:,})."))

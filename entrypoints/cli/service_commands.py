@@ -11,7 +11,7 @@ import typer
 
 from entrypoints.cli import event_loop
 from entrypoints.cli.connections import DEV_DIRECTORY, PROFILE_FILE, ServiceTargets
-from entrypoints.cli.dev_stack_errors import embedded_errors_reported
+from entrypoints.cli.dev_stack_errors import convert_stack_errors
 from entrypoints.cli.errors import CommandError, ExitCode, unavailable, usage_error
 from entrypoints.cli.options import AsJson
 from entrypoints.cli.output import console, print_status, show, show_json
@@ -33,7 +33,7 @@ _PANEL = "Run the service"
 def demo(as_json: AsJson = False) -> None:
     """Run a subscription from request to erasure on temporary servers, in less than a minute."""
     catalogue = catalogue_from_environment()
-    with embedded_errors_reported():
+    with convert_stack_errors():
         from entrypoints.cli.demo import run_demo
 
         event_loop.disable_sdk_logging()
@@ -53,7 +53,7 @@ def dev(as_json: AsJson = False) -> None:
 
     catalogue = catalogue_from_environment()
 
-    with embedded_errors_reported():
+    with convert_stack_errors():
         from dev_stack.child_server import DirectoryLock
         from entrypoints.cli.dev import run_dev
 
@@ -203,10 +203,10 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 async def _run_checks(services: ServiceTargets) -> "list[CheckResult]":
-    from entrypoints.cli.doctor import database_findings, temporal_findings
+    from entrypoints.cli.doctor import check_database, check_temporal
 
-    findings = [finding async for finding in temporal_findings(services.temporal)]
-    database = database_findings(services.database_url, services.database_address)
+    findings = [finding async for finding in check_temporal(services.temporal)]
+    database = check_database(services.database_url, services.database_address)
     return findings + [finding async for finding in database]
 
 

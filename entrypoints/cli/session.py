@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from entrypoints.cli.connections import DatabaseTarget, ServiceTargets, find_database, find_services
-from entrypoints.cli.errors import CommandError, refusals_reported, unavailable
+from entrypoints.cli.errors import CommandError, convert_refusals, unavailable
 from entrypoints.cli.event_loop import collect_garbage, disable_sdk_logging, ignore_pending_futures
 from entrypoints.cli.options import DEFAULT_TIMEOUT
 from entrypoints.cli.output import print_status
@@ -110,7 +110,7 @@ class Session:
             if self._services is None:
                 disable_sdk_logging()
                 self._services = await find_services()
-            return await self._with_errors_converted(self._services, task)
+            return await self._convert_errors(self._services, task)
 
         return self._runner.run(run())
 
@@ -127,7 +127,7 @@ class Session:
 
     def _with_database(self, task: Callable[[DatabaseTarget], Awaitable[T]]) -> T:
         async def run() -> T:
-            return await self._with_errors_converted(find_database(), task)
+            return await self._convert_errors(find_database(), task)
 
         return self._runner.run(run())
 
@@ -139,8 +139,8 @@ class Session:
             self._pool = await self._resources.enter_async_context(pool)
         return self._pool
 
-    async def _with_errors_converted(self, target: R, task: Callable[[R], Awaitable[T]]) -> T:
-        with refusals_reported():
+    async def _convert_errors(self, target: R, task: Callable[[R], Awaitable[T]]) -> T:
+        with convert_refusals():
             try:
                 return await self._with_timeout(task(target))
             except Exception as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from entrypoints.cli import event_loop
-from entrypoints.cli.dev_stack_errors import embedded_errors_reported
+from entrypoints.cli.dev_stack_errors import convert_stack_errors
 from entrypoints.cli.errors import CommandError, ExitCode, check_standard_input, unavailable, usage_error
 from entrypoints.cli.options import AsJson
 from entrypoints.cli.output import console, print_status, show_json
@@ -57,11 +57,11 @@ def simulate(
         for document in documents:
             show_json(document.to_json())
         return
-    from entrypoints.cli.views.tables import simulated_view
+    from entrypoints.cli.views.tables import scenario_view
 
     output = console()
     for document in documents:
-        output.print(simulated_view(document))
+        output.print(scenario_view(document))
 
 
 def _is_standard_input(file: Path | None) -> bool:
@@ -141,7 +141,7 @@ def _on_temporal(scenarios: "Sequence[Scenario]", book: "PriceBook") -> "list[Sc
     def on_done(document: "ScenarioResult") -> None:
         print_status(f"{next(done)} of {len(scenarios)} simulated: {document.name}")
 
-    with embedded_errors_reported():
+    with convert_stack_errors():
         from dev_stack.scenario_runner import ClockOverrunError, simulate_on_temporal
 
         event_loop.disable_sdk_logging()

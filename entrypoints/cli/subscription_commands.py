@@ -24,7 +24,7 @@ from entrypoints.cli.options import (
     Timeout,
 )
 from entrypoints.cli.output import console, print_status, prompt, show
-from entrypoints.cli.request import account_named
+from entrypoints.cli.request import parse_account
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def rename(
     as_json: AsJson = False,
 ) -> None:
     """Change the group or domain name. A domain takes effect after its ownership is verified."""
-    account = account_named(group, domain)
+    account = parse_account(group, domain)
     with Session(timeout=timeout) as session:
         subscription_id = session.resolve_id(subscription_id)
         answer = session.run_client(
@@ -244,9 +244,9 @@ def verify_domain(
     def for_people() -> "RenderableType":
         from rich.console import Group as RenderGroup
 
-        from entrypoints.cli.views.tables import answer_view, proofs_view
+        from entrypoints.cli.views.tables import answer_view, verification_records_view
 
-        return RenderGroup(proofs_view(remaining), answer_view(answer))
+        return RenderGroup(verification_records_view(remaining), answer_view(answer))
 
     show(as_json, {**answer.model_dump(mode="json"), "proofs": proofs}, for_people)
 

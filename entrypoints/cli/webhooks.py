@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from entrypoints.cli.errors import CommandError, ExitCode, unavailable, usage_error
-from entrypoints.cli.options import AfterNumber, AsJson, OfSubscription, PageSize
+from entrypoints.cli.options import AfterNumber, AsJson, PageSize, SubscriptionFilter
 from entrypoints.cli.output import show
 from entrypoints.cli.session import Session
 
@@ -117,7 +117,7 @@ def list_deliveries(
 @app.command("replay")
 def replay(
     endpoint: EndpointId,
-    subscription: OfSubscription = None,
+    subscription: SubscriptionFilter = None,
     first: Annotated[
         int | None, typer.Option("--from", min=1, metavar="SEQUENCE", help="Start at this event number.")
     ] = None,

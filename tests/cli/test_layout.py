@@ -12,7 +12,7 @@ from support.cli_runner import ROOT
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from dev_stack.scenario_runner import simulate_by_rules
 from entrypoints.cli.views.layout import Indented
-from entrypoints.cli.views.tables import ledger_table, list_table, proofs_view, simulated_view
+from entrypoints.cli.views.tables import ledger_table, list_table, scenario_view, verification_records_view
 from entrypoints.cli.yaml_documents import read_documents
 from starter.read_model import SubscriptionSummary
 from subscription.business_calendar import KST
@@ -41,7 +41,7 @@ def simulated(file: Path) -> ScenarioResult:
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_subscription_output_is_never_truncated(width: int) -> None:
     subscription = simulated(SCENARIO)
-    lines = rendered(Indented(simulated_view(subscription)), width)
+    lines = rendered(Indented(scenario_view(subscription)), width)
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
     assert "…" not in text
@@ -101,7 +101,7 @@ def test_dns_record_stays_on_one_line() -> None:
     proof = verification_records(
         f"{'long-' * 12}name.example", "0123456789abcdef" * 2, "verify.worksmobile.example"
     )
-    *_, txt, cname = rendered(Indented(proofs_view([proof])), 80)
+    *_, txt, cname = rendered(Indented(verification_records_view([proof])), 80)
     assert txt == f"    {proof.txt_name} TXT {proof.txt_value}"
     assert cname == f"    {proof.cname_name} CNAME {proof.cname_target}"
 

@@ -7,7 +7,7 @@ import pytest
 from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli
 from support.request_files import PASSWORD, fresh, request_file
 
-from entrypoints.cli.erasure_check import events_naming, occurrences_on_disk, rows_naming, runs_of
+from entrypoints.cli.erasure_check import count_events, count_on_disk, count_rows, runs_of
 from subscription.ids import WORKFLOW_ID_PREFIX
 
 from .conftest import Service
@@ -195,9 +195,9 @@ async def test_password_is_stored_nowhere(service: Service, cli: Cli) -> None:
 
     async def found(value: str) -> tuple[int, int, int]:
         return (
-            await rows_naming(service.stack.addresses.database_url, [value]),
-            await events_naming(service.temporal, workflow_id, runs, [value]),
-            await occurrences_on_disk(service.stack.temporal, database, [value]),
+            await count_rows(service.stack.addresses.database_url, [value]),
+            await count_events(service.temporal, workflow_id, runs, [value]),
+            await count_on_disk(service.stack.temporal, database, [value]),
         )
 
     in_record, *in_temporal = await found("Kept Here")

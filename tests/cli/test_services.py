@@ -21,7 +21,7 @@ from dev_stack import temporal_server
 from dev_stack.postgres_server import PEOPLE, SUPERUSER, as_login
 from dev_stack.temporal_server import TemporalServer
 from entrypoints.cli.clock_skew import difference
-from entrypoints.cli.doctor import CheckStatus, temporal_findings
+from entrypoints.cli.doctor import CheckStatus, check_temporal
 
 from .conftest import Service
 
@@ -283,7 +283,7 @@ async def test_server_without_test_clocks_is_reported(
     monkeypatch.setattr(temporal_server, "DYNAMIC_CONFIG", ())
     async with TemporalServer(tmp_path / "temporal", search_attributes={}) as server:
         client = await Client.connect(server.address)
-        findings = {finding.what: finding async for finding in temporal_findings(client)}
+        findings = {finding.what: finding async for finding in check_temporal(client)}
         assert findings["test clocks"].verdict is CheckStatus.NOTE
         await client.start_workflow(
             "SubscriptionWorkflow", id=f"subscription-{subscription_id}", task_queue="nobody-listens"

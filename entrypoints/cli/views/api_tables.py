@@ -4,27 +4,27 @@ from collections.abc import Iterable
 
 from rich.table import Table
 
-from entrypoints.cli.views.tables import moment, table_of
+from entrypoints.cli.views.tables import format_time, new_table
 from starter.api_keys import ApiKey
 from starter.webhook_endpoints import Delivery, Endpoint
 
 
 def keys_table(keys: Iterable[ApiKey]) -> Table:
-    table = table_of("Prefix", "Owner", "Label", "Created", "Expires", "Last used")
+    table = new_table("Prefix", "Owner", "Label", "Created", "Expires", "Last used")
     for key in keys:
         table.add_row(
             key.prefix,
             key.customer_id or "operators",
             key.label,
-            moment(key.created_at),
-            moment(key.ends_at),
-            moment(key.last_used_at),
+            format_time(key.created_at),
+            format_time(key.ends_at),
+            format_time(key.last_used_at),
         )
     return table
 
 
 def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
-    table = table_of("Endpoint", "Customer", "URL", "Status", "Waiting", "Parked", "Paused until")
+    table = new_table("Endpoint", "Customer", "URL", "Status", "Waiting", "Parked", "Paused until")
     for endpoint in endpoints:
         table.add_row(
             endpoint.endpoint_id,
@@ -33,13 +33,13 @@ def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
             f"{endpoint.status}: {endpoint.status_reason}" if endpoint.status_reason else endpoint.status,
             f"{endpoint.waiting:,}",
             f"{endpoint.parked:,}",
-            moment(endpoint.paused_until),
+            format_time(endpoint.paused_until),
         )
     return table
 
 
 def deliveries_table(deliveries: Iterable[Delivery]) -> Table:
-    table = table_of("Number", "Subscription", "Event", "State", "Attempts", "Since", "Error")
+    table = new_table("Number", "Subscription", "Event", "State", "Attempts", "Since", "Error")
     for delivery in deliveries:
         table.add_row(
             str(delivery.number),
@@ -47,7 +47,7 @@ def deliveries_table(deliveries: Iterable[Delivery]) -> Table:
             f"{delivery.sequence} {delivery.event}" if delivery.event else "",
             delivery.state,
             str(delivery.attempts),
-            moment(delivery.settled_at or delivery.queued_at),
+            format_time(delivery.settled_at or delivery.queued_at),
             delivery.last_error or "",
         )
     return table

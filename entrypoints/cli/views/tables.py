@@ -11,6 +11,7 @@ from rich.text import Text
 from entrypoints.cli.views.layout import BorderlessTable, BreakableIdentifier, FirstThatFits
 from subscription.attention import ShownAttention
 from subscription.business_calendar import KST
+from subscription.event_text import format_members
 from subscription.ledger import LineKind
 from subscription.state import Access, ReservedSwitch, State
 
@@ -41,15 +42,15 @@ _STATE_STYLES = {
 }
 
 
-def moment(at: datetime | None) -> str:
+def format_time(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M} KST" if at else _NONE
 
 
-def won(amount: int) -> str:
+def format_amount(amount: int) -> str:
     return f"{amount:,}"
 
 
-def state_text(state: str) -> Text:
+def styled_state(state: str) -> Text:
     return Text(state, style=_STATE_STYLES.get(State(state), ""))
 
 
@@ -58,19 +59,19 @@ def answer_view(answer: "Answer") -> RenderableType:
     parts: list[RenderableType] = [Text(answer.message)]
     if answer.ledger:
         parts += [ledger_table(answer.ledger), Text()]
-    parts.append(Text.assemble("State: ", state_text(answer.state), f", access: {answer.access}."))
+    parts.append(Text.assemble("State: ", styled_state(answer.state), f", access: {answer.access}."))
     return Group(*parts)
 
 
-def attention_words(attention: ShownAttention, now: datetime) -> str:
+def format_attention(attention: ShownAttention, now: datetime) -> str:
     """Return the reason for attention, its time, and its age unless the time is in the future."""
     if attention.since is None:
         return attention.text
-    since = f"{attention.text}, since {moment(attention.since)}"
-    return f"{since} ({age_words(now - attention.since)} ago)" if now >= attention.since else since
+    since = f"{attention.text}, since {format_time(attention.since)}"
+    return f"{since} ({format_age(now - attention.since)} ago)" if now >= attention.since else since
 
 
-def age_words(age: timedelta) -> str:
+def format_age(age: timedelta) -> str:
     """Return a duration in its largest unit, as "3 hours"."""
     for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if number := int(age.total_seconds()) // seconds:
@@ -88,64 +89,61 @@ def status_view(
     table.add_column()
     table.add_row("Subscription", status.subscription_id)
     table.add_row("Customer", status.customer_id)
-    table.add_row("State", state_text(status.state))
+    table.add_row("State", styled_state(status.state))
     table.add_row(
         "Access", status.access + (" (verify the domain)" if status.access is Access.RESTRICTED else "")
     )
     table.add_row("Account", status.account or _NONE)
-    table.add_row("Plan", f"{status.plan}, {members_words(status.members)}")
+    table.add_row("Plan", f"{status.plan}, {format_members(status.members)}")
     if contract := status.contract:
         table.add_row("Contract", f"{contract.term}, {contract.first_day} to {contract.end_day}")
-        table.add_row("Renewal", renewal_words(status))
+        table.add_row("Renewal", format_renewal(status))
     else:
-        table.add_row("Trial ends", moment(status.trial_ends_at))
-        table.add_row("Grace ends", moment(status.grace_ends_at))
-    table.add_row("Reserved", reservation_words(status))
+        table.add_row("Trial ends", format_time(status.trial_ends_at))
+        table.add_row("Grace ends", format_time(status.grace_ends_at))
+    table.add_row("Reserved", format_reservation(status))
     table.add_row(
-        "Next", f"{moment(status.next.at)}: {what_words(status.next.what)}" if status.next else _NONE
+        "Next",
+        f"{format_time(status.next.at)}: {format_deadline_name(status.next.what)}" if status.next else _NONE,
     )
     if attention:
-        words = attention_words(attention, datetime.now(KST))
+        words = format_attention(attention, datetime.now(KST))
         table.add_row("Needs attention", Text(words, style="red"))
         table.add_row("Next step", attention.advice)
     parts: list[RenderableType] = [table]
     if status.proofs:
-        parts.append(proofs_view(status.proofs))
+        parts.append(verification_records_view(status.proofs))
     if certificates:
         parts.append(certificates_view(certificates))
     return Group(*parts)
 
 
-def members_words(number: int) -> str:
-    return f"{number:,} {'member' if number == 1 else 'members'}"
-
-
-def what_words(what: str) -> str:
+def format_deadline_name(what: str) -> str:
     return what.replace("_", " ").lower()
 
 
-def renewal_words(status: "Status") -> str:
+def format_renewal(status: "Status") -> str:
     if status.renewal is None:
         return "none: a monthly contract follows"
     parts = [status.renewal.term.value]
     if status.renewal.plan:
         parts.append(status.renewal.plan)
     if status.renewal.members:
-        parts.append(members_words(status.renewal.members))
+        parts.append(format_members(status.renewal.members))
     return ", ".join(parts)
 
 
-def reservation_words(status: "Status") -> str:
+def format_reservation(status: "Status") -> str:
     match status.reservation:
         case None:
             return "nothing"
         case ReservedSwitch(date=day, term=term, plan=plan, members=number):
-            return f"the switch to {term} on {plan}, {members_words(number)}, for {day}"
+            return f"the switch to {term} on {plan}, {format_members(number)}, for {day}"
         case cancellation:
             return f"the cancellation for {cancellation.date}"
 
 
-def proofs_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
+def verification_records_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
     """Show the DNS records, one of which must be published. Each is one unwrapped line, for copying."""
     parts: list[RenderableType] = []
     for proof in proofs:
@@ -159,12 +157,12 @@ def proofs_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
 
 
 def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
-    table = table_of("When (KST)", "Event", "State", "Description")
+    table = new_table("When (KST)", "Event", "State", "Description")
     for entry in entries:
         table.add_row(
             f"{entry.at:%Y-%m-%d %H:%M}",
             BreakableIdentifier(entry.event),
-            state_text(entry.state),
+            styled_state(entry.state),
             entry.message,
         )
     return table
@@ -173,10 +171,10 @@ def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
 def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
     """Return ledger lines with their sum. Periods are half-open: `to` is the first day not charged."""
     lines = list(lines)
-    table = table_of("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
+    table = new_table("Charge", "From", "To", "Plan", "Members", "KRW", "Posted", right=("Members", "KRW"))
     table.show_footer = bool(lines)
     table.columns[0].footer = "Sum"
-    table.columns[5].footer = won(sum(line.amount for line in lines))
+    table.columns[5].footer = format_amount(sum(line.amount for line in lines))
     for line in lines:
         table.add_row(
             BreakableIdentifier(line.kind),
@@ -184,14 +182,14 @@ def ledger_table(lines: "Iterable[LedgerLine]") -> Table:
             str(line.end_day),
             "\n".join(rate.plan for rate in line.rates),
             "\n".join(f"{rate.members:,}" for rate in line.rates),
-            won(line.amount),
+            format_amount(line.amount),
             f"{line.effective_at:%Y-%m-%d}",
         )
     return table
 
 
 def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
-    table = table_of("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Created (KST)", right=("KRW",))
+    table = new_table("Adjustment", "Corrects", "Reason", "Reference", "KRW", "Created (KST)", right=("KRW",))
     for adjustment in adjustments:
         _, _, name = adjustment.key.rpartition("/")
         table.add_row(
@@ -199,7 +197,7 @@ def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
             BreakableIdentifier(f"{adjustment.corrected.kind}/{adjustment.corrected.first_day}"),
             BreakableIdentifier(adjustment.reason),
             adjustment.reference,
-            won(adjustment.amount),
+            format_amount(adjustment.amount),
             f"{adjustment.effective_at:%Y-%m-%d %H:%M}",
         )
     return table
@@ -207,7 +205,7 @@ def adjustments_table(adjustments: "Iterable[Adjustment]") -> Table:
 
 def invoices_table(invoices: "Iterable[Invoice]") -> Table:
     amounts = ("Supply (KRW)", "VAT (KRW)", "Total (KRW)")
-    table = table_of("Number", "Kind", "Customer", "Month", "Issued", *amounts, right=amounts)
+    table = new_table("Number", "Kind", "Customer", "Month", "Issued", *amounts, right=amounts)
     for invoice in invoices:
         table.add_row(
             invoice.number,
@@ -215,9 +213,9 @@ def invoices_table(invoices: "Iterable[Invoice]") -> Table:
             invoice.customer_id,
             f"{invoice.month:%Y-%m}",
             str(invoice.issued_on),
-            won(invoice.supply_amount),
-            won(invoice.vat_amount),
-            won(invoice.total),
+            format_amount(invoice.supply_amount),
+            format_amount(invoice.vat_amount),
+            format_amount(invoice.total),
         )
     return table
 
@@ -226,7 +224,7 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
     """Return an invoice with its entries. Periods are inclusive: the second date is the last day charged."""
     from subscription.invoice import InvoicedAdjustment
 
-    table = table_of("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
+    table = new_table("Subscription", "Charge", "Days", "Plan", "Members", "KRW", right=("Members", "KRW"))
     for subscription in invoice.subscriptions:
         for entry in subscription.entries:
             if isinstance(entry, InvoicedAdjustment):
@@ -239,7 +237,10 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
                     "\n".join(f"{rate.members:,}" for rate in entry.rates),
                 )
             table.add_row(
-                subscription.subscription_id, BreakableIdentifier(entry.kind), *details, won(entry.amount)
+                subscription.subscription_id,
+                BreakableIdentifier(entry.kind),
+                *details,
+                format_amount(entry.amount),
             )
     parts = [invoices_table([invoice]), table]
     if invoice.corrected:
@@ -250,16 +251,19 @@ def invoice_view(invoice: "Invoice") -> RenderableType:
 def corrected_invoices_table(corrected: "Iterable[CorrectedInvoice]") -> Table:
     """Return the earlier invoices that an invoice corrects, with amounts before and after."""
     amounts = ("Supply before (KRW)", "Supply after (KRW)", "Change of VAT (KRW)")
-    table = table_of("Corrects", *amounts, right=amounts)
+    table = new_table("Corrects", *amounts, right=amounts)
     for invoice in corrected:
         table.add_row(
-            invoice.number, won(invoice.supply_before), won(invoice.supply_after), won(invoice.vat_change)
+            invoice.number,
+            format_amount(invoice.supply_before),
+            format_amount(invoice.supply_after),
+            format_amount(invoice.vat_change),
         )
     return table
 
 
 def notices_table(notices: "Iterable[OutboxNotice]") -> Table:
-    table = table_of("Number", "Subscription", "Notice", "Due date", "State", "Since (KST)", "Error")
+    table = new_table("Number", "Subscription", "Notice", "Due date", "State", "Since (KST)", "Error")
     for notice in notices:
         table.add_row(
             str(notice.number),
@@ -292,40 +296,41 @@ def quote_view(quote: "Quote | ChangeQuote") -> RenderableType:
 
 
 def _cancellation_message(quote: "Quote") -> str:
-    message = f"Canceling on {quote.date} would cost {won(quote.total)} KRW"
+    message = f"Canceling on {quote.date} would cost {format_amount(quote.total)} KRW"
     if quote.penalty:
         message += (
-            f", including an early-termination charge of {won(quote.penalty)} KRW, which does not apply on "
-            f"{quote.free_on}"
+            f", including an early-termination charge of {format_amount(quote.penalty)} KRW, which does not "
+            f"apply on {quote.free_on}"
         )
     return message
 
 
 def _change_message(quote: "ChangeQuote") -> str:
-    instead = f" instead of {won(quote.monthly_now)} KRW" if quote.monthly_now else ""
+    instead = f" instead of {format_amount(quote.monthly_now)} KRW" if quote.monthly_now else ""
+    term, end = quote.contract.term.lower(), quote.contract.end_day
     return (
-        f"From {quote.date}, {quote.plan} for {members_words(quote.members)} costs {won(quote.monthly)} KRW "
-        f"per month{instead}. The total until the end of the {quote.contract.term.lower()} contract on "
-        f"{quote.contract.end_day} is {won(quote.total)} KRW"
+        f"From {quote.date}, {quote.plan} for {format_members(quote.members)} costs "
+        f"{format_amount(quote.monthly)} KRW per month{instead}. "
+        f"The total until the end of the {term} contract on {end} is {format_amount(quote.total)} KRW"
     )
 
 
 def upcoming_table(events: "Iterable[UpcomingEvent]") -> Table:
-    table = table_of("When (KST)", "Event", "State", "KRW", "Description", right=("KRW",))
+    table = new_table("When (KST)", "Event", "State", "KRW", "Description", right=("KRW",))
     for event in events:
         amount = sum(line.amount for line in event.ledger)
         table.add_row(
             f"{event.entry.at:%Y-%m-%d %H:%M}",
             BreakableIdentifier(event.entry.event),
-            state_text(event.entry.state),
-            won(amount) if amount else "",
+            styled_state(event.entry.state),
+            format_amount(amount) if amount else "",
             event.entry.message,
         )
     return table
 
 
 def explanation_view(explanation: "Explanation") -> RenderableType:
-    table = table_of(
+    table = new_table(
         "From",
         "To",
         "Days",
@@ -356,16 +361,16 @@ def explanation_view(explanation: "Explanation") -> RenderableType:
 
 def list_table(subscriptions: "Iterable[SubscriptionSummary]") -> RenderableType:
     """Return a table with one line per subscription, or several lines in a narrow terminal."""
-    wide = table_of(
+    wide = new_table(
         *("Subscription", "Customer", "Account", "State", "Access", "Plan", "Members", "Term", "Next"),
         right=("Members",),
     )
-    narrow = table_of("Subscription\nCustomer\nAccount", "State\nAccess", "Plan\nTerm", "Next")
+    narrow = new_table("Subscription\nCustomer\nAccount", "State\nAccess", "Plan\nTerm", "Next")
     narrow.columns[0].no_wrap = True
     for row in subscriptions:
-        state, term = state_text(row.state), row.term or _NONE
+        state, term = styled_state(row.state), row.term or _NONE
         account = row.account_name or _NONE
-        at, deadline = moment(row.next_deadline_at), what_words(row.next_deadline or _NONE)
+        at, deadline = format_time(row.next_deadline_at), format_deadline_name(row.next_deadline or _NONE)
         upcoming = f"{at}: {deadline}" if row.next_deadline else _NONE
         wide.add_row(
             *(row.subscription_id, row.customer_id, account, state, row.access, row.plan),
@@ -374,14 +379,14 @@ def list_table(subscriptions: "Iterable[SubscriptionSummary]") -> RenderableType
         narrow.add_row(
             f"{row.subscription_id}\n{row.customer_id}\n{account}",
             Text.assemble(state, f"\n{row.access}"),
-            f"{row.plan}, {members_words(row.members)}\n{term}",
+            f"{row.plan}, {format_members(row.members)}\n{term}",
             upcoming,
         )
     return FirstThatFits(wide, narrow)
 
 
 def schedules_table(schedules: "Iterable[ScheduleStatus]") -> Table:
-    table = table_of("Job", "Runs", "Next (KST)", "Last run", "Result")
+    table = new_table("Job", "Runs", "Next (KST)", "Last run", "Result")
     for schedule in schedules:
         if not schedule.applied:
             next_run = "not applied yet"
@@ -396,7 +401,7 @@ def schedules_table(schedules: "Iterable[ScheduleStatus]") -> Table:
 
 
 def findings_table(findings: "Iterable[ReportedFinding]") -> Table:
-    table = table_of("Finding", "Subscription", "Description", "Repaired")
+    table = new_table("Finding", "Subscription", "Description", "Repaired")
     for finding in findings:
         repaired = Text("yes", style="green") if finding.repaired else Text("no", style="yellow")
         table.add_row(finding.code, finding.subscription_id or _NONE, finding.message, repaired)
@@ -405,16 +410,16 @@ def findings_table(findings: "Iterable[ReportedFinding]") -> Table:
 
 def certificates_view(certificates: "Sequence[ErasureCertificate]") -> RenderableType:
     """Return the erased rows by table: first from the database, then from the workflow histories."""
-    table = table_of("Erased", "Rows", right=("Rows",))
+    table = new_table("Erased", "Rows", right=("Rows",))
     for certificate in certificates:
         for name, count in certificate.rows.items():
             table.add_row(name, f"{count:,}")
-    heading = f"Erasure certificate of {moment(certificates[0].erased_at)}"
+    heading = f"Erasure certificate of {format_time(certificates[0].erased_at)}"
     return Group(Text(heading, style="bold"), table)
 
 
-def simulated_view(document: "ScenarioResult") -> RenderableType:
-    outcomes = table_of("When (KST)", "Command", "Outcome", "Answer")
+def scenario_view(document: "ScenarioResult") -> RenderableType:
+    outcomes = new_table("When (KST)", "Command", "Outcome", "Answer")
     for outcome in document.outcomes:
         outcomes.add_row(
             f"{outcome.at:%Y-%m-%d %H:%M}",
@@ -425,7 +430,7 @@ def simulated_view(document: "ScenarioResult") -> RenderableType:
     final = document.final
     end = f"Final state: {final.state}, access: {final.access}"
     if final.next:
-        end += f"; next, at {moment(final.next.at)}: {what_words(final.next.what)}"
+        end += f"; next, at {format_time(final.next.at)}: {format_deadline_name(final.next.what)}"
     parts: list[RenderableType] = [Text(document.name, style="bold")]
     if document.outcomes:
         parts.append(outcomes)
@@ -436,7 +441,7 @@ def simulated_view(document: "ScenarioResult") -> RenderableType:
 
 
 def problems_table(problems: "Iterable[Problem]") -> Table:
-    table = table_of("Field", "Problem", "Code")
+    table = new_table("Field", "Problem", "Code")
     for problem in problems:
         table.add_row(
             BreakableIdentifier(problem.field or ""), problem.message, BreakableIdentifier(problem.code)
@@ -446,22 +451,22 @@ def problems_table(problems: "Iterable[Problem]") -> Table:
 
 def quotes_table(quotes: "Iterable[Quote]") -> Table:
     columns = ("Service fees", "Discount repayment", "Early termination", "Total (KRW)")
-    table = table_of("Canceling on", *columns, right=columns)
+    table = new_table("Canceling on", *columns, right=columns)
     for quote in quotes:
         parts = [sum(line.amount for line in quote.ledger if line.kind is kind) for kind in LineKind]
-        table.add_row(str(quote.date), *map(won, parts), won(quote.total))
+        table.add_row(str(quote.date), *map(format_amount, parts), format_amount(quote.total))
     return table
 
 
-def remains_table(remains: Iterable[tuple[str, int, int]]) -> Table:
+def remaining_data_table(remains: Iterable[tuple[str, int, int]]) -> Table:
     """Return the occurrences of data by place, before and after the erasure."""
-    table = table_of("Found", "Before", "After", right=("Before", "After"))
+    table = new_table("Found", "Before", "After", right=("Before", "After"))
     for place, before, after in remains:
         table.add_row(place, f"{before:,}", Text(f"{after:,}", style="red" if after else "green"))
     return table
 
 
-def table_of(*columns: str, right: tuple[str, ...] = ()) -> Table:
+def new_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     table = BorderlessTable()
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")

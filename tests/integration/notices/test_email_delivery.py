@@ -17,7 +17,7 @@ from temporalio.client import Client
 from adapters.email.settings import MailServer
 from dev_stack.child_server import LOOPBACK, free_ports
 from dev_stack.stack import EmbeddedStack
-from entrypoints.cli.doctor import CheckStatus, database_findings
+from entrypoints.cli.doctor import CheckStatus, check_database
 from subscription.notice_outbox import NoticeState, OutboxNotice
 
 from .test_notices import address, trial, works_on
@@ -128,7 +128,7 @@ async def test_email_fails_after_three_days_of_attempts(isolated_env: ServiceEnv
 
 async def test_doctor_reports_failed_emails(isolated_env: ServiceEnv) -> None:
     async def finding() -> tuple[CheckStatus, str]:
-        findings = {each.what: each async for each in database_findings(isolated_env.database_url, "here")}
+        findings = {each.what: each async for each in check_database(isolated_env.database_url, "here")}
         return findings["notices"].verdict, findings["notices"].text
 
     async with isolated_env.worker():

@@ -20,7 +20,7 @@ from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
 
 from adapters.temporal.client import TASK_QUEUE
 from dev_stack.stack import EmbeddedStack
-from entrypoints.cli.doctor import temporal_findings
+from entrypoints.cli.doctor import check_temporal
 from entrypoints.cli.worker_versions import idle_version
 
 DEPLOYMENT = "worksub"
@@ -78,7 +78,7 @@ async def doctor_says(worker_env: WorkerEnv, what: str) -> None:
 
     async def said() -> bool:
         findings = {
-            finding.what: finding async for finding in temporal_findings(worker_env.service_env.temporal)
+            finding.what: finding async for finding in check_temporal(worker_env.service_env.temporal)
         }
         return f"{findings['worker'].verdict}: {findings['worker'].text}" == what
 
