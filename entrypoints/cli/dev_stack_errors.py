@@ -27,5 +27,5 @@ def convert_stack_errors() -> Iterator[None]:
         raise unavailable(
             "EMBEDDED_NO_ANSWER",
             f"An embedded server does not answer: {str(error) or type(error).__name__}.",
-            advice="The machine may be too busy. Run the command again.",
+            advice="The machine may be overloaded. Run the command again.",
         ) from None
