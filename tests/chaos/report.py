@@ -36,14 +36,16 @@ class Report:
             "seed": f"{self.seed}",
             "minutes": f"{self.seconds / 60:.1f}",
             "subscriptions": f"{self.subscriptions:,}, of which {self.erased:,} were cancelled and erased",
-            "requested and steered over HTTP": f"{self.subscriptions_by_api:,}",
-            "requests refused because a rival took the name": f"{self.refused_rivals:,}",
+            "controlled over HTTP": f"{self.subscriptions_by_api:,}",
+            "requests refused because the name was taken": f"{self.refused_rivals:,}",
             "commands accepted, refused": f"{self.commands_accepted:,}, {self.commands_refused:,}",
             "copies of requests and commands, from other processes": f"{self.copies:,}",
             "transitions recorded": f"{self.transitions:,}",
             "ledger lines": f"{self.lines:,}, of {self.charged:,} KRW",
             "workflow runs still readable": f"{self.runs:,}",
-            "webhooks delivered, told again": (f"{self.webhooks_delivered:,}, {self.webhooks_repeated:,}"),
+            "webhooks delivered, delivered again": (
+                f"{self.webhooks_delivered:,}, {self.webhooks_repeated:,}"
+            ),
             **{kind: f"{count:,}" for kind, count in self.faults.items()},
             "differences from the rules": f"{len(self.differences):,}",
         }
