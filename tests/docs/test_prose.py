@@ -1,0 +1,76 @@
+"""The prose rules of CONTRIBUTING.md that a program can check: banned words, and the form of docstrings."""
+
+import ast
+import io
+import re
+import subprocess
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.markdown_pages import ROOT
+
+BANNED = (
+    *("whoever", "whatever", "somebody", "nobody", "everybody", "anybody", "anew", "amiss", "aloud"),
+    *("of ours", "by itself", "goes by", "looked at", "told", "who asks", "what is asked"),
+    *("a life", "lives", "lived", "the house", "the world", "the door"),
+    *("reckon", "reckons", "reckoned", "misfit", "patience", "letter", "letters", "errand", "courier"),
+)
+
+_BANNED = re.compile(rf"\b({'|'.join(BANNED)})\b", re.IGNORECASE)
+_QUESTION = re.compile(r"\W*(What|Whatever|Whether|How|Who|Whose|Whoever|Where|When|Why|Which)\b")
+_CODE_OR_TARGET = re.compile(r"`[^`]*`|\]\([^)]*\)")
+_COMMENT = {
+    **dict.fromkeys((".toml", ".yml", ".yaml", ".sh", ".po", "Makefile", "Dockerfile", "run"), "#"),
+    ".sql": "--",
+}
+
+
+def _tracked() -> list[str]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+FILES = _tracked()
+PYTHON = [name for name in FILES if name.endswith(".py")]
+COMMENTED = [name for name in FILES if (Path(name).suffix or Path(name).name) in _COMMENT]
+MARKDOWN = [name for name in FILES if name.endswith(".md")]
+
+
+@pytest.mark.parametrize("name", PYTHON)
+def test_docstring_does_not_begin_with_a_question_word(name: str) -> None:
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    assert [text.splitlines()[0] for _, text in _docstrings(tree) if _QUESTION.match(text)] == []
+
+
+@pytest.mark.parametrize("name", [*PYTHON, *COMMENTED, *MARKDOWN])
+def test_prose_has_no_banned_word(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [
+        f"{line}: {match[0]}" for line, prose in _prose(name, text) for match in _BANNED.finditer(prose)
+    ] == []
+
+
+def _prose(name: str, text: str) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings, comments and paragraphs of a file, each with its line number."""
+    if name.endswith(".py"):
+        yield from _docstrings(ast.parse(text))
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            if token.type == tokenize.COMMENT:
+                yield token.start[0], token.string
+        return
+    sign = _COMMENT.get(Path(name).suffix or Path(name).name)
+    for number, line in enumerate(text.splitlines(), start=1):
+        if sign is None:
+            yield number, _CODE_OR_TARGET.sub("", line)
+        elif line.lstrip().startswith(sign):
+            yield number, line
+
+
+def _docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield node.body[0].lineno, text
