@@ -1,4 +1,4 @@
-"""Make the pictures of the console anew: `python docs/images/console.py [PAGE…]`, with Chromium."""
+"""Screenshots of the console: `python docs/images/console.py [PAGE…]`. Requires Chromium."""
 
 import asyncio
 import gc
@@ -36,7 +36,7 @@ TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "
 
 @asynccontextmanager
 async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
-    """The console on servers of its own, and its address."""
+    """Run the console on separate servers, and yield a client and the address."""
     with TemporaryDirectory() as directory:
         async with EmbeddedStack(Path(directory) / "stack", search_attributes={}) as stack:
             addresses = stack.addresses
@@ -64,7 +64,7 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
 
 
 class Camera:
-    """Pictures of pages, in files named after them."""
+    """Screenshots of pages, in files named after the pages."""
 
     def __init__(self, page: Page, wanted: list[str]) -> None:
         self.page = page
@@ -94,7 +94,7 @@ async def requested(client: SubscriptionClient, customer: str, **replaced: objec
 
 
 async def lives(client: SubscriptionClient) -> dict[str, str]:
-    """Subscriptions in several states: paid for seven months, on a domain not proved, lapsed, new."""
+    """Create subscriptions in several states: paid for seven months, unverified domain, suspended, new."""
     paid = await requested(client, "C-1001", account={"group": "hanbit"})
     clock = client.clock(paid)
     await client.switch_to_paid(paid, day_of(await clock.now()) + timedelta(days=9), ContractTerm.ANNUAL)
@@ -202,7 +202,7 @@ async def the_request(page: Page, url: str, camera: Camera) -> None:
 
 
 async def on_a_phone(chromium: Browser, url: str, ids: dict[str, str], wanted: list[str]) -> None:
-    """In Korean and in the dark."""
+    """Take a screenshot in Korean and in dark mode."""
     context = await chromium.new_context(
         viewport={"width": 390, "height": 800}, locale="ko-KR", color_scheme="dark"
     )

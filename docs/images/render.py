@@ -1,4 +1,4 @@
-"""Make the documentation's pictures anew: `python docs/images/render.py`, with Playwright and Chromium."""
+"""Images of the documentation: `python docs/images/render.py`. Requires Playwright and Chromium."""
 
 import asyncio
 import gc
@@ -44,7 +44,7 @@ _numbers = itertools.count(48213)
 
 
 async def demo_picture() -> None:
-    """The last steps of the demo: the quote, the cancellation, and what stays and goes."""
+    """Save the last steps of the demo as an SVG: quote, cancellation, erased and remaining data."""
     recording = io.StringIO()
     await run_demo(
         Console(file=recording, width=WIDTH, force_terminal=True), read_catalogue(DEFAULT_CATALOGUE)
@@ -58,7 +58,7 @@ async def demo_picture() -> None:
 
 @asynccontextmanager
 async def service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
-    """The service on servers of its own, and where the Web UI shows its workflows."""
+    """Run the service on separate servers, and yield the Web UI address of its workflows."""
     with TemporaryDirectory() as directory:
         async with EmbeddedStack(Path(directory) / "stack", search_attributes={}) as stack:
             addresses = stack.addresses
@@ -86,7 +86,7 @@ async def browser(width: int, height: int) -> AsyncIterator[Page]:
 
 
 async def temporal_ui_pictures() -> None:
-    """Subscriptions as Temporal's Web UI shows them: one for the README, three for the operators."""
+    """Take screenshots of Temporal's Web UI: one for the README, three for the operations page."""
     async with service() as (client, workflows):
         subscription_id = await live_seven_months(client)
         await live_beside_it(client)
@@ -122,7 +122,7 @@ def beside_the_menu(width: int, height: int) -> FloatRect:
 
 
 async def live_seven_months(client: SubscriptionClient) -> str:
-    """A subscription that is asleep, seven months on."""
+    """Create a subscription that has been paid for seven months."""
     subscription_id = await requested(client, account={"group": "hanbit"})
     clock = client.clock(subscription_id)
     today = day_of(await clock.now())
@@ -134,7 +134,7 @@ async def live_seven_months(client: SubscriptionClient) -> str:
 
 
 async def live_beside_it(client: SubscriptionClient) -> None:
-    """Some more, each in another state."""
+    """Create more subscriptions, each in another state."""
     await requested(client, account={"domain": "saebyeok.example"}, plan="lite", members=8)
     await requested(client, account={"group": "dolgorae"}, plan="premium", members=120)
     paid = await requested(client, account={"group": "noeul"}, members=3)
