@@ -23,7 +23,6 @@ _QUESTION = re.compile(r"\W*(What|Whatever|Whether|How|Who|Whose|Whoever|Where|W
 _CODE_OR_TARGET = re.compile(r"`[^`]*`|\]\([^)]*\)")
 _COMMENT = {
     **dict.fromkeys((".toml", ".yml", ".yaml", ".sh", ".po", "Makefile", "Dockerfile", "run"), "#"),
-    ".sql": "--",
 }
 
 
