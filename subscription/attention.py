@@ -50,7 +50,7 @@ class ShownAttention(Attention):
 
 
 _ADVICE = {
-    AttentionKind.EFFECT_FAILS: "Mend what the activity's error names: it is in the worker's log and in "
+    AttentionKind.EFFECT_FAILS: "Fix the cause of the activity's error: it is in the worker's log and in "
     "Temporal's Web UI. The workflow retries the activity, and removes the mark when it succeeds.",
     AttentionKind.COMPARISON: "`worksub findings` shows what the comparison found. The next comparison that "
     "finds nothing removes the mark: `worksub schedules trigger reconcile`.",

@@ -69,11 +69,11 @@ SENTENCES: Mapping[str, str] = {
     "RENEWAL_OPTION.SAME_PLAN_AND_MEMBERS": f"{_NEXT} {_SAME_PLAN} {_SAME_MEMBERS}.",
     "UPGRADED": (
         "Upgraded to %(plan)s for %(members)s at %(price)s a member a month, which counts from %(first_day)s "
-        "on; the %(term)s goes on to %(end_day)s."
+        "on; the %(term)s continues to %(end_day)s."
     ),
     "UPGRADED.TO_COME": (
         "The upgrade to %(plan)s for %(members)s at %(price)s a member a month counts from %(first_day)s on; "
-        "the %(term)s goes on to %(end_day)s."
+        "the %(term)s continues to %(end_day)s."
     ),
     "UPGRADED_CONTRACT": f"Upgraded to %(a_term)s on {_PERIOD}.",
     "UPGRADED_CONTRACT.TO_COME": f"The upgrade to %(a_term)s on {_PERIOD} takes effect.",
@@ -92,11 +92,11 @@ SENTENCES: Mapping[str, str] = {
     ),
     "WITHDRAWN.SWITCH": "The switch reserved for %(date)s is withdrawn; nothing is reserved now.",
     "WITHDRAWN.CANCELLATION": "The cancellation reserved for %(date)s is withdrawn; nothing is reserved now.",
-    "CANCELED.ASKED": "Canceled at the customer's wish.",
+    "CANCELED.ASKED": "Canceled at the customer's request.",
     "CANCELED.RESERVED": "Canceled as reserved.",
     "CANCELED.TRIAL_ENDED": "Canceled at the end of the trial.",
     "CANCELED.GRACE_ENDED": "Canceled at the end of the grace period.",
-    "CANCELED.ASKED.TO_COME": "The subscription is canceled at the customer's wish.",
+    "CANCELED.ASKED.TO_COME": "The subscription is canceled at the customer's request.",
     "CANCELED.RESERVED.TO_COME": "The subscription is canceled as reserved.",
     "CANCELED.TRIAL_ENDED.TO_COME": "The subscription is canceled at the end of the trial.",
     "CANCELED.GRACE_ENDED.TO_COME": "The subscription is canceled at the end of the grace period.",
@@ -106,13 +106,13 @@ SENTENCES: Mapping[str, str] = {
     "ERASED": "All data has been permanently deleted.",
     "ERASED.TO_COME": "All data is permanently deleted.",
     "DOMAIN_CONFIRMED": "The ownership of the domain is proved; use is no longer restricted.",
-    "RENAMED.GROUP": "The account goes by its new group name.",
-    "RENAMED.DOMAIN": "The account goes by its new domain name.",
-    "RENAME_HELD": "The new domain name is held; it takes effect when its ownership is proved.",
-    "RENAME_WITHDRAWN": "The change of name is withdrawn; the present name stays.",
+    "RENAMED.GROUP": "The account has its new group name.",
+    "RENAMED.DOMAIN": "The account has its new domain name.",
+    "RENAME_HELD": "The new domain name is reserved; it takes effect when its ownership is proved.",
+    "RENAME_WITHDRAWN": "The rename is withdrawn; the current name stays.",
     "REFUSED": "%(command)s was refused:",
     # About the result of a command.
-    "NO_PROOF_YET": "The proof of domain ownership was not found yet; looking goes on.",
+    "NO_PROOF_YET": "The verification record of the domain was not found yet; the checks continue.",
     "RESTRICTED": "Use is restricted until the ownership of the domain is proved.",
 }
 

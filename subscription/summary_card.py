@@ -42,7 +42,7 @@ def _upcoming_rows(state: Subscription) -> list[tuple[str, str]]:
         rows.append(("Grace ends", _moment(state.grace_ends_at)))
     rows.append(("Reserved", _format_reservation(state)))
     if state.rename_claim:
-        rows.append(("New name", "a domain is held until its ownership is proved"))
+        rows.append(("New name", "a domain is reserved until its ownership is proved"))
     if deadline := next_deadline(state):
         rows.append(("Next", f"{format_deadline(deadline)}, {_moment(deadline.at)}"))
     return rows

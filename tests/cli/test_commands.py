@@ -137,7 +137,7 @@ async def test_terminal_shows_cost_and_prompts_for_account(service: Service, cli
     subscription_id = await service.paid(account={"group": group})
     for typed, seen, code in (
         ("minji@elsewhere", "Error in confirmation", 1),
-        (f"minji@{group}", "Canceled at the customer's wish", 0),
+        (f"minji@{group}", "Canceled at the customer's request", 0),
     ):
         terminal = await cli.at_a_terminal("cancel", subscription_id, "--date", "today")
         await terminal.sees("including an early-termination charge of")

@@ -211,11 +211,11 @@ def test_r25_upgrade_message_states_the_effective_date() -> None:
     )
     assert event_message(subscription.events[-1]) == (
         "Upgraded to premium for 15 members at 10,000 KRW a member a month, which counts from 2027-03-20 on; "
-        "the annual contract goes on to 2027-12-20."
+        "the annual contract continues to 2027-12-20."
     )
     assert message_in(subscription.events[-1], Language.EN) == (
         "Upgraded to Premium for 15 members at ₩10,000 a member a month, which counts from 20 Mar 2027 on; "
-        "the annual contract goes on to 19 Dec 2027."
+        "the annual contract continues to 19 Dec 2027."
     )
 
 
