@@ -21,7 +21,7 @@ from support.polling import wait_for
 from .drive_subscription import SubscriptionRun, SubscriptionRunner
 from .environment import ChaosEnvironment
 from .faults import FaultInjector
-from .observed_state import is_calm, markers_by_table, read_events, read_record, read_workflow
+from .observed_state import is_idle, markers_by_table, read_events, read_record, read_workflow
 from .planned_subscriptions import API_CUSTOMERS, PlannedSubscription, planned_subscriptions
 from .report import Report
 from .verify_subscriptions import differences, expected_of, remains_of_refused_request
@@ -162,7 +162,7 @@ async def _verified(
             except AssertionError as error:
                 found.append(str(error))
         facts = await read_record(owner, ids)
-        told = {
+        expected_events = {
             customer_id: [event_of(row) for row in await read_events(owner, customer_id)]
             for customer_id in API_CUSTOMERS
         }
@@ -175,8 +175,8 @@ async def _verified(
         tables = {table for table, words in markers.items() if subscription.planned.marker in words}
         for id_ in (subscription.subscription_id, *subscription.refused_rivals):
             try:
-                calm = partial(is_calm, chaos_env.client_of_temporal, id_)
-                await wait_for(f"the workflow of {id_} is calm", calm, seconds=_CLOSING_SECONDS)
+                idle = partial(is_idle, chaos_env.client_of_temporal, id_)
+                await wait_for(f"the workflow of {id_} is calm", idle, seconds=_CLOSING_SECONDS)
             except AssertionError as error:
                 found.append(str(error))
             await read_workflow(chaos_env.client_of_temporal, id_, facts[id_], subscription.planned.marker)
@@ -189,7 +189,7 @@ async def _verified(
         found += [
             f"the endpoint of {receiver.customer_id}: {difference}"
             for difference in delivery_differences(
-                receiver.arrivals, told[receiver.customer_id], injector.unsettled
+                receiver.arrivals, expected_events[receiver.customer_id], injector.unsettled
             )
         ]
     answers = [copies for subscription in run_records for copies in subscription.answers]

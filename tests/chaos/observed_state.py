@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
-from support.data_search import told_of
+from support.data_search import data_of_run
 from support.subscription_driver import failed_tasks
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -157,7 +157,7 @@ async def markers_by_table(owner: Owner) -> dict[str, set[str]]:
     }
 
 
-async def is_calm(client: Client, id_: str) -> bool:
+async def is_idle(client: Client, id_: str) -> bool:
     """Return whether the subscription's workflow is idle, has ended, or does not exist."""
     try:
         description = await client.get_workflow_handle(WORKFLOW_ID_PREFIX + id_).describe()
@@ -165,8 +165,8 @@ async def is_calm(client: Client, id_: str) -> bool:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         return True
-    told = description.raw_description
-    return not told.pending_activities and not told.HasField("pending_workflow_task")
+    raw = description.raw_description
+    return not raw.pending_activities and not raw.HasField("pending_workflow_task")
 
 
 async def read_workflow(client: Client, id_: str, facts: Facts, marker: str) -> None:
@@ -188,5 +188,5 @@ async def read_workflow(client: Client, id_: str, facts: Facts, marker: str) -> 
             facts.pending_activities += len(description.raw_description.pending_activities)
             attention = description.search_attributes.get("NeedsAttention", [False])
             facts.needs_attention |= bool(attention[0])
-        if re.search(marker.encode(), await told_of(client, workflow_id, run.run_id)):
+        if re.search(marker.encode(), await data_of_run(client, workflow_id, run.run_id)):
             facts.found_in.add("a workflow history")

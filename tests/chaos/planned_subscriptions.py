@@ -49,7 +49,7 @@ class PlannedSubscription:
     def customer_id(self) -> str:
         return self.api_customer or f"customer-{self.number}"
 
-    def kept(self, id_: str) -> str:
+    def stored_id(self, id_: str) -> str:
         """Return the stored form of an ID that the clients of this subscription have chosen."""
         return Caller(self.api_customer).scoped(id_)
 
@@ -57,10 +57,10 @@ class PlannedSubscription:
         return f"chaos-{self.number}-{rival}"
 
     def subscription_id(self, rival: int) -> str:
-        return subscription_id_for(self.kept(self.request_id(rival)))
+        return subscription_id_for(self.stored_id(self.request_id(rival)))
 
     def command_id(self, place: int) -> str:
-        return self.kept(f"{self.number}-{place}")
+        return self.stored_id(f"{self.number}-{place}")
 
     def chose(self, command_id: str) -> bool:
         """Return whether it is one of these IDs; a command without an ID has that of its update."""

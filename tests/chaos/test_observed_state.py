@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from support.corruption import unguarded
+from support.corruption import append_only_disabled
 from support.service_env import ServiceEnv
 
 from adapters.postgres.catalogue_repository import load_price_book
@@ -77,7 +77,7 @@ async def test_verifier_reports_damaged_rows(isolated_env: ServiceEnv) -> None:
         for harm, to, named in DAMAGE:
             doing = connection.transaction()
             await doing.start()
-            async with unguarded(connection, GUARDED):
+            async with append_only_disabled(connection, GUARDED):
                 await connection.execute(f"{harm} WHERE subscription_id = $1 AND {to}", subscription.id)
             differing = await found()
             await doing.rollback()

@@ -197,22 +197,22 @@ PLANTED_IN_THE_LIVING: dict[str, tuple[Callable[[SubscriptionRun, Facts], object
     "a call for attention": (lambda _, facts: setattr(facts, "needs_attention", True), "needs attention"),
 }
 CASES = [
-    pytest.param(ends, plant, said, id=f"{what}{'' if ends else ', of the living'}")
+    pytest.param(ends, inject, message, id=f"{what}{'' if ends else ', of the living'}")
     for ends, cases in (
         (True, PLANTED | PLANTED_IN_THE_ERASED),
         (False, PLANTED | PLANTED_IN_THE_LIVING),
     )
-    for what, (plant, said) in cases.items()
+    for what, (inject, message) in cases.items()
 ]
 
 
-@pytest.mark.parametrize(("ends", "plant", "said"), CASES)
+@pytest.mark.parametrize(("ends", "inject", "message"), CASES)
 def test_verifier_reports_injected_errors(
-    ends: bool, plant: Callable[[SubscriptionRun, Facts], object], said: str
+    ends: bool, inject: Callable[[SubscriptionRun, Facts], object], message: str
 ) -> None:
     run_record, right, facts = subscription(ends=ends)
-    plant(run_record, facts)
-    assert any(said in difference for difference in differences(run_record, right, facts))
+    inject(run_record, facts)
+    assert any(message in difference for difference in differences(run_record, right, facts))
 
 
 def test_verifier_reports_remains_of_refused_request() -> None:

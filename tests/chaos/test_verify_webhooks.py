@@ -93,7 +93,7 @@ def out_of_order(deliveries: Deliveries) -> None:
     deliveries.unsettled.append((10, 25))
 
 
-PLANTED: dict[str, tuple[Callable[[Deliveries], object], str]] = {
+INJECTED: dict[str, tuple[Callable[[Deliveries], object], str]] = {
     "an event never told": (
         lambda deliveries: deliveries.arrivals.pop(2),
         "one.3 (worksub.subscription.service_fees_posted) was never delivered",
@@ -156,11 +156,13 @@ PLANTED: dict[str, tuple[Callable[[Deliveries], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("plant", "said"), PLANTED.values(), ids=PLANTED)
-def test_verifier_reports_injected_delivery_errors(plant: Callable[[Deliveries], object], said: str) -> None:
+@pytest.mark.parametrize(("inject", "message"), INJECTED.values(), ids=INJECTED)
+def test_verifier_reports_injected_delivery_errors(
+    inject: Callable[[Deliveries], object], message: str
+) -> None:
     deliveries = Deliveries()
-    plant(deliveries)
-    assert any(said in difference for difference in deliveries.differences())
+    inject(deliveries)
+    assert any(message in difference for difference in deliveries.differences())
 
 
 def refused_first(deliveries: Deliveries) -> None:

@@ -59,7 +59,7 @@ def expected_of(planned: PlannedSubscription, subscription_id: str, book: PriceB
         document=document,
         by_oracle=oracle.evaluate({**planned.scenario, "steps": known}, CATALOGUE),
         account=account,
-        answers=sorted(planned.kept(argument["id"]) for _, argument in accepted if "id" in argument),
+        answers=sorted(planned.stored_id(argument["id"]) for _, argument in accepted if "id" in argument),
         agreements=1 + sum(command == "upgrade" for command, _ in accepted),
     )
 
@@ -78,8 +78,8 @@ def differences(run_record: SubscriptionRun, expected: Expected, facts: Facts) -
         *_of_responses(run_record, expected),
         *_of_events(expected, facts),
         *_of_lines(expected, facts),
-        *_of_the_oracle(run_record, expected, facts),
-        *_of_the_row(run_record.planned, expected, facts),
+        *_of_oracle(run_record, expected, facts),
+        *_of_row(run_record.planned, expected, facts),
         *(_of_erased_subscription(facts) if expected.over else _of_active_subscription(expected, facts)),
         *(f"a workflow task failed: {failure}" for failure in facts.failed_tasks),
     ]
@@ -115,9 +115,9 @@ def _of_responses(run_record: SubscriptionRun, expected: Expected) -> Iterator[s
     ):
         what = f"step {place} ({outcome.command} at {outcome.at})"
         yield from _of_copies(what, copies)
-        heard = (copies[0]["accepted"], copies[0]["code"])
-        if heard != (outcome.accepted, outcome.code):
-            yield f"{what} was answered {heard}, by the rules it is {(outcome.accepted, outcome.code)}"
+        response = (copies[0]["accepted"], copies[0]["code"])
+        if response != (outcome.accepted, outcome.code):
+            yield f"{what} was answered {response}, by the rules it is {(outcome.accepted, outcome.code)}"
 
 
 def _of_copies(what: str, copies: list[dict[str, Any]]) -> Iterator[str]:
@@ -157,7 +157,7 @@ def _of_lines(expected: Expected, facts: Facts) -> Iterator[str]:
         line.key: shown | {"key": line.key}
         for line, shown in zip(expected.document.ledger, expected.document.to_json()["ledger"], strict=True)
     }
-    charged = [_shown(line) for line in facts.lines]
+    charged = [_in_document_format(line) for line in facts.lines]
     for key, count in Counter(line["key"] for line in charged).items():
         if count > 1:
             yield f"the line {key} is there {count} times"
@@ -175,26 +175,27 @@ def _of_lines(expected: Expected, facts: Facts) -> Iterator[str]:
         yield "the lines are not in the order in which they were due"
 
 
-def _of_the_oracle(run_record: SubscriptionRun, expected: Expected, facts: Facts) -> Iterator[str]:
+def _of_oracle(run_record: SubscriptionRun, expected: Expected, facts: Facts) -> Iterator[str]:
     """Compare charges and end with the oracle, which shares no code with the service."""
     charged = [
-        {column: value for column, value in _shown(line).items() if column != "key"} for line in facts.lines
+        {column: value for column, value in _in_document_format(line).items() if column != "key"}
+        for line in facts.lines
     ]
     for place, (found, right) in enumerate(zip_longest(charged, expected.by_oracle["ledger"]), start=1):
         if found != right:
             yield f"line {place} is {found}, by the oracle {right}"
-    heard = [
+    response = [
         copies[0]["accepted"]
         for step, copies in zip(run_record.planned.scenario["steps"], run_record.answers, strict=True)
         if "rename_account" not in step
     ]
-    if heard != expected.by_oracle["accepted"]:
-        yield f"accepted were {heard}, by the oracle {expected.by_oracle['accepted']}"
+    if response != expected.by_oracle["accepted"]:
+        yield f"accepted were {response}, by the oracle {expected.by_oracle['accepted']}"
     if facts.row and facts.row["state"] != expected.by_oracle["state"]:
         yield f"it is {facts.row['state']}, by the oracle {expected.by_oracle['state']}"
 
 
-def _of_the_row(planned: PlannedSubscription, expected: Expected, facts: Facts) -> Iterator[str]:
+def _of_row(planned: PlannedSubscription, expected: Expected, facts: Facts) -> Iterator[str]:
     final, row = expected.document.final, facts.row
     if row is None:
         yield "it has no row"
@@ -250,7 +251,7 @@ def _of_erased_subscription(facts: Facts) -> Iterator[str]:
         yield f"{facts.runs} runs of its workflow can be read, running: {facts.running}"
 
 
-def _shown(line: dict[str, Any]) -> dict[str, Any]:
+def _in_document_format(line: dict[str, Any]) -> dict[str, Any]:
     """Return a ledger line of the database in the format of a scenario document."""
     return {
         "key": line["key"],

@@ -53,15 +53,15 @@ def delivery_differences(
     delivered = [json.loads(arrival.body) for arrival in arrivals]
     rights = {right["id"]: right for right in due}
     return [
-        *(said for arrival in arrivals for said in _of_the_call(arrival)),
-        *(said for event in delivered for said in _of_the_event(event, rights)),
+        *(message for arrival in arrivals for message in _of_call(arrival)),
+        *(message for event in delivered for message in _of_event(event, rights)),
         *_of_missing(arrivals, delivered, due),
-        *_of_the_order(arrivals, delivered),
+        *_of_order(arrivals, delivered),
         *_of_repeats(arrivals, delivered, unsettled),
     ]
 
 
-def _of_the_call(arrival: Arrival) -> Iterator[str]:
+def _of_call(arrival: Arrival) -> Iterator[str]:
     id_ = json.loads(arrival.body)["id"]
     if not arrival.verified:
         yield f"the signature of {id_} is none of the endpoint's secret"
@@ -73,7 +73,7 @@ def _of_the_call(arrival: Arrival) -> Iterator[str]:
         yield f"{id_} has the word {named[0].decode()}, which names somebody"
 
 
-def _of_the_event(event: Event, rights: Mapping[str, Event]) -> Iterator[str]:
+def _of_event(event: Event, rights: Mapping[str, Event]) -> Iterator[str]:
     right = rights.get(event["id"])
     if right is None:
         yield f"{event['id']} is no event of this customer's"
@@ -92,7 +92,7 @@ def _of_missing(
             yield f"{right['id']} ({right['type']}) was never delivered"
 
 
-def _of_the_order(arrivals: Sequence[Arrival], delivered: Sequence[Event]) -> Iterator[str]:
+def _of_order(arrivals: Sequence[Arrival], delivered: Sequence[Event]) -> Iterator[str]:
     """Check the order: an event is sent after the previous one is completed, that is, accepted."""
     furthest: dict[str, tuple[int, Arrival]] = {}
     taken: set[str] = set()

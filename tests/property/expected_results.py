@@ -55,7 +55,7 @@ class ExpectedSubscription:
 
     # -- commands ------------------------------------------------------------------------------------
 
-    def asked(
+    def outcome_of(
         self, name: str, argument: object, *, by_signal: bool = False, proved: bool = False
     ) -> Answer | Refusal:
         """Return the response to a command at the current time, which is also the command's own time."""

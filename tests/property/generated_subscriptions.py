@@ -71,15 +71,15 @@ class GeneratedSubscription:
     subscription: ScenarioBuilder
     request: Request
     requested_at: datetime
-    told: list[SentCommand] = field(default_factory=list)
+    sent: list[SentCommand] = field(default_factory=list)
 
     def sends(self, name: str, argument: dict[str, Any]) -> None:
         """Send a command now."""
         proved = tuple(claim.name for claim in self.subscription.state.claims) if name == "proof" else ()
         command = self.subscription.read("check_domain" if name == "proof" else name, argument)
-        told = SentCommand(self.subscription.now, command, ExternalFacts(token=TOKEN, proved=proved))
-        self.told.append(told)
-        self.subscription.hears(told.command, told.found)
+        sent = SentCommand(self.subscription.now, command, ExternalFacts(token=TOKEN, proved=proved))
+        self.sent.append(sent)
+        self.subscription.hears(sent.command, sent.found)
 
     def again(self, woken_at: Iterable[datetime] = (), zone: tzinfo = KST) -> ScenarioBuilder:
         """Send the same commands at the same times; process deadlines also at the times in `woken_at`."""
@@ -87,10 +87,10 @@ class GeneratedSubscription:
             self.request, self.requested_at.astimezone(zone), self.subscription.book
         )
         awake = sorted(moment for moment in woken_at if moment > self.requested_at)
-        for told in self.told:
-            while awake and awake[0] < told.at:
+        for sent in self.sent:
+            while awake and awake[0] < sent.at:
                 subscription.at(awake.pop(0).astimezone(zone))
-            subscription.at(told.at.astimezone(zone)).hears(told.command, told.found)
+            subscription.at(sent.at.astimezone(zone)).hears(sent.command, sent.found)
         return subscription.at(self.subscription.now.astimezone(zone))
 
 

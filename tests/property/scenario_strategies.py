@@ -400,16 +400,16 @@ def scenarios(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     after_the_end = draw(st.sampled_from([1, 0, 2]))
     # Hypothesis prefers short lists, and a short scenario rarely has charges.
     for _ in range(draw(st.sampled_from([4, 6, 8, 10, 3, 5, 7, 9, 2, 1, 0]))):
-        told = (
+        chapter_step = (
             draw(chapters(subscription, story.pop(0))) if story and subscription.state != "ERASED" else None
         )
-        moment = min(told[0] if told else draw(moments(subscription)), horizon)
+        moment = min(chapter_step[0] if chapter_step else draw(moments(subscription)), horizon)
         subscription.run_to(moment)
         if subscription.state == "ERASED":
             if after_the_end == 0:
                 break
             after_the_end -= 1
-        command, argument = told[1:] if told else draw(commands(subscription))
+        command, argument = chapter_step[1:] if chapter_step else draw(commands(subscription))
         steps.append({"at": draw(written_instants(moment)), command: argument})
         subscription.obey(command, argument)
 

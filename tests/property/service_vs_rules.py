@@ -96,7 +96,7 @@ class SideBySide:
         over, happened = self.rules.state.state.over, len(self.rules.timeline)
         self.commands_after_the_end += over
         by_signal = by_signal and not over
-        answered = self.rules.asked(command, argument, by_signal=by_signal, proved=proved)
+        answered = self.rules.outcome_of(command, argument, by_signal=by_signal, proved=proved)
         if by_signal:
             self._run(self.subscription.handle.signal(command, argument))
             self._settle(self.rules.now)
@@ -205,9 +205,9 @@ class SideBySide:
             return str(failure)
 
 
-async def _outcome(asked: Coroutine[Any, Any, T]) -> T | Refusal:
+async def _outcome(call: Coroutine[Any, Any, T]) -> T | Refusal:
     try:
-        return await asked
+        return await call
     except RefusalError as refusal:
         return refusal.refused
 

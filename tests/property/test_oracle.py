@@ -168,11 +168,11 @@ def test_r30_example_of_the_rules() -> None:
 )
 def test_r30_the_first_day_of_an_annual_period(step: dict[str, Any], fees: list[tuple[Any, ...]]) -> None:
     """A cancellation is free after a renewal, and only then."""
-    asked = kst("2027-03-09") if "change_renewal_option" in step else kst("2027-03-10")
+    requested_at = kst("2027-03-09") if "change_renewal_option" in step else kst("2027-03-10")
     result = evaluated(
         {"at": kst("2027-02-10"), "plan": "lite", "members": 10},
         {"at": kst("2027-02-10"), "switch_to_paid": {"date": "2027-02-10", "term": "MONTHLY"}},
-        {"at": asked, **step},
+        {"at": requested_at, **step},
         {"at": kst("2027-03-10", "23:59:59"), "cancel": {"date": "2027-03-10"}},
         until=kst("2027-03-11"),
     )

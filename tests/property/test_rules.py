@@ -110,14 +110,16 @@ def test_r20_r22_no_key_is_posted_twice_and_no_line_is_zero(generated: Generated
 def test_r30_quote_equals_charge(generated: GeneratedSubscription, percent: int) -> None:
     subscription = generated.subscription
     days = (latest_date(subscription, "cancel") - subscription.today).days * percent // 100
-    asked = subscription.today + timedelta(days=days)
-    quoted = subscription.quoted(asked)
-    answer = subscription.copy().answered("cancel", date=f"{asked}")
+    requested = subscription.today + timedelta(days=days)
+    quoted = subscription.quoted(requested)
+    answer = subscription.copy().answered("cancel", date=f"{requested}")
     if isinstance(quoted, Refusal):
         assert isinstance(answer, Refusal)
         assert (quoted.code, quoted.message) == (answer.code, answer.message)
         return
-    charged = subscription.copy().send("cancel", date=f"{asked}").at(max(subscription.now, start_of(asked)))
+    charged = (
+        subscription.copy().send("cancel", date=f"{requested}").at(max(subscription.now, start_of(requested)))
+    )
     assert charged.state.state is State.ERASED
     assert tuple(charged.ledger[len(subscription.ledger) :]) == quoted.ledger
     assert quoted.total == sum(line.amount for line in quoted.ledger)
@@ -234,10 +236,10 @@ def any_command() -> st.SearchStrategy[tuple[str, Any]]:
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions(most=5), st.lists(any_command(), min_size=1, max_size=8))
 def test_r09_any_command_is_answered_and_refusal_has_no_effect(
-    generated: GeneratedSubscription, asked: list[tuple[str, Any]]
+    generated: GeneratedSubscription, requested: list[tuple[str, Any]]
 ) -> None:
     subscription = generated.subscription
-    for name, argument in asked:
+    for name, argument in requested:
         before = subscription.state
         command = parse_command(name, argument)
         assert isinstance(command, Refusal) or command.fingerprint()
@@ -251,7 +253,7 @@ def test_r09_any_command_is_answered_and_refusal_has_no_effect(
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions(most=5), st.lists(any_command(), min_size=1, max_size=5), st.data())
 def test_r27_commands_outside_the_subscription_are_refused(
-    generated: GeneratedSubscription, asked: list[tuple[str, Any]], data: st.DataObject
+    generated: GeneratedSubscription, requested: list[tuple[str, Any]], data: st.DataObject
 ) -> None:
     """Before the start and after the end, every command is refused."""
     subscription = generated.subscription
@@ -259,7 +261,7 @@ def test_r27_commands_outside_the_subscription_are_refused(
     canceled, provisioned = subscription.state, subscription.provisioned
     erased = subscription.at(subscription.now).state
     state = data.draw(st.sampled_from([canceled, provisioned, erased]))
-    for name, argument in asked:
+    for name, argument in requested:
         command = parse_command(name, argument)
         if not isinstance(command, Refusal):
             assert isinstance(decide(state, command, subscription.now, subscription.book), Refusal)
@@ -267,8 +269,8 @@ def test_r27_commands_outside_the_subscription_are_refused(
 
 @SUBSCRIPTION_SETTINGS
 @given(subscriptions(most=4), st.dates())
-def test_r28_a_quote_for_any_date_is_answered(generated: GeneratedSubscription, asked: date) -> None:
-    quoted = generated.subscription.quoted(asked)
+def test_r28_a_quote_for_any_date_is_answered(generated: GeneratedSubscription, requested: date) -> None:
+    quoted = generated.subscription.quoted(requested)
     assert isinstance(quoted, Quote | Refusal)
 
 
@@ -364,16 +366,16 @@ def test_r31_messages_contain_no_personal_data(generated: GeneratedSubscription,
         generated.sends(wish.command, argument_of(subscription, wish))
     coming = upcoming(subscription.state, subscription.now, subscription.book, limit=6)
     quoted = quote_cancellation(subscription.state, subscription.today, subscription.now, subscription.book)
-    said = [
+    messages = [
         summary_card(subscription.state, subscription.now),
         *(answer.message for answer in subscription.answers),
     ]
-    said += [
+    messages += [
         model.model_dump_json() for model in (*subscription.timeline, *subscription.ledger, *coming, quoted)
     ]
-    said += [event.model_dump_json(exclude=set(private_fields(event))) for event in subscription.events]
-    said += [answer.model_dump_json() for answer in subscription.answers if isinstance(answer, Refusal)]
-    assert not [words for words in said if SECRET in words or TOKEN in words]
+    messages += [event.model_dump_json(exclude=set(private_fields(event))) for event in subscription.events]
+    messages += [answer.model_dump_json() for answer in subscription.answers if isinstance(answer, Refusal)]
+    assert not [words for words in messages if SECRET in words or TOKEN in words]
 
 
 @SUBSCRIPTION_SETTINGS

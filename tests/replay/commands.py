@@ -71,9 +71,9 @@ def _lines(events: Sequence[HistoryEvent]) -> Iterator[str]:
                 yield f"failed: {failure.application_failure_info.type}"
 
 
-def _events_in(asked: Any) -> list[str]:
+def _events_in(argument: Any) -> list[str]:
     """Return the events that a transition records."""
-    return [event["event"] for event in asked.get("events", ())] if isinstance(asked, dict) else []
+    return [event["event"] for event in argument.get("events", ())] if isinstance(argument, dict) else []
 
 
 def _folded(lines: list[str]) -> Iterator[str]:

@@ -38,13 +38,13 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
 async def database_away(scene: Scene) -> list[WorkflowHistory]:
     """An activity fails for more than ten minutes, NeedsAttention is set, and the activity then succeeds."""
     async with AsyncExitStack() as standing:
-        door = await standing.enter_async_context(TcpProxy())
+        proxy = await standing.enter_async_context(TcpProxy())
         url = await create_database(scene.stack, unique_name("away").replace("-", "_"))
         service_env = await standing.enter_async_context(
-            scene.own_service_env(database_url=door.leads_to_database(url))
+            scene.own_service_env(database_url=proxy.leads_to_database(url))
         )
         subscription = await scene.begun(service_env=service_env)
-        door.closes()
+        proxy.closes()
         await subscription.handle.signal("rename_account", {"group": unique_name("late")})
         await subscription.clock.advance_to(await subscription.clock.now() + timedelta(minutes=25))
 
@@ -53,7 +53,7 @@ async def database_away(scene: Scene) -> list[WorkflowHistory]:
             return bool(described.typed_search_attributes.get(NEEDS_ATTENTION)) is shown
 
         await wait_for("it needs attention", partial(needs_attention, True))
-        door.leads_to_database(url)
+        proxy.leads_to_database(url)
         await wait_for("it is done", partial(knows_of, subscription, 2), seconds=60)
         await wait_for("it needs attention no longer", partial(needs_attention, False))
         await subscription.client.settle(subscription.id)

@@ -50,12 +50,12 @@ def effects_of(run: WorkflowHistory) -> list[Effect]:
             name, local_payloads = local
             result = value(local_payloads[0], ACTIVITIES[name][1])
             effects.append(
-                Effect(event.event_id, name, _told_by(result, given, transcript), result, local=True)
+                Effect(event.event_id, name, _argument_from(result, given, transcript), result, local=True)
             )
     return effects
 
 
-def _told_by(result: Any, given: Any, transcript: HistoryTransitions) -> Frozen | None:
+def _argument_from(result: Any, given: Any, transcript: HistoryTransitions) -> Frozen | None:
     match result:
         case Recorded(events=events):
             transcript.add_deadline_events(events)

@@ -80,13 +80,15 @@ async def test_unchanged_code_has_no_differences(subscription: RecordedScenario)
     assert await differences(subscription) == []
 
 
-@pytest.mark.parametrize(("place", "edit", "told"), FOUND.values(), ids=FOUND)
+@pytest.mark.parametrize(("place", "edit", "expected"), FOUND.values(), ids=FOUND)
 async def test_incompatible_workflow_edit_is_found(
-    subscription: RecordedScenario, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, told: str
+    subscription: RecordedScenario, monkeypatch: pytest.MonkeyPatch, place: str, edit: Any, expected: str
 ) -> None:
     monkeypatch.setattr(place, edit)
     found = await differences(subscription)
-    assert any(re.match("run [12] of 4", difference) and told in difference for difference in found), found
+    assert any(re.match("run [12] of 4", difference) and expected in difference for difference in found), (
+        found
+    )
 
 
 @pytest.mark.parametrize(("place", "edit"), PASSES.values(), ids=PASSES)

@@ -37,10 +37,10 @@ def newer(value: Any) -> Any:
 def test_newer_activity_values_are_readable(name: str) -> None:
     argument_type, result_type = ACTIVITIES[name]
     for effect in [effect for effect in EFFECTS if effect.name == name][:20]:
-        told = [(result_type, effect.result)]
+        values = [(result_type, effect.result)]
         if effect.argument is not None:  # the history has no arguments of local activities
-            told.append((argument_type, effect.argument))
-        for hint, value in told:
+            values.append((argument_type, effect.argument))
+        for hint, value in values:
             assert TypeAdapter(hint).validate_json(json.dumps(newer(value))) == value
 
 

@@ -22,7 +22,7 @@ from support.scenario_builder import BOOK, ScenarioBuilder, day
 _PLAIN_ID = "sub-1"
 
 
-def told() -> dict[str, Any]:
+def examples() -> dict[str, Any]:
     """Return one document for each response that the description shows."""
     subscription = ScenarioBuilder.requested(
         "2026-12-20 10:00", plan="basic", members=10, customer_id="C-1000482"
@@ -106,7 +106,7 @@ def _as_json(value: Any) -> Any:
 
 
 def written() -> str:
-    return json.dumps(told(), ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(examples(), ensure_ascii=False, indent=1) + "\n"
 
 
 if __name__ == "__main__":

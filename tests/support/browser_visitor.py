@@ -27,11 +27,11 @@ class BrowserUser:
         await self.looks()
 
     def named(self, name: str, kind: str = "button", **values: object) -> Locator:
-        main, said = self.page.locator("main"), self.say(name, **values)
+        main, text = self.page.locator("main"), self.say(name, **values)
         return (
-            main.get_by_role("link", name=said, exact=True)
+            main.get_by_role("link", name=text, exact=True)
             if kind == "link"
-            else main.get_by_role("button", name=said, exact=True)
+            else main.get_by_role("button", name=text, exact=True)
         )
 
     async def types(self, **fields: str) -> None:

@@ -33,15 +33,15 @@ TABLES_OF_A_SUBSCRIPTION = (
 )
 
 
-async def damaged(service_env: ServiceEnv, statement: str, *arguments: Any) -> None:
+async def execute_as_superuser(service_env: ServiceEnv, statement: str, *arguments: Any) -> None:
     async with service_env.owner.acquire() as connection, connection.transaction():
         guarded = [table for table in await _guarded(connection) if table in statement]
-        async with unguarded(connection, guarded):
+        async with append_only_disabled(connection, guarded):
             await connection.execute(statement, *arguments)
 
 
 @asynccontextmanager
-async def unguarded(connection: Connection, tables: Iterable[str]) -> AsyncIterator[None]:
+async def append_only_disabled(connection: Connection, tables: Iterable[str]) -> AsyncIterator[None]:
     """Allow any change to these append-only tables, in a transaction of a superuser."""
     await connection.execute("SET LOCAL session_replication_role = replica")
     for table in tables:
@@ -58,17 +58,19 @@ async def _guarded(connection: Connection) -> list[str]:
     return [table for [table] in rows]
 
 
-async def forgotten(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
+async def delete_rows(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
     """Delete a whole subscription from the database."""
     for table in reversed(TABLES_OF_A_SUBSCRIPTION):
-        await damaged(service_env, f"DELETE FROM {table} WHERE subscription_id = $1", subscription.id)
+        await execute_as_superuser(
+            service_env, f"DELETE FROM {table} WHERE subscription_id = $1", subscription.id
+        )
 
 
-async def told(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, list[Any]]:
+async def stored_rows(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, list[Any]]:
     """Return all rows of a subscription, without the times at which they were written."""
     return {
         table: [
-            {column: _told(column, value) for column, value in row.items() if column not in _WRITTEN}
+            {column: _comparable(column, value) for column, value in row.items() if column not in _WRITTEN}
             for row in await service_env.owner.fetch(
                 f"SELECT * FROM {table} AS t WHERE subscription_id = $1 ORDER BY t::text", subscription.id
             )
@@ -81,17 +83,17 @@ async def told(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dic
 _WRITTEN = ("recorded_at", "held_since", "answered_at", "version")
 
 
-def _told(column: str, value: Any) -> Any:
+def _comparable(column: str, value: Any) -> Any:
     """Remove the time of the next domain check, which is not part of the comparison."""
     return (
         without_transient_fields(Subscription.model_validate_json(value)) if column == "snapshot" else value
     )
 
 
-async def has_lost_its_histories(subscription: SubscriptionDriver) -> None:
+async def delete_all_histories(subscription: SubscriptionDriver) -> None:
     """Delete all runs of a workflow from the server."""
     for run_id in await subscription.run_ids():
-        await has_lost_its_run(subscription, run_id)
+        await delete_run(subscription, run_id)
 
     async def is_forgotten() -> bool:
         return not await is_known(subscription.handle)
@@ -99,7 +101,7 @@ async def has_lost_its_histories(subscription: SubscriptionDriver) -> None:
     await wait_for("the workflow is gone", is_forgotten)
 
 
-async def has_lost_its_run(subscription: SubscriptionDriver, run_id: str) -> None:
+async def delete_run(subscription: SubscriptionDriver, run_id: str) -> None:
     await subscription.temporal.workflow_service.delete_workflow_execution(
         DeleteWorkflowExecutionRequest(
             namespace=subscription.temporal.namespace,
@@ -114,7 +116,7 @@ async def has_lost_its_run(subscription: SubscriptionDriver, run_id: str) -> Non
     await wait_for("the run is gone", is_forgotten)
 
 
-async def is_set_back(subscription: SubscriptionDriver) -> None:
+async def reset_to_run_start(subscription: SubscriptionDriver) -> None:
     """Reset the workflow to the start of its current run, as after a restore of the server."""
     run_id = (await subscription.handle.describe()).run_id
     first = next(
@@ -158,7 +160,7 @@ class Backup:
         async with (
             self._house.owner.acquire() as connection,
             connection.transaction(),
-            unguarded(connection, await _guarded(connection)),
+            append_only_disabled(connection, await _guarded(connection)),
         ):
             for table in self._tables:
                 await connection.execute(f"DELETE FROM public.{table}")

@@ -35,7 +35,7 @@ async def found_in_workflow(
     listed = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
     readable = {run.run_id: run.raw_info.SerializeToString() for run in listed}
     for run_id in {*readable, *runs}:
-        readable[run_id] = readable.get(run_id, b"") + await told_of(client, workflow_id, run_id)
+        readable[run_id] = readable.get(run_id, b"") + await data_of_run(client, workflow_id, run_id)
     return [
         (run_id, value) for run_id, text in readable.items() for value in values if value.encode() in text
     ]
@@ -52,9 +52,9 @@ async def is_gone_from_workflow(
     await wait_for(f"nothing of {', '.join(values)} is left of {workflow_id}", nothing_is_found)
 
 
-async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
+async def data_of_run(client: Client, workflow_id: str, run_id: str) -> bytes:
     """Return all data that the server has of a run, also decrypted; empty if the run was deleted."""
-    told, page, codec = b"", b"", client.data_converter.payload_codec
+    parts, page, codec = b"", b"", client.data_converter.payload_codec
     while True:
         try:
             answer = await client.workflow_service.get_workflow_execution_history(
@@ -69,11 +69,11 @@ async def told_of(client: Client, workflow_id: str, run_id: str) -> bytes:
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            return told
-        told += answer.SerializeToString() + description.raw_description.SerializeToString()
+            return parts
+        parts += answer.SerializeToString() + description.raw_description.SerializeToString()
         if codec:
             for payload in await codec.decode([*payloads_in(answer)]):
-                told += payload.SerializeToString()
+                parts += payload.SerializeToString()
         page = answer.next_page_token
         if not page:
-            return told
+            return parts

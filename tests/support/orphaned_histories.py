@@ -10,7 +10,9 @@ from .polling import wait_for
 from .service_env import ServiceEnv
 
 
-async def run_that_is_left(service_env: ServiceEnv, workflow_id: str, request: Mapping[str, Any]) -> str:
+async def create_orphaned_history(
+    service_env: ServiceEnv, workflow_id: str, request: Mapping[str, Any]
+) -> str:
     """Create a run whose request never started and that was closed manually; return the workflow ID."""
     handle = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",

@@ -152,9 +152,9 @@ async def recovered(directory: Path) -> str:
 # -- Temporal ----------------------------------------------------------------------------------------
 
 
-async def told_by_temporal(client: Client, *, with_names: bool = True) -> bytes:
+async def temporal_data(client: Client, *, with_names: bool = True) -> bytes:
     """Return Temporal's raw data of every workflow of the namespace, with search attributes if requested."""
-    told = []
+    chunks = []
     async for run in client.list_workflows(""):
         parts: list[Message] = [run.raw_info]
         execution = WorkflowExecution(workflow_id=run.id, run_id=run.run_id)
@@ -175,8 +175,8 @@ async def told_by_temporal(client: Client, *, with_names: bool = True) -> bytes:
         for part in parts:
             if not with_names:
                 _forget_search_attributes(part)
-            told.append(part.SerializeToString())
-    return b"".join(told)
+            chunks.append(part.SerializeToString())
+    return b"".join(chunks)
 
 
 def _forget_search_attributes(message: Message) -> None:

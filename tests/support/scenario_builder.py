@@ -225,8 +225,8 @@ class ScenarioBuilder:
         return answer
 
     def quoted(self, date: str | date) -> Quote | Refusal:
-        asked = day(date) if isinstance(date, str) else date
-        return quote_cancellation(self.state, asked, self.now, self.book)
+        requested_day = day(date) if isinstance(date, str) else date
+        return quote_cancellation(self.state, requested_day, self.now, self.book)
 
     @property
     def today(self) -> date:

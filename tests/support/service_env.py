@@ -151,7 +151,7 @@ class ServiceEnv:
         await subscription.send("switch_to_paid", at=at, date=at[:10], term=term)
         return subscription
 
-    async def judged(self, body: Mapping[str, Any]) -> RequestAnswer | Refusal:
+    async def request_outcome(self, body: Mapping[str, Any]) -> RequestAnswer | Refusal:
         """Return the response to a request, whether accepted or refused."""
         try:
             return await self.client.request(body)

@@ -70,7 +70,7 @@ class CodecServer(NamedTuple):
     url: str
     keyring: Keyring
 
-    async def asked(
+    async def send(
         self, path: str, body: bytes, *, method: str = "POST", token: str | None = TOKEN, **headers: str
     ) -> Answer:
         sent = {"Origin": ORIGIN, "X-Namespace": NAMESPACE, "Content-Type": "application/json"}
@@ -112,7 +112,7 @@ async def codec_server(callers: Authenticator | None = None, **options: Any) -> 
 
 async def test_codec_server_decodes_web_ui_requests() -> None:
     async with codec_server() as server:
-        answer = await server.asked("/decode", await server.body())
+        answer = await server.send("/decode", await server.body())
     assert answer.status == 200
     written = {
         "metadata": {"encoding": base64.b64encode(b"json/plain").decode()},
@@ -125,25 +125,25 @@ async def test_codec_server_decodes_web_ui_requests() -> None:
 
 async def test_encoding_needs_the_setting() -> None:
     async with codec_server() as server:
-        refused = await server.asked("/encode", in_json([CLEAR]))
+        refused = await server.send("/encode", in_json([CLEAR]))
     assert (refused.status, "WORKSUB_CODEC_ENCODE" in refused.message) == (403, True)
     async with codec_server(encodes=True) as server:
-        encoded = await server.asked("/encode", in_json([CLEAR]))
+        encoded = await server.send("/encode", in_json([CLEAR]))
         assert PERSON not in encoded.body
-        assert (await server.asked("/decode", encoded.body.encode())).payloads == json.loads(
-            in_json([CLEAR])
-        )["payloads"]
+        assert (await server.send("/decode", encoded.body.encode())).payloads == json.loads(in_json([CLEAR]))[
+            "payloads"
+        ]
 
 
 async def test_cors_allows_only_the_web_ui_origin() -> None:
-    asking = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "x-namespace"}
+    preflight = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "x-namespace"}
     async with codec_server() as server:
-        ours = await server.asked("/decode", b"", method="OPTIONS", token=None, **asking)
-        theirs = await server.asked(
-            "/decode", b"", method="OPTIONS", token=None, Origin="https://evil.example", **asking
+        ours = await server.send("/decode", b"", method="OPTIONS", token=None, **preflight)
+        theirs = await server.send(
+            "/decode", b"", method="OPTIONS", token=None, Origin="https://evil.example", **preflight
         )
-        page = await server.asked("/decode", await server.body(), Origin="https://evil.example")
-        no_page = await server.asked("/decode", await server.body(), Origin=ORIGIN)
+        page = await server.send("/decode", await server.body(), Origin="https://evil.example")
+        no_page = await server.send("/decode", await server.body(), Origin=ORIGIN)
     assert (ours.status, ours.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
     assert theirs.headers["Access-Control-Allow-Origin"] is None
     assert (page.status, page.headers["Access-Control-Allow-Origin"]) == (403, None)
@@ -161,7 +161,7 @@ async def test_missing_or_wrong_token_is_rejected() -> None:
             (digest_of(TOKEN), {}),
             ("a.b.c", {}),
         ):
-            answer = await server.asked("/decode", body, token=token, **headers)
+            answer = await server.send("/decode", body, token=token, **headers)
             assert answer.status == 401
             assert answer.headers["WWW-Authenticate"] == "Bearer"
             assert TOKEN not in answer.body
@@ -170,37 +170,37 @@ async def test_missing_or_wrong_token_is_rejected() -> None:
 async def test_invalid_codec_request_is_refused_with_message() -> None:
     stranger = await AesGcmPayloadCodec(other := new_keyring()).encode([CLEAR])
     async with codec_server() as server:
-        unknown = await server.asked("/decode", in_json(stranger))
+        unknown = await server.send("/decode", in_json(stranger))
         assert (unknown.status, other.keys[0].id in unknown.message) == (422, True)
         for body in (b"", b"{", b'{"payloads": 5}', b"\xff"):
-            assert (await server.asked("/decode", body)).status == 400
+            assert (await server.send("/decode", body)).status == 400
         deep = b'{"payloads":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
-        assert (await server.asked("/decode", deep)).status == 400
-        assert (await server.asked("/decode", b"x" * (MAX_BODY_BYTES + 1))).status == 413
-        assert (await server.asked("/decode", await server.body(), X_Namespace="other")).status == 404
+        assert (await server.send("/decode", deep)).status == 400
+        assert (await server.send("/decode", b"x" * (MAX_BODY_BYTES + 1))).status == 413
+        assert (await server.send("/decode", await server.body(), X_Namespace="other")).status == 404
         for path in ("/", "/docs", "/openapi.json", "/decode/"):
-            assert (await server.asked(path, b"{}")).status in (404, 307)
-        assert (await server.asked("/decode", b"", method="GET")).status == 405
+            assert (await server.send(path, b"{}")).status in (404, 307)
+        assert (await server.send("/decode", b"", method="GET")).status == 405
 
 
 async def test_caller_over_rate_limit_is_refused() -> None:
     now = [0.0]
     async with codec_server(request_limit=TokenBucket(2, 1.0, lambda: now[0])) as server:
         body = await server.body()
-        assert [(await server.asked("/decode", body)).status for _ in range(3)] == [200, 200, 429]
+        assert [(await server.send("/decode", body)).status for _ in range(3)] == [200, 200, 429]
         now[0] += 1
-        assert [(await server.asked("/decode", body)).status for _ in range(2)] == [200, 429]
+        assert [(await server.send("/decode", body)).status for _ in range(2)] == [200, 429]
 
 
 async def test_failed_authentications_block_the_caller() -> None:
     now = [0.0]
     async with codec_server(failure_limit=TokenBucket(2, 0.1, lambda: now[0])) as server:
         body = await server.body()
-        guesses = [(await server.asked("/decode", body, token=new_token())).status for _ in range(3)]
+        guesses = [(await server.send("/decode", body, token=new_token())).status for _ in range(3)]
         assert guesses == [401, 401, 429]
-        assert (await server.asked("/decode", body)).status == 429
+        assert (await server.send("/decode", body)).status == 429
         now[0] += 10
-        assert (await server.asked("/decode", body)).status == 200
+        assert (await server.send("/decode", body)).status == 200
 
 
 async def test_concurrent_token_guesses_respect_the_limit() -> None:
@@ -212,8 +212,8 @@ async def test_concurrent_token_guesses_respect_the_limit() -> None:
             body, past = await server.body(), datetime.now(UTC) - timedelta(hours=1)
 
             async def burst(token: str, size: int) -> Counter[int]:
-                asked = (server.asked("/decode", body, token=token) for _ in range(size))
-                return Counter(answer.status for answer in await asyncio.gather(*asked))
+                calls = (server.send("/decode", body, token=token) for _ in range(size))
+                return Counter(answer.status for answer in await asyncio.gather(*calls))
 
             # Fewer concurrent calls than allowed failures; all tokens are valid, so none counts as a failure.
             assert sum([await burst(provider.token(), 4) for _ in range(4)], Counter()) == {200: 10, 429: 6}
@@ -225,15 +225,15 @@ async def test_log_has_caller_and_payload_count_but_no_content(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         async with codec_server() as server:
-            await server.asked("/decode", await server.body())
-            await server.asked("/decode", await server.body(), token=None)
-            await server.asked(f"/{TOKEN}", await server.body())
-    told = [(record.getMessage(), getattr(record, "fields", None)) for record in caplog.records]
+            await server.send("/decode", await server.body())
+            await server.send("/decode", await server.body(), token=None)
+            await server.send(f"/{TOKEN}", await server.body())
+    records = [(record.getMessage(), getattr(record, "fields", None)) for record in caplog.records]
     shown = ("caller", "payloads", "code", "status")
     per_message = {"Request completed": ("route", "status"), "sign-in refused": ("server", "code")}
     ours = [
         (message, {name: fields[name] for name in per_message.get(message, shown) if name in fields})
-        for message, fields in told
+        for message, fields in records
         if fields
     ]
     assert ours == [
@@ -253,20 +253,20 @@ async def test_codec_refusals_have_code_and_request_id() -> None:
     async with codec_server(request_limit=TokenBucket(4, 0.0), failure_limit=TokenBucket(2, 0.0)) as server:
         body = await server.body()
         refusals = [
-            await server.asked("/decode", body, Origin="https://evil.example"),
-            await server.asked("/decode", body, X_Namespace="other"),
-            await server.asked("/encode", in_json([CLEAR])),
-            await server.asked("/decode", encrypted),
-            await server.asked("/decode", b"{"),
-            await server.asked("/decode", b"x" * (MAX_BODY_BYTES + 1)),
-            await server.asked("/decode", b"", method="GET"),
-            await server.asked("/elsewhere", b"{}"),
-            await server.asked("/decode", b"{}"),
-            await server.asked("/decode", body, token=None),
-            await server.asked("/decode", body, token=new_token()),
-            await server.asked("/decode", body),
+            await server.send("/decode", body, Origin="https://evil.example"),
+            await server.send("/decode", body, X_Namespace="other"),
+            await server.send("/encode", in_json([CLEAR])),
+            await server.send("/decode", encrypted),
+            await server.send("/decode", b"{"),
+            await server.send("/decode", b"x" * (MAX_BODY_BYTES + 1)),
+            await server.send("/decode", b"", method="GET"),
+            await server.send("/elsewhere", b"{}"),
+            await server.send("/decode", b"{}"),
+            await server.send("/decode", body, token=None),
+            await server.send("/decode", body, token=new_token()),
+            await server.send("/decode", body),
         ]
-        named = await server.asked("/decode", body, X_Request_Id="ours-4711")
+        named = await server.send("/decode", body, X_Request_Id="ours-4711")
     assert [(each.status, each.code) for each in refusals] == [
         (403, "ORIGIN_REFUSED"),
         (404, "NAMESPACE_UNKNOWN"),
@@ -294,7 +294,7 @@ class Provider:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = "https://login.example"
         self.url = ""
-        self.asked = 0
+        self.fetches = 0
         self.kid = "1"
 
     def rotate(self) -> None:
@@ -319,7 +319,7 @@ def open_provider() -> Iterator[Provider]:
 
     class Keys(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            provider.asked += 1
+            provider.fetches += 1
             body = provider.keys()
             self.send_response(200 if self.path == "/keys" else 503)
             self.send_header("Content-Length", str(len(body)))
@@ -347,8 +347,8 @@ async def test_token_needs_issuer_audience_and_valid_expiry() -> None:
         async with codec_server(callers, failure_limit=TokenBucket(100, 1.0)) as server:
             body = await server.body()
             for token in (provider.token(), TOKEN, provider.token(aud=["other", AUDIENCE])):
-                assert (await server.asked("/decode", body, token=token)).status == 200
-            assert provider.asked == 1, "keys are kept"
+                assert (await server.send("/decode", body, token=token)).status == 200
+            assert provider.fetches == 1, "keys are kept"
             past = datetime.now(UTC) - timedelta(minutes=5)
             forged = ec.generate_private_key(ec.SECP256R1())
             header, claims, signature = provider.token().split(".")
@@ -367,14 +367,14 @@ async def test_token_needs_issuer_audience_and_valid_expiry() -> None:
                 f"{header}.{claims}.{signature[:-4]}AAAA",
                 "not.a.token",
             ):
-                assert (await server.asked("/decode", body, token=token)).status == 401
+                assert (await server.send("/decode", body, token=token)).status == 401
 
 
 async def test_unavailable_identity_provider_is_no_failed_attempt() -> None:
     with open_provider() as provider:
         token = provider.token()
     async with codec_server(OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))) as server:
-        answer = await server.asked("/decode", await server.body(), token=token)
+        answer = await server.send("/decode", await server.body(), token=token)
     assert (answer.status, answer.code) == (503, "ISSUER_UNREACHABLE")
 
 
@@ -383,9 +383,9 @@ async def test_failing_identity_provider_is_not_queried_per_caller() -> None:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, f"{provider.url}/elsewhere"))
         async with codec_server(signed_in) as server:
             body, token = await server.body(), provider.token()
-            answers = [await server.asked("/decode", body, token=token) for _ in range(20)]
+            answers = [await server.send("/decode", body, token=token) for _ in range(20)]
     assert {(answer.status, answer.code) for answer in answers} == {(503, "ISSUER_UNREACHABLE")}
-    assert provider.asked < len(answers)
+    assert provider.fetches < len(answers)
 
 
 async def test_rotated_key_is_accepted_and_unknown_keys_rarely_fetched() -> None:
@@ -394,14 +394,14 @@ async def test_rotated_key_is_accepted_and_unknown_keys_rarely_fetched() -> None
         async with codec_server(signed_in, failure_limit=TokenBucket(1000, 1.0)) as server:
             body = await server.body()
             for _ in range(3):
-                assert (await server.asked("/decode", body, token=provider.token())).status == 200
+                assert (await server.send("/decode", body, token=provider.token())).status == 200
                 provider.rotate()
-            fetched, token = provider.asked, provider.token()
+            fetched, token = provider.fetches, provider.token()
             provider.rotate()  # the token's key is not published any more
-            answers = [await server.asked("/decode", body, token=token) for _ in range(20)]
+            answers = [await server.send("/decode", body, token=token) for _ in range(20)]
     assert {(answer.status, answer.code) for answer in answers} == {(401, "TOKEN_INVALID")}
     assert fetched == 3
-    assert 1 <= provider.asked - fetched <= 5
+    assert 1 <= provider.fetches - fetched <= 5
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(5, 200), (15, 401), (60, 401)])
@@ -410,7 +410,7 @@ async def test_expired_token_is_accepted_within_ten_second_leeway(seconds: int, 
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
         async with codec_server(signed_in) as server:
             token = provider.token(exp=datetime.now(UTC) - timedelta(seconds=seconds))
-            answer = await server.asked("/decode", await server.body(), token=token)
+            answer = await server.send("/decode", await server.body(), token=token)
     assert answer.status == status
     assert status == 200 or answer.code == "TOKEN_EXPIRED"
 
@@ -432,7 +432,7 @@ def test_default_settings_decode_and_listen_on_loopback() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({KEYS: ""}, "No encryption keys"),
         ({"WORKSUB_CODEC_ORIGIN": "*"}, "WORKSUB_CODEC_ORIGIN is '\\*'"),
@@ -444,8 +444,8 @@ def test_default_settings_decode_and_listen_on_loopback() -> None:
         ({"WORKSUB_CODEC_TOKENS_FILE": "/nowhere"}, "/nowhere cannot be read"),
     ],
 )
-def test_invalid_setting_is_named_in_the_error(changed: dict[str, str], said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+def test_invalid_setting_is_named_in_the_error(changed: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
         codec_settings_from({**ENOUGH, **changed}, NAMESPACE)
 
 

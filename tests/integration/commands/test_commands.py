@@ -22,28 +22,26 @@ async def test_accepted_command_returns_recorded_state(
 ) -> None:
     """Every command is accepted, and its response equals the recorded state."""
     subscription = await service_env.requested(START)
-    asked: dict[str, dict[str, Any]] = {
+    trial_commands: dict[str, dict[str, Any]] = {
         "rename_account": {"domain": f"{unique_name('renamed')}.example"},
         "check_domain": {},
         "switch_to_paid": {"date": "2027-01-20", "term": "MONTHLY"},
         "withdraw_reservation": {},
     }
-    for command, argument in asked.items():
-        await answers_with_what_is_recorded(subscription, command, argument)
-    await answers_with_what_is_recorded(
-        subscription, "switch_to_paid", {"date": "2027-01-10", "term": "MONTHLY"}
-    )
+    for command, argument in trial_commands.items():
+        await check_recorded_response(subscription, command, argument)
+    await check_recorded_response(subscription, "switch_to_paid", {"date": "2027-01-10", "term": "MONTHLY"})
     paid: dict[str, dict[str, Any]] = {
         "change_renewal_option": {"term": "ANNUAL", "members": 20},
         "upgrade": {"plan": "premium", "members": 30, "term": "ANNUAL"},
         "cancel": {"date": "2027-01-10"},
     }
     for command, argument in paid.items():
-        await answers_with_what_is_recorded(subscription, command, argument)
-    assert {*asked, *paid} == {*COMMANDS}
+        await check_recorded_response(subscription, command, argument)
+    assert {*trial_commands, *paid} == {*COMMANDS}
 
 
-async def answers_with_what_is_recorded(
+async def check_recorded_response(
     subscription: SubscriptionDriver, command: str, argument: dict[str, Any]
 ) -> None:
     before = len(await subscription.client.timeline(subscription.id))
@@ -57,7 +55,7 @@ async def answers_with_what_is_recorded(
     assert answer.state is (answer.events[-1].state if answer.events else State.TRIAL)
 
 
-async def refusing_lives(service_env: ServiceEnv) -> dict[str, SubscriptionDriver]:
+async def refusing_subscriptions(service_env: ServiceEnv) -> dict[str, SubscriptionDriver]:
     """Return subscriptions in which every command has a reason for a refusal."""
     trial, reserved, paid = await gather_all(
         [service_env.requested(START), service_env.requested(START), service_env.paid(START, "ANNUAL")]
@@ -97,7 +95,7 @@ REFUSALS: list[tuple[str, str, dict[str, Any], RefusalCode]] = [
 
 
 async def test_refused_command_has_its_code_and_changes_nothing(service_env: ServiceEnv) -> None:
-    subscriptions = await refusing_lives(service_env)
+    subscriptions = await refusing_subscriptions(service_env)
     assert {command for _, command, _, _ in REFUSALS} == {*COMMANDS}
     taken = {"group": subscriptions["holder"].request["account"]["group"]}
     same = {"group": subscriptions["trial"].request["account"]["group"]}
@@ -285,13 +283,13 @@ async def test_r22_concurrent_calls_with_one_id_run_once(service_env: ServiceEnv
 async def test_r22_concurrent_commands_with_one_id_accept_only_one(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
 
-    async def judged(members: int) -> Answer | RefusalCode:
+    async def send_in_race(members: int) -> Answer | RefusalCode:
         try:
             return await subscription.send("upgrade", at=START, members=members, id="contested")
         except RefusalError as refusal:
             return refusal.refused.code
 
-    answers = await gather_all(judged(members) for members in (20, 21, 22, 23))
+    answers = await gather_all(send_in_race(members) for members in (20, 21, 22, 23))
     assert answers.count(RefusalCode.COMMAND_ID_REUSED) == 3
     assert (await subscription.events()).count("UPGRADED") == 1
 

@@ -60,20 +60,20 @@ async def test_command_floods_block_no_subscription_and_no_caller(hasty: Service
     """Callers that send without a pause end no subscription and block no other caller."""
     subscription = await hasty.requested(account={"domain": f"{unique_name('flooded')}.example"})
 
-    async def asks_again_and_again(caller: int) -> None:
+    async def send_repeatedly(caller: int) -> None:
         for number in range(20):
             await subscription.client.check_domain(subscription.id, id=f"{caller}-{number}")
 
-    await gather_all(asks_again_and_again(caller) for caller in range(CALLERS))
+    await gather_all(send_repeatedly(caller) for caller in range(CALLERS))
     lengths = await lengths_of_runs(subscription)
     assert len(lengths) > 5
     assert max(lengths) < EVENTS_A_RUN + LAST_STEPS
     assert await subscription.failed_tasks() == []
     # Commands without effect are not stored.
-    kept = await hasty.owner.fetchval(
+    stored = await hasty.owner.fetchval(
         "SELECT count(*) FROM command_answers WHERE subscription_id = $1", subscription.id
     )
-    assert kept == 0
+    assert stored == 0
     answer = await subscription.send("cancel", date=f"{await subscription.today()}")
     assert answer.state is State.CANCELED
 
@@ -88,9 +88,9 @@ async def test_r22_ids_older_than_workflow_memory_are_recognized(hasty: ServiceE
         )
         return answer.message
 
-    said = {id_: await chooses(id_, members) for id_, members in chosen.items()}
+    messages = {id_: await chooses(id_, members) for id_, members in chosen.items()}
     for id_ in ("choice-1", "choice-30", "choice-230"):
-        assert await chooses(id_, chosen[id_]) == said[id_]
+        assert await chooses(id_, chosen[id_]) == messages[id_]
     for id_ in ("choice-1", "choice-230"):
         refused = await subscription.expect_refusal(
             "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=999, id=id_
@@ -107,7 +107,7 @@ async def test_r22_ids_older_than_workflow_memory_are_recognized(hasty: ServiceE
     )
     assert "choice-" not in snapshot
     await subscription.cancel_and_wait("2027-01-10 10:00")
-    assert await chooses("choice-1", 1) == said["choice-1"]
+    assert await chooses("choice-1", 1) == messages["choice-1"]
     refused = await subscription.expect_refusal(
         "change_renewal_option", term="ANNUAL", members=999, id="choice-1"
     )

@@ -44,7 +44,7 @@ async def is_well(subscription: SubscriptionDriver) -> None:
     assert await subscription.failed_tasks() == []
 
 
-def spoiled(seed: int) -> tuple[str, Any]:
+def corrupted_command(seed: int) -> tuple[str, Any]:
     """Return a command and a corrupted payload for it."""
     mutator = Mutator(seed)
     name = mutator.choice_of([*COMMANDS])
@@ -65,7 +65,7 @@ async def test_malformed_updates_get_a_code(service_env: ServiceEnv) -> None:
 
     async def one(number: int, subscription: SubscriptionDriver) -> None:
         for seed in range(number, SENT_EACH_WAY, len(subscriptions)):
-            codes[await outcome_of_update(subscription, *spoiled(seed))] += 1
+            codes[await outcome_of_update(subscription, *corrupted_command(seed))] += 1
 
     await gather_all(one(number, subscription) for number, subscription in enumerate(subscriptions))
     print(dict(codes.most_common()))
@@ -80,7 +80,7 @@ async def test_malformed_signals_are_recorded_in_timeline(service_env: ServiceEn
     async def one(number: int, subscription: SubscriptionDriver) -> None:
         seeds = range(number, SENT_EACH_WAY, len(subscriptions))
         for seed in seeds:
-            name, argument = spoiled(seed)
+            name, argument = corrupted_command(seed)
             await subscription.handle.signal(name, argument)
         await is_well(subscription)
         # A check of an unverified domain is accepted, and has no events.
@@ -97,7 +97,7 @@ async def test_malformed_requests_are_refused_or_start_subscription(service_env:
     async def one(seed: int) -> None:
         mutator = Mutator(seed)
         body = mutator.mutated(service_env.request_body(simulated_at=AT))
-        judged = await service_env.judged(body) if isinstance(body, dict) else None
+        result = await service_env.request_outcome(body) if isinstance(body, dict) else None
         handle = await service_env.temporal.start_workflow(
             "SubscriptionWorkflow",
             payload(mutator.bytes_of(body)),
@@ -106,12 +106,12 @@ async def test_malformed_requests_are_refused_or_start_subscription(service_env:
         )
         by_hand = service_env.temporal.get_workflow_handle(handle.id)
         began = await wait_for(
-            f"{handle.id} is judged", lambda: _is_judged(service_env, handle.id), seconds=60
+            f"{handle.id} is judged", lambda: _result_of(service_env, handle.id), seconds=60
         )
         if began == "REJECTED":
             await has_closed(by_hand)
         assert failed_tasks([event async for event in by_hand.fetch_history_events()]) == []
-        codes[judged.code if isinstance(judged, Refusal) else "accepted"] += 1
+        codes[result.code if isinstance(result, Refusal) else "accepted"] += 1
         codes[f"by hand: {began}"] += 1
 
     gate = asyncio.Semaphore(20)
@@ -127,7 +127,7 @@ async def test_malformed_requests_are_refused_or_start_subscription(service_env:
     assert codes["by hand: REJECTED"] > requests / 2
 
 
-async def _is_judged(service_env: ServiceEnv, workflow_id: str) -> str:
+async def _result_of(service_env: ServiceEnv, workflow_id: str) -> str:
     description = await service_env.temporal.get_workflow_handle(workflow_id).describe()
     if description.status and description.status.name == "COMPLETED":
         return "REJECTED"
@@ -141,9 +141,9 @@ async def _is_judged(service_env: ServiceEnv, workflow_id: str) -> str:
 # -- refusals by the client --------------------------------------------------------------------------
 
 
-async def refusal(asked: Any) -> Refusal:
+async def refusal(call: Any) -> Refusal:
     with pytest.raises(RefusalError) as refused:
-        await asked
+        await call
     return refused.value.refused
 
 
@@ -165,9 +165,9 @@ async def test_input_too_large_for_temporal_is_refused_with_code(
         refused = await refusal(subscription.client.command(subscription.id, name, argument))
         assert refused.code == RefusalCode.INVALID_ARGUMENT
         assert len(refused.model_dump_json()) < 5_000
-    judged = await service_env.judged(service_env.request_body(company_name=much))
-    assert isinstance(judged, Refusal)
-    assert [problem.code for problem in judged.problems] == [RefusalCode.INVALID_COMPANY_NAME]
+    result = await service_env.request_outcome(service_env.request_body(company_name=much))
+    assert isinstance(result, Refusal)
+    assert [problem.code for problem in result.problems] == [RefusalCode.INVALID_COMPANY_NAME]
     await is_well(subscription)
 
 
@@ -192,7 +192,7 @@ UNKEEPABLE = ("a\0b", "\ud800", "x" * 101, "x" * 3_000, "")
 @pytest.mark.parametrize("subscription_id", UNKEEPABLE)
 async def test_impossible_id_is_not_found(service_env: ServiceEnv, subscription_id: str) -> None:
     client = service_env.client
-    for asked in (
+    for call in (
         client.status(subscription_id),
         client.timeline(subscription_id),
         client.ledger(subscription_id),
@@ -200,7 +200,7 @@ async def test_impossible_id_is_not_found(service_env: ServiceEnv, subscription_
         client.command(subscription_id, "check_domain", {}),
         client.settle(subscription_id),
     ):
-        assert (await refusal(asked)).code == RefusalCode.SUBSCRIPTION_NOT_FOUND
+        assert (await refusal(call)).code == RefusalCode.SUBSCRIPTION_NOT_FOUND
 
 
 async def test_id_that_cannot_be_stored_is_not_found(service_env: ServiceEnv) -> None:
@@ -233,9 +233,9 @@ async def test_workflow_id_that_cannot_be_stored_is_rejected(
 async def test_r9_invalid_start_time_is_reported_with_other_problems(
     service_env: ServiceEnv, begins: Any
 ) -> None:
-    judged = await service_env.judged(service_env.request_body(simulated_at=begins, members=0))
-    assert isinstance(judged, Refusal)
-    assert {problem.field for problem in judged.problems} == {"simulated_at", "members"}
+    result = await service_env.request_outcome(service_env.request_body(simulated_at=begins, members=0))
+    assert isinstance(result, Refusal)
+    assert {problem.field for problem in result.problems} == {"simulated_at", "members"}
 
 
 async def test_far_future_time_is_refused(service_env: ServiceEnv) -> None:

@@ -51,7 +51,7 @@ from subscription.timeline import Answer
 START = kst("2027-01-10 09:00")
 
 
-class Hands(NamedTuple):
+class DirectActivities(NamedTuple):
     """The activities of an environment without a worker, called as a worker would call them."""
 
     provisioning: ProvisioningActivities
@@ -62,12 +62,12 @@ class Hands(NamedTuple):
 
     async def provisioned(self, **changes: Any) -> tuple[Subscription, ProvisionInput, PriceBook]:
         body = self.service_env.request_body(simulated_at=START.isoformat(), **changes)
-        wanted = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
-        result = await self.provisioning.provision_subscription(wanted)
+        input_ = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
+        result = await self.provisioning.provision_subscription(input_)
         assert isinstance(result, Provisioned)
-        return result.state, wanted, PriceBook(versions=result.catalogues)
+        return result.state, input_, PriceBook(versions=result.catalogues)
 
-    async def asked(
+    async def send(
         self, state: Subscription, book: PriceBook, name: str, **argument: Any
     ) -> tuple[Subscription, Transition]:
         """Record the events of a command; return the new state and the transition."""
@@ -76,7 +76,7 @@ class Hands(NamedTuple):
         decision = decide(state, command, START, book, ExternalFacts(token="token"))
         assert isinstance(decision, Decision), decision
         after = apply_all(state, decision.events)
-        kept = None
+        stored = None
         if command.id:
             answer = Answer(
                 command=name,
@@ -86,8 +86,8 @@ class Hands(NamedTuple):
                 events=(),
                 ledger=(),
             )
-            kept = StoredAnswer(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
-        transition = transition_of(state, after, decision.events, book, kept)
+            stored = StoredAnswer(command_id=command.id, fingerprint=command.fingerprint(), answer=answer)
+        transition = transition_of(state, after, decision.events, book, stored)
         assert await self.recording.record_transition(transition) == Recorded()
         return after, transition
 
@@ -104,7 +104,7 @@ def transition_of(
     after: Subscription,
     events: tuple[Event, ...],
     book: PriceBook,
-    kept: StoredAnswer | None = None,
+    stored: StoredAnswer | None = None,
 ) -> Transition:
     return Transition(
         subscription_id=state.subscription_id,
@@ -112,16 +112,16 @@ def transition_of(
         events=events,
         state=after,
         edition=book.edition,
-        answer=kept,
+        answer=stored,
         by=("somebody",),
     )
 
 
 @pytest.fixture(scope="module")
-async def hands(stack: EmbeddedStack, temporal: Client) -> Any:
+async def activities(stack: EmbeddedStack, temporal: Client) -> Any:
     async with open_service_env(stack, temporal, works=False) as service_env:
         workspaces = PostgresWorkspaceProvisioner(service_env.pool)
-        yield Hands(
+        yield DirectActivities(
             ProvisioningActivities(service_env.pool, workspaces, allow_simulation=True),
             TransitionActivities(service_env.pool, workspaces),
             ErasureActivities(service_env.pool, workspaces),
@@ -144,69 +144,69 @@ async def everything(service_env: ServiceEnv) -> dict[str, list[str]]:
     }
 
 
-async def test_repeated_provisioning_returns_same_result(hands: Hands) -> None:
-    wanted = ProvisionInput(
+async def test_repeated_provisioning_returns_same_result(activities: DirectActivities) -> None:
+    input_ = ProvisionInput(
         subscription_id=unique_name("subscription"),
-        request=hands.service_env.request_body(),
+        request=activities.service_env.request_body(),
         accepted_at=START,
     )
-    first = await hands.provisioning.provision_subscription(wanted)
-    before = await everything(hands.service_env)
-    later = wanted.model_copy(update={"accepted_at": START + timedelta(minutes=1)})
-    for again in (wanted, later):
-        assert await hands.provisioning.provision_subscription(again) == first
-    assert await everything(hands.service_env) == before
+    first = await activities.provisioning.provision_subscription(input_)
+    before = await everything(activities.service_env)
+    later = input_.model_copy(update={"accepted_at": START + timedelta(minutes=1)})
+    for again in (input_, later):
+        assert await activities.provisioning.provision_subscription(again) == first
+    assert await everything(activities.service_env) == before
 
 
-async def test_concurrent_provisioning_runs_once(hands: Hands) -> None:
+async def test_concurrent_provisioning_runs_once(activities: DirectActivities) -> None:
     """An attempt that has timed out may still run when the next one starts."""
     for _ in range(15):
-        body = hands.service_env.request_body(account={"domain": f"{unique_name('at-once')}.example"})
-        wanted = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
-        attempts = [hands.provisioning.provision_subscription(wanted) for _ in range(6)]
+        body = activities.service_env.request_body(account={"domain": f"{unique_name('at-once')}.example"})
+        input_ = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
+        attempts = [activities.provisioning.provision_subscription(input_) for _ in range(6)]
         results = await asyncio.gather(*attempts, return_exceptions=True)
         # A failure is allowed, because it is retried; a refusal of an accepted command is not.
-        told = [result for result in results if not isinstance(result, asyncpg.UniqueViolationError)]
-        assert isinstance(told[0], Provisioned)
-        assert told == [told[0]] * len(told)
-        assert await hands.provisioning.provision_subscription(wanted) == told[0]
+        responses = [result for result in results if not isinstance(result, asyncpg.UniqueViolationError)]
+        assert isinstance(responses[0], Provisioned)
+        assert responses == [responses[0]] * len(responses)
+        assert await activities.provisioning.provision_subscription(input_) == responses[0]
 
 
-async def test_r9_refused_provisioning_leaves_no_data(hands: Hands) -> None:
-    state, _, _ = await hands.provisioned()
+async def test_r9_refused_provisioning_leaves_no_data(activities: DirectActivities) -> None:
+    state, _, _ = await activities.provisioned()
     assert state.account is not None
-    body = hands.service_env.request_body(account={"group": state.account.name})
-    before = await everything(hands.service_env)
+    body = activities.service_env.request_body(account={"group": state.account.name})
+    before = await everything(activities.service_env)
     for _ in range(2):
-        wanted = ProvisionInput(subscription_id="the-loser", request=body, accepted_at=START)
-        result = await hands.provisioning.provision_subscription(wanted)
+        input_ = ProvisionInput(subscription_id="the-loser", request=body, accepted_at=START)
+        result = await activities.provisioning.provision_subscription(input_)
         assert isinstance(result, RequestRefused)
         assert result.refused.code is RefusalCode.NAME_TAKEN
-    assert await everything(hands.service_env) == before
+    assert await everything(activities.service_env) == before
 
 
 async def test_r12_domain_token_is_stable_and_unique(
-    hands: Hands,
+    activities: DirectActivities,
 ) -> None:
-    state, _, _ = await hands.provisioned()
-    wanted = DomainTokenInput(subscription_id=state.subscription_id, domain="one.example")
-    tokens = await gather_all(hands.provisioning.issue_domain_token(wanted) for _ in range(5))
+    state, _, _ = await activities.provisioned()
+    input_ = DomainTokenInput(subscription_id=state.subscription_id, domain="one.example")
+    tokens = await gather_all(activities.provisioning.issue_domain_token(input_) for _ in range(5))
     assert tokens == [tokens[0]] * 5
     assert len(bytes.fromhex(tokens[0].token)) * 8 >= 128
-    other_domain = wanted.model_copy(update={"domain": "two.example"})
-    other, _, _ = await hands.provisioned()
-    other_owner = wanted.model_copy(update={"subscription_id": other.subscription_id})
+    other_domain = input_.model_copy(update={"domain": "two.example"})
+    other, _, _ = await activities.provisioned()
+    other_owner = input_.model_copy(update={"subscription_id": other.subscription_id})
     for different in (other_domain, other_owner):
-        assert (await hands.provisioning.issue_domain_token(different)).token != tokens[0].token
+        assert (await activities.provisioning.issue_domain_token(different)).token != tokens[0].token
 
 
-async def test_repeated_transition_changes_nothing(hands: Hands) -> None:
-    state, _, book = await hands.provisioned()
+async def test_repeated_transition_changes_nothing(activities: DirectActivities) -> None:
+    state, _, book = await activities.provisioned()
     steps: list[tuple[str, dict[str, Any]]] = [
         ("rename_account", {"domain": f"{unique_name('held')}.example", "id": "rename"}),
         ("rename_account", {"group": unique_name("new-name")}),
         ("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL", "id": "switch"}),
-        ("upgrade", {"members": 20, "agreed_terms": hands.service_env.request_body()["agreed_terms"]}),
+        ("upgrade", {"members": 20, "agreed_terms": activities.service_env.request_body()["agreed_terms"]}),
         ("cancel", {"date": "2027-05-01", "confirmation": None}),
     ]
     recorded = []
@@ -214,163 +214,169 @@ async def test_repeated_transition_changes_nothing(hands: Hands) -> None:
         if name == "cancel":
             assert state.account is not None
             argument = {**argument, "confirmation": f"admin@{state.account.name}"}
-        state, transition = await hands.asked(state, book, name, **argument)
+        state, transition = await activities.send(state, book, name, **argument)
         recorded.append(transition)
-        before = await everything(hands.service_env)
-        assert await hands.recording.record_transition(transition) == Recorded()
-        assert await everything(hands.service_env) == before
+        before = await everything(activities.service_env)
+        assert await activities.recording.record_transition(transition) == Recorded()
+        assert await everything(activities.service_env) == before
     # Late attempts of transitions that later ones have superseded.
     for transition in recorded:
-        assert await hands.recording.record_transition(transition) == Recorded()
-        assert await everything(hands.service_env) == before
+        assert await activities.recording.record_transition(transition) == Recorded()
+        assert await everything(activities.service_env) == before
 
 
-async def test_concurrent_recording_runs_once(hands: Hands) -> None:
-    state, _, book = await hands.provisioned()
-    state, _ = await hands.asked(state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL")
+async def test_concurrent_recording_runs_once(activities: DirectActivities) -> None:
+    state, _, book = await activities.provisioned()
+    state, _ = await activities.send(state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL")
     event = next_due_event(state, kst("2027-02-01"), book)
     assert event is not None
     transition = transition_of(state, apply(state, event), (event,), book)
-    results = await gather_all(hands.recording.record_transition(transition) for _ in range(6))
+    results = await gather_all(activities.recording.record_transition(transition) for _ in range(6))
     assert results == [Recorded()] * 6
-    lines = await hands.service_env.client.ledger(state.subscription_id)
+    lines = await activities.service_env.client.ledger(state.subscription_id)
     assert [line.key for line in lines] == [f"{state.subscription_id}/SERVICE_FEE/2027-01-10"]
 
 
-async def test_out_of_order_transition_is_not_written(hands: Hands) -> None:
-    state, _, book = await hands.provisioned()
+async def test_out_of_order_transition_is_not_written(activities: DirectActivities) -> None:
+    state, _, book = await activities.provisioned()
     command = parse_command("switch_to_paid", {"date": "2027-01-20", "term": "ANNUAL"})
     assert not isinstance(command, Refusal)
     decision = decide(state, command, START, book)
     assert isinstance(decision, Decision)
     ahead = state.model_copy(update={"sequence": state.sequence + 1})
-    before = await everything(hands.service_env)
+    before = await everything(activities.service_env)
     for early in (ahead, state.model_copy(update={"subscription_id": "nobody"})):
         with pytest.raises(RecordDivergedError, match="ends at"):
-            await hands.recording.record_transition(
+            await activities.recording.record_transition(
                 transition_of(early, apply_all(early, decision.events), decision.events, book)
             )
-    assert await everything(hands.service_env) == before
+    assert await everything(activities.service_env) == before
 
 
-async def test_other_event_with_recorded_number_is_not_written(hands: Hands) -> None:
-    state, _, book = await hands.provisioned()
-    _, transition = await hands.asked(state, book, "switch_to_paid", date="2027-01-20", term="ANNUAL")
-    before = await everything(hands.service_env)
+async def test_other_event_with_recorded_number_is_not_written(activities: DirectActivities) -> None:
+    state, _, book = await activities.provisioned()
+    _, transition = await activities.send(state, book, "switch_to_paid", date="2027-01-20", term="ANNUAL")
+    before = await everything(activities.service_env)
     event = next_due_event(state, kst("2027-03-01"), book)
     assert event is not None
     with pytest.raises(RecordDivergedError, match="recorded with different content"):
-        await hands.recording.record_transition(transition_of(state, apply(state, event), (event,), book))
-    assert await hands.recording.record_transition(transition) == Recorded()
-    assert await everything(hands.service_env) == before
+        await activities.recording.record_transition(
+            transition_of(state, apply(state, event), (event,), book)
+        )
+    assert await activities.recording.record_transition(transition) == Recorded()
+    assert await everything(activities.service_env) == before
 
 
-async def test_r5_a_rename_to_a_taken_name_writes_nothing(hands: Hands) -> None:
-    (state, _, book), (holder, _, _) = await gather_all([hands.provisioned(), hands.provisioned()])
+async def test_r5_a_rename_to_a_taken_name_writes_nothing(activities: DirectActivities) -> None:
+    (state, _, book), (holder, _, _) = await gather_all([activities.provisioned(), activities.provisioned()])
     assert holder.account is not None
     command = parse_command("rename_account", {"group": holder.account.name})
     assert not isinstance(command, Refusal)
     decision = decide(state, command, START, book)
     assert isinstance(decision, Decision)
-    before = await everything(hands.service_env)
+    before = await everything(activities.service_env)
     transition = transition_of(state, apply_all(state, decision.events), decision.events, book)
-    assert await hands.recording.record_transition(transition) == NameTaken()
-    assert await everything(hands.service_env) == before
+    assert await activities.recording.record_transition(transition) == NameTaken()
+    assert await everything(activities.service_env) == before
 
 
-async def test_reading_activities_change_nothing(hands: Hands) -> None:
-    state, _, book = await hands.provisioned()
+async def test_reading_activities_change_nothing(activities: DirectActivities) -> None:
+    state, _, book = await activities.provisioned()
     argument = {"date": "2027-01-20", "term": "ANNUAL", "id": "read"}
-    await hands.asked(state, book, "switch_to_paid", **argument)
+    await activities.send(state, book, "switch_to_paid", **argument)
     command = parse_command("switch_to_paid", argument)
     assert isinstance(command, Command)
-    before = await everything(hands.service_env)
-    catalogues, looks = (
-        CatalogueActivities(hands.service_env.pool),
-        DomainVerificationActivities([hands.service_env.dns.address]),
+    before = await everything(activities.service_env)
+    catalogues, domain_checks = (
+        CatalogueActivities(activities.service_env.pool),
+        DomainVerificationActivities([activities.service_env.dns.address]),
     )
     for _ in range(2):
-        wanted = StoredAnswerInput(
+        input_ = StoredAnswerInput(
             subscription_id=state.subscription_id, command_id="read", fingerprint=command.fingerprint()
         )
-        recalled = await hands.recording.recall_answer(wanted)
+        recalled = await activities.recording.recall_answer(input_)
         assert recalled.answer is not None
         assert recalled.answer.command == "switch_to_paid"
-        other = wanted.model_copy(update={"fingerprint": "another"})
-        assert await hands.recording.recall_answer(other) == AnswerRecalled(reused=True)
-        unknown = wanted.model_copy(update={"command_id": "unknown"})
-        assert await hands.recording.recall_answer(unknown) == AnswerRecalled()
+        other = input_.model_copy(update={"fingerprint": "another"})
+        assert await activities.recording.recall_answer(other) == AnswerRecalled(reused=True)
+        unknown = input_.model_copy(update={"command_id": "unknown"})
+        assert await activities.recording.recall_answer(unknown) == AnswerRecalled()
         too_old = other.model_copy(update={"since": START + timedelta(seconds=1)})
-        assert await hands.recording.recall_answer(too_old) == AnswerRecalled()
+        assert await activities.recording.recall_answer(too_old) == AnswerRecalled()
         assert (await catalogues.newer_catalogues(NewerCataloguesInput(edition=0))).newer == book.versions
         assert (await catalogues.newer_catalogues(NewerCataloguesInput(edition=book.edition))).newer == ()
         proof = DomainCheckInput(tokens={"acme.example": "t"}, cname_target="verify.example")
-        assert (await looks.look_for_proof(proof)).proved == ()
-    assert await everything(hands.service_env) == before
+        assert (await domain_checks.look_for_proof(proof)).proved == ()
+    assert await everything(activities.service_env) == before
 
 
-async def test_r31_repeated_erasure_returns_same_certificate(hands: Hands) -> None:
+async def test_r31_repeated_erasure_returns_same_certificate(activities: DirectActivities) -> None:
     """A repeated erasure changes nothing."""
-    state, provision, book = await hands.provisioned(account={"domain": f"{unique_name('gone')}.example"})
-    state, rename = await hands.asked(state, book, "rename_account", group=unique_name("gone"), id="rename")
-    state, cancel = await hands.asked(
+    state, provision, book = await activities.provisioned(
+        account={"domain": f"{unique_name('gone')}.example"}
+    )
+    state, rename = await activities.send(
+        state, book, "rename_account", group=unique_name("gone"), id="rename"
+    )
+    state, cancel = await activities.send(
         state, book, "cancel", date="2027-01-10", confirmation=f"admin@{state.account and state.account.name}"
     )
-    erase = await hands.erase(state)
-    first = await hands.erasure.erase_subscription(erase)
+    erase = await activities.erase(state)
+    first = await activities.erasure.erase_subscription(erase)
     assert set(first.rows) == {*PERSONAL_DATA}
     expected = {"account_names": 1, "administrators": 1, "companies": 1, "workspaces": 1, "domain_tokens": 1}
     assert {table: first.rows[table] for table in expected} == expected
-    before = await everything(hands.service_env)
-    assert await gather_all(hands.erasure.erase_subscription(erase) for _ in range(3)) == [first] * 3
+    before = await everything(activities.service_env)
+    assert await gather_all(activities.erasure.erase_subscription(erase) for _ in range(3)) == [first] * 3
 
     # Late attempts of earlier transitions restore nothing.
     for transition in (rename, cancel):
-        await hands.recording.record_transition(transition)
-    await hands.provisioning.provision_subscription(provision)
+        await activities.recording.record_transition(transition)
+    await activities.provisioning.provision_subscription(provision)
     with pytest.raises(ValidationError):  # there is no token to return
-        await hands.provisioning.issue_domain_token(
+        await activities.provisioning.issue_domain_token(
             DomainTokenInput(subscription_id=state.subscription_id, domain="late.example")
         )
-    await hands.workspaces.put(wanted_workspace(state.model_copy(update={"sequence": 99})))
-    assert await everything(hands.service_env) == before
+    await activities.workspaces.put(wanted_workspace(state.model_copy(update={"sequence": 99})))
+    assert await everything(activities.service_env) == before
     # Other subscriptions have the same company name.
-    assert await found_in_database(hands.service_env, [provision.request["company_name"]]) != []
-    assert await found_in_database(hands.service_env, [provision.request["account"]["domain"]]) == []
+    assert await found_in_database(activities.service_env, [provision.request["company_name"]]) != []
+    assert await found_in_database(activities.service_env, [provision.request["account"]["domain"]]) == []
 
 
-async def test_r31_interrupted_erasure_has_erased_nothing(hands: Hands) -> None:
-    state, _, book = await hands.provisioned()
+async def test_r31_interrupted_erasure_has_erased_nothing(activities: DirectActivities) -> None:
+    state, _, book = await activities.provisioned()
     assert state.account is not None
-    state, _ = await hands.asked(
+    state, _ = await activities.send(
         state, book, "cancel", date="2027-01-10", confirmation=f"admin@{state.account.name}"
     )
-    erase = await hands.erase(state)
-    before = await everything(hands.service_env)
-    async with hands.service_env.owner.acquire() as other, other.transaction():
+    erase = await activities.erase(state)
+    before = await everything(activities.service_env)
+    async with activities.service_env.owner.acquire() as other, other.transaction():
         # Another transaction locks the last of the tables, so the erasure waits there.
         await other.execute("LOCK TABLE event_notes")
-        attempt = asyncio.create_task(hands.erasure.erase_subscription(erase))
+        attempt = asyncio.create_task(activities.erasure.erase_subscription(erase))
 
         async def waits() -> bool:
             return bool(
-                await hands.service_env.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
+                await activities.service_env.owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted")
             )
 
         await wait_for("the erasure waits", waits)
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
-    assert await everything(hands.service_env) == before
-    certificate = await hands.erasure.erase_subscription(erase)
+    assert await everything(activities.service_env) == before
+    certificate = await activities.erasure.erase_subscription(erase)
     assert certificate.rows["workspaces"] == certificate.rows["account_names"] == 1
 
 
-async def test_workspace_has_the_newest_version(hands: Hands) -> None:
-    state, _, _ = await hands.provisioned()
+async def test_workspace_has_the_newest_version(activities: DirectActivities) -> None:
+    state, _, _ = await activities.provisioned()
 
     async def members() -> int:
         return int(
-            await hands.service_env.owner.fetchval(
+            await activities.service_env.owner.fetchval(
                 "SELECT members FROM workspaces WHERE subscription_id = $1", state.subscription_id
             )
         )
@@ -378,7 +384,7 @@ async def test_workspace_has_the_newest_version(hands: Hands) -> None:
     newer = state.model_copy(update={"sequence": 5, "members": 50})
     older = state.model_copy(update={"sequence": 4, "members": 40})
     for wish in (newer, older, newer):
-        await hands.workspaces.put(wanted_workspace(wish))
+        await activities.workspaces.put(wanted_workspace(wish))
         assert await members() == 50
 
 
@@ -397,20 +403,20 @@ async def test_r31_repeated_history_deletion_changes_nothing(service_env: Servic
     )
     ended_at = certificates[0].erased_at
     unknown_run = "d6ad3c0e-0f5c-4f5e-9d55-0d1a0e6f4a11"
-    wanted = DeleteHistoriesInput(run_ids=(first_run or "", unknown_run), erased_at=ended_at)
+    input_ = DeleteHistoriesInput(run_ids=(first_run or "", unknown_run), erased_at=ended_at)
     histories = HistoryActivities(service_env.pool, service_env.temporal)
     for _ in range(2):
-        assert (await environment.run(histories.delete_histories, wanted)).runs == 2
+        assert (await environment.run(histories.delete_histories, input_)).runs == 2
         assert await service_env.client.certificates(subscription.id) == certificates
         assert (await subscription.handle.result())["state"] == "ERASED"
 
 
-async def test_stored_responses_can_be_parsed_again(hands: Hands) -> None:
-    state, _, book = await hands.provisioned()
-    _, transition = await hands.asked(
+async def test_stored_responses_can_be_parsed_again(activities: DirectActivities) -> None:
+    state, _, book = await activities.provisioned()
+    _, transition = await activities.send(
         state, book, "switch_to_paid", date="2027-01-10", term="ANNUAL", id="kept"
     )
-    stored = await hands.service_env.owner.fetchval(
+    stored = await activities.service_env.owner.fetchval(
         "SELECT answer::text FROM command_answers WHERE subscription_id = $1", state.subscription_id
     )
     assert transition.answer is not None

@@ -141,14 +141,14 @@ ROLES = {
 
 
 async def test_role_privileges_match_the_security_page(service_env: ServiceEnv) -> None:
-    [told] = [table for table in tables(page("SECURITY.md")) if "the worker" in table.header]
+    [privileges] = [table for table in tables(page("SECURITY.md")) if "the worker" in table.header]
     known = {
         row[0]: [
             frozenset(word for word in cell.replace(",", " ").split() if word in RIGHTS) for cell in row[1:]
         ]
-        for row in told.rows
+        for row in privileges.rows
     }
-    assert list(told.header[1:]) == [*ROLES]
+    assert list(privileges.header[1:]) == [*ROLES]
     for [table] in await service_env.owner.fetch(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
     ):

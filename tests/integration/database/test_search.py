@@ -18,8 +18,8 @@ from subscription.state import State
 # A Wednesday: its week is from Monday the 15th to Sunday the 21st.
 TODAY = date(2027, 3, 17)
 
-Made = tuple[SubscriptionDriver, set[str]]
-Making = Callable[[ServiceEnv, str], Coroutine[Any, Any, Made]]
+CreatedSubscription = tuple[SubscriptionDriver, set[str]]
+Factory = Callable[[ServiceEnv, str], Coroutine[Any, Any, CreatedSubscription]]
 
 
 def at_nine(day: date) -> str:
@@ -37,16 +37,16 @@ def this_week(day: date) -> bool:
 # Each creates one subscription, and returns the filters that it matches.
 
 
-def trial(requested: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def trial(requested: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         subscription = await service_env.requested(at_nine(requested), customer_id=payer)
         return subscription, {"trials-ending"} if this_week(requested + timedelta(days=30)) else set()
 
     return make
 
 
-def switching(day: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def switching(day: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         subscription = await service_env.requested(
             "2027-02-20 09:00", customer_id=payer
         )  # its trial ends on 22 March
@@ -56,8 +56,8 @@ def switching(day: date) -> Making:
     return make
 
 
-def monthly(day: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def monthly(day: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         subscription = await service_env.paid(at_nine(day), "MONTHLY", customer_id=payer)
         # From 1 February it lasts to the end of February, from 1 March to the end of March.
         return subscription, {"contracts-ending"} if date(2027, 2, 2) <= day <= date(2027, 3, 1) else set()
@@ -65,8 +65,8 @@ def monthly(day: date) -> Making:
     return make
 
 
-def leaving(day: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def leaving(day: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         subscription = await service_env.paid("2027-01-10 09:00", "ANNUAL", customer_id=payer)
         await subscription.send("cancel", at="2027-01-10 10:00", date=f"{day}")
         return subscription, {"reservations-due"} if this_week(day) else set()
@@ -74,8 +74,8 @@ def leaving(day: date) -> Making:
     return make
 
 
-def suspended(requested: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def suspended(requested: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         account = (
             {"domain": f"{unique_name('lapsed')}.example"}
             if requested.day % 2
@@ -88,8 +88,8 @@ def suspended(requested: date) -> Making:
     return make
 
 
-def restricted(requested: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def restricted(requested: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         account = {"domain": f"{unique_name('unproved')}.example"}
         subscription = await service_env.requested(at_nine(requested), customer_id=payer, account=account)
         if requested.day % 2:
@@ -101,8 +101,8 @@ def restricted(requested: date) -> Making:
     return make
 
 
-def ended(requested: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def ended(requested: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         subscription = await service_env.requested(at_nine(requested), customer_id=payer)
         await subscription.cancel_and_wait(at_nine(requested))
         return subscription, set()
@@ -110,8 +110,8 @@ def ended(requested: date) -> Making:
     return make
 
 
-def in_need(requested: date) -> Making:
-    async def make(service_env: ServiceEnv, payer: str) -> Made:
+def in_need(requested: date) -> Factory:
+    async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
         subscription = await service_env.requested(at_nine(requested), customer_id=payer)
         await subscription.handle.signal("needs_attention", {"needed": True})
         return subscription, {"needs-attention"}
@@ -131,40 +131,40 @@ LIVES = [
 ]
 
 
-class People:
+class Population:
     """Two hundred subscriptions of one customer, and those that match each filter."""
 
-    def __init__(self, payer: str, made: list[Made]) -> None:
+    def __init__(self, payer: str, made: list[CreatedSubscription]) -> None:
         self.payer = customer_is(payer)
         self.subscriptions = [subscription for subscription, _ in made]
-        self.answering = {
+        self.matching = {
             name: {subscription.id for subscription, names in made if name in names} for name in NAMED_FILTERS
         }
 
 
 @pytest.fixture(scope="module")
-async def people(service_env: ServiceEnv) -> AsyncIterator[People]:
+async def population(service_env: ServiceEnv) -> AsyncIterator[Population]:
     payer, seats = unique_name("payer"), asyncio.Semaphore(20)
 
-    async def made(make: Making) -> Made:
+    async def made(make: Factory) -> CreatedSubscription:
         async with seats:
             return await make(service_env, payer)
 
-    found = People(payer, await gather_all(made(make) for make in LIVES))
+    found = Population(payer, await gather_all(made(make) for make in LIVES))
 
     async def are_shown() -> bool:
         needing = await service_env.client.find(NAMED_FILTERS["needs-attention"].on(TODAY) + found.payer)
-        return needing.total == len(found.answering["needs-attention"])
+        return needing.total == len(found.matching["needs-attention"])
 
     await wait_for("what was signalled is listed", are_shown)
     yield found
     # Otherwise the checks of unverified domains would continue during the other tests.
-    living = [
+    active = [
         subscription
         for subscription in found.subscriptions
         if (await subscription.status()).state is not State.ERASED
     ]
-    await gather_all(subscription.handle.terminate("the tests are over") for subscription in living)
+    await gather_all(subscription.handle.terminate("the tests are over") for subscription in active)
 
 
 async def all_pages(
@@ -183,9 +183,9 @@ def ids(pages: list[SearchPage]) -> list[str]:
     return [each.subscription_id for page in pages for each in page.subscriptions]
 
 
-def test_filters_have_different_and_sufficient_matches(people: People) -> None:
-    assert len(people.subscriptions) == 200
-    assert {name: len(found) for name, found in people.answering.items()} == {
+def test_filters_have_different_and_sufficient_matches(population: Population) -> None:
+    assert len(population.subscriptions) == 200
+    assert {name: len(found) for name, found in population.matching.items()} == {
         "trials-ending": 7,
         "reservations-due": 14,
         "contracts-ending": 28,
@@ -197,35 +197,37 @@ def test_filters_have_different_and_sufficient_matches(people: People) -> None:
 
 @pytest.mark.parametrize("name", NAMED_FILTERS)
 async def test_predefined_search_returns_matches_page_by_page(
-    service_env: ServiceEnv, people: People, name: str
+    service_env: ServiceEnv, population: Population, name: str
 ) -> None:
-    pages = await all_pages(service_env, NAMED_FILTERS[name].on(TODAY) + people.payer)
-    assert ids(pages) == sorted(people.answering[name])
-    assert {page.total for page in pages} == {len(people.answering[name])}
+    pages = await all_pages(service_env, NAMED_FILTERS[name].on(TODAY) + population.payer)
+    assert ids(pages) == sorted(population.matching[name])
+    assert {page.total for page in pages} == {len(population.matching[name])}
     assert [page.unrecorded for page in pages if page.unrecorded] == []
 
 
 @pytest.mark.parametrize("name", sorted({*NAMED_FILTERS} - {"reservations-due"}))
 async def test_temporal_and_database_return_same_matches(
-    service_env: ServiceEnv, people: People, name: str
+    service_env: ServiceEnv, population: Population, name: str
 ) -> None:
-    query = (await service_env.client.find(NAMED_FILTERS[name].on(TODAY) + people.payer)).query
+    query = (await service_env.client.find(NAMED_FILTERS[name].on(TODAY) + population.payer)).query
     assert query is not None
     runs = [run.id async for run in service_env.temporal.list_workflows(query)]
-    assert sorted(runs) == sorted(f"subscription-{each}" for each in people.answering[name])
-    assert sorted(ids(await all_pages(service_env, (), query))) == sorted(people.answering[name])
+    assert sorted(runs) == sorted(f"subscription-{each}" for each in population.matching[name])
+    assert sorted(ids(await all_pages(service_env, (), query))) == sorted(population.matching[name])
 
 
-async def test_reservation_search_uses_no_search_attribute(service_env: ServiceEnv, people: People) -> None:
-    page = await service_env.client.find(NAMED_FILTERS["reservations-due"].on(TODAY) + people.payer)
+async def test_reservation_search_uses_no_search_attribute(
+    service_env: ServiceEnv, population: Population
+) -> None:
+    page = await service_env.client.find(NAMED_FILTERS["reservations-due"].on(TODAY) + population.payer)
     assert page.query is None
 
 
-async def test_query_and_conditions_are_combined(service_env: ServiceEnv, people: People) -> None:
-    selection = state_is(State.ACTIVE) + people.payer
+async def test_query_and_conditions_are_combined(service_env: ServiceEnv, population: Population) -> None:
+    selection = state_is(State.ACTIVE) + population.payer
     pages = await all_pages(service_env, selection, "Access = 'RESTRICTED' OR Access = 'NONE'")
     active = ids(await all_pages(service_env, selection))
-    assert ids(pages) == [each for each in active if each in people.answering["restricted"]]
+    assert ids(pages) == [each for each in active if each in population.matching["restricted"]]
     assert pages[0].total == 16  # on the odd days from 5 January to 3 February
 
 

@@ -68,8 +68,8 @@ async def test_concurrent_updates_across_continue_as_new_run_once(hasty: Service
 
     assert await ended_runs(subscription) >= 4
     assert answers[:10] == answers[60:70]
-    said = [int(answer.message.split("for ")[1].split(" ")[0]) for answer in answers]
-    assert said == [*range(1, 61), *range(1, 11), *range(101, 131)]
+    members = [int(answer.message.split("for ")[1].split(" ")[0]) for answer in answers]
+    assert members == [*range(1, 61), *range(1, 11), *range(101, 131)]
     recorded = [
         int(entry.message.split("for ")[1].split(" ")[0])
         for entry in await subscription.client.timeline(subscription.id)

@@ -108,7 +108,9 @@ async def test_r23_deadlines_missed_for_three_days_run_once(stack: EmbeddedStack
             return subscription, len(await subscription.events())
 
         async with working(service_env):
-            subscriptions = await gather_all(before(asked, away) for asked, away, _, _ in MISSED.values())
+            subscriptions = await gather_all(
+                before(commands, away) for commands, away, _, _ in MISSED.values()
+            )
         waking = [
             asyncio.create_task(subscription.advance_to(back))
             for (subscription, _), (_, _, back, _) in zip(subscriptions, MISSED.values(), strict=True)

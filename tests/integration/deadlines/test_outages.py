@@ -36,12 +36,12 @@ async def test_deadline_during_postgresql_outage_is_shown_and_met(
     stack: EmbeddedStack, temporal: Client, tmp_path: Path
 ) -> None:
     """NeedsAttention is shown during the outage; the deadline is met when PostgreSQL is back."""
-    async with AsyncExitStack() as standing, TcpProxy() as door:
+    async with AsyncExitStack() as standing, TcpProxy() as proxy:
         async with PostgresServer(tmp_path) as server:
             url = await server.ensure_database(DATABASE)
             await set_up(temporal, url, catalogue())
             service_env = await standing.enter_async_context(
-                open_service_env(stack, temporal, database_url=door.leads_to_database(url))
+                open_service_env(stack, temporal, database_url=proxy.leads_to_database(url))
             )
             subscription = await service_env.requested()
             started = (await subscription.status()).started_at
@@ -51,48 +51,48 @@ async def test_deadline_during_postgresql_outage_is_shown_and_met(
         body = service_env.request_body()
         with pytest.raises(CONNECT_ERRORS):
             await service_env.client.request(body)
-        asked = SubscriptionDriver(
+        requested = SubscriptionDriver(
             service_env.client, temporal, subscription_id_for(body["request_id"]), body
         )
         await temporal.start_workflow(
             "SubscriptionWorkflow",
             body,
-            id=WORKFLOW_ID_PREFIX + asked.id,
+            id=WORKFLOW_ID_PREFIX + requested.id,
             task_queue=service_env.task_queue,
         )
         passing = [
             asyncio.create_task(subscription.clock.advance_to(started + timedelta(days=40))),
-            asyncio.create_task(asked.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
+            asyncio.create_task(requested.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
         ]
-        for late in (subscription, asked):
-            await wait_for("it is shown that it needs attention", partial(needs_attention, late.handle))
+        for driver in (subscription, requested):
+            await wait_for("it is shown that it needs attention", partial(needs_attention, driver.handle))
         listed = {
             found.id: await found.memo_value(ATTENTION_MEMO, type_hint=Attention)
             async for found in temporal.list_workflows(
                 "NeedsAttention = true AND ExecutionStatus = 'Running'"
             )
         }
-        for late, effect in ((subscription, "record_transition"), (asked, "provision_subscription")):
-            attention = listed[late.workflow_id]
+        for driver, effect in ((subscription, "record_transition"), (requested, "provision_subscription")):
+            attention = listed[driver.workflow_id]
             assert attention.kind is AttentionKind.EFFECT_FAILS
             assert re.fullmatch(rf"{effect} fails with \w+", attention.reason or "")
         assert (await subscription.handle.query("status"))["state"] == State.TRIAL
 
         async with PostgresServer(tmp_path) as server:
-            door.leads_to_database(server.dsn(DATABASE))
+            proxy.leads_to_database(server.dsn(DATABASE))
             await asyncio.gather(*passing)
-            for late in (subscription, asked):
-                await late.client.settle(late.id)
-                assert not await needs_attention(late.handle)
-                assert ATTENTION_MEMO not in (await late.handle.describe()).raw_info.memo.fields
-                assert await late.failed_tasks() == []
+            for driver in (subscription, requested):
+                await driver.client.settle(driver.id)
+                assert not await needs_attention(driver.handle)
+                assert ATTENTION_MEMO not in (await driver.handle.describe()).raw_info.memo.fields
+                assert await driver.failed_tasks() == []
             entries = await subscription.client.timeline(subscription.id)
             assert [(entry.event, entry.at - started) for entry in entries] == [
                 ("TRIAL_STARTED", timedelta(0)),
                 ("TRIAL_ENDED", timedelta(days=30)),
             ]
-            assert await asked.events() == ["TRIAL_STARTED"]
-            assert (await service_env.client.request(body)).subscription_id == asked.id
+            assert await requested.events() == ["TRIAL_STARTED"]
+            assert (await service_env.client.request(body)).subscription_id == requested.id
             await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
             assert (await subscription.status()).state is State.ACTIVE
             await standing.aclose()

@@ -127,8 +127,8 @@ async def test_stack_servers_respond(stack: EmbeddedStack, client: Client) -> No
 
 
 def test_server_files_are_readable_by_owner_only(stack: EmbeddedStack, stack_directory: Path) -> None:
-    kept = [path for path in stack_directory.rglob("*") if path.is_file()]
-    names = {path.name for path in kept}
+    files = [path for path in stack_directory.rglob("*") if path.is_file()]
+    names = {path.name for path in files}
     assert {
         "temporal.db",
         "temporal.db-wal",
@@ -137,7 +137,7 @@ def test_server_files_are_readable_by_owner_only(stack: EmbeddedStack, stack_dir
         "stack.json",
         "password",
     } <= names
-    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
 
 
 def test_servers_ignore_ctrl_c_of_the_terminal(stack: EmbeddedStack) -> None:
@@ -267,17 +267,17 @@ async def test_servers_end_with_killed_owner(tmp_path: Path) -> None:
 
 def test_usual_port_is_reserved_before_server_start() -> None:
     [port] = free_ports(1)
-    said: list[str] = []
-    with UsualPorts(said.append) as first:
+    messages: list[str] = []
+    with UsualPorts(messages.append) as first:
         assert first.choose(port) == port
         assert first.choose(port) == port, "its own reservation is not another program's"
-        with UsualPorts(said.append) as second:
+        with UsualPorts(messages.append) as second:
             other = second.choose(port)
-            assert said == [f"Port {port} is in use by another program, so port {other} is used instead."]
+            assert messages == [f"Port {port} is in use by another program, so port {other} is used instead."]
             assert other != port
-    with UsualPorts(said.append) as third:
+    with UsualPorts(messages.append) as third:
         assert third.choose(port) == port
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 async def test_temporal_uses_another_port_if_the_usual_is_taken(
@@ -286,8 +286,8 @@ async def test_temporal_uses_another_port_if_the_usual_is_taken(
     usual_port, usual_ui_port = free_ports(2)
     monkeypatch.setattr(temporal_server, "USUAL_PORT", usual_port)
     monkeypatch.setattr(temporal_server, "USUAL_UI_PORT", usual_ui_port)
-    said: list[str] = []
-    with ExitStack() as other_program, UsualPorts(said.append) as ports:
+    messages: list[str] = []
+    with ExitStack() as other_program, UsualPorts(messages.append) as ports:
 
         class PortsTakenOnceChosen(UsualPorts):
             def choose(self, usual: int) -> int:
@@ -296,10 +296,12 @@ async def test_temporal_uses_another_port_if_the_usual_is_taken(
                     other_program.enter_context(socket.create_server(("127.0.0.1", port)))
                 return port
 
-        server = TemporalServer(tmp_path, search_attributes={}, usual_ports=PortsTakenOnceChosen(said.append))
+        server = TemporalServer(
+            tmp_path, search_attributes={}, usual_ports=PortsTakenOnceChosen(messages.append)
+        )
         async with server:
             port = int(server.address.rpartition(":")[2])
-    assert said == [f"Port {usual_port} is in use by another program, so port {port} is used instead."]
+    assert messages == [f"Port {usual_port} is in use by another program, so port {port} is used instead."]
     assert server.ui_url.endswith(f":{usual_ui_port}")
 
 

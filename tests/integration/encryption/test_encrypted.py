@@ -35,21 +35,21 @@ START = "2027-01-10 09:00"
 OPTION = {"term": "ANNUAL", "at": "2027-01-11T09:00:00+09:00"}
 
 
-async def speaking(stack: EmbeddedStack, *keys: Key) -> Client:
+async def client_with_keys(stack: EmbeddedStack, *keys: Key) -> Client:
     """Return a client with these keys: the first one encrypts, the others only decrypt."""
     converter = encrypting(Keyring(keys))
     return await Client.connect(stack.addresses.temporal_address, data_converter=converter)
 
 
 @asynccontextmanager
-async def a_house(stack: EmbeddedStack, *keys: Key, works: bool = True) -> AsyncIterator[ServiceEnv]:
-    async with open_service_env(stack, await speaking(stack, *keys), works=works) as service_env:
+async def open_env(stack: EmbeddedStack, *keys: Key, works: bool = True) -> AsyncIterator[ServiceEnv]:
+    async with open_service_env(stack, await client_with_keys(stack, *keys), works=works) as service_env:
         yield service_env
 
 
 async def with_keys(service_env: ServiceEnv, stack: EmbeddedStack, *keys: Key) -> ServiceEnv:
     """Return the same environment with a client that has other keys."""
-    temporal = await speaking(stack, *keys)
+    temporal = await client_with_keys(stack, *keys)
     client = SubscriptionClient(temporal, service_env.owner, task_queue=service_env.task_queue)
     return dataclasses.replace(service_env, temporal=temporal, client=client)
 
@@ -58,7 +58,7 @@ def seen_by(service_env: ServiceEnv, subscription: SubscriptionDriver) -> Subscr
     return SubscriptionDriver(service_env.client, service_env.temporal, subscription.id, subscription.request)
 
 
-async def is_tried_again(subscription: SubscriptionDriver) -> None:
+async def is_retried(subscription: SubscriptionDriver) -> None:
     async def failed_once() -> bool:
         described = (await subscription.handle.describe()).raw_description
         return described.pending_workflow_task.attempt > 1
@@ -66,7 +66,7 @@ async def is_tried_again(subscription: SubscriptionDriver) -> None:
     await wait_for("its task is tried again", failed_once)
 
 
-async def is_carried_out(subscription: SubscriptionDriver) -> None:
+async def is_executed(subscription: SubscriptionDriver) -> None:
     async def changed() -> bool:
         return "RENEWAL_OPTION_CHANGED" in await subscription.events()
 
@@ -87,9 +87,9 @@ async def refusals_of(service_env: ServiceEnv, subscription: SubscriptionDriver)
 
 async def waits(subscription: SubscriptionDriver, key: Key, caplog: pytest.LogCaptureFixture) -> None:
     """Check that its tasks are retried, and that the log has the reason."""
-    await is_tried_again(subscription)
-    said = f"A payload is encrypted with the key {key.id}, which this process does not have: add that key"
-    assert any(record.getMessage().startswith(said) for record in caplog.records)
+    await is_retried(subscription)
+    message = f"A payload is encrypted with the key {key.id}, which this process does not have: add that key"
+    assert any(record.getMessage().startswith(message) for record in caplog.records)
 
 
 async def test_workflow_without_its_key_waits_until_key_is_present(
@@ -97,7 +97,7 @@ async def test_workflow_without_its_key_waits_until_key_is_present(
 ) -> None:
     old, new = new_key(), new_key()
     caplog.set_level(logging.ERROR)
-    async with a_house(stack, old, works=False) as service_env:
+    async with open_env(stack, old, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid(START)
         # Workers with only the new key cannot decrypt the payloads that the workflow has written.
@@ -105,12 +105,12 @@ async def test_workflow_without_its_key_waits_until_key_is_present(
         without = await with_keys(service_env, stack, new)
         async with without.worker():
             more = partial(caller.send, "upgrade", at="2027-01-11 09:00", members=20, id="more")
-            asked = asyncio.create_task(more())
+            calls = asyncio.create_task(more())
             await waits(subscription, old, caplog)
         everybodys = await with_keys(service_env, stack, new, old)
         async with everybodys.worker():
             # Temporal ends a call whose task has failed too often; the repeated call gets the same response.
-            await asyncio.gather(asked, return_exceptions=True)
+            await asyncio.gather(calls, return_exceptions=True)
             assert "UPGRADED" in [entry.event for entry in (await more()).events]
 
 
@@ -132,14 +132,14 @@ def corrupted(whole: Payload) -> dict[str, Payload]:
     }
 
 
-async def enciphered(keyring: Keyring) -> Payload:
+async def encrypted_payload(keyring: Keyring) -> Payload:
     [whole] = await AesGcmPayloadCodec(keyring).encode(
         [Payload(metadata={"encoding": b"json/plain"}, data=b"{}")]
     )
     return whole
 
 
-async def answer_to(handle: WorkflowHandle[Any, Any], name: str, arguments: list[Any]) -> str:
+async def response_to(handle: WorkflowHandle[Any, Any], name: str, arguments: list[Any]) -> str:
     """Return the code of a refused update, or that there is a response which this client cannot decrypt."""
     try:
         await handle.execute_update(name, args=arguments, result_type=RawValue)
@@ -156,22 +156,22 @@ async def test_undecryptable_input_is_refused_and_blocks_nothing(
 ) -> None:
     """Signals, updates and queries, alone and beside other arguments; no task fails."""
     ours, strange = new_keyring(), new_keyring()
-    whole, foreign = await enciphered(ours), await enciphered(strange)
+    whole, foreign = await encrypted_payload(ours), await encrypted_payload(strange)
     sent = [(payload, RefusalCode.INVALID_ARGUMENT) for payload in damaged(foreign).values()]
     sent += [(payload, RefusalCode.KEY_UNKNOWN) for payload in (foreign, *corrupted(foreign).values())]
     sent += [
         (payload, RefusalCode.INVALID_ARGUMENT if encrypts else RefusalCode.KEY_UNKNOWN)
         for payload in corrupted(whole).values()
     ]
-    async with a_house(stack, *(ours.keys if encrypts else ())) as service_env:
+    async with open_env(stack, *(ours.keys if encrypts else ())) as service_env:
         subscription = await service_env.paid(START)
-        handle = (await speaking(stack)).get_workflow_handle(subscription.workflow_id)
+        handle = (await client_with_keys(stack)).get_workflow_handle(subscription.workflow_id)
         for payload, code in sent:
             refused = "encrypted" if encrypts else code
             for arguments in ([RawValue(payload)], [RawValue(payload), RawValue(payload), "more"]):
-                assert await answer_to(handle, "cancel", arguments) == refused
+                assert await response_to(handle, "cancel", arguments) == refused
                 for name in ("settle", "request"):
-                    answer = await answer_to(handle, name, arguments)
+                    answer = await response_to(handle, name, arguments)
                     assert answer == refused or code is not RefusalCode.KEY_UNKNOWN
                 with pytest.raises((WorkflowQueryFailedError, UnknownKeyError)):
                     await handle.query("quote_cancellation", args=arguments)
@@ -187,14 +187,14 @@ async def test_undecryptable_input_is_refused_and_blocks_nothing(
 
 async def test_undecodable_header_blocks_nothing(stack: EmbeddedStack) -> None:
     strange = new_keyring()
-    async with a_house(stack, *new_keyring().keys) as service_env:
+    async with open_env(stack, *new_keyring().keys) as service_env:
         subscription = await service_env.paid(START)
         request = SignalWorkflowExecutionRequest(
             namespace=service_env.temporal.namespace,
             workflow_execution=WorkflowExecution(workflow_id=subscription.workflow_id),
             signal_name="withdraw_reservation",
         )
-        request.header.fields["_tracer-data"].CopyFrom(await enciphered(strange))
+        request.header.fields["_tracer-data"].CopyFrom(await encrypted_payload(strange))
         await service_env.temporal.workflow_service.signal_workflow_execution(request)
         await subscription.client.settle(subscription.id)
         assert await refusals_of(service_env, subscription) == [("withdraw_reservation", "NOTHING_RESERVED")]
@@ -204,7 +204,7 @@ async def test_undecodable_header_blocks_nothing(stack: EmbeddedStack) -> None:
 async def test_key_against_unencrypted_service_is_reported(stack: EmbeddedStack, tmp_path: Path) -> None:
     """A command that has a key, against a service that has none, reports the difference."""
     key = new_key()
-    async with a_house(stack) as service_env:
+    async with open_env(stack) as service_env:
         subscription = await service_env.paid(START)
         settings = {
             "DATABASE_URL": service_env.database_url,
@@ -218,7 +218,7 @@ async def test_key_against_unencrypted_service_is_reported(stack: EmbeddedStack,
 
 async def test_keys_in_use_are_counted_until_no_run_has_them(stack: EmbeddedStack) -> None:
     old, new = new_key(), new_key()
-    async with a_house(stack, old, works=False) as service_env:
+    async with open_env(stack, old, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid(START)
         rotated = await with_keys(service_env, stack, new, old)
@@ -246,7 +246,7 @@ async def test_keys_in_use_are_counted_until_no_run_has_them(stack: EmbeddedStac
 
 async def test_command_without_key_names_the_missing_key(stack: EmbeddedStack, tmp_path: Path) -> None:
     ours, theirs = new_key(), new_key()
-    async with a_house(stack, theirs, ours) as service_env:
+    async with open_env(stack, theirs, ours) as service_env:
         settings = {
             "DATABASE_URL": service_env.database_url,
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,

@@ -20,7 +20,7 @@ API_KEY = "an api key that nobody may read"
 LONG_AGO = datetime.now(UTC) - timedelta(days=2)
 
 
-class Papers(NamedTuple):
+class Certificates(NamedTuple):
     """Certificate authorities and certificates. `settings` are those of a client with a certificate."""
 
     authority: trustme.CA
@@ -45,7 +45,7 @@ class Papers(NamedTuple):
         self.authority.issue_cert(host, not_after=not_after).configure_cert(context)
         return context
 
-    def demanding(self) -> ssl.SSLContext:
+    def requiring_client_certificate(self) -> ssl.SSLContext:
         context = self.server_context()
         context.verify_mode = ssl.CERT_REQUIRED
         self.authority.configure_trust(context)
@@ -64,18 +64,18 @@ class Papers(NamedTuple):
 
 
 @pytest.fixture
-def papers(tmp_path: Path) -> Papers:
-    return Papers(trustme.CA(), tmp_path)
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(trustme.CA(), tmp_path)
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "type[Telling]":
-    Telling.monkeypatch = monkeypatch
+def tls_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "type[TlsClient]":
+    TlsClient.monkeypatch = monkeypatch
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", os.devnull)
-    return Telling
+    return TlsClient
 
 
-class Telling:
+class TlsClient:
     """A client with these settings, and the error messages that it gets."""
 
     monkeypatch: pytest.MonkeyPatch
@@ -97,55 +97,61 @@ class Telling:
         return str(error.value)
 
 
-async def test_temporal_over_tls(stack: EmbeddedStack, papers: Papers, told: type[Telling]) -> None:
+async def test_temporal_over_tls(
+    stack: EmbeddedStack, certificates: Certificates, tls_client: type[TlsClient]
+) -> None:
     behind = stack.addresses.temporal_address
-    async with front(behind, papers.server_context()) as address:
-        await told.connects(address, papers.to_temporal)
-        assert "TEMPORAL_TLS" in await told.refused(address, {})
-        stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
-        said = await told.refused(
-            address, {**papers.to_temporal, "TEMPORAL_TLS_SERVER_CA_CERT_PATH": stranger}
+    async with front(behind, certificates.server_context()) as address:
+        await tls_client.connects(address, certificates.to_temporal)
+        assert "TEMPORAL_TLS" in await tls_client.refused(address, {})
+        stranger = kept(certificates.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
+        message = await tls_client.refused(
+            address, {**certificates.to_temporal, "TEMPORAL_TLS_SERVER_CA_CERT_PATH": stranger}
         )
-        assert "TEMPORAL_TLS_SERVER_CA_CERT_PATH" in said
-    async with front(behind, papers.server_context("other.example")) as address:
-        assert "TEMPORAL_TLS_SERVER_NAME" in await told.refused(address, papers.to_temporal)
-        named = {**papers.to_temporal, "TEMPORAL_TLS_SERVER_NAME": "other.example"}
-        await told.connects(address, named)
-    async with front(behind, papers.server_context(not_after=LONG_AGO)) as address:
-        assert "untrusted certificate" in await told.refused(address, papers.to_temporal)
-    assert "does not support TLS" in await told.refused(behind, papers.to_temporal)
+        assert "TEMPORAL_TLS_SERVER_CA_CERT_PATH" in message
+    async with front(behind, certificates.server_context("other.example")) as address:
+        assert "TEMPORAL_TLS_SERVER_NAME" in await tls_client.refused(address, certificates.to_temporal)
+        named = {**certificates.to_temporal, "TEMPORAL_TLS_SERVER_NAME": "other.example"}
+        await tls_client.connects(address, named)
+    async with front(behind, certificates.server_context(not_after=LONG_AGO)) as address:
+        assert "untrusted certificate" in await tls_client.refused(address, certificates.to_temporal)
+    assert "does not support TLS" in await tls_client.refused(behind, certificates.to_temporal)
 
 
 async def test_temporal_with_client_certificates(
-    stack: EmbeddedStack, papers: Papers, told: type[Telling]
+    stack: EmbeddedStack, certificates: Certificates, tls_client: type[TlsClient]
 ) -> None:
-    async with front(stack.addresses.temporal_address, papers.demanding()) as address:
-        ours, theirs = papers.client(), papers.client(trustme.CA())
-        await told.connects(address, papers.mtls(ours))
-        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await told.refused(address, papers.to_temporal)
-        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await told.refused(address, papers.mtls(theirs))
-        mixed = papers.mtls({"sslcert": ours["sslcert"], "sslkey": theirs["sslkey"]})
-        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await told.refused(address, mixed)
-        missing = papers.mtls({"sslcert": ours["sslcert"], "sslkey": "/no/such.key"})
-        assert "No such file" in await told.refused(address, missing)
+    async with front(
+        stack.addresses.temporal_address, certificates.requiring_client_certificate()
+    ) as address:
+        ours, theirs = certificates.client(), certificates.client(trustme.CA())
+        await tls_client.connects(address, certificates.mtls(ours))
+        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await tls_client.refused(address, certificates.to_temporal)
+        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await tls_client.refused(address, certificates.mtls(theirs))
+        mixed = certificates.mtls({"sslcert": ours["sslcert"], "sslkey": theirs["sslkey"]})
+        assert "TEMPORAL_TLS_CLIENT_CERT_PATH" in await tls_client.refused(address, mixed)
+        missing = certificates.mtls({"sslcert": ours["sslcert"], "sslkey": "/no/such.key"})
+        assert "No such file" in await tls_client.refused(address, missing)
 
 
-async def test_temporal_with_an_api_key(stack: EmbeddedStack, papers: Papers, told: type[Telling]) -> None:
-    async with front(stack.addresses.temporal_address, papers.server_context(), API_KEY) as address:
-        trusting = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": papers.authority_file}
-        await told.connects(address, {**trusting, "TEMPORAL_API_KEY": API_KEY})
+async def test_temporal_with_an_api_key(
+    stack: EmbeddedStack, certificates: Certificates, tls_client: type[TlsClient]
+) -> None:
+    async with front(stack.addresses.temporal_address, certificates.server_context(), API_KEY) as address:
+        trusting = {"TEMPORAL_TLS_SERVER_CA_CERT_PATH": certificates.authority_file}
+        await tls_client.connects(address, {**trusting, "TEMPORAL_API_KEY": API_KEY})
         for key in ({"TEMPORAL_API_KEY": f"not {API_KEY}"}, {"TEMPORAL_TLS": "true"}):
-            assert "TEMPORAL_API_KEY" in await told.refused(address, {**trusting, **key})
+            assert "TEMPORAL_API_KEY" in await tls_client.refused(address, {**trusting, **key})
 
 
 async def test_command_over_tls_works_or_exits_with_3(
-    stack: EmbeddedStack, service_env: ServiceEnv, papers: Papers, tmp_path: Path
+    stack: EmbeddedStack, service_env: ServiceEnv, certificates: Certificates, tmp_path: Path
 ) -> None:
-    async with front(stack.addresses.temporal_address, papers.server_context(), API_KEY) as address:
+    async with front(stack.addresses.temporal_address, certificates.server_context(), API_KEY) as address:
         settings = {
             "DATABASE_URL": service_env.database_url,
             "TEMPORAL_ADDRESS": address,
-            "TEMPORAL_TLS_SERVER_CA_CERT_PATH": papers.authority_file,
+            "TEMPORAL_TLS_SERVER_CA_CERT_PATH": certificates.authority_file,
             "TEMPORAL_API_KEY": API_KEY,
         }
         assert len(await Cli(settings, tmp_path).json("schedules", "list")) == 4
@@ -160,64 +166,68 @@ async def test_command_over_tls_works_or_exits_with_3(
 # -- PostgreSQL, whose embedded build speaks no TLS itself ------------------------------------------------
 
 
-def url_of(service_env: ServiceEnv, papers: Papers, address: str, **parameters: str) -> str:
+def url_of(service_env: ServiceEnv, certificates: Certificates, address: str, **parameters: str) -> str:
     """Return the URL of the environment's database with the strictest TLS mode, through a proxy."""
-    sent = {"sslmode": "verify-full", "sslrootcert": papers.authority_file, **parameters}
+    sent = {"sslmode": "verify-full", "sslrootcert": certificates.authority_file, **parameters}
     words = "&".join(f"{name}={value}" for name, value in sent.items())
     login, _, place = service_env.database_url.rpartition("@")
     return f"{login}@{address}/{place.partition('/')[2]}?{words}"
 
 
-async def is_let_in(url: str) -> None:
+async def connects_to(url: str) -> None:
     async with create_pool(url, "worksub_reader", connections=1) as pool:
         assert await pool.fetchval("SELECT current_user") == "worksub_reader"
 
 
-async def told_of(url: str) -> str:
+async def error_of(url: str) -> str:
     with pytest.raises(DatabaseError) as refused:
-        await is_let_in(url)
+        await connects_to(url)
     assert "PRIVATE KEY" not in str(refused.value)
     assert url.split("@")[0].rpartition(":")[2] not in str(refused.value), "the password"
     return str(refused.value)
 
 
-async def test_postgresql_over_tls(service_env: ServiceEnv, papers: Papers) -> None:
+async def test_postgresql_over_tls(service_env: ServiceEnv, certificates: Certificates) -> None:
     behind = redacted_location(service_env.database_url).partition("/")[0]
-    async with postgres_front(behind, papers.server_context()) as address:
-        await is_let_in(url_of(service_env, papers, address))
-        stranger = kept(papers.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
-        assert "sslrootcert" in await told_of(url_of(service_env, papers, address, sslrootcert=stranger))
-        missing = await told_of(url_of(service_env, papers, address, sslrootcert="/no/such.pem"))
+    async with postgres_front(behind, certificates.server_context()) as address:
+        await connects_to(url_of(service_env, certificates, address))
+        stranger = kept(certificates.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
+        assert "sslrootcert" in await error_of(
+            url_of(service_env, certificates, address, sslrootcert=stranger)
+        )
+        missing = await error_of(url_of(service_env, certificates, address, sslrootcert="/no/such.pem"))
         assert "/no/such.pem" in missing
-    async with postgres_front(behind, papers.server_context("other.example")) as address:
-        assert "host name" in await told_of(url_of(service_env, papers, address))
-    async with postgres_front(behind, papers.server_context(not_after=LONG_AGO)) as address:
-        assert "expired" in await told_of(url_of(service_env, papers, address))
-    assert "sslmode" in await told_of(url_of(service_env, papers, behind))
+    async with postgres_front(behind, certificates.server_context("other.example")) as address:
+        assert "host name" in await error_of(url_of(service_env, certificates, address))
+    async with postgres_front(behind, certificates.server_context(not_after=LONG_AGO)) as address:
+        assert "expired" in await error_of(url_of(service_env, certificates, address))
+    assert "sslmode" in await error_of(url_of(service_env, certificates, behind))
 
 
-async def test_postgresql_with_client_certificates(service_env: ServiceEnv, papers: Papers) -> None:
+async def test_postgresql_with_client_certificates(
+    service_env: ServiceEnv, certificates: Certificates
+) -> None:
     behind = redacted_location(service_env.database_url).partition("/")[0]
-    ours, theirs = papers.client(), papers.client(trustme.CA())
-    async with postgres_front(behind, papers.demanding()) as address:
-        await is_let_in(url_of(service_env, papers, address, **ours))
+    ours, theirs = certificates.client(), certificates.client(trustme.CA())
+    async with postgres_front(behind, certificates.requiring_client_certificate()) as address:
+        await connects_to(url_of(service_env, certificates, address, **ours))
         for refused in ({}, theirs):
             # The order of the TLS alert and the end of the connection is random.
             with pytest.raises((DatabaseError, *CONNECT_ERRORS)):
-                await is_let_in(url_of(service_env, papers, address, **refused))
+                await connects_to(url_of(service_env, certificates, address, **refused))
         mixed = {**ours, "sslkey": theirs["sslkey"]}
-        assert "sslkey" in await told_of(url_of(service_env, papers, address, **mixed))
+        assert "sslkey" in await error_of(url_of(service_env, certificates, address, **mixed))
         missing = {**ours, "sslkey": "/no/such.key"}
-        assert "sslkey" in await told_of(url_of(service_env, papers, address, **missing))
+        assert "sslkey" in await error_of(url_of(service_env, certificates, address, **missing))
 
 
 async def test_wrong_database_certificate_exits_with_3(
-    stack: EmbeddedStack, service_env: ServiceEnv, papers: Papers, tmp_path: Path
+    stack: EmbeddedStack, service_env: ServiceEnv, certificates: Certificates, tmp_path: Path
 ) -> None:
     behind = redacted_location(service_env.database_url).partition("/")[0]
-    async with postgres_front(behind, papers.server_context("other.example")) as address:
+    async with postgres_front(behind, certificates.server_context("other.example")) as address:
         settings = {
-            "DATABASE_URL": url_of(service_env, papers, address),
+            "DATABASE_URL": url_of(service_env, certificates, address),
             "TEMPORAL_ADDRESS": stack.addresses.temporal_address,
         }
         wrong = await Cli(settings, tmp_path).run("list", "--json")

@@ -77,9 +77,9 @@ class Customer:
         await subscription.send("change_renewal_option", at="2027-03-15 09:00", term="ANNUAL", by=one)
         await subscription.advance_to("2028-02-01 00:00")
         assert (await subscription.events()).count("CONTRACT_RENEWED") == 1
-        told = {"day": "2028-12-15"}
+        argument = {"day": "2028-12-15"}
         await service_env.temporal.execute_workflow(
-            "NoticesWorkflow", told, id=unique_name("notices"), task_queue=service_env.task_queue
+            "NoticesWorkflow", argument, id=unique_name("notices"), task_queue=service_env.task_queue
         )
         return subscription
 

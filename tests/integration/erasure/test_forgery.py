@@ -142,7 +142,7 @@ FORGERIES = {
 
 
 @pytest.fixture
-async def thief(service_env: ServiceEnv) -> AsyncIterator[Connection]:
+async def attacker(service_env: ServiceEnv) -> AsyncIterator[Connection]:
     """Open a session with the worker's login and no role set, which has all privileges of the process."""
     connection = await asyncpg.connect(service_env.worker_url)
     yield connection
@@ -150,47 +150,47 @@ async def thief(service_env: ServiceEnv) -> AsyncIterator[Connection]:
 
 
 @pytest.fixture(scope="module")
-async def living(service_env: ServiceEnv) -> SubscriptionDriver:
+async def active(service_env: ServiceEnv) -> SubscriptionDriver:
     return await service_env.requested()
 
 
 @pytest.mark.parametrize("how", FORGERIES)
 async def test_r31_no_certificate_is_forged(
-    service_env: ServiceEnv, thief: Connection, living: SubscriptionDriver, how: str
+    service_env: ServiceEnv, attacker: Connection, active: SubscriptionDriver, how: str
 ) -> None:
     statements, error = FORGERIES[how]
     with pytest.raises(error):
-        async with thief.transaction():
-            await thief.execute(statements.format(living.id))
-    assert await living.client.certificates(living.id) == []
-    assert await rows_of(service_env, living) == {
+        async with attacker.transaction():
+            await attacker.execute(statements.format(active.id))
+    assert await active.client.certificates(active.id) == []
+    assert await rows_of(service_env, active) == {
         **dict.fromkeys(PERSONAL_DATA, 0),
         **dict.fromkeys(("account_names", "administrators", "companies", "workspaces", "event_notes"), 1),
     }
 
 
 async def test_r31_histories_of_active_subscriptions_not_certified(
-    thief: Connection, living: SubscriptionDriver
+    attacker: Connection, active: SubscriptionDriver
 ) -> None:
-    await thief.execute("SELECT certify_histories($1, 7)", living.id)
-    assert await living.client.certificates(living.id) == []
+    await attacker.execute("SELECT certify_histories($1, 7)", active.id)
+    assert await active.client.certificates(active.id) == []
 
 
 async def test_r31_certificate_counts_exactly_the_erased_rows(
-    service_env: ServiceEnv, thief: Connection
+    service_env: ServiceEnv, attacker: Connection
 ) -> None:
     subscription = await service_env.requested()
     before = await rows_of(service_env, subscription)
-    await thief.execute(END.format(subscription.id))
-    await thief.execute(NAMELESS.format(subscription.id))
+    await attacker.execute(END.format(subscription.id))
+    await attacker.execute(NAMELESS.format(subscription.id))
     for _ in range(2):
-        await thief.execute(ERASE.format(subscription.id))
+        await attacker.execute(ERASE.format(subscription.id))
     assert await rows_of(service_env, subscription) == dict.fromkeys(PERSONAL_DATA, 0)
     [certificate] = await subscription.client.certificates(subscription.id)
     assert dict(certificate.rows) == before
 
 
-async def test_r31_erased_data_stays_erased(service_env: ServiceEnv, thief: Connection) -> None:
+async def test_r31_erased_data_stays_erased(service_env: ServiceEnv, attacker: Connection) -> None:
     subscription = await service_env.requested()
     await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
@@ -209,28 +209,28 @@ async def test_r31_erased_data_stays_erased(service_env: ServiceEnv, thief: Conn
         """,
     ):
         with pytest.raises(REFUSED, match="is erased"):
-            await thief.execute(statement.format(subscription.id))
+            await attacker.execute(statement.format(subscription.id))
     with pytest.raises(NO_RIGHT):
-        await thief.execute("UPDATE subscriptions SET request_fingerprint = 'of a request'")
-    await thief.execute("SELECT certify_histories($1, 7)", subscription.id)
+        await attacker.execute("UPDATE subscriptions SET request_fingerprint = 'of a request'")
+    await attacker.execute("SELECT certify_histories($1, 7)", subscription.id)
     assert await subscription.client.certificates(subscription.id) == certificates
     assert (await subscription.status()).state is State.ERASED
 
 
 async def test_r31_concurrent_writes_are_erased_or_refused(
-    service_env: ServiceEnv, thief: Connection
+    service_env: ServiceEnv, attacker: Connection
 ) -> None:
     subscription = await service_env.requested()
     late = await asyncpg.connect(service_env.worker_url)
     try:
-        await thief.execute(END.format(subscription.id) + NAMELESS.format(subscription.id))
+        await attacker.execute(END.format(subscription.id) + NAMELESS.format(subscription.id))
         writing = late.transaction()
         await writing.start()
         await late.execute("INSERT INTO members VALUES ($1, 'before')", subscription.id)
-        erasing = thief.transaction()
+        erasing = attacker.transaction()
         await erasing.start()
-        erased = asyncio.ensure_future(thief.execute(ERASE.format(subscription.id)))
-        await waits(service_env, thief)
+        erased = asyncio.ensure_future(attacker.execute(ERASE.format(subscription.id)))
+        await waits(service_env, attacker)
         await writing.commit()
         await erased
         refused = asyncio.ensure_future(

@@ -20,7 +20,7 @@ from support.personal_data_canary import (
     found_in_every_table,
     recovered,
     swept,
-    told_by_temporal,
+    temporal_data,
 )
 from support.polling import gather_all, wait_for
 from support.reconcile_job import reconciled
@@ -43,7 +43,7 @@ PERSONAL_TABLES = {
 
 
 @dataclass
-class Place:
+class CanaryEnv:
     """A worker environment with access to all outputs of the worker."""
 
     worker_env: WorkerEnv
@@ -52,23 +52,23 @@ class Place:
     metrics_url: str
     cli: Cli
 
-    async def told_outside(self) -> bytes:
+    async def outputs(self) -> bytes:
         """Return log, metrics and traces."""
         metrics = await scraped(self.metrics_url)
         return self.worker.output.encode() + metrics.text.encode() + self.collector.received
 
 
-async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
+async def run_subscription(canary_env: CanaryEnv, canary: Canary) -> SubscriptionDriver:
     """Run a subscription that uses all personal data, in every kind of input of the service."""
-    service_env = place.worker_env.service_env
+    service_env = canary_env.worker_env.service_env
     request = request_file(
-        place.cli,
+        canary_env.cli,
         account={"group": canary.group},
         admin_id=canary.admin,
         company_name=canary.company,
         company_phone=canary.phone,
     )
-    answer = await place.cli.json("request", request, "--password-stdin", typed=canary.password)
+    answer = await canary_env.cli.json("request", request, "--password-stdin", typed=canary.password)
     subscription = SubscriptionDriver(service_env.client, service_env.temporal, answer["subscription_id"], {})
     today = f"{await subscription.today()}"
     canary.password_hash = await service_env.owner.fetchval("SELECT password_hash FROM administrators")
@@ -83,9 +83,12 @@ async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
     await subscription.handle.signal("cancel", {"date": today, "confirmation": f"{canary.admin}@elsewhere"})
     await subscription.handle.signal("make_coffee", {"by": canary.caller, "for": canary.nonsense})
     await subscription.send("switch_to_paid", date=today, term="ANNUAL", by=canary.caller)
-    told_on = await subscription.today() + timedelta(days=3)
+    output_on = await subscription.today() + timedelta(days=3)
     await service_env.temporal.execute_workflow(
-        "NoticesWorkflow", {"day": f"{told_on}"}, id=unique_name("notices"), task_queue=service_env.task_queue
+        "NoticesWorkflow",
+        {"day": f"{output_on}"},
+        id=unique_name("notices"),
+        task_queue=service_env.task_queue,
     )
     # The nightly job finds the missing row, and restores it from the histories.
     await service_env.owner.execute("DELETE FROM companies")
@@ -93,17 +96,17 @@ async def lived(place: Place, canary: Canary) -> SubscriptionDriver:
     return subscription
 
 
-async def is_gone(place: Place, subscription: SubscriptionDriver, canary: Canary) -> None:
+async def is_gone(canary_env: CanaryEnv, subscription: SubscriptionDriver, canary: Canary) -> None:
     """Check that nothing is left outside PostgreSQL, which is checked separately."""
-    temporal = place.worker_env.service_env.temporal
+    temporal = canary_env.worker_env.service_env.temporal
     await is_gone_from_workflow(temporal, subscription.workflow_id, canary.values)
     await subscription.has_only_its_last_run()
 
     async def temporal_tells_nothing() -> bool:
-        return not canary.found_in(await told_by_temporal(temporal))
+        return not canary.found_in(await temporal_data(temporal))
 
     await wait_for("no workflow of the namespace tells of it", temporal_tells_nothing)
-    assert canary.found_in(await place.told_outside()) == set()
+    assert canary.found_in(await canary_env.outputs()) == set()
     for command in (
         ("findings", "--json"),
         ("notices", "list", "--json"),
@@ -113,10 +116,14 @@ async def is_gone(place: Place, subscription: SubscriptionDriver, canary: Canary
         ("ledger", subscription.id, "--json"),
         ("schedules", "list", "--json"),
     ):
-        assert canary.found_in(json.dumps(await place.cli.json(*command[:-1]), ensure_ascii=False)) == set()
+        assert (
+            canary.found_in(json.dumps(await canary_env.cli.json(*command[:-1]), ensure_ascii=False)) == set()
+        )
 
 
-async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary: Canary) -> WorkerEnv:
+async def run_whole_subscription(
+    stack: EmbeddedStack, home: Path, keyring: Keyring, canary: Canary
+) -> WorkerEnv:
     metrics = f"127.0.0.1:{free_ports(1)[0]}"
     with collecting() as collector:
         async with open_worker_env(stack, home, keyring=keyring) as worker_env:
@@ -124,12 +131,14 @@ async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary:
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": metrics, "WORKSUB_LOG_FORMAT": "json"}
             async with worker_process(watched, home) as worker:
                 await worker.says("Working on")
-                place = Place(worker_env, worker, collector, f"http://{metrics}/metrics", Cli(settings, home))
-                subscription = await lived(place, canary)
-                await is_everywhere_it_should_be(place, subscription, canary, keyring)
+                canary_env = CanaryEnv(
+                    worker_env, worker, collector, f"http://{metrics}/metrics", Cli(settings, home)
+                )
+                subscription = await run_subscription(canary_env, canary)
+                await is_everywhere_it_should_be(canary_env, subscription, canary, keyring)
                 await subscription.send("cancel", date=f"{await subscription.today()}", by=canary.caller)
                 await subscription.has_closed()
-                await is_gone(place, subscription, canary)
+                await is_gone(canary_env, subscription, canary)
                 worker.send(signal.SIGTERM)
                 assert await worker.exit_code() == 0
                 assert canary.found_in(worker.output) == set()
@@ -137,25 +146,25 @@ async def whole_life(stack: EmbeddedStack, home: Path, keyring: Keyring, canary:
 
 
 async def is_everywhere_it_should_be(
-    place: Place, subscription: SubscriptionDriver, canary: Canary, keyring: Keyring
+    canary_env: CanaryEnv, subscription: SubscriptionDriver, canary: Canary, keyring: Keyring
 ) -> None:
     """Check the search itself; of encrypted data it finds only the names in search attributes."""
-    service_env = place.worker_env.service_env
+    service_env = canary_env.worker_env.service_env
     await swept(service_env.owner_url)
     found = await found_in_every_table(service_env.owner_url, [canary])
     assert {table for table, _ in found} == PERSONAL_TABLES
-    kept_as_typed = {canary.phone, canary.password, canary.nonsense, canary.other_group}
-    assert {value for _, value in found} == {*canary.values} - kept_as_typed
+    stored_as_entered = {canary.phone, canary.password, canary.nonsense, canary.other_group}
+    assert {value for _, value in found} == {*canary.values} - stored_as_entered
     in_histories = await found_in_workflow(service_env.temporal, subscription.workflow_id, canary.values)
     assert {value for _, value in in_histories} >= {canary.company, canary.phone, canary.admin, canary.token}
-    as_it_is = canary.found_in(await told_by_temporal(service_env.temporal))
+    as_it_is = canary.found_in(await temporal_data(service_env.temporal))
     if not keyring:
         assert as_it_is >= {canary.company, canary.phone, canary.admin, canary.caller}
         return
     assert as_it_is <= {*canary.names}
-    assert canary.found_in(await told_by_temporal(service_env.temporal, with_names=False)) == set()
-    await place.worker_env.stack.temporal.checkpoint()
-    on_disk = await bytes_of([database_of_temporal(place.worker_env.home.parent)])
+    assert canary.found_in(await temporal_data(service_env.temporal, with_names=False)) == set()
+    await canary_env.worker_env.stack.temporal.checkpoint()
+    on_disk = await bytes_of([database_of_temporal(canary_env.worker_env.home.parent)])
     assert canary.found_in(on_disk) <= {*canary.names}
 
 
@@ -171,7 +180,7 @@ async def test_r31_erasure_leaves_no_canary_in_the_service(tmp_path: Path) -> No
         home.mkdir()
     async with open_stack(tmp_path / "stack") as stack:
         offices = await gather_all(
-            whole_life(stack, home, keyring, canary)
+            run_whole_subscription(stack, home, keyring, canary)
             for home, keyring, canary in zip(homes, keyrings, canaries, strict=True)
         )
         urls = [worker_env.service_env.owner_url for worker_env in offices]

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.corruption import forgotten, told
+from support.corruption import delete_rows, stored_rows
 from support.data_search import found_in_workflow, is_gone_from_workflow
-from support.orphaned_histories import run_that_is_left
+from support.orphaned_histories import create_orphaned_history
 from support.polling import gather_all
 from support.reconcile_job import reconciled
 from support.service_env import ServiceEnv, unique_name
@@ -40,13 +40,13 @@ async def test_r31_purge_deletes_only_orphaned_histories(
     """The histories that erased and refused subscriptions left behind are deleted, and no others."""
     living, erased = await gather_all([isolated_env.paid("2026-01-10 09:00"), gone(isolated_env)])
     request = isolated_env.request_body(company_name=unique_name("Hanyang"))
-    left = await run_that_is_left(isolated_env, erased.workflow_id, request)
-    refused = await run_that_is_left(isolated_env, f"subscription-{unique_name('refused')}", request)
+    left = await create_orphaned_history(isolated_env, erased.workflow_id, request)
+    refused = await create_orphaned_history(isolated_env, f"subscription-{unique_name('refused')}", request)
     values = [request["company_name"]]
     for workflow_id in (left, refused):
         assert await found_in_workflow(isolated_env.temporal, workflow_id, values)
     before, runs = (
-        [await told(isolated_env, subscription) for subscription in (living, erased)],
+        [await stored_rows(isolated_env, subscription) for subscription in (living, erased)],
         await living.run_ids(),
     )
 
@@ -55,14 +55,14 @@ async def test_r31_purge_deletes_only_orphaned_histories(
     assert report["summary"] == "Deleted: 2 histories."
     for workflow_id in (left, refused):
         await is_gone_from_workflow(isolated_env.temporal, workflow_id, values)
-    assert [await told(isolated_env, subscription) for subscription in (living, erased)] == before
+    assert [await stored_rows(isolated_env, subscription) for subscription in (living, erased)] == before
     assert await living.run_ids() == runs
     assert (await erased.status()).state is State.ERASED
     assert (await purged(isolated_env))["summary"] == "Nothing was past its retention."
 
 
 async def test_purge_skips_recently_closed_workflows(isolated_env: ServiceEnv) -> None:
-    left = await run_that_is_left(
+    left = await create_orphaned_history(
         isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
     )
     assert (await purged(isolated_env, {"grace_minutes": 10}))["histories"] == 0
@@ -75,7 +75,7 @@ async def test_purge_keeps_possibly_last_copy_of_subscription(
     running, lost = await gather_all(isolated_env.paid("2026-01-10 09:00") for _ in range(2))
     runs = [await subscription.has_run(2) for subscription in (running, lost)]
     for subscription in (running, lost):
-        await forgotten(isolated_env, subscription)
+        await delete_rows(isolated_env, subscription)
     await lost.handle.terminate(reason="by an operator's mistake")
     assert (await purged(isolated_env))["histories"] == 0
     assert [await subscription.run_ids() for subscription in (running, lost)] == runs
@@ -149,6 +149,6 @@ async def test_history_with_unstorable_id_is_deleted(
     isolated_env: ServiceEnv,
 ) -> None:
     """A workflow ID that PostgreSQL cannot store stops no scheduled job."""
-    await run_that_is_left(isolated_env, "subscription-a\0b", isolated_env.request_body())
+    await create_orphaned_history(isolated_env, "subscription-a\0b", isolated_env.request_body())
     assert (await reconciled(isolated_env))["found"] == 0
     assert (await purged(isolated_env))["histories"] == 1

@@ -228,8 +228,8 @@ async def test_r30_termination_fee_is_invoiced_in_its_month(isolated_env: Servic
     reserved = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-reserved")
     await reserved.send("cancel", at="2026-01-15 09:00", date="2026-02-01")
     await reserved.advance_to("2026-02-01 00:00")
-    asked = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-asked")
-    await asked.cancel_and_wait("2026-02-01 09:00")
+    immediate = await isolated_env.paid("2026-01-01 09:00", term="ANNUAL", customer_id="C-asked")
+    await immediate.cancel_and_wait("2026-02-01 09:00")
     await closed(isolated_env, "2026-01")
     await closed(isolated_env, "2026-02")
     for customer in ("C-reserved", "C-asked"):

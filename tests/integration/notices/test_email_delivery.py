@@ -20,7 +20,7 @@ from dev_stack.stack import EmbeddedStack
 from entrypoints.cli.doctor import CheckStatus, check_database
 from subscription.notice_outbox import NoticeState, OutboxNotice
 
-from .test_notices import address, trial, works_on
+from .test_notices import address, run_notices_job, trial
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ async def is_sent(service_env: ServiceEnv, count: int) -> None:
     await wait_for(f"{count} are sent", sent, seconds=60)
 
 
-async def try_at_once(service_env: ServiceEnv) -> None:
+async def make_due_now(service_env: ServiceEnv) -> None:
     """Make postponed notices due now, as if their delay had passed."""
     await service_env.owner.execute("UPDATE notices SET next_attempt_at = clock_timestamp()")
 
@@ -55,15 +55,15 @@ async def try_at_once(service_env: ServiceEnv) -> None:
 async def test_refused_address_fails_and_other_emails_are_sent(
     isolated_env: ServiceEnv,
 ) -> None:
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         unknown, *known = await gather_all(trial(isolated_env) for _ in range(3))
-        room.to_recipient = lambda recipient: (
+        smtp_server.to_recipient = lambda recipient: (
             f"550 5.1.1 <{recipient}>: no such user" if recipient == address(unknown) else "250 OK"
         )
-        report = await works_on(isolated_env)
+        report = await run_notices_job(isolated_env)
         assert report["summary"] == "3 new notices. 2 sent, 1 given up, 0 waiting."
-        assert (await works_on(isolated_env))["given_up"] == 0
-    assert sorted(message["To"] for message in room.taken) == sorted(map(address, known))
+        assert (await run_notices_job(isolated_env))["given_up"] == 0
+    assert sorted(message["To"] for message in smtp_server.taken) == sorted(map(address, known))
     notice = await notice_of(unknown)
     assert (notice.state, notice.attempts) == (NoticeState.GIVEN_UP, 1)
     # The server's own text has the address.
@@ -74,17 +74,17 @@ async def test_temporarily_refused_email_is_retried_and_sent_once(
     isolated_env: ServiceEnv,
 ) -> None:
     refusals = iter(["451 4.7.1 greylisted"])
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscription = await trial(isolated_env)
-        room.to_recipient = lambda recipient: next(refusals, "250 OK")
-        report = await works_on(isolated_env)
+        smtp_server.to_recipient = lambda recipient: next(refusals, "250 OK")
+        report = await run_notices_job(isolated_env)
         assert report["summary"] == "1 new notice. 0 sent, 0 given up, 1 waiting."
         notice = await notice_of(subscription)
         assert (notice.attempts, notice.last_error) == (1, "the address is refused: 451 4.7.1")
         assert notice.next_attempt_at is not None
         assert notice.next_attempt_at - notice.queued_at > timedelta(seconds=1)
         await is_sent(isolated_env, 1)
-    assert len(room.taken) == 1
+    assert len(smtp_server.taken) == 1
     assert (await notice_of(subscription)).attempts == 2
 
 
@@ -102,28 +102,28 @@ async def test_response_to_message_decides_the_notice_state(
     async def to_letter(recipient: str) -> str:
         return answer
 
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        room.to_letter = to_letter
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        smtp_server.to_letter = to_letter
         subscription = await trial(isolated_env)
-        await works_on(isolated_env)
+        await run_notices_job(isolated_env)
         notice = await notice_of(subscription)
         assert (notice.state, notice.attempts, notice.last_error) == (state, 1, reason)
-    assert room.taken == []
+    assert smtp_server.taken == []
 
 
 async def test_email_fails_after_three_days_of_attempts(isolated_env: ServiceEnv) -> None:
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        room.to_recipient = lambda recipient: "452 4.2.2 mailbox full"
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        smtp_server.to_recipient = lambda recipient: "452 4.2.2 mailbox full"
         subscription = await trial(isolated_env)
-        await works_on(isolated_env)
+        await run_notices_job(isolated_env)
         await isolated_env.owner.execute("UPDATE notices SET attempts = 18")
         for attempts, state in ((19, NoticeState.WAITING), (20, NoticeState.GIVEN_UP)):
-            await try_at_once(isolated_env)
-            await works_on(isolated_env)
+            await make_due_now(isolated_env)
+            await run_notices_job(isolated_env)
             notice = await notice_of(subscription)
             assert (notice.attempts, notice.state) == (attempts, state)
         assert notice.last_error == "the address is refused: 452 4.2.2"
-    assert room.taken == []
+    assert smtp_server.taken == []
 
 
 async def test_doctor_reports_failed_emails(isolated_env: ServiceEnv) -> None:
@@ -134,13 +134,13 @@ async def test_doctor_reports_failed_emails(isolated_env: ServiceEnv) -> None:
     async with isolated_env.worker():
         subscription = await trial(isolated_env)
         assert await finding() == (CheckStatus.OK, "No failed or waiting notices.")
-        await works_on(isolated_env)
+        await run_notices_job(isolated_env)
         verdict, text = await finding()
         assert verdict is CheckStatus.NOTE
         assert text == "Waiting to be sent: 1 (no mail server is set: WORKSUB_SMTP_URL)."
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        room.to_recipient = lambda recipient: "550 no such user"
-        await works_on(isolated_env)
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        smtp_server.to_recipient = lambda recipient: "550 no such user"
+        await run_notices_job(isolated_env)
         verdict, text = await finding()
         assert verdict is CheckStatus.NOTE
         assert text.startswith("Given up in the last 7 days: 1. For the reasons, see `worksub notices")
@@ -151,36 +151,36 @@ async def test_doctor_reports_failed_emails(isolated_env: ServiceEnv) -> None:
 
 
 async def test_refused_sender_is_no_failure_of_the_recipient(isolated_env: ServiceEnv) -> None:
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscriptions = await gather_all(trial(isolated_env) for _ in range(2))
-        room.to_sender = "553 5.7.1 not you"
-        report = await works_on(isolated_env)
-        trouble = "the sender is refused: 553 5.7.1"
-        assert report["summary"] == f"2 new notices. 0 sent, 0 given up, 2 waiting: {trouble}."
+        smtp_server.to_sender = "553 5.7.1 not you"
+        report = await run_notices_job(isolated_env)
+        error = "the sender is refused: 553 5.7.1"
+        assert report["summary"] == f"2 new notices. 0 sent, 0 given up, 2 waiting: {error}."
         for subscription in subscriptions:
             notice = await notice_of(subscription)
-            assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, trouble)
-        room.to_sender = "250 OK"
+            assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, error)
+        smtp_server.to_sender = "250 OK"
         await is_sent(isolated_env, 2)
-    assert len(room.taken) == 2
+    assert len(smtp_server.taken) == 2
 
 
 async def test_mail_server_back_from_outage_gets_queued_emails(isolated_env: ServiceEnv) -> None:
     [port] = free_ports(1)
     async with isolated_env.worker(mail_server=MailServer(host=LOOPBACK, port=port, sender=SENDER)):
         subscriptions = await gather_all(trial(isolated_env) for _ in range(3))
-        report = await works_on(isolated_env)
+        report = await run_notices_job(isolated_env)
         assert report["summary"].endswith("3 waiting: the mail server cannot be reached.")
         assert {(await notice_of(subscription)).attempts for subscription in subscriptions} == {0}
-        async with SmtpServer(port) as room:
+        async with SmtpServer(port) as smtp_server:
             await is_sent(isolated_env, 3)
-    assert len(set(room.message_ids)) == len(room.taken) == 3
+    assert len(set(smtp_server.message_ids)) == len(smtp_server.taken) == 3
 
 
 async def test_silent_mail_server_is_waited_for_until_timeout(isolated_env: ServiceEnv) -> None:
     async with silent_server() as silent, isolated_env.worker(mail_server=silent):
         subscription = await trial(isolated_env)
-        report = await works_on(isolated_env)
+        report = await run_notices_job(isolated_env)
         assert report["summary"].endswith("1 waiting: the mail server does not answer.")
         assert (await notice_of(subscription)).attempts == 0
 
@@ -192,10 +192,13 @@ async def test_hanging_mail_server_is_skipped_after_three_emails(
         await asyncio.Event().wait()
         raise AssertionError
 
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server(answer_seconds=2.0)):
-        room.to_letter = to_letter
+    async with (
+        SmtpServer() as smtp_server,
+        isolated_env.worker(mail_server=smtp_server.mail_server(answer_seconds=2.0)),
+    ):
+        smtp_server.to_letter = to_letter
         await gather_all(trial(isolated_env) for _ in range(4))
-        report = await works_on(isolated_env)
+        report = await run_notices_job(isolated_env)
         assert report["summary"].endswith("4 waiting: the mail server repeatedly closes the connection.")
         assert sorted([each.attempts for each in await isolated_env.client.notices()]) == [0, 1, 1, 1]
 
@@ -204,39 +207,39 @@ async def test_email_that_crashes_the_server_is_sent_last(
     isolated_env: ServiceEnv,
 ) -> None:
     """A mail server that stops during one email gets the other emails first and then that email."""
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscriptions = await gather_all(trial(isolated_env) for _ in range(4))
         broken_off: list[str] = []
 
         async def to_letter(recipient: str) -> str:
             if not broken_off:
                 broken_off.append(recipient)
-                room.hang_up()
+                smtp_server.hang_up()
             return "250 OK"
 
-        room.to_letter = to_letter
-        report = await works_on(isolated_env)
+        smtp_server.to_letter = to_letter
+        report = await run_notices_job(isolated_env)
         assert (report["sent"], report["waiting"]) == (3, 1)
         [waiting] = await isolated_env.client.notices(state=NoticeState.WAITING)
         assert waiting.recipient == broken_off[0]
         assert (waiting.attempts, waiting.last_error) == (1, "the connection to the mail server broke")
         await is_sent(isolated_env, 4)
     # The server accepted that email before it stopped, so it has it twice, with the same Message-ID.
-    assert len(room.taken) == 5
-    assert len(set(room.message_ids)) == 4
-    assert [len(room.to(address(subscription))) for subscription in subscriptions].count(2) == 1
-    first, second = room.to(broken_off[0])
+    assert len(smtp_server.taken) == 5
+    assert len(set(smtp_server.message_ids)) == 4
+    assert [len(smtp_server.to(address(subscription))) for subscription in subscriptions].count(2) == 1
+    first, second = smtp_server.to(broken_off[0])
     assert first.get_content() == second.get_content()
 
 
 async def test_mail_server_is_retried_after_temporary_close(isolated_env: ServiceEnv) -> None:
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscription = await trial(isolated_env)
-        room.to_recipient = lambda recipient: "421 4.3.2 closing"
-        report = await works_on(isolated_env)
+        smtp_server.to_recipient = lambda recipient: "421 4.3.2 closing"
+        report = await run_notices_job(isolated_env)
         assert report["summary"].endswith("1 waiting: the mail server closes the connection: 421 4.3.2.")
         assert (await notice_of(subscription)).attempts == 0
-        room.to_recipient = lambda recipient: "250 OK"
+        smtp_server.to_recipient = lambda recipient: "250 OK"
         await is_sent(isolated_env, 1)
 
 
@@ -257,13 +260,13 @@ async def test_unrecorded_email_is_sent_again_with_same_message_id(
             )
         return "250 OK"
 
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        room.to_letter = to_letter
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        smtp_server.to_letter = to_letter
         await trial(isolated_env)
-        assert (await works_on(isolated_env))["sent"] == 1
-        assert (await works_on(isolated_env))["sent"] == 0
-    assert len(room.taken) == 2
-    assert len(set(room.message_ids)) == 1
+        assert (await run_notices_job(isolated_env))["sent"] == 1
+        assert (await run_notices_job(isolated_env))["sent"] == 0
+    assert len(smtp_server.taken) == 2
+    assert len(set(smtp_server.message_ids)) == 1
 
 
 # -- TLS and a login ---------------------------------------------------------------------------------
@@ -292,13 +295,13 @@ async def test_login_is_sent_over_tls_to_trusted_server(
     isolated_env: ServiceEnv, vault: Vault, monkeypatch: pytest.MonkeyPatch, implicit: bool
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))
-    async with SmtpServer(tls=vault.tls, implicit=implicit) as room:
-        server = room.mail_server(tls=implicit, user=USER, password=PASSWORD)
+    async with SmtpServer(tls=vault.tls, implicit=implicit) as smtp_server:
+        server = smtp_server.mail_server(tls=implicit, user=USER, password=PASSWORD)
         async with isolated_env.worker(mail_server=server):
             await trial(isolated_env)
-            report = await works_on(isolated_env)
+            report = await run_notices_job(isolated_env)
     assert report["sent"] == 1
-    assert room.over_tls == [True]
+    assert smtp_server.over_tls == [True]
 
 
 async def test_login_and_tls_errors_do_not_contain_the_password(
@@ -306,21 +309,21 @@ async def test_login_and_tls_errors_do_not_contain_the_password(
 ) -> None:
     async with isolated_env.worker():
         await trial(isolated_env)
-        await works_on(isolated_env)
+        await run_notices_job(isolated_env)
 
-    async def trouble(server: MailServer) -> str:
+    async def error_of(server: MailServer) -> str:
         async with isolated_env.worker(mail_server=server):
-            summary: str = (await works_on(isolated_env))["summary"]
+            summary: str = (await run_notices_job(isolated_env))["summary"]
         return summary.partition("waiting: ")[2]
 
-    async with SmtpServer(tls=vault.tls) as room, SmtpServer() as plain:
-        login = room.mail_server(user=USER, password=PASSWORD)
-        assert await trouble(login) == "the mail server's certificate is not trusted."
+    async with SmtpServer(tls=vault.tls) as smtp_server, SmtpServer() as plain:
+        login = smtp_server.mail_server(user=USER, password=PASSWORD)
+        assert await error_of(login) == "the mail server's certificate is not trusted."
         monkeypatch.setenv("SSL_CERT_FILE", str(vault.authority_file))
-        wrong = room.mail_server(user=USER, password="guessed")
-        assert await trouble(wrong) == "the mail server refuses the login: 535 5.7.8."
+        wrong = smtp_server.mail_server(user=USER, password="guessed")
+        assert await error_of(wrong) == "the mail server refuses the login: 535 5.7.8."
         refusing = "the mail server does not support TLS or authentication, which the settings require."
-        assert await trouble(plain.mail_server(user=USER, password=PASSWORD)) == refusing
-        assert await trouble(plain.mail_server(tls=True)) == "the TLS handshake with the mail server failed."
+        assert await error_of(plain.mail_server(user=USER, password=PASSWORD)) == refusing
+        assert await error_of(plain.mail_server(tls=True)) == "the TLS handshake with the mail server failed."
     assert PASSWORD not in repr(login)
-    assert room.taken == plain.taken == []
+    assert smtp_server.taken == plain.taken == []

@@ -28,7 +28,7 @@ async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[
         yield service_env
 
 
-async def works_on(service_env: ServiceEnv, day: str | None = WEDNESDAY) -> dict[str, Any]:
+async def run_notices_job(service_env: ServiceEnv, day: str | None = WEDNESDAY) -> dict[str, Any]:
     """Run the job for a day, by default today; return its report."""
     report: dict[str, Any] = await service_env.temporal.execute_workflow(
         "NoticesWorkflow",
@@ -40,9 +40,11 @@ async def works_on(service_env: ServiceEnv, day: str | None = WEDNESDAY) -> dict
 
 
 async def outbox(
-    service_env: ServiceEnv, life: SubscriptionDriver | None = None
+    service_env: ServiceEnv, subscription: SubscriptionDriver | None = None
 ) -> list[tuple[NoticeKind, str, int, NoticeState]]:
-    found = await service_env.client.notices(subscription_id=life.id if life else None, limit=1000)
+    found = await service_env.client.notices(
+        subscription_id=subscription.id if subscription else None, limit=1000
+    )
     return [(each.kind, each.about.isoformat(), each.days, each.state) for each in found]
 
 
@@ -51,8 +53,8 @@ async def trial(service_env: ServiceEnv, **changes: Any) -> SubscriptionDriver:
     return await service_env.requested("2027-05-31 10:00", **changes)
 
 
-def address(life: SubscriptionDriver) -> str:
-    return f"admin@{life.request['account']['group']}.worksmobile.example"
+def address(subscription: SubscriptionDriver) -> str:
+    return f"admin@{subscription.request['account']['group']}.worksmobile.example"
 
 
 # -- content -----------------------------------------------------------------------------------------
@@ -76,19 +78,21 @@ async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, Subscrip
 
 
 async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: ServiceEnv) -> None:
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscriptions = await one_of_each_kind(isolated_env)
-        report = await works_on(isolated_env)
-        again = await gather_all([works_on(isolated_env), works_on(isolated_env), works_on(isolated_env)])
+        report = await run_notices_job(isolated_env)
+        again = await gather_all(
+            [run_notices_job(isolated_env), run_notices_job(isolated_env), run_notices_job(isolated_env)]
+        )
 
         assert report["summary"] == "6 new notices. 6 sent, 0 given up, 0 waiting."
         assert {each["told"] + each["sent"] for each in again} == {0}
-        assert len(room.taken) == len(set(room.message_ids)) == 6
+        assert len(smtp_server.taken) == len(set(smtp_server.message_ids)) == 6
         assert [state for *_, state in await outbox(isolated_env)] == [NoticeState.SENT] * 6
 
     def text(kind: NoticeKind) -> str:
         subscription = f"구독: {subscriptions[kind].id}"
-        [message] = [each for each in room.taken if subscription in each.get_content()]
+        [message] = [each for each in smtp_server.taken if subscription in each.get_content()]
         return f"{message['To']}\n{message['Subject']}\n{message.get_content()}"
 
     ending = text(NoticeKind.TRIAL_ENDING)
@@ -125,46 +129,46 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
 
 
 async def test_email_is_valid_for_every_mail_server(isolated_env: ServiceEnv) -> None:
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        life = await trial(isolated_env)
-        await works_on(isolated_env)
-    [message], [envelope], [raw] = room.taken, room.envelopes, room.raw
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        subscription = await trial(isolated_env)
+        await run_notices_job(isolated_env)
+    [message], [envelope], [raw] = smtp_server.taken, smtp_server.envelopes, smtp_server.raw
     assert raw.isascii()
     assert max(map(len, raw.splitlines())) <= 998
-    assert envelope == ("notices@works.example", [address(life)])
-    assert (message["From"], message["To"]) == (f"{SENDER}", address(life))
+    assert envelope == ("notices@works.example", [address(subscription)])
+    assert (message["From"], message["To"]) == (f"{SENDER}", address(subscription))
     assert (message["Auto-Submitted"], message["Content-Language"]) == ("auto-generated", "ko, en")
     assert message["Message-ID"].endswith("@works.example>")
     assert message["Date"].datetime.tzinfo is not None
     assert message.get_content_type() == "text/plain"
     assert message.get_content_charset() == "utf-8"
     [kept] = await isolated_env.client.notices()
-    assert (kept.subject, kept.recipient) == (message["Subject"], address(life))
+    assert (kept.subject, kept.recipient) == (message["Subject"], address(subscription))
     assert (kept.body or "").splitlines() == message.get_content().splitlines()
 
 
 async def test_missed_notice_is_sent_late_unless_nearer_one_is_due(isolated_env: ServiceEnv) -> None:
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        life = await trial(isolated_env)
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        subscription = await trial(isolated_env)
         for day in ("2027-06-22", "2027-06-25", "2027-06-26", "2027-06-29", "2027-06-30", "2027-07-01"):
-            await works_on(isolated_env, day)
+            await run_notices_job(isolated_env, day)
     ends = "2027-06-30"
-    assert await outbox(isolated_env, life) == [
+    assert await outbox(isolated_env, subscription) == [
         (NoticeKind.TRIAL_ENDING, ends, 7, NoticeState.SENT),
         (NoticeKind.TRIAL_ENDING, ends, 1, NoticeState.SENT),
     ]
-    assert len(room.taken) == 2
+    assert len(smtp_server.taken) == 2
 
 
 async def test_job_without_argument_runs_for_today(isolated_env: ServiceEnv) -> None:
     await publish(isolated_env.pool, catalogue("2020-02", "2020-02-01", **{"days = 30  ": "days = 5  "}))
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        life = await isolated_env.requested()
-        report = await works_on(isolated_env, None)
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        subscription = await isolated_env.requested()
+        report = await run_notices_job(isolated_env, None)
     assert (report["told"], report["sent"]) == (1, 1)
-    assert report["day"] == (await life.today()).isoformat()
+    assert report["day"] == (await subscription.today()).isoformat()
     [notice] = await isolated_env.client.notices()
-    status = await life.status()
+    status = await subscription.status()
     assert status.trial_ends_at is not None
     assert (notice.about, notice.days) == (status.trial_ends_at.date(), 7)
 
@@ -175,8 +179,8 @@ async def test_concurrent_runs_send_each_notice_once(
     """There are more notices than fit into one page."""
     # Each of them continues as new after its first page.
     monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        life = await trial(isolated_env)
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        subscription = await trial(isolated_env)
         await isolated_env.owner.execute(
             """
             INSERT INTO subscriptions
@@ -186,9 +190,9 @@ async def test_concurrent_runs_send_each_notice_once(
                    )).*
               FROM subscriptions AS original, generate_series(1, 520) AS n WHERE subscription_id = $1
             """,
-            life.id,
+            subscription.id,
         )
-        reports = await gather_all([works_on(isolated_env), works_on(isolated_env)])
+        reports = await gather_all([run_notices_job(isolated_env), run_notices_job(isolated_env)])
 
         async def nothing_waits() -> bool:
             return not await isolated_env.client.notices(state=NoticeState.WAITING)
@@ -197,7 +201,7 @@ async def test_concurrent_runs_send_each_notice_once(
         went_on = f"TaskQueue = '{isolated_env.task_queue}' AND ExecutionStatus = 'ContinuedAsNew'"
         assert (await isolated_env.temporal.count_workflows(went_on)).count >= 2
     assert sum(report["told"] for report in reports) == 521
-    assert len(room.message_ids) == len(set(room.message_ids)) == 521
+    assert len(smtp_server.message_ids) == len(set(smtp_server.message_ids)) == 521
 
 
 @pytest.mark.parametrize("argument", [{"day": "soon"}, {"day": 3}, {"date": WEDNESDAY}, [WEDNESDAY]])
@@ -214,54 +218,56 @@ async def test_unreadable_argument_fails_the_run(service_env: ServiceEnv, argume
 
 async def test_without_mail_server_outbox_fills_and_job_reports_it(isolated_env: ServiceEnv) -> None:
     async with isolated_env.worker():
-        life = await trial(isolated_env)
-        report = await works_on(isolated_env)
+        subscription = await trial(isolated_env)
+        report = await run_notices_job(isolated_env)
         [notice] = await isolated_env.client.notices()
         assert report["summary"] == "1 new notice. No mail server is set; waiting in the outbox: 1."
         assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, NO_SERVER)
-        assert (notice.recipient, notice.settled_at) == (address(life), None)
+        assert (notice.recipient, notice.settled_at) == (address(subscription), None)
         # Without a mail server, other systems send from the outbox, so its content must stay current.
-        await works_on(isolated_env, "2027-06-27")
+        await run_notices_job(isolated_env, "2027-06-27")
         assert [state for *_, state in await outbox(isolated_env)] == [
             NoticeState.OUTDATED,
             NoticeState.WAITING,
         ]
 
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        assert (await works_on(isolated_env, "2027-06-28"))["sent"] == 1
-    assert len(room.taken) == 1
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        assert (await run_notices_job(isolated_env, "2027-06-28"))["sent"] == 1
+    assert len(smtp_server.taken) == 1
 
 
 async def test_queued_notice_is_sent_with_current_content(isolated_env: ServiceEnv) -> None:
     async with isolated_env.worker():
-        life = await isolated_env.paid("2026-07-23 09:00", plan="lite")
-        await works_on(isolated_env)
-        await life.send("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        report = await works_on(isolated_env, "2027-06-24")
+        subscription = await isolated_env.paid("2026-07-23 09:00", plan="lite")
+        await run_notices_job(isolated_env)
+        await subscription.send("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        report = await run_notices_job(isolated_env, "2027-06-24")
     assert (report["told"], report["sent"]) == (0, 1)
-    assert "Plan: Premium, 10 members" in room.taken[0].get_content()
+    assert "Plan: Premium, 10 members" in smtp_server.taken[0].get_content()
 
 
 async def test_withdrawn_notice_is_not_sent_until_due_again(
     isolated_env: ServiceEnv,
 ) -> None:
     async with isolated_env.worker():
-        life = await isolated_env.requested("2027-06-10 09:00")
-        await life.send("cancel", at="2027-06-10 09:00", date="2027-06-24")
-        await works_on(isolated_env)
-        await life.send("withdraw_reservation", at="2027-06-10 10:00")
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        assert (await works_on(isolated_env))["summary"] == "0 new notices. 0 sent, 0 given up, 0 waiting."
-        told = (NoticeKind.CANCELLATION_DUE, "2027-06-24", 1)
-        assert await outbox(isolated_env) == [(*told, NoticeState.OUTDATED)]
-        await life.send("cancel", at="2027-06-10 11:00", date="2027-06-24")
-        assert (await works_on(isolated_env))["sent"] == 1
-        await life.send("withdraw_reservation", at="2027-06-10 12:00")
-        await life.send("cancel", at="2027-06-10 13:00", date="2027-06-24")
-        assert (await works_on(isolated_env))["sent"] == 0
-    assert await outbox(isolated_env) == [(*told, NoticeState.SENT)]
-    assert len(room.taken) == 1
+        subscription = await isolated_env.requested("2027-06-10 09:00")
+        await subscription.send("cancel", at="2027-06-10 09:00", date="2027-06-24")
+        await run_notices_job(isolated_env)
+        await subscription.send("withdraw_reservation", at="2027-06-10 10:00")
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        assert (await run_notices_job(isolated_env))[
+            "summary"
+        ] == "0 new notices. 0 sent, 0 given up, 0 waiting."
+        key = (NoticeKind.CANCELLATION_DUE, "2027-06-24", 1)
+        assert await outbox(isolated_env) == [(*key, NoticeState.OUTDATED)]
+        await subscription.send("cancel", at="2027-06-10 11:00", date="2027-06-24")
+        assert (await run_notices_job(isolated_env))["sent"] == 1
+        await subscription.send("withdraw_reservation", at="2027-06-10 12:00")
+        await subscription.send("cancel", at="2027-06-10 13:00", date="2027-06-24")
+        assert (await run_notices_job(isolated_env))["sent"] == 0
+    assert await outbox(isolated_env) == [(*key, NoticeState.SENT)]
+    assert len(smtp_server.taken) == 1
 
 
 # -- erasure (R31) -----------------------------------------------------------------------------------
@@ -273,18 +279,18 @@ async def test_r31_erased_customer_gets_no_email(
     """Nothing that is kept of the notice contains personal data."""
     async with isolated_env.worker():
         group = unique_name("hanbit")
-        life = await trial(isolated_env, admin_id="hong.gildong", account={"group": group})
-        await works_on(isolated_env)
+        subscription = await trial(isolated_env, admin_id="hong.gildong", account={"group": group})
+        await run_notices_job(isolated_env)
         found = await found_in_database(isolated_env, ["hong.gildong", group])
         assert {"notice_letters"} < {table for table, _ in found}
-        await life.cancel_and_wait("2027-06-20 09:00")
-        [certificate, _] = await isolated_env.client.certificates(life.id)
+        await subscription.cancel_and_wait("2027-06-20 09:00")
+        [certificate, _] = await isolated_env.client.certificates(subscription.id)
         assert certificate.rows["notice_letters"] == 1
         assert await found_in_database(isolated_env, ["hong.gildong", group]) == []
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        assert (await works_on(isolated_env, "2027-06-24"))["waiting"] == 0
-        assert room.taken == []
-    [notice] = await isolated_env.client.notices(subscription_id=life.id)
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        assert (await run_notices_job(isolated_env, "2027-06-24"))["waiting"] == 0
+        assert smtp_server.taken == []
+    [notice] = await isolated_env.client.notices(subscription_id=subscription.id)
     assert (notice.state, notice.recipient, notice.body) == (NoticeState.OUTDATED, None, None)
 
 
@@ -310,18 +316,18 @@ async def test_r31_erasure_waits_for_email_in_flight(
             )
         )
 
-    async with SmtpServer() as room, isolated_env.worker(mail_server=room.mail_server()):
-        room.to_letter = to_letter
-        life = await trial(isolated_env)
-        working = asyncio.create_task(works_on(isolated_env))
+    async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        smtp_server.to_letter = to_letter
+        subscription = await trial(isolated_env)
+        working = asyncio.create_task(run_notices_job(isolated_env))
         await on_its_way.wait()
-        leaving = asyncio.create_task(life.send("cancel", at="2027-06-20 09:00", date="2027-06-20"))
+        leaving = asyncio.create_task(subscription.send("cancel", at="2027-06-20 09:00", date="2027-06-20"))
         await wait_for("the erasure waits", the_erasure_waits)
-        assert await isolated_env.client.certificates(life.id) == []
+        assert await isolated_env.client.certificates(subscription.id) == []
         may_arrive.set()
         await asyncio.gather(working, leaving)
-        await life.has_closed()
-        assert (await works_on(isolated_env, "2027-06-27"))["told"] == 0
-    assert len(room.taken) == 1
+        await subscription.has_closed()
+        assert (await run_notices_job(isolated_env, "2027-06-27"))["told"] == 0
+    assert len(smtp_server.taken) == 1
     [notice] = await isolated_env.client.notices()
     assert (notice.state, notice.recipient) == (NoticeState.SENT, None)

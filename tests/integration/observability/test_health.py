@@ -86,18 +86,18 @@ async def test_worker_that_shuts_down_is_not_ready(worker_env: WorkerEnv) -> Non
         await worker.says("Working on")
         async with worker_env.service_env.owner.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE account_names IN EXCLUSIVE MODE")
-            asking = asyncio.create_task(worker_env.service_env.requested())
-            await wait_for("an activity waits for the lock", partial(somebody_waits, worker_env))
+            requesting = asyncio.create_task(worker_env.service_env.requested())
+            await wait_for("an activity waits for the lock", partial(activity_waits, worker_env))
             worker.send(signal.SIGTERM)
             await worker.says("Stopping")
             status, problems = await probed(f"{health}/readyz")
             assert (status, problems["worker"]) == (503, "shutting down")
         assert await worker.exit_code() == 0
     async with probed_worker(worker_env):
-        await asking
+        await requesting
 
 
-async def somebody_waits(worker_env: WorkerEnv) -> bool:
+async def activity_waits(worker_env: WorkerEnv) -> bool:
     waiting = """
         SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
          WHERE datname = current_database() AND NOT granted

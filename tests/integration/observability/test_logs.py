@@ -46,7 +46,7 @@ async def test_whole_subscription_is_logged_without_personal_data(
             watched = {**settings, "WORKSUB_METRICS_ADDRESS": address, "WORKSUB_LOG_FORMAT": "json"}
             async with worker_process(watched, worker_env.home) as worker:
                 await worker.says("Working on")
-                subscription = await everything_goes_wrong_once(
+                subscription = await subscription_with_every_failure(
                     worker_env.service_env, Cli(settings, worker_env.home), worker
                 )
                 metrics = await scraped(f"http://{address}/metrics")
@@ -54,12 +54,12 @@ async def test_whole_subscription_is_logged_without_personal_data(
                 assert await worker.exit_code() == 0
     assert subscription.id in worker.output
     assert subscription.id.encode() in collector.received
-    for told in (worker.output.encode(), metrics.text.encode(), collector.received):
-        assert [name for name in PERSONAL if name.encode() in told] == []
-    is_told([json.loads(line) for line in worker.output.splitlines()], subscription.id)
+    for output in (worker.output.encode(), metrics.text.encode(), collector.received):
+        assert [name for name in PERSONAL if name.encode() in output] == []
+    is_logged([json.loads(line) for line in worker.output.splitlines()], subscription.id)
 
 
-def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
+def is_logged(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
     assert {field for line in log for field in line} <= set(documented_fields())
     assert all(datetime.fromisoformat(line["time"]).utcoffset() is not None for line in log)
     ours = [line for line in log if line.get("subscription_id") == subscription_id]
@@ -84,11 +84,11 @@ def is_told(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
     assert UUID(unknown["message"].removeprefix(words))
 
 
-async def everything_goes_wrong_once(
+async def subscription_with_every_failure(
     service_env: ServiceEnv, cli: Cli, worker: WorkerProcess
 ) -> SubscriptionDriver:
     """Return a subscription whose rows PostgreSQL refuses once each, with the values in the errors."""
-    async with refused_aloud(service_env, worker, "companies"):
+    async with insert_refused(service_env, worker, "companies"):
         request = request_file(
             cli, account={"domain": DOMAIN}, admin_id=ADMIN, company_name=COMPANY, company_phone=PHONE
         )
@@ -108,12 +108,12 @@ async def everything_goes_wrong_once(
     handle = Client(**config).get_workflow_handle(subscription.workflow_id)
     await handle.signal("cancel", {"date": today, "confirmation": f"{ADMIN}@elsewhere", "by": CALLER})
     await handle.signal(NONSENSE, {"by": CALLER})
-    async with refused_aloud(service_env, worker, "account_names"):
+    async with insert_refused(service_env, worker, "account_names"):
         renaming = asyncio.create_task(subscription.send("rename_account", group=GROUP, by=CALLER))
     await renaming
-    await strangers_ask(service_env, subscription)
+    await send_invalid_calls(service_env, subscription)
     confirmation = await subscription.confirmation()
-    async with refused_aloud(service_env, worker, "event_notes"):
+    async with insert_refused(service_env, worker, "event_notes"):
         ending = asyncio.create_task(
             subscription.send("cancel", date=today, confirmation=confirmation, by=CALLER)
         )
@@ -123,7 +123,7 @@ async def everything_goes_wrong_once(
 
 
 @asynccontextmanager
-async def refused_aloud(service_env: ServiceEnv, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
+async def insert_refused(service_env: ServiceEnv, worker: WorkerProcess, table: str) -> AsyncIterator[None]:
     """Let the first insert in this block fail: the table refuses the row, and the error quotes it."""
     failed_before = worker.output.count("attempt failed")
     await service_env.owner.execute(
@@ -142,7 +142,7 @@ async def refused_aloud(service_env: ServiceEnv, worker: WorkerProcess, table: s
     await service_env.owner.execute(f"DROP TRIGGER refuse ON {table}")
 
 
-async def strangers_ask(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
+async def send_invalid_calls(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
     """Start a malformed request manually, send an invalid query, and start an unknown workflow type."""
     by_hand = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow",

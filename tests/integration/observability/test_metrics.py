@@ -39,24 +39,24 @@ RULES = [
 
 
 @pytest.fixture(scope="module")
-async def watched(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
+async def metrics(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
     """Return the metrics after the subscriptions below."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     runtime = telemetry_runtime(address)
     async with open_worker_env(stack, tmp_path_factory.mktemp("watched"), runtime) as worker_env:
         service_env = worker_env.service_env
         async with service_env.worker():
-            await a_life_with_troubles(service_env)
+            await subscription_with_failures(service_env)
             await a_trial_that_ends(service_env)
-            await a_simulated_life(service_env)
-            await something_to_look_at(service_env)
+            await simulated_subscription(service_env)
+            await attention_cases(service_env)
             await workflows_that_fail(service_env)
             await a_paused_schedule(service_env)
             await GaugeSampler(service_env.pool, service_env.temporal, runtime.metric_meter).sample()
             yield await scraped(f"http://{address}/metrics")
 
 
-async def a_life_with_troubles(service_env: ServiceEnv) -> None:
+async def subscription_with_failures(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested()
     today = f"{await subscription.today()}"
     await subscription.expect_refusal("cancel", date=today, confirmation="nobody@nowhere")
@@ -88,14 +88,14 @@ async def a_trial_that_ends(service_env: ServiceEnv) -> None:
     await subscription.advance_clock_to(trial_ends_at + timedelta(hours=1))
 
 
-async def a_simulated_life(service_env: ServiceEnv) -> None:
+async def simulated_subscription(service_env: ServiceEnv) -> None:
     """Run two months; at their end no fee is due for the current month."""
     subscription = await service_env.paid("2027-01-01 09:00", term="MONTHLY")
     await subscription.advance_to("2027-03-01 00:00")
     await subscription.cancel_and_wait("2027-03-01 09:00")
 
 
-async def something_to_look_at(service_env: ServiceEnv) -> None:
+async def attention_cases(service_env: ServiceEnv) -> None:
     """Create a subscription with NeedsAttention and a late deadline, and two reconciliation runs."""
     subscription = await service_env.requested()
     await subscription.handle.signal("needs_attention", {"needed": True, "reason": "T-4711"})
@@ -124,10 +124,10 @@ async def something_to_look_at(service_env: ServiceEnv) -> None:
             ('the one before', 'e', 'WORKFLOW_STUCK', '', false, NULL)
         """
     )
-    await webhooks_to_look_at(service_env)
+    await webhook_cases(service_env)
 
 
-async def webhooks_to_look_at(service_env: ServiceEnv) -> None:
+async def webhook_cases(service_env: ServiceEnv) -> None:
     """Create deliveries: one waits for two hours, one for one hour, two are parked, one has no endpoint.
 
     Two test deliveries of `worksub webhooks test`, one older than all others, are not counted.
@@ -192,8 +192,8 @@ async def a_paused_schedule(service_env: ServiceEnv) -> None:
 # -- the numbers -------------------------------------------------------------------------------------
 
 
-def test_every_recorded_event_is_counted_once(watched: Scraped) -> None:
-    assert watched.values("worksub_transitions_total", by="event") == {
+def test_every_recorded_event_is_counted_once(metrics: Scraped) -> None:
+    assert metrics.values("worksub_transitions_total", by="event") == {
         "TRIAL_STARTED": 4,
         "SWITCHED_TO_PAID": 2,
         "ACCOUNT_RENAMED": 1,
@@ -206,38 +206,38 @@ def test_every_recorded_event_is_counted_once(watched: Scraped) -> None:
     }
 
 
-def test_every_ledger_line_is_counted_once(watched: Scraped) -> None:
+def test_every_ledger_line_is_counted_once(metrics: Scraped) -> None:
     # The simulated subscription pays two months; the other cancels an annual contract on its first day.
-    lines = watched.values("worksub_ledger_lines_total", by="kind")
+    lines = metrics.values("worksub_ledger_lines_total", by="kind")
     assert lines == {"SERVICE_FEE": 2, "EARLY_TERMINATION_FEE": 1}
 
 
-def test_every_refusal_is_counted_by_its_code(watched: Scraped) -> None:
+def test_every_refusal_is_counted_by_its_code(metrics: Scraped) -> None:
     def refusals(command: str, code: str, asked_by: str) -> float | None:
-        return watched.value("worksub_refusals_total", command=command, code=code, asked_by=asked_by)
+        return metrics.value("worksub_refusals_total", command=command, code=code, asked_by=asked_by)
 
     assert refusals("cancel", "CONFIRMATION_DIFFERS", "UPDATE") == 1
     assert refusals("cancel", "INVALID_ARGUMENT", "SIGNAL") == 1
     assert refusals("an unknown signal", "UNKNOWN_COMMAND", "SIGNAL") == 1
-    assert watched.value("worksub_refusals_total") == 3
+    assert metrics.value("worksub_refusals_total") == 3
 
 
-def test_lateness_uses_the_clock_of_the_deadline(watched: Scraped) -> None:
+def test_lateness_uses_the_clock_of_the_deadline(metrics: Scraped) -> None:
     # The trial ended on its test clock. Deadlines that a simulated subscription processes on request are
     # not late.
-    met = watched.values("worksub_deadline_lateness_seconds_count", by="event")
+    met = metrics.values("worksub_deadline_lateness_seconds_count", by="event")
     assert met == {"TRIAL_ENDED": 1, "ERASED": 1}
-    assert watched.values("worksub_deadline_lateness_seconds_bucket", by="event", le="3600") == met
+    assert metrics.values("worksub_deadline_lateness_seconds_bucket", by="event", le="3600") == met
 
 
-def test_failed_attempts_are_counted_by_error_type(watched: Scraped) -> None:
-    failures = watched.values("worksub_effect_failures_total", by="error", activity_type="record_transition")
+def test_failed_attempts_are_counted_by_error_type(metrics: Scraped) -> None:
+    failures = metrics.values("worksub_effect_failures_total", by="error", activity_type="record_transition")
     assert set(failures) == {"UndefinedTableError"}
     assert failures["UndefinedTableError"] >= 1
 
 
-def test_gauges_match_database_and_temporal(watched: Scraped) -> None:
-    assert watched.values("worksub_subscriptions", by="state") == {
+def test_gauges_match_database_and_temporal(metrics: Scraped) -> None:
+    assert metrics.values("worksub_subscriptions", by="state") == {
         "PROVISIONING": 0,
         "REJECTED": 0,
         "TRIAL": 1,
@@ -246,28 +246,28 @@ def test_gauges_match_database_and_temporal(watched: Scraped) -> None:
         "CANCELED": 0,
         "ERASED": 2,
     }
-    assert watched.value("worksub_deadlines_overdue") == 1
-    longest = watched.value("worksub_deadlines_overdue_longest_seconds")
+    assert metrics.value("worksub_deadlines_overdue") == 1
+    longest = metrics.value("worksub_deadlines_overdue_longest_seconds")
     assert longest is not None
     assert longest >= 3600
-    assert watched.values("worksub_needing_attention", by="kind") == {
+    assert metrics.values("worksub_needing_attention", by="kind") == {
         "EFFECT_FAILS": 0,
         "COMPARISON": 0,
         "OPERATOR": 1,
         "UNKNOWN": 0,
     }
-    assert watched.value("worksub_reconciliation_findings") == 2
-    at = watched.value("worksub_reconciliation_timestamp_seconds")
+    assert metrics.value("worksub_reconciliation_findings") == 2
+    at = metrics.value("worksub_reconciliation_timestamp_seconds")
     assert at == datetime(2027, 3, 15, 3, 5, tzinfo=UTC).timestamp()
-    assert watched.value("worksub_webhooks_waiting") == 2
-    waiting_for = watched.value("worksub_webhooks_waiting_longest_seconds")
+    assert metrics.value("worksub_webhooks_waiting") == 2
+    waiting_for = metrics.value("worksub_webhooks_waiting_longest_seconds")
     assert waiting_for is not None
     assert 2 * 3600 <= waiting_for < 9 * 3600
-    assert watched.value("worksub_webhooks_parked") == 2
+    assert metrics.value("worksub_webhooks_parked") == 2
 
 
-def test_a_paused_schedule_is_not_active(watched: Scraped) -> None:
-    assert watched.values("worksub_schedule_active", by="schedule") == {
+def test_a_paused_schedule_is_not_active(metrics: Scraped) -> None:
+    assert metrics.values("worksub_schedule_active", by="schedule") == {
         "reconcile": 1,
         "purge": 1,
         "invoices": 0,
@@ -317,7 +317,7 @@ async def test_replay_emits_no_metrics(stack: EmbeddedStack) -> None:
 # -- documentation -----------------------------------------------------------------------------------
 
 
-def test_monitoring_page_lists_every_metric_with_labels(watched: Scraped) -> None:
+def test_monitoring_page_lists_every_metric_with_labels(metrics: Scraped) -> None:
     [table] = [each for each in tables(page("docs/monitoring.md")) if each.header[0] == "metric"]
     documented = {metric: (kind, set(re.findall(r"\w+", labels))) for metric, kind, labels, _ in table.rows}
     assert documented == {
@@ -325,12 +325,12 @@ def test_monitoring_page_lists_every_metric_with_labels(watched: Scraped) -> Non
             family.type,
             {label for sample in family.samples for label in sample.labels} - {"le"},
         )
-        for family in watched.families.values()
+        for family in metrics.families.values()
         if family.name.startswith("worksub_")
     }
 
 
-def questions() -> Iterator[Any]:
+def promql_expressions() -> Iterator[Any]:
     """Yield every PromQL expression of the dashboard and the alerts."""
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", []):
@@ -339,15 +339,15 @@ def questions() -> Iterator[Any]:
         yield pytest.param(rule["expr"], id=f"alert: {rule['alert']}")
 
 
-@pytest.mark.parametrize("question", list(questions()))
-def test_promql_expressions_use_existing_metrics(watched: Scraped, question: str) -> None:
-    known = watched.labels() | of_http_servers() | PROMETHEUS_OWN
-    asked = Asked()
-    promql_parser.walk(promql_parser.parse(question), asked.visit)
-    assert asked.series <= known.keys()
-    for selected, matched in asked.matched:
+@pytest.mark.parametrize("promql", list(promql_expressions()))
+def test_promql_expressions_use_existing_metrics(metrics: Scraped, promql: str) -> None:
+    known = metrics.labels() | of_http_servers() | PROMETHEUS_OWN
+    expression = PromqlExpression()
+    promql_parser.walk(promql_parser.parse(promql), expression.visit)
+    assert expression.series <= known.keys()
+    for selected, matched in expression.matched:
         assert matched <= known[selected]
-    assert asked.grouped <= set().union(*(known[series] for series in asked.series))
+    assert expression.grouped <= set().union(*(known[series] for series in expression.series))
 
 
 def of_http_servers() -> dict[str, set[str]]:
@@ -358,7 +358,7 @@ def of_http_servers() -> dict[str, set[str]]:
     return in_text(generate_latest(metrics.registry).decode()).labels()
 
 
-class Asked:
+class PromqlExpression:
     """The time series of an expression, with the labels in its selectors and in its groupings."""
 
     def __init__(self) -> None:
@@ -375,9 +375,9 @@ class Asked:
                 self.grouped |= set(modifier.labels)
 
 
-def test_dashboard_shows_every_metric(watched: Scraped) -> None:
+def test_dashboard_shows_every_metric(metrics: Scraped) -> None:
     shown = json.dumps(DASHBOARD)
-    ours = {family.name for family in watched.families.values() if family.name.startswith("worksub_")}
+    ours = {family.name for family in metrics.families.values() if family.name.startswith("worksub_")}
     assert {name for name in ours if name not in shown} <= {"worksub_reconciliation_timestamp_seconds"}
 
 

@@ -29,7 +29,7 @@ async def summaries(subscription: SubscriptionDriver, *event_types: Any) -> list
     return [await summary_of(subscription, event) for event in events]
 
 
-async def sleeps_until(subscription: SubscriptionDriver, what: str) -> None:
+async def wait_for_timer(subscription: SubscriptionDriver, what: str) -> None:
     """Wait until the timer has started: if the clock moves earlier, no timer is started."""
 
     async def sleeps() -> bool:
@@ -60,11 +60,11 @@ async def test_workflow_summary_has_customer_and_request(service_env: ServiceEnv
 
 async def test_every_timer_and_activity_has_a_summary(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START, "MONTHLY")
-    await sleeps_until(subscription, "service fees for January 2027")
+    await wait_for_timer(subscription, "service fees for January 2027")
     await subscription.advance_to("2027-02-01 00:00")
-    await sleeps_until(subscription, "contract period ends")
+    await wait_for_timer(subscription, "contract period ends")
     await subscription.advance_to("2027-02-10 00:00")
-    await sleeps_until(subscription, "service fees for February 2027")
+    await wait_for_timer(subscription, "service fees for February 2027")
     await subscription.send("cancel", at="2027-02-10 00:00", date="2027-02-20")
     timers = await summaries(subscription, EventType.EVENT_TYPE_TIMER_STARTED)
     # The switch may have arrived before the first timer.
@@ -158,7 +158,7 @@ async def test_web_ui_texts_contain_no_personal_data(service_env: ServiceEnv) ->
         "rename_account", at="2027-01-12 09:00", domain="secret-other.example", by="secret kim"
     )
     token = (await subscription.status()).proofs[0].txt_value
-    said = [(await metadata(subscription)).current_details]
-    said += [f"{await summary_of(subscription, event)}" for event in await subscription.whole_history()]
+    texts = [(await metadata(subscription)).current_details]
+    texts += [f"{await summary_of(subscription, event)}" for event in await subscription.whole_history()]
     for secret in ("secret", "Acme Korea", token.partition("=")[2]):
-        assert [words for words in said if secret in words] == []
+        assert [words for words in texts if secret in words] == []

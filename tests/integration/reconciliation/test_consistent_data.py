@@ -109,7 +109,9 @@ async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None
             corrected(isolated_env),
         ]
     )
-    taken = await isolated_env.judged(isolated_env.request_body(account=subscriptions[0].request["account"]))
+    taken = await isolated_env.request_outcome(
+        isolated_env.request_body(account=subscriptions[0].request["account"])
+    )
     assert isinstance(taken, Refusal)
     assert taken.code is RefusalCode.NAME_TAKEN
     for month in ("2023-03", "2026-03", "2026-04"):
@@ -126,7 +128,7 @@ async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None
     assert states == {State.TRIAL, State.SUSPENDED, State.ACTIVE, State.ERASED}
 
 
-async def lives_busily(service_env: ServiceEnv, over: asyncio.Event) -> SubscriptionDriver:
+async def stay_busy(service_env: ServiceEnv, over: asyncio.Event) -> SubscriptionDriver:
     """Send commands, advance months and rename until `over` is set; then cancel."""
     subscription = await service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
@@ -144,14 +146,14 @@ async def lives_busily(service_env: ServiceEnv, over: asyncio.Event) -> Subscrip
 
 async def test_work_in_progress_is_no_finding(isolated_env: ServiceEnv) -> None:
     over = asyncio.Event()
-    living = asyncio.gather(*(lives_busily(isolated_env, over) for _ in range(6)))
-    said = [await found(isolated_env, grace_minutes=10) for _ in range(6)]
+    living = asyncio.gather(*(stay_busy(isolated_env, over) for _ in range(6)))
+    all_findings = [await found(isolated_env, grace_minutes=10) for _ in range(6)]
     over.set()
     # They are cancelled while they are checked.
-    said += [await found(isolated_env, grace_minutes=10) for _ in range(3)]
+    all_findings += [await found(isolated_env, grace_minutes=10) for _ in range(3)]
     subscriptions = await living
     await gather_all(subscription.has_closed() for subscription in subscriptions)
-    said.append(await found(isolated_env))
-    assert said == [[]] * 10
+    all_findings.append(await found(isolated_env))
+    assert all_findings == [[]] * 10
     for subscription in subscriptions:
         assert len(await subscription.events()) > 5

@@ -20,7 +20,7 @@ async def overdue(service_env: ServiceEnv) -> SubscriptionDriver:
 
 
 @asynccontextmanager
-async def its_day_has_come(service_env: ServiceEnv, subscription: SubscriptionDriver) -> AsyncIterator[None]:
+async def deadline_reached(service_env: ServiceEnv, subscription: SubscriptionDriver) -> AsyncIterator[None]:
     """Move the clock to the deadline while the write is blocked: nothing fails, but it takes long."""
     async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute(
@@ -31,12 +31,12 @@ async def its_day_has_come(service_env: ServiceEnv, subscription: SubscriptionDr
                 await subscription.clock.now() + timedelta(days=30, hours=1, minutes=1)
             )
         )
-        await wait_for("it is at it", lambda: is_at_it(subscription))
+        await wait_for("it is at it", lambda: is_recording(subscription))
         yield
     await passing
 
 
-async def is_at_it(subscription: SubscriptionDriver) -> bool:
+async def is_recording(subscription: SubscriptionDriver) -> bool:
     return bool((await subscription.handle.describe()).raw_description.pending_activities)
 
 
@@ -50,17 +50,17 @@ async def test_deadline_met_on_request_is_reported_as_repaired(
     isolated_env: ServiceEnv,
 ) -> None:
     subscription = await overdue(isolated_env)
-    async with its_day_has_come(isolated_env, subscription):
-        looking = asyncio.create_task(found(isolated_env))
-        await wait_for("it is asked", lambda: is_asked_to_settle(subscription))
-    [finding] = await looking
+    async with deadline_reached(isolated_env, subscription):
+        checking = asyncio.create_task(found(isolated_env))
+        await wait_for("it is asked", lambda: has_settle_request(subscription))
+    [finding] = await checking
     assert (finding.code, finding.repaired) == ("DEADLINE_LONG_PAST", True)
     assert finding.message.startswith("TRIAL_END was due on ")
     assert await subscription.events() == ["TRIAL_STARTED", "TRIAL_ENDED"]
     assert await found(isolated_env) == []
 
 
-async def is_asked_to_settle(subscription: SubscriptionDriver) -> bool:
+async def has_settle_request(subscription: SubscriptionDriver) -> bool:
     return any(
         event.workflow_execution_update_accepted_event_attributes.accepted_request.input.name == "settle"
         for event in await subscription.history()
@@ -69,7 +69,7 @@ async def is_asked_to_settle(subscription: SubscriptionDriver) -> bool:
 
 async def test_deadline_not_met_on_request_is_left_to_operator(isolated_env: ServiceEnv) -> None:
     subscription = await overdue(isolated_env)
-    async with its_day_has_come(isolated_env, subscription):
+    async with deadline_reached(isolated_env, subscription):
         [finding] = await found(isolated_env)
     assert (finding.code, finding.repaired) == ("DEADLINE_LONG_PAST", False)
     await gets_attention(subscription)

@@ -6,8 +6,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-from support.corruption import damaged, has_lost_its_histories
-from support.orphaned_histories import run_that_is_left
+from support.corruption import delete_all_histories, execute_as_superuser
+from support.orphaned_histories import create_orphaned_history
 from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, found
 from support.service_env import ServiceEnv, open_service_env, unique_name
@@ -22,14 +22,14 @@ from adapters.postgres.pool import _COMMAND_SECONDS, create_pool
 from dev_stack.stack import EmbeddedStack
 from integration.erasure.test_retention import purged
 from integration.invoicing.test_invoices import closed, upgraded_in_march
-from integration.notices.test_notices import outbox, trial, works_on
+from integration.notices.test_notices import outbox, run_notices_job, trial
 from integration.worker.test_temporal_tools import first_task, reset
 from subscription.batch import MemberFailure, failures_message, first_failures
 
 UNREADABLE = "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1"
 
 
-async def takes_its_id(service_env: ServiceEnv, subscription: SubscriptionDriver, kind: str) -> None:
+async def replace_workflow(service_env: ServiceEnv, subscription: SubscriptionDriver, kind: str) -> None:
     """Replace the subscription's workflow by one that no worker can run."""
     await subscription.handle.terminate(reason="by an operator's mistake")
     await service_env.temporal.start_workflow(
@@ -48,10 +48,10 @@ async def test_reconcile_reports_stuck_and_repairs_the_rest(isolated_env: Servic
         await gather_all(isolated_env.requested() for _ in range(6)), key=lambda subscription: subscription.id
     )
     unreadable, strange, lost, dated, well, last = subscriptions
-    await damaged(isolated_env, UNREADABLE, unreadable.id)
-    await has_lost_its_histories(unreadable)
-    await takes_its_id(isolated_env, strange, "NobodyRunsThis")
-    await damaged(
+    await execute_as_superuser(isolated_env, UNREADABLE, unreadable.id)
+    await delete_all_histories(unreadable)
+    await replace_workflow(isolated_env, strange, "NobodyRunsThis")
+    await execute_as_superuser(
         isolated_env,
         "UPDATE subscriptions SET started_at = '20000-01-01' WHERE subscription_id = $1",
         dated.id,
@@ -62,13 +62,13 @@ async def test_reconcile_reports_stuck_and_repairs_the_rest(isolated_env: Servic
     for number in range(2):
         victim = (lost, last)[number]
         await victim.handle.terminate(reason="by an operator's mistake")
-        said = await codes(isolated_env)
-        assert said.pop(victim.id) == [("WORKFLOW_MISSING", True)]
-        assert said.pop(unreadable.id) == [("UNREADABLE", False), ("WORKFLOW_MISSING", False)]
-        assert said.pop(strange.id) == [("WORKFLOW_STUCK", False)]
-        assert said.pop(dated.id) == [("UNREADABLE", False)]
-        assert said.pop(None) == [("UNKNOWN_WORKFLOW", False)] * len([strange, stranger])
-        assert said == {}
+        found_codes = await codes(isolated_env)
+        assert found_codes.pop(victim.id) == [("WORKFLOW_MISSING", True)]
+        assert found_codes.pop(unreadable.id) == [("UNREADABLE", False), ("WORKFLOW_MISSING", False)]
+        assert found_codes.pop(strange.id) == [("WORKFLOW_STUCK", False)]
+        assert found_codes.pop(dated.id) == [("UNREADABLE", False)]
+        assert found_codes.pop(None) == [("UNKNOWN_WORKFLOW", False)] * len([strange, stranger])
+        assert found_codes == {}
     assert await well.events() == ["TRIAL_STARTED"]
 
 
@@ -86,10 +86,10 @@ async def test_unreadable_row_does_not_stop_other_notices(stack: EmbeddedStack, 
         bad, *others = sorted(
             await gather_all(trial(service_env) for _ in range(3)), key=lambda subscription: subscription.id
         )
-        await damaged(service_env, UNREADABLE, bad.id)
-        for told in (2, 0):
-            report = await works_on(service_env)
-            assert (report["told"], report["failed"]) == (told, 1)
+        await execute_as_superuser(service_env, UNREADABLE, bad.id)
+        for queued in (2, 0):
+            report = await run_notices_job(service_env)
+            assert (report["told"], report["failed"]) == (queued, 1)
             assert report["failures"] == [{"member": bad.id, "error": "ValidationError"}]
             assert f"1 failed: {bad.id} (ValidationError)." in report["summary"]
         assert [len(await outbox(service_env, subscription)) for subscription in (bad, *others)] == [0, 1, 1]
@@ -102,12 +102,12 @@ async def test_failing_notice_does_not_stop_other_emails(stack: EmbeddedStack, t
                 await gather_all(trial(service_env) for _ in range(3)),
                 key=lambda subscription: subscription.id,
             )
-            assert (await works_on(service_env))["told"] == 3
-        await damaged(service_env, UNREADABLE, bad.id)
-        async with SmtpServer() as room, service_env.worker(mail_server=room.mail_server()):
+            assert (await run_notices_job(service_env))["told"] == 3
+        await execute_as_superuser(service_env, UNREADABLE, bad.id)
+        async with SmtpServer() as smtp_server, service_env.worker(mail_server=smtp_server.mail_server()):
             # The first run also fails to fill the outbox for it; the second skips it for an hour.
             for sent, failed in ((2, 2), (0, 1)):
-                report = await works_on(service_env)
+                report = await run_notices_job(service_env)
                 assert (report["sent"], report["failed"]) == (sent, failed)
                 assert {failure["member"] for failure in report["failures"]} == {bad.id}
         assert [await states_of(service_env, subscription) for subscription in (bad, *others)] == [
@@ -136,7 +136,7 @@ async def test_amount_beyond_64_bits_does_not_stop_other_invoices(
     bad = await upgraded_in_march(isolated_env, customer_id="C-1")
     good = await upgraded_in_march(isolated_env, customer_id="C-2")
     line = "UPDATE ledger_lines SET line = jsonb_set(line, '{amount}', '9223372036854775807')"
-    await damaged(isolated_env, f"{line} WHERE subscription_id = $1", bad.id)
+    await execute_as_superuser(isolated_env, f"{line} WHERE subscription_id = $1", bad.id)
     for issued in (1, 0):
         report = await closed(isolated_env)
         assert (report["issued"], report["failed"]) == (issued, 1)
@@ -148,7 +148,7 @@ async def test_amount_beyond_64_bits_does_not_stop_other_invoices(
 
 
 async def test_purge_continues_after_a_failing_table(isolated_env: ServiceEnv) -> None:
-    left = await run_that_is_left(
+    left = await create_orphaned_history(
         isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
     )
     await isolated_env.owner.execute("REVOKE DELETE ON reconciliations FROM worksub_worker")
@@ -163,14 +163,14 @@ async def test_unreadable_invoice_hides_no_other(isolated_env: ServiceEnv) -> No
     await gather_all(upgraded_in_march(isolated_env, customer_id=f"C-{number}") for number in range(3))
     await closed(isolated_env)
     first, second, third = [invoice.number for invoice in await isolated_env.client.invoices()]
-    await damaged(isolated_env, "UPDATE invoices SET document = '[1]' WHERE number = $1", first)
-    await damaged(
+    await execute_as_superuser(isolated_env, "UPDATE invoices SET document = '[1]' WHERE number = $1", first)
+    await execute_as_superuser(
         isolated_env,
         "UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '1e300') WHERE number = $1",
         second,
     )
-    await damaged(isolated_env, "DELETE FROM invoice_entries WHERE number = $1", third)
-    await damaged(
+    await execute_as_superuser(isolated_env, "DELETE FROM invoice_entries WHERE number = $1", third)
+    await execute_as_superuser(
         isolated_env,
         """
         INSERT INTO invoices (number, customer_id, month, issued_on, supply, vat, total, document)

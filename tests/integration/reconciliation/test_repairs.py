@@ -2,8 +2,14 @@
 
 from datetime import timedelta
 
-from support.corruption import damaged, forgotten, has_lost_its_histories, is_set_back, told
-from support.orphaned_histories import run_that_is_left
+from support.corruption import (
+    delete_all_histories,
+    delete_rows,
+    execute_as_superuser,
+    reset_to_run_start,
+    stored_rows,
+)
+from support.orphaned_histories import create_orphaned_history
 from support.polling import gather_all
 from support.reconcile_job import codes, found
 from support.service_env import ServiceEnv, unique_name
@@ -50,7 +56,7 @@ async def ended(service_env: ServiceEnv) -> SubscriptionDriver:
 
 
 # The damage to a subscription, $1, and the code of the finding.
-PLANTED = {
+DAMAGE = {
     "columns": (
         "UPDATE subscriptions SET members = 11, next_deadline_at = now() WHERE subscription_id = $1",
         "ROW_DIFFERS",
@@ -106,17 +112,19 @@ PLANTED = {
 
 
 async def test_repair_restores_rows_events_lines_and_names(isolated_env: ServiceEnv) -> None:
-    subscriptions = dict(zip(PLANTED, await gather_all(a_year(isolated_env) for _ in PLANTED), strict=True))
-    before = {what: await told(isolated_env, subscription) for what, subscription in subscriptions.items()}
-    for what, (plant, _) in PLANTED.items():
-        await damaged(isolated_env, plant, subscriptions[what].id)
+    subscriptions = dict(zip(DAMAGE, await gather_all(a_year(isolated_env) for _ in DAMAGE), strict=True))
+    before = {
+        what: await stored_rows(isolated_env, subscription) for what, subscription in subscriptions.items()
+    }
+    for what, (plant, _) in DAMAGE.items():
+        await execute_as_superuser(isolated_env, plant, subscriptions[what].id)
 
     assert await codes(isolated_env) == {
-        subscriptions[what].id: [(code, True)] for what, (_, code) in PLANTED.items()
+        subscriptions[what].id: [(code, True)] for what, (_, code) in DAMAGE.items()
     }
 
     for what, subscription in subscriptions.items():
-        assert await told(isolated_env, subscription) == before[what], what
+        assert await stored_rows(isolated_env, subscription) == before[what], what
     assert await found(isolated_env) == []
 
 
@@ -125,10 +133,10 @@ async def test_lost_workflow_restarts_and_reset_workflow_catches_up(
 ) -> None:
     terminated, gone, behind = await gather_all(from_now_on(isolated_env) for _ in range(3))
     await terminated.handle.terminate(reason="by an operator's mistake")
-    await has_lost_its_histories(gone)
+    await delete_all_histories(gone)
     await behind.send("upgrade", members=20)  # a deadline alone would be processed again after the reset
-    await is_set_back(behind)
-    before = [await told(isolated_env, subscription) for subscription in (terminated, gone, behind)]
+    await reset_to_run_start(behind)
+    before = [await stored_rows(isolated_env, subscription) for subscription in (terminated, gone, behind)]
 
     assert await codes(isolated_env) == {
         terminated.id: [("WORKFLOW_MISSING", True)],
@@ -136,7 +144,9 @@ async def test_lost_workflow_restarts_and_reset_workflow_catches_up(
         behind.id: [("WORKFLOW_BEHIND", True)],
     }
 
-    assert [await told(isolated_env, subscription) for subscription in (terminated, gone, behind)] == before
+    assert [
+        await stored_rows(isolated_env, subscription) for subscription in (terminated, gone, behind)
+    ] == before
     for subscription in (terminated, gone, behind):
         status = await subscription.status()
         assert await subscription.handle.query("status") == status.model_dump(mode="json")
@@ -148,9 +158,9 @@ async def test_subscription_missing_in_database_is_restored(isolated_env: Servic
     running, lost = await gather_all([a_year(isolated_env), from_now_on(isolated_env)])
     domain = f"{unique_name('acme')}.co.kr"
     restricted = await isolated_env.requested("2026-01-10 09:00", account={"domain": domain})
-    before = [await told(isolated_env, subscription) for subscription in (running, lost, restricted)]
+    before = [await stored_rows(isolated_env, subscription) for subscription in (running, lost, restricted)]
     for subscription in (running, lost, restricted):
-        await forgotten(isolated_env, subscription)
+        await delete_rows(isolated_env, subscription)
     await lost.handle.terminate(reason="by an operator's mistake")
 
     assert await codes(isolated_env) == {
@@ -159,7 +169,9 @@ async def test_subscription_missing_in_database_is_restored(isolated_env: Servic
         restricted.id: [("ROW_MISSING", True)],
     }
 
-    assert [await told(isolated_env, subscription) for subscription in (running, lost, restricted)] == before
+    assert [
+        await stored_rows(isolated_env, subscription) for subscription in (running, lost, restricted)
+    ] == before
     assert await found(isolated_env) == []
 
 
@@ -174,9 +186,9 @@ async def test_r31_remains_of_erased_subscription_are_deleted(isolated_env: Serv
             uncertified,
         ),
     ):
-        await damaged(isolated_env, statement, subscription.id)
-    await run_that_is_left(isolated_env, histories.workflow_id, isolated_env.request_body())
-    refused = await run_that_is_left(
+        await execute_as_superuser(isolated_env, statement, subscription.id)
+    await create_orphaned_history(isolated_env, histories.workflow_id, isolated_env.request_body())
+    refused = await create_orphaned_history(
         isolated_env, f"subscription-{unique_name('refused')}", isolated_env.request_body()
     )
 
@@ -201,20 +213,20 @@ async def certified(subscription: SubscriptionDriver) -> list[list[str]]:
 
 async def test_r31_workflow_active_after_erasure_is_deleted(isolated_env: ServiceEnv) -> None:
     subscription = await from_now_on(isolated_env)
-    await is_erased_behind_its_back(isolated_env, subscription)
-    before = await told(isolated_env, subscription)
+    await erase_in_database_only(isolated_env, subscription)
+    before = await stored_rows(isolated_env, subscription)
 
     assert await codes(isolated_env) == {subscription.id: [("DATA_LEFT", True)]}
 
     assert not await is_known(subscription.handle)
     assert await found(isolated_env) == []
-    assert {**await told(isolated_env, subscription), "erasure_certificates": []} == {
+    assert {**await stored_rows(isolated_env, subscription), "erasure_certificates": []} == {
         **before,
         "erasure_certificates": [],
     }
 
 
-async def is_erased_behind_its_back(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
+async def erase_in_database_only(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
     """Erase it in the database only, as if the server had been restored from before the erasure."""
     erasure = ErasureActivities(service_env.pool, PostgresWorkspaceProvisioner(service_env.pool))
     state = Subscription.model_validate(await subscription.handle.query("snapshot"))
@@ -230,7 +242,7 @@ async def is_erased_behind_its_back(service_env: ServiceEnv, subscription: Subsc
             async with service_env.owner.acquire() as connection, connection.transaction():
                 await subscription_repository.update_subscription(connection, state)
                 await subscription_repository.insert_events(connection, state, state.sequence, (event,))
-    await damaged(
+    await execute_as_superuser(
         service_env,
         """
         INSERT INTO erasure_certificates
@@ -254,10 +266,10 @@ async def test_lost_adjustment_is_restored(isolated_env: ServiceEnv) -> None:
                 "reference": f"T-{number}",
             }
         )
-    before = await told(isolated_env, subscription)
-    await damaged(isolated_env, "DELETE FROM ledger_adjustments WHERE adjustment_id = 'T-1'")
+    before = await stored_rows(isolated_env, subscription)
+    await execute_as_superuser(isolated_env, "DELETE FROM ledger_adjustments WHERE adjustment_id = 'T-1'")
 
     assert await codes(isolated_env) == {subscription.id: [("ADJUSTMENT_MISSING", True)]}
 
-    assert await told(isolated_env, subscription) == before
+    assert await stored_rows(isolated_env, subscription) == before
     assert await found(isolated_env) == []

@@ -5,7 +5,13 @@ import json
 from datetime import date, timedelta
 from typing import Any
 
-from support.corruption import damaged, forgotten, has_lost_its_histories, has_lost_its_run, told
+from support.corruption import (
+    delete_all_histories,
+    delete_rows,
+    delete_run,
+    execute_as_superuser,
+    stored_rows,
+)
 from support.paused_workflows import paused
 from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, found, gets_attention
@@ -33,7 +39,7 @@ async def charged(service_env: ServiceEnv) -> SubscriptionDriver:
 
 
 # The damage, by the code of its finding. $1 is the subscription.
-PLANTED = {
+DAMAGE = {
     "LINE_UNEXPECTED": (
         """
         INSERT INTO ledger_lines
@@ -118,24 +124,26 @@ PLANTED = {
 
 
 async def test_unrepairable_finding_is_shown_until_resolved(isolated_env: ServiceEnv) -> None:
-    subscriptions = dict(zip(PLANTED, await gather_all(charged(isolated_env) for _ in PLANTED), strict=True))
-    before = {what: await told(isolated_env, subscription) for what, subscription in subscriptions.items()}
-    for what, (plant, _, _) in PLANTED.items():
-        await damaged(isolated_env, plant, subscriptions[what].id)
+    subscriptions = dict(zip(DAMAGE, await gather_all(charged(isolated_env) for _ in DAMAGE), strict=True))
+    before = {
+        what: await stored_rows(isolated_env, subscription) for what, subscription in subscriptions.items()
+    }
+    for what, (plant, _, _) in DAMAGE.items():
+        await execute_as_superuser(isolated_env, plant, subscriptions[what].id)
 
     findings = await found(isolated_env)
 
     assert {(each.subscription_id, each.code.value, each.message) for each in findings} == {
-        (subscriptions[what].id, what.partition(",")[0], message) for what, (_, message, _) in PLANTED.items()
+        (subscriptions[what].id, what.partition(",")[0], message) for what, (_, message, _) in DAMAGE.items()
     }
     assert not any(finding.repaired for finding in findings)
     for subscription in subscriptions.values():
         await gets_attention(subscription)
     assert [each.message for each in await found(isolated_env)] == [each.message for each in findings]
 
-    for what, (_, _, amend) in PLANTED.items():
-        await damaged(isolated_env, amend, subscriptions[what].id)
-        assert await told(isolated_env, subscriptions[what]) == before[what], what
+    for what, (_, _, amend) in DAMAGE.items():
+        await execute_as_superuser(isolated_env, amend, subscriptions[what].id)
+        assert await stored_rows(isolated_env, subscriptions[what]) == before[what], what
     assert await found(isolated_env) == []
     for subscription in subscriptions.values():
         await gets_attention(subscription, needed=False)
@@ -152,7 +160,7 @@ async def test_stuck_workflow_is_distinguished_from_slow_one(
             EXECUTE FUNCTION break();
         """
     )
-    asked = asyncio.create_task(failing.send("rename_account", group=unique_name("renamed")))
+    pending_command = asyncio.create_task(failing.send("rename_account", group=unique_name("renamed")))
     await wait_for("it has failed", lambda: is_failing(failing))
     await elsewhere.handle.terminate(reason="by an operator's mistake")
     await isolated_env.temporal.start_workflow(
@@ -172,7 +180,7 @@ async def test_stuck_workflow_is_distinguished_from_slow_one(
     }
     await gets_attention(failing)
     await isolated_env.owner.execute("DROP TRIGGER broken ON lifecycle_events")
-    await asked
+    await pending_command
     await elsewhere.handle.terminate(reason="to be started anew")
     assert await codes(isolated_env) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}
     await gets_attention(failing, needed=False)
@@ -224,14 +232,14 @@ async def test_data_lost_on_both_sides_is_reported(isolated_env: ServiceEnv) -> 
     await erased.cancel_and_wait("2026-03-02 09:00")
     # The run in which they were requested is past its retention.
     for subscription in (rowless, nameless):
-        await has_lost_its_run(subscription, (await subscription.has_run(2))[0])
-    await forgotten(isolated_env, rowless)
-    await damaged(isolated_env, "DELETE FROM companies WHERE subscription_id = $1", nameless.id)
-    await damaged(
+        await delete_run(subscription, (await subscription.has_run(2))[0])
+    await delete_rows(isolated_env, rowless)
+    await execute_as_superuser(isolated_env, "DELETE FROM companies WHERE subscription_id = $1", nameless.id)
+    await execute_as_superuser(
         isolated_env, "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1", unreadable.id
     )
-    await has_lost_its_histories(unreadable)
-    await damaged(
+    await delete_all_histories(unreadable)
+    await execute_as_superuser(
         isolated_env, "DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence = 2", erased.id
     )
 
@@ -259,7 +267,7 @@ async def test_invoices_are_compared_with_ledger_and_numbers(isolated_env: Servi
         ("DELETE FROM invoice_entries WHERE number = $1", fifth),
         ("DELETE FROM invoices WHERE number = $1", fifth),
     ):
-        await damaged(isolated_env, statement, argument)
+        await execute_as_superuser(isolated_env, statement, argument)
 
     findings = await found(isolated_env)
 
@@ -275,7 +283,7 @@ async def test_invoices_are_compared_with_ledger_and_numbers(isolated_env: Servi
         (None, "INVOICE_DIFFERS", f"Invoice {fourth}: its totals do not match its entries."),
         (None, "INVOICE_MISSING", f"The last invoice of {year} is number 4, but the counter is 5."),
     }
-    await damaged(isolated_env, "DELETE FROM invoices WHERE number = $1", second)
+    await execute_as_superuser(isolated_env, "DELETE FROM invoices WHERE number = $1", second)
     messages = [each.message for each in await found(isolated_env)]
     assert f"Invoice {second} is missing." in messages
 
@@ -286,7 +294,7 @@ async def test_invoice_without_ledger_lines_is_found(isolated_env: ServiceEnv) -
         "InvoicesWorkflow", {"month": "2026-02"}, id=unique_name("close"), task_queue=isolated_env.task_queue
     )
     [invoice] = await isolated_env.client.invoices()
-    await damaged(isolated_env, "UPDATE ledger_lines SET amount = 1 WHERE amount = 72000")
+    await execute_as_superuser(isolated_env, "UPDATE ledger_lines SET amount = 1 WHERE amount = 72000")
     assert [(each.subscription_id, each.code.value, each.message) for each in await found(isolated_env)] == [
         (
             None,
@@ -341,17 +349,17 @@ async def test_invoice_corrections_are_recalculated(
     [corrected] = may.corrected
     twice = corrected.model_copy(update={"supply_before": 232, "supply_after": 116})
     first = {"corrected": [twice.model_dump()], "vat_amount": -12, "total": -128}
-    await damaged(isolated_env, change, april.number, -11, -127, json.dumps(none))
-    await damaged(isolated_env, change, may.number, -12, -128, json.dumps(first))
-    said = "corrections of earlier invoices do not match its adjustments"
+    await execute_as_superuser(isolated_env, change, april.number, -11, -127, json.dumps(none))
+    await execute_as_superuser(isolated_env, change, may.number, -12, -128, json.dumps(first))
+    message = "corrections of earlier invoices do not match its adjustments"
     for _ in range(2):
         assert [(each.code.value, each.repaired, each.message) for each in await found(isolated_env)] == [
-            ("INVOICE_DIFFERS", False, f"Invoice {april.number}: its {said}."),
-            ("INVOICE_DIFFERS", False, f"Invoice {may.number}: its {said}."),
+            ("INVOICE_DIFFERS", False, f"Invoice {april.number}: its {message}."),
+            ("INVOICE_DIFFERS", False, f"Invoice {may.number}: its {message}."),
         ]
 
     # A value that PostgreSQL cannot compute with breaks the comparison only for the affected invoices.
-    await damaged(
+    await execute_as_superuser(
         isolated_env,
         """UPDATE invoices SET document = jsonb_set(document, '{vat_percent}', '"ten"') WHERE number = $1""",
         whole.number,
@@ -367,8 +375,8 @@ async def test_invoice_corrections_are_recalculated(
 async def test_paused_workflow_is_reported_and_not_replaced(isolated_env: ServiceEnv) -> None:
     """With a correct row, and with a missing event that the histories still have."""
     well, lacking, running = await gather_all(charged(isolated_env) for _ in range(3))
-    before = await told(isolated_env, lacking)
-    await damaged(
+    before = await stored_rows(isolated_env, lacking)
+    await execute_as_superuser(
         isolated_env,
         """
         WITH lost AS (DELETE FROM ledger_lines WHERE subscription_id = $1 AND sequence = 2)
@@ -382,7 +390,7 @@ async def test_paused_workflow_is_reported_and_not_replaced(isolated_env: Servic
             well.id: [("WORKFLOW_PAUSED", False)],
             lacking.id: [("WORKFLOW_PAUSED", False), ("EVENT_MISSING", True)],
         }
-        assert await told(isolated_env, lacking) == before
+        assert await stored_rows(isolated_env, lacking) == before
         [finding, _] = await found(isolated_env)
         assert finding.message.startswith("Its workflow has been paused since 20")
         # The operator's name and reason of the pause are free text.

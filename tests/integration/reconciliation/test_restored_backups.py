@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from property.scenario_strategies import scenarios
 from support.backups import TASK_QUEUE, Backup, backed_up, postgres, restored, restored_database, run
-from support.corruption import told
+from support.corruption import stored_rows
 from support.data_search import found_in_database, is_gone_from_workflow
 from support.markdown_pages import blocks, page
 from support.polling import gather_all
@@ -85,7 +85,7 @@ def written() -> list[dict[str, Any]]:
     ]
 
 
-class Story(SubscriptionDriver):
+class RestoredSubscription(SubscriptionDriver):
     """A scenario and its subscription: some of its steps run before the backup, the rest after it."""
 
     scenario: Scenario
@@ -94,7 +94,7 @@ class Story(SubscriptionDriver):
     lost: set[str]
     """The commands that were accepted after the backup."""
 
-    async def takes(self, steps: Sequence[ScenarioStep]) -> None:
+    async def run_steps(self, steps: Sequence[ScenarioStep]) -> None:
         for step in steps:
             await self.client.settle(self.id, step.at)
             argument = with_default_arguments(step, BOOK, "")
@@ -109,9 +109,9 @@ class Story(SubscriptionDriver):
                 continue
             self.lost.add(step.command)
 
-    async def goes_on(self) -> None:
+    async def continue_to_end(self) -> None:
         """Run the remaining steps up to the end of the scenario."""
-        await self.takes(self.scenario.steps[max(self.before, 0) :])
+        await self.run_steps(self.scenario.steps[max(self.before, 0) :])
         await self.client.settle(self.id, self.scenario.until)
         if (await self.status()).state is State.ERASED:
             await self.has_closed()
@@ -119,7 +119,7 @@ class Story(SubscriptionDriver):
     async def charged(self, service_env: ServiceEnv) -> list[tuple[Any, ...]]:
         return charges(await service_env.client.ledger(self.id))
 
-    def reckoned(self) -> list[tuple[Any, ...]]:
+    def expected_ledger(self) -> list[tuple[Any, ...]]:
         """Return the ledger by the rules alone."""
         [document] = simulate_by_rules([self.scenario], BOOK)
         return charges(document.ledger)
@@ -129,7 +129,9 @@ def charges(lines: Sequence[LedgerLine]) -> list[tuple[Any, ...]]:
     return [(line.kind, line.first_day, line.end_day, line.amount) for line in lines]
 
 
-async def begun(service_env: ServiceEnv, scenario: Scenario, before: int, **changes: Any) -> Story:
+async def started(
+    service_env: ServiceEnv, scenario: Scenario, before: int, **changes: Any
+) -> RestoredSubscription:
     body = {
         **sample_request(scenario, BOOK, unique_name("request")),
         "account": {"group": unique_name("hanyang")},
@@ -138,12 +140,12 @@ async def begun(service_env: ServiceEnv, scenario: Scenario, before: int, **chan
         **changes,
     }
     answer = await service_env.client.request(body)
-    story = Story(service_env.client, service_env.temporal, answer.subscription_id, body)
-    story.scenario, story.before, story.lost = scenario, before, set()
+    case = RestoredSubscription(service_env.client, service_env.temporal, answer.subscription_id, body)
+    case.scenario, case.before, case.lost = scenario, before, set()
     if before > 0:
-        await story.takes(scenario.steps[:before])
-        story.lost = set()
-    return story
+        await case.run_steps(scenario.steps[:before])
+        case.lost = set()
+    return case
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,8 @@ class Days:
 
     yesterday: Backup
     today: Backup
-    stories: list[Story]
-    ended: list[Story]
+    cases: list[RestoredSubscription]
+    ended: list[RestoredSubscription]
     """The subscriptions that were erased after the first backup."""
     known: dict[str, dict[str, list[Any]]]
     """All rows of each subscription at the end."""
@@ -170,38 +172,36 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
         await register_search_attributes(temporal)
         async with open_service_env(stack, temporal, task_queue=TASK_QUEUE) as service_env:
             begins_later = [each for each in scenarios if each.name.startswith("begins")]
-            stories = await gather_all(
-                begun(
+            cases = await gather_all(
+                started(
                     service_env, each, chance.randint(0, len(each.steps)) if each.name == "generated" else 1
                 )
                 for each in scenarios
                 if each not in begins_later
             )
-            over = {story.id for story in stories if (await story.status()).state is State.ERASED}
-            for story in stories:
-                if story.id in over:
-                    await story.has_closed()
+            over = {case.id for case in cases if (await case.status()).state is State.ERASED}
+            for case in cases:
+                if case.id in over:
+                    await case.has_closed()
             yesterday = await backed_up(service_env, directory / "temporal", directory / "yesterday")
-            stories += await gather_all(begun(service_env, each, -1) for each in begins_later)
-            await gather_all(story.goes_on() for story in stories)
-            [left] = [story for story in stories if story.scenario.name == "leaves after it"]
-            [billed] = [story.scenario for story in stories if story.scenario.name == "is only billed"]
-            heir = await begun(service_env, billed, -1, account=left.request["account"])
-            await heir.goes_on()
-            stories.append(heir)
+            cases += await gather_all(started(service_env, each, -1) for each in begins_later)
+            await gather_all(case.continue_to_end() for case in cases)
+            [left] = [case for case in cases if case.scenario.name == "leaves after it"]
+            [billed] = [case.scenario for case in cases if case.scenario.name == "is only billed"]
+            heir = await started(service_env, billed, -1, account=left.request["account"])
+            await heir.continue_to_end()
+            cases.append(heir)
             today = await backed_up(service_env, directory / "temporal", directory / "today")
-            for story in stories:
-                assert await story.charged(service_env) == story.reckoned(), story.scenario.name
+            for case in cases:
+                assert await case.charged(service_env) == case.expected_ledger(), case.scenario.name
             ended = [
-                each
-                for each in stories
-                if each.id not in over and (await each.status()).state is State.ERASED
+                each for each in cases if each.id not in over and (await each.status()).state is State.ERASED
             ]
             assert len(ended) >= 2
-            assert any(story.lost for story in stories if story not in ended)
-            known = {story.id: await told(service_env, story) for story in stories}
+            assert any(case.lost for case in cases if case not in ended)
+            known = {case.id: await stored_rows(service_env, case) for case in cases}
             await run(postgres("psql"), service_env.people_url, "--command", KEEP_APART, cwd=directory)
-    return Days(yesterday, today, stories, ended, known, directory / "certificates.tsv")
+    return Days(yesterday, today, cases, ended, known, directory / "certificates.tsv")
 
 
 [KEEP_APART, PUT_BACK] = [
@@ -215,10 +215,10 @@ def _without_names(scenario: dict[str, Any]) -> dict[str, Any]:
     return {**scenario, "steps": [step for step in scenario["steps"] if not step.keys() & {*_LEFT_OUT}]}
 
 
-async def nobody_is_named(service_env: ServiceEnv, stories: Sequence[Story]) -> None:
-    for story in stories:
-        assert (await service_env.client.status(story.id)).state is State.ERASED
-    assert await found_in_database(service_env, [story.request["company_name"] for story in stories]) == []
+async def check_no_personal_data(service_env: ServiceEnv, cases: Sequence[RestoredSubscription]) -> None:
+    for case in cases:
+        assert (await service_env.client.status(case.id)).state is State.ERASED
+    assert await found_in_database(service_env, [case.request["company_name"] for case in cases]) == []
 
 
 def once(charged: Sequence[tuple[Any, ...]]) -> bool:
@@ -232,24 +232,24 @@ async def test_database_restored_from_yesterday(stack: EmbeddedStack, days: Days
         stack, days.yesterday.database, days.today.temporal, tmp_path / "site"
     ) as service_env:
         findings = await codes(service_env)
-        for story in days.stories:
-            if story in days.ended:
+        for case in days.cases:
+            if case in days.ended:
                 continue
-            assert await told(service_env, story) == days.known[story.id], story.scenario.name
-            assert await story.charged(service_env) == story.reckoned()
-        back = [story for story in days.ended if story.before >= 0]
-        assert {story.id: findings[story.id] for story in days.ended} == {
-            **{story.id: [("END_MISSING", True)] for story in back},
+            assert await stored_rows(service_env, case) == days.known[case.id], case.scenario.name
+            assert await case.charged(service_env) == case.expected_ledger()
+        back = [case for case in days.ended if case.before >= 0]
+        assert {case.id: findings[case.id] for case in days.ended} == {
+            **{case.id: [("END_MISSING", True)] for case in back},
             # Its histories were deleted with all their data, and the database has never had it.
-            **{story.id: [("ROW_MISSING", False)] for story in days.ended if story not in back},
+            **{case.id: [("ROW_MISSING", False)] for case in days.ended if case not in back},
         }
-        await nobody_is_named(service_env, back)
-        for story in back:
-            charged = await story.charged(service_env)
+        await check_no_personal_data(service_env, back)
+        for case in back:
+            charged = await case.charged(service_env)
             assert once(charged)
-            if story.lost <= {"cancel"}:
-                assert charged == story.reckoned(), story.scenario.name
-        unknown = {story.id for story in days.ended if story not in back}
+            if case.lost <= {"cancel"}:
+                assert charged == case.expected_ledger(), case.scenario.name
+        unknown = {case.id for case in days.ended if case not in back}
         assert {each.subscription_id for each in await found(service_env)} == unknown
 
 
@@ -258,16 +258,16 @@ async def test_temporal_restored_from_yesterday(stack: EmbeddedStack, days: Days
         stack, days.today.database, days.yesterday.temporal, tmp_path / "site"
     ) as service_env:
         findings = await codes(service_env)
-        for story in days.stories:
-            assert await told(service_env, story) == days.known[story.id], story.scenario.name
-            assert await story.charged(service_env) == story.reckoned()
-        for story in days.ended:
+        for case in days.cases:
+            assert await stored_rows(service_env, case) == days.known[case.id], case.scenario.name
+            assert await case.charged(service_env) == case.expected_ledger()
+        for case in days.ended:
             # The restored server has its workflow again, or there has never been one.
-            assert findings.get(story.id, [("DATA_LEFT", True)]) == [("DATA_LEFT", True)]
-            site = SubscriptionDriver(service_env.client, service_env.temporal, story.id, story.request)
-            names = [story.request["company_name"]]
+            assert findings.get(case.id, [("DATA_LEFT", True)]) == [("DATA_LEFT", True)]
+            site = SubscriptionDriver(service_env.client, service_env.temporal, case.id, case.request)
+            names = [case.request["company_name"]]
             await is_gone_from_workflow(service_env.temporal, site.workflow_id, names, await site.run_ids())
-        assert {code for told in findings.values() for code, repaired in told if not repaired} == set()
+        assert {code for found in findings.values() for code, repaired in found if not repaired} == set()
         assert await found(service_env) == []
 
 
@@ -286,22 +286,24 @@ async def test_both_restored_from_yesterday_keep_erasures(
             typed=PUT_BACK,
         )
         findings = await codes(service_env)
-        back = [story for story in days.ended if story.before >= 0]
-        for story in back:
-            assert ("END_MISSING", True) in findings[story.id], findings[story.id]
-        await nobody_is_named(service_env, back)
-        for story in back:
-            assert once(await story.charged(service_env))
-            certificates = {table: days.known[story.id][table] for table in ("erasure_certificates",)}
-            assert {**await told(service_env, story), **certificates} == await told(service_env, story)
+        back = [case for case in days.ended if case.before >= 0]
+        for case in back:
+            assert ("END_MISSING", True) in findings[case.id], findings[case.id]
+        await check_no_personal_data(service_env, back)
+        for case in back:
+            assert once(await case.charged(service_env))
+            certificates = {table: days.known[case.id][table] for table in ("erasure_certificates",)}
+            assert {**await stored_rows(service_env, case), **certificates} == await stored_rows(
+                service_env, case
+            )
         assert await found(service_env) == []
         # The others continue from yesterday, and receive their commands again.
-        for story in days.stories:
-            if story.before >= 0 and story not in days.ended and story.lost:
-                again = Story(service_env.client, service_env.temporal, story.id, story.request)
-                again.scenario, again.before, again.lost = story.scenario, story.before, set()
-                await again.goes_on()
-                assert await again.charged(service_env) == story.reckoned(), story.scenario.name
+        for case in days.cases:
+            if case.before >= 0 and case not in days.ended and case.lost:
+                again = RestoredSubscription(service_env.client, service_env.temporal, case.id, case.request)
+                again.scenario, again.before, again.lost = case.scenario, case.before, set()
+                await again.continue_to_end()
+                assert await again.charged(service_env) == case.expected_ledger(), case.scenario.name
 
 
 async def test_restored_database_is_append_only_as_before(stack: EmbeddedStack, days: Days) -> None:

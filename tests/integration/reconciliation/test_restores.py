@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from support.corruption import Backup, has_lost_its_histories, has_lost_its_run, is_set_back, told
+from support.corruption import Backup, delete_all_histories, delete_run, reset_to_run_start, stored_rows
 from support.namespaces import new_namespace
 from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, found, gets_attention, needs_attention
@@ -61,12 +61,12 @@ async def test_restored_database_catches_up_with_workflows(
     )
     new = await paid(isolated_env)
     subscriptions = (untouched, busy, corrected, new)
-    before = [await told(isolated_env, subscription) for subscription in subscriptions]
-    ending = await told(isolated_env, left)
+    before = [await stored_rows(isolated_env, subscription) for subscription in subscriptions]
+    ending = await stored_rows(isolated_env, left)
 
     await backup.is_restored()
     # A client sends a command before an operator has detected the loss.
-    asked = asyncio.create_task(busy.send("change_renewal_option", term="ANNUAL", id="option"))
+    pending_command = asyncio.create_task(busy.send("change_renewal_option", term="ANNUAL", id="option"))
     await wait_for("it is asked", lambda: is_diverged(busy))
 
     assert await codes(isolated_env) == {
@@ -76,17 +76,17 @@ async def test_restored_database_catches_up_with_workflows(
         new.id: [("ROW_MISSING", True)],
     }
 
-    assert (await asked).message.startswith("The next contract")
+    assert (await pending_command).message.startswith("The next contract")
     assert (await busy.events())[-1] == "RENEWAL_OPTION_CHANGED"
     for subscription, known in zip(subscriptions, before, strict=True):
         if subscription is not busy:
-            assert await told(isolated_env, subscription) == known
-    assert (await told(isolated_env, busy))["ledger_lines"] == before[1]["ledger_lines"]
+            assert await stored_rows(isolated_env, subscription) == known
+    assert (await stored_rows(isolated_env, busy))["ledger_lines"] == before[1]["ledger_lines"]
     assert await found(isolated_env) == []
     # The recalculated data is the same, and no personal data is back.
     # Except the number of erased rows and the response to the cancellation, which are lost.
     unknown: dict[str, list[Any]] = {"erasure_certificates": [], "command_answers": []}
-    assert await told(isolated_env, left) | unknown == ending | unknown
+    assert await stored_rows(isolated_env, left) | unknown == ending | unknown
     assert (await left.status()).state is State.ERASED
 
 
@@ -100,7 +100,7 @@ async def test_concurrent_runs_restore_an_adjustment_once(isolated_env: ServiceE
         "amount": -100,
     }
     await isolated_env.client.adjust({**wanted, "reason": "GOODWILL", "reference": "T-1"})
-    known = await told(isolated_env, subscription)
+    known = await stored_rows(isolated_env, subscription)
     await backup.is_restored()
 
     async def both_wait() -> bool:
@@ -122,7 +122,7 @@ async def test_concurrent_runs_restore_an_adjustment_once(isolated_env: ServiceE
         await wait_for("both are about to restore it", both_wait)
     findings = [finding for run in runs for finding in run.result()]
     assert {(each.code.value, each.repaired) for each in findings} == {("ADJUSTMENT_MISSING", True)}
-    assert await told(isolated_env, subscription) == known
+    assert await stored_rows(isolated_env, subscription) == known
 
 
 async def dearer_since_a_month(isolated_env: ServiceEnv) -> Catalogue:
@@ -144,7 +144,7 @@ async def test_missing_catalogue_version_is_restored_from_workflows(
     subscriptions = (untouched, busy, new)
     book, before = (
         await load_price_book(isolated_env.pool),
-        [await told(isolated_env, subscription) for subscription in subscriptions],
+        [await stored_rows(isolated_env, subscription) for subscription in subscriptions],
     )
     await backup.is_restored()
     with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
@@ -156,7 +156,7 @@ async def test_missing_catalogue_version_is_restored_from_workflows(
     }
 
     assert await load_price_book(isolated_env.pool) == book
-    assert [await told(isolated_env, subscription) for subscription in subscriptions] == before
+    assert [await stored_rows(isolated_env, subscription) for subscription in subscriptions] == before
     assert not await catalogue_repository.publish(isolated_env.pool, newer)
     assert await found(isolated_env) == []
 
@@ -170,12 +170,12 @@ async def test_workflow_records_nothing_at_lost_prices(
     await dearer_since_a_month(isolated_env)
     await subscription.expect_refusal("upgrade", plan="no-such-plan")
     await backup.is_restored()
-    asked = asyncio.create_task(subscription.send("change_renewal_option", term="ANNUAL"))
+    pending_command = asyncio.create_task(subscription.send("change_renewal_option", term="ANNUAL"))
     await wait_for("it is not recorded", lambda: is_diverged(subscription))
 
     assert await codes(isolated_env) == {subscription.id: [("CATALOGUE_MISSING", True)]}
 
-    await asked
+    await pending_command
     assert await found(isolated_env) == []
 
 
@@ -189,8 +189,8 @@ async def test_replaced_catalogue_version_is_left_to_operator(
     await subscription.send("upgrade", members=20)
     await backup.is_restored()
     assert await publish(isolated_env.pool, catalogue("other", "2040-01-01", **DEARER))
-    said = await codes(isolated_env)
-    assert said == {subscription.id: [("CATALOGUE_MISSING", False), ("EVENT_MISSING", True)]}
+    found_codes = await codes(isolated_env)
+    assert found_codes == {subscription.id: [("CATALOGUE_MISSING", False), ("EVENT_MISSING", True)]}
 
 
 async def test_r31_certified_erasure_is_repeated_for_any_backup(
@@ -200,17 +200,17 @@ async def test_r31_certified_erasure_is_repeated_for_any_backup(
     backup = await Backup.of(isolated_env)
     await is_cancelled_today(subscription)
     ending, certificates = (
-        await told(isolated_env, subscription),
+        await stored_rows(isolated_env, subscription),
         await subscription.client.certificates(subscription.id),
     )
-    await has_lost_its_histories(subscription)
+    await delete_all_histories(subscription)
     await isolated_env.owner.execute("CREATE TABLE apart AS TABLE erasure_certificates")
     await backup.is_restored()
     await isolated_env.owner.execute("INSERT INTO erasure_certificates TABLE apart")
 
     assert await codes(isolated_env) == {subscription.id: [("END_MISSING", True)]}
 
-    assert await told(isolated_env, subscription) | {"command_answers": []} == ending | {
+    assert await stored_rows(isolated_env, subscription) | {"command_answers": []} == ending | {
         "command_answers": []
     }
     assert await subscription.client.certificates(subscription.id) == certificates
@@ -250,7 +250,7 @@ async def test_data_in_no_history_is_reported_and_not_charged_again(
     # A contract year ends, a new run starts, and the earlier histories are deleted after their retention.
     await subscription.advance_to("2025-02-15 00:00")
     for run in (await subscription.has_run(3))[:2]:
-        await has_lost_its_run(subscription, run)
+        await delete_run(subscription, run)
     await backup.is_restored()
 
     [finding] = await found(isolated_env)
@@ -277,21 +277,23 @@ async def test_restored_server_catches_up_with_database(isolated_env: ServiceEnv
         await subscription.send("upgrade", members=20, id="more")
     for subscription in (commanded, waiting):
         await months_pass(subscription, 2)
-    before = [await told(isolated_env, subscription) for subscription in (quiet, commanded)]
+    before = [await stored_rows(isolated_env, subscription) for subscription in (quiet, commanded)]
     events, ledger = await waiting.events(), await waiting.ledger()
     for subscription in (quiet, commanded, waiting):
-        await is_set_back(subscription)
+        await reset_to_run_start(subscription)
     # It accepts a command, and cannot record its events.
-    asked = asyncio.create_task(waiting.send("rename_account", group=unique_name("renamed"), id="rename"))
+    pending_command = asyncio.create_task(
+        waiting.send("rename_account", group=unique_name("renamed"), id="rename")
+    )
     await wait_for("it is stuck", lambda: is_diverged(waiting))
 
     assert await codes(isolated_env) == {
         subscription.id: [("WORKFLOW_BEHIND", True)] for subscription in (quiet, commanded, waiting)
     }
 
-    assert [await told(isolated_env, subscription) for subscription in (quiet, commanded)] == before
+    assert [await stored_rows(isolated_env, subscription) for subscription in (quiet, commanded)] == before
     # The new workflow receives the command again, and executes it once.
-    assert (await asked).command == "rename_account"
+    assert (await pending_command).command == "rename_account"
     assert (await waiting.events(), await waiting.ledger()) == ([*events, "ACCOUNT_RENAMED"], ledger)
     assert await commanded.send("upgrade", members=20, id="more")
     assert await found(isolated_env) == []

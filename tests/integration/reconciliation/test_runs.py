@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 
 import pytest
-from support.corruption import damaged
+from support.corruption import execute_as_superuser
 from support.polling import gather_all, wait_for
 from support.reconcile_job import found, reconciled
 from support.service_env import ServiceEnv, open_service_env, unique_name
@@ -45,7 +45,7 @@ async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, tem
         first = asyncio.create_task(service_env.worker().run())
         running = asyncio.create_task(reconciled(service_env))
         await wait_for(
-            "the others are said", lambda: are_said(service_env, subscriptions[3], subscriptions[104])
+            "the others are said", lambda: are_reported(service_env, subscriptions[3], subscriptions[104])
         )
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
@@ -62,9 +62,11 @@ async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, tem
             assert await found(service_env) == []
 
 
-async def are_said(service_env: ServiceEnv, *subscriptions: SubscriptionDriver) -> bool:
-    said = await service_env.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
-    return {row["subscription_id"] for row in said} == {subscription.id for subscription in subscriptions}
+async def are_reported(service_env: ServiceEnv, *subscriptions: SubscriptionDriver) -> bool:
+    finding_rows = await service_env.owner.fetch("SELECT subscription_id FROM reconciliation_findings")
+    return {row["subscription_id"] for row in finding_rows} == {
+        subscription.id for subscription in subscriptions
+    }
 
 
 async def test_run_report_is_in_database_and_web_ui(isolated_env: ServiceEnv) -> None:
@@ -72,8 +74,8 @@ async def test_run_report_is_in_database_and_web_ui(isolated_env: ServiceEnv) ->
         await isolated_env.client.reconciliation()
     assert none_yet.value.refused.code is RefusalCode.RECONCILIATION_NOT_FOUND
     subscription = await isolated_env.requested()
-    await damaged(isolated_env, "UPDATE lifecycle_events SET event = 'UPGRADED'")
-    await damaged(isolated_env, "DELETE FROM account_names")
+    await execute_as_superuser(isolated_env, "UPDATE lifecycle_events SET event = 'UPGRADED'")
+    await execute_as_superuser(isolated_env, "DELETE FROM account_names")
 
     handle = await isolated_env.temporal.start_workflow(
         "ReconcileWorkflow", id=unique_name("reconcile"), task_queue=isolated_env.task_queue
@@ -121,8 +123,8 @@ async def test_page_heartbeats_and_repeats_no_finding(
     await subscriptions[0].handle.terminate(reason="by an operator's mistake")
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, task_queue=isolated_env.task_queue)
-    signs: list[object] = []
-    environment.on_heartbeat = lambda *details: signs.append(details)
+    heartbeats: list[object] = []
+    environment.on_heartbeat = lambda *details: heartbeats.append(details)
     activities = ReconciliationActivities(
         isolated_env.pool,
         isolated_env.temporal,
@@ -136,7 +138,7 @@ async def test_page_heartbeats_and_repeats_no_finding(
 
     assert (first.looked_at, first.found, first.next_after) == (3, 1, None)
     assert (again.looked_at, again.found) == (3, 0)
-    assert len(signs) >= 6
+    assert len(heartbeats) >= 6
     [finding] = await isolated_env.client.findings("by-hand")
     assert (finding.subscription_id, finding.repaired) == (subscriptions[0].id, True)
 
@@ -150,7 +152,7 @@ async def test_long_erased_subscription_is_checked_every_four_weeks(
         for number, (days, certified) in enumerate(
             [(8, "{DATABASE,HISTORIES}"), (8, "{DATABASE}"), (6, "{DATABASE,HISTORIES}")]
         ):
-            await damaged(
+            await execute_as_superuser(
                 service_env,
                 """
                 WITH erased AS (

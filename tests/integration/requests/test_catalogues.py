@@ -30,7 +30,7 @@ DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
 
 
 @pytest.fixture
-async def shop(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def catalogue_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """Open an environment in which the test changes the catalogue."""
     async with open_service_env(stack, temporal) as service_env:
         yield service_env
@@ -117,12 +117,12 @@ async def test_r25_no_version_gives_a_plan_the_rank_of_another(
 
 
 async def test_r19_reserved_switch_uses_prices_of_its_day(
-    shop: ServiceEnv,
+    catalogue_env: ServiceEnv,
 ) -> None:
     """Also if these prices were published after the reservation."""
-    subscription = await shop.requested(START)
+    subscription = await catalogue_env.requested(START)
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
-    assert await publish(shop.pool, catalogue("newer", "2027-02-01", **DEARER))
+    assert await publish(catalogue_env.pool, catalogue("newer", "2027-02-01", **DEARER))
     await subscription.advance_to("2027-03-01 00:00")
     assert await subscription.ledger_tuples() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 8000)]
     assert await subscription.event_times() == [
@@ -134,10 +134,10 @@ async def test_r19_reserved_switch_uses_prices_of_its_day(
     assert await subscription.failed_tasks() == []
 
 
-async def test_r19_new_prices_apply_from_next_contract(shop: ServiceEnv) -> None:
+async def test_r19_new_prices_apply_from_next_contract(catalogue_env: ServiceEnv) -> None:
     """A contract keeps its prices; the next contract has the new ones."""
-    subscription = await shop.paid(START, "MONTHLY")
-    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    subscription = await catalogue_env.paid(START, "MONTHLY")
+    assert await publish(catalogue_env.pool, catalogue("newer", "2027-01-20", **DEARER))
     await subscription.advance_to("2027-03-01 00:00")
     assert await subscription.ledger_tuples() == [
         ("SERVICE_FEE", "2027-01-10", "2027-02-01", 72_000 * 22 // 31),
@@ -146,39 +146,43 @@ async def test_r19_new_prices_apply_from_next_contract(shop: ServiceEnv) -> None
     ]
 
 
-async def test_r19_newly_published_plan_can_be_chosen(shop: ServiceEnv) -> None:
-    subscription = await shop.paid(START)
+async def test_r19_newly_published_plan_can_be_chosen(catalogue_env: ServiceEnv) -> None:
+    subscription = await catalogue_env.paid(START)
     assert (
         await subscription.expect_refusal("upgrade", at=START, plan="gold")
     ).code is RefusalCode.PLAN_NOT_SOLD
     gold = '[plans.gold]\ntitle = "Gold"\nrank = 4\nlist = 20000\nannual = 18000\n\n[plans.premium]'
     newer = catalogue("newer", "2027-01-10", **{"[plans.premium]": gold})
-    assert await publish(shop.pool, newer)
+    assert await publish(catalogue_env.pool, newer)
     answer = await subscription.send("upgrade", at=START, plan="gold")
     assert "at 18,000 KRW" in answer.message
 
 
-async def test_r19_command_uses_prices_seen_by_caller(shop: ServiceEnv) -> None:
+async def test_r19_command_uses_prices_seen_by_caller(catalogue_env: ServiceEnv) -> None:
     """The workflow has only the first edition until a command makes it load the next one."""
-    subscription = await shop.paid(START, "MONTHLY")
+    subscription = await catalogue_env.paid(START, "MONTHLY")
     seen = {"sequence": len(await subscription.events()), "date": "2027-01-20", "edition": 1}
-    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    assert await publish(catalogue_env.pool, catalogue("newer", "2027-01-20", **DEARER))
     at = "2027-01-20 09:00"
     refused = await subscription.expect_refusal("upgrade", at=at, plan="premium", expects=seen)
     assert refused.code is RefusalCode.CHANGED_MEANWHILE
     await subscription.send("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
 
 
-async def test_r19_discontinued_plan_can_be_kept_but_not_chosen(shop: ServiceEnv) -> None:
-    keeps, wants = await gather_all([shop.paid(START, "MONTHLY"), shop.paid(START, "MONTHLY", plan="lite")])
+async def test_r19_discontinued_plan_can_be_kept_but_not_chosen(catalogue_env: ServiceEnv) -> None:
+    keeps, other = await gather_all(
+        [catalogue_env.paid(START, "MONTHLY"), catalogue_env.paid(START, "MONTHLY", plan="lite")]
+    )
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
-    assert await publish(shop.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
-    assert (await wants.expect_refusal("upgrade", at=START, plan="basic")).code is RefusalCode.PLAN_NOT_SOLD
+    assert await publish(catalogue_env.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
+    assert (await other.expect_refusal("upgrade", at=START, plan="basic")).code is RefusalCode.PLAN_NOT_SOLD
     await keeps.send("upgrade", at=START, members=20)
     await keeps.advance_to("2027-02-10 00:00")
     assert (await keeps.events())[-1] == "CONTRACT_RENEWED"
     assert (await keeps.status()).plan == "basic"
-    refused = await shop.judged(shop.request_body(simulated_at="2027-02-10T09:00:00+09:00"))
+    refused = await catalogue_env.request_outcome(
+        catalogue_env.request_body(simulated_at="2027-02-10T09:00:00+09:00")
+    )
     assert isinstance(refused, Refusal)
     assert [(problem.field, problem.code) for problem in refused.problems] == [
         ("plan", RefusalCode.PLAN_NOT_SOLD)
@@ -186,10 +190,10 @@ async def test_r19_discontinued_plan_can_be_kept_but_not_chosen(shop: ServiceEnv
 
 
 async def test_r16_r19_reserved_switch_survives_catalogue_removal(
-    shop: ServiceEnv,
+    catalogue_env: ServiceEnv,
 ) -> None:
     """A reserved switch takes effect even if the catalogue no longer has its plan."""
-    subscription = await shop.requested(START, plan="lite")
+    subscription = await catalogue_env.requested(START, plan="lite")
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
     basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
     newer = catalogue(
@@ -202,7 +206,7 @@ async def test_r16_r19_reserved_switch_survives_catalogue_removal(
             "fee_percent = 10": "fee_percent = 20",
         },
     )
-    assert await publish(shop.pool, newer)
+    assert await publish(catalogue_env.pool, newer)
     # As reserved in January: basic at its last prices, 10 members. The percentage is that of the first day.
     await subscription.cancel_and_wait("2027-03-01 09:00")
     assert await subscription.event_times() == [
@@ -220,41 +224,41 @@ async def test_r16_r19_reserved_switch_survives_catalogue_removal(
     ]
 
 
-async def test_r3_new_terms_bind_new_requests_and_upgrades(shop: ServiceEnv) -> None:
-    subscription = await shop.paid(START)
+async def test_r3_new_terms_bind_new_requests_and_upgrades(catalogue_env: ServiceEnv) -> None:
+    subscription = await catalogue_env.paid(START)
     newer_terms = SERVICE_TERMS.replace("2026-01", "2027-02")
     newer = catalogue("newer", "2027-02-01", **{SERVICE_TERMS: newer_terms})
-    assert await publish(shop.pool, newer)
+    assert await publish(catalogue_env.pool, newer)
     at = "2027-02-01 09:00"
     assert (
         await subscription.expect_refusal("upgrade", at=at, members=20)
     ).code is RefusalCode.TERMS_NOT_AGREED
     agreed = [{"id": "service", "version": "2027-02"}, {"id": "privacy", "version": "2026-01"}]
     assert (await subscription.send("upgrade", at=at, members=20, agreed_terms=agreed)).state is State.ACTIVE
-    kept = await shop.owner.fetch(
+    stored = await catalogue_env.owner.fetch(
         "SELECT term_version FROM terms_agreements WHERE subscription_id = $1 AND term_id = 'service'"
         " ORDER BY sequence",
         subscription.id,
     )
-    assert [row["term_version"] for row in kept] == ["2026-01", "2027-02"]
+    assert [row["term_version"] for row in stored] == ["2026-01", "2027-02"]
 
 
 async def test_r9_original_response_after_catalogue_change(
-    shop: ServiceEnv,
+    catalogue_env: ServiceEnv,
 ) -> None:
-    subscription = await shop.requested()
-    first = await shop.client.request(subscription.request)
+    subscription = await catalogue_env.requested()
+    first = await catalogue_env.client.request(subscription.request)
     newer_terms = SERVICE_TERMS.replace("2026-01", "newer")
     newer = catalogue("newer", f"{await subscription.today()}", **{SERVICE_TERMS: newer_terms})
-    assert await publish(shop.pool, newer)
-    assert await shop.client.request(subscription.request) == first
+    assert await publish(catalogue_env.pool, newer)
+    assert await catalogue_env.client.request(subscription.request) == first
 
 
 async def test_r28_quote_equals_charge_after_price_publication(
-    shop: ServiceEnv,
+    catalogue_env: ServiceEnv,
 ) -> None:
-    subscription = await shop.paid(START, "MONTHLY")
-    assert await publish(shop.pool, catalogue("newer", "2027-01-20", **DEARER))
+    subscription = await catalogue_env.paid(START, "MONTHLY")
+    assert await publish(catalogue_env.pool, catalogue("newer", "2027-01-20", **DEARER))
     quote = await subscription.client.quote_cancellation(subscription.id, date(2027, 3, 1))
     upcoming = await subscription.client.upcoming(subscription.id)
     await subscription.send("cancel", at=START, date="2027-03-01")
@@ -265,18 +269,18 @@ async def test_r28_quote_equals_charge_after_price_publication(
     assert [(line.key, line.amount) for line in foreseen] == [(line.key, line.amount) for line in charged]
 
 
-async def test_r19_decision_by_older_price_book_is_not_written(shop: ServiceEnv) -> None:
-    subscription = await shop.paid(START, "MONTHLY")
-    state = await snapshot(shop.pool, subscription.id)
+async def test_r19_decision_by_older_price_book_is_not_written(catalogue_env: ServiceEnv) -> None:
+    subscription = await catalogue_env.paid(START, "MONTHLY")
+    state = await snapshot(catalogue_env.pool, subscription.id)
     assert state is not None
-    event = next_due_event(state, kst("2027-02-01"), await load_price_book(shop.pool))
+    event = next_due_event(state, kst("2027-02-01"), await load_price_book(catalogue_env.pool))
     assert event is not None
     newer = catalogue("newer", "2027-01-20", **DEARER)
-    assert await publish(shop.pool, newer)
+    assert await publish(catalogue_env.pool, newer)
     transition = transition_of(
-        state, event, PriceBook(versions=(await load_price_book(shop.pool)).versions[:1])
+        state, event, PriceBook(versions=(await load_price_book(catalogue_env.pool)).versions[:1])
     )
-    recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
+    recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
     before = await subscription.client.timeline(subscription.id)
     assert await recording.record_transition(transition) == PriceBookOutdated(newer=(newer,))
     assert await subscription.client.timeline(subscription.id) == before
@@ -286,24 +290,24 @@ async def test_r19_decision_by_older_price_book_is_not_written(shop: ServiceEnv)
     assert len(await subscription.ledger()) == 1
 
 
-async def test_r19_event_recorded_by_newer_book_needs_that_book(shop: ServiceEnv) -> None:
+async def test_r19_event_recorded_by_newer_book_needs_that_book(catalogue_env: ServiceEnv) -> None:
     """A worker may be killed after a task has written; the next task then has only the older prices."""
-    subscription = await shop.paid(START, "MONTHLY")
-    state = await snapshot(shop.pool, subscription.id)
+    subscription = await catalogue_env.paid(START, "MONTHLY")
+    state = await snapshot(catalogue_env.pool, subscription.id)
     assert state is not None
-    older = await load_price_book(shop.pool)
+    older = await load_price_book(catalogue_env.pool)
     for event in due_events(state, kst("2027-02-01"), older):
-        state = await recorded(shop, state, event, older)
+        state = await recorded(catalogue_env, state, event, older)
     newer = catalogue("newer", "2027-01-20", **DEARER)
-    assert await publish(shop.pool, newer)
-    book = await load_price_book(shop.pool)
+    assert await publish(catalogue_env.pool, newer)
+    book = await load_price_book(catalogue_env.pool)
     outdated, renewed = (next_due_event(state, kst("2027-02-15"), each) for each in (older, book))
     assert outdated
     assert renewed
     assert outdated != renewed
-    await recorded(shop, state, renewed, book)
+    await recorded(catalogue_env, state, renewed, book)
     before = await subscription.client.timeline(subscription.id)
-    recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
+    recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
     answer = await recording.record_transition(transition_of(state, outdated, older))
     assert answer == PriceBookOutdated(newer=(newer,))
     assert await recording.record_transition(transition_of(state, renewed, book)) == Recorded()
@@ -320,9 +324,11 @@ def transition_of(state: Subscription, event: Event, book: PriceBook) -> Transit
     )
 
 
-async def recorded(shop: ServiceEnv, state: Subscription, event: Event, book: PriceBook) -> Subscription:
+async def recorded(
+    catalogue_env: ServiceEnv, state: Subscription, event: Event, book: PriceBook
+) -> Subscription:
     """Record the event; return the state after it."""
-    recording = TransitionActivities(shop.pool, PostgresWorkspaceProvisioner(shop.pool))
+    recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
     transition = transition_of(state, event, book)
     assert await recording.record_transition(transition) == Recorded()
     return transition.state

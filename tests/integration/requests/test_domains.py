@@ -21,7 +21,7 @@ CNAME_TARGET = "verify.worksmobile.example"
 
 
 @pytest.fixture
-async def street(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+async def dns_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """Open an environment in which the test changes the DNS server."""
     async with open_service_env(stack, temporal) as service_env:
         yield service_env
@@ -80,8 +80,8 @@ async def test_r12_each_token_is_random_and_unique(service_env: ServiceEnv) -> N
     assert all(len(bytes.fromhex(token)) * 8 >= 128 for token in tokens)
 
 
-async def test_r13_wrong_dns_records_are_unverified_not_errors(street: ServiceEnv) -> None:
-    subscription, domain = await on_a_domain(street)
+async def test_r13_wrong_dns_records_are_unverified_not_errors(dns_env: ServiceEnv) -> None:
+    subscription, domain = await on_a_domain(dns_env)
     [proof] = (await subscription.status()).proofs
     token = proof.txt_value.split("=")[1]
     minute = iter(f"2027-01-10 09:{minute:02}" for minute in range(1, 60))
@@ -93,27 +93,27 @@ async def test_r13_wrong_dns_records_are_unverified_not_errors(street: ServiceEn
 
     await not_yet()  # NXDOMAIN
     for wrong in (token, f"naver-works-verification={token}0", "naver-works-verification="):
-        street.dns.publish_txt(domain, wrong)
-    street.dns.publish_txt(f"www.{domain}", proof.txt_value)
+        dns_env.dns.publish_txt(domain, wrong)
+    dns_env.dns.publish_txt(f"www.{domain}", proof.txt_value)
     await not_yet()  # another token, or another name
-    street.dns.clear()
-    street.dns.publish_cname(proof.cname_name, "verify.somebody.example")
+    dns_env.dns.clear()
+    dns_env.dns.publish_cname(proof.cname_name, "verify.somebody.example")
     await not_yet()  # a CNAME to elsewhere
-    street.dns.clear()
-    street.dns.publish_txt(domain, proof.txt_value)
-    street.dns.answer_with = "servfail"
+    dns_env.dns.clear()
+    dns_env.dns.publish_txt(domain, proof.txt_value)
+    dns_env.dns.answer_with = "servfail"
     await not_yet()
-    street.dns.answer_with = "timeout"
+    dns_env.dns.answer_with = "timeout"
     await gather_all([not_yet(), nothing_is_found_where_no_resolver_is()])
-    street.dns.answer_with = "normal"
+    dns_env.dns.answer_with = "normal"
     assert (await subscription.send("check_domain", at=next(minute))).access is Access.FULL
     assert await subscription.failed_tasks() == []
 
 
 async def nothing_is_found_where_no_resolver_is() -> None:
     wanted = DomainCheckInput(tokens={"acme.example": "token"}, cname_target=CNAME_TARGET)
-    looks = [DomainVerificationActivities([address]) for address in ("127.0.0.1:1", "::1", "192.0.2.1")]
-    found = await gather_all(look.look_for_proof(wanted) for look in looks)
+    checks = [DomainVerificationActivities([address]) for address in ("127.0.0.1:1", "::1", "192.0.2.1")]
+    found = await gather_all(look.look_for_proof(wanted) for look in checks)
     assert [each.proved for each in found] == [(), (), ()]
 
 
@@ -122,7 +122,7 @@ async def test_r12_long_and_international_names_are_resolved(
 ) -> None:
     """Also a long TXT record."""
     with DnsServer() as dns:
-        looks = DomainVerificationActivities([dns.address])
+        checks = DomainVerificationActivities([dns.address])
         longest = ".".join(["a" * 63] * 3 + ["b" * 50, "example"])[:253]
         names = [longest, "xn--9n2bp8q.example", "exact.example"]
         for name in names:
@@ -130,7 +130,7 @@ async def test_r12_long_and_international_names_are_resolved(
         dns.publish_txt("exact.example", "v" * 255)
         wanted = DomainCheckInput(tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET)
         # The CNAME needs the token in front of the name, for which the longest name has no room.
-        assert (await looks.look_for_proof(wanted)).proved == tuple(names)
+        assert (await checks.look_for_proof(wanted)).proved == tuple(names)
 
 
 # -- check schedule (R13) ----------------------------------------------------------------------------
@@ -144,8 +144,8 @@ async def test_r13_scheduled_checks_verify_domain_and_stop(service_env: ServiceE
     [proof] = (await subscription.status()).proofs
     await subscription.advance_clock_to(started + timedelta(hours=2, minutes=30))
     assert await subscription.events() == ["TRIAL_STARTED"]
-    looks = await looks_in_history(subscription)
-    assert looks == 1 + 12 + 1  # immediately, 12 in the first hour, one after the second hour
+    checks = await checks_in_history(subscription)
+    assert checks == 1 + 12 + 1  # immediately, 12 in the first hour, one after the second hour
 
     service_env.dns.publish_txt(domain, proof.txt_value)
     await subscription.advance_clock_to(started + timedelta(hours=3, minutes=1))
@@ -154,12 +154,12 @@ async def test_r13_scheduled_checks_verify_domain_and_stop(service_env: ServiceE
     assert timedelta(hours=3) <= confirmed.at - started < timedelta(hours=3, minutes=1)
     assert (await subscription.status()).access is Access.FULL
 
-    looks = await looks_in_history(subscription)
+    checks = await checks_in_history(subscription)
     await subscription.advance_clock_to(started + timedelta(days=10))
-    assert await looks_in_history(subscription) == looks
+    assert await checks_in_history(subscription) == checks
 
 
-async def looks_in_history(subscription: SubscriptionDriver) -> int:
+async def checks_in_history(subscription: SubscriptionDriver) -> int:
     return sum(
         event.activity_task_scheduled_event_attributes.activity_type.name == "look_for_proof"
         for event in await subscription.whole_history()
@@ -168,9 +168,9 @@ async def looks_in_history(subscription: SubscriptionDriver) -> int:
 
 async def test_r13_missed_checks_are_not_repeated(service_env: ServiceEnv) -> None:
     subscription, _ = await on_a_domain(service_env)
-    before = await looks_in_history(subscription)
+    before = await checks_in_history(subscription)
     await subscription.advance_to("2027-01-15 09:00")
-    assert await looks_in_history(subscription) == before + 1
+    assert await checks_in_history(subscription) == before + 1
 
 
 # -- changing the name (R10) -------------------------------------------------------------------------

@@ -57,7 +57,7 @@ async def test_r9_refusal_covers_earlier_unstarted_requests(
         task_queue=service_env.task_queue,
         start_delay=timedelta(minutes=10),
     )
-    refused = await service_env.judged(body)
+    refused = await service_env.request_outcome(body)
     assert isinstance(refused, Refusal)
     assert "NAME_TAKEN" in {problem.code for problem in refused.problems} | {refused.code}
     await has_closed(early)
@@ -170,7 +170,7 @@ async def test_r5_concurrent_requests_for_one_name(
             )
             for side in "ab"
         ]
-        answers = await gather_all(service_env.judged(body) for body in bodies)
+        answers = await gather_all(service_env.request_outcome(body) for body in bodies)
         [lost] = [n for n, answer in enumerate(answers) if isinstance(answer, Refusal)]
         won, refused = answers[1 - lost], answers[lost]
         assert isinstance(won, RequestAnswer)
@@ -296,7 +296,7 @@ async def test_r9_reused_request_id_is_refused(service_env: ServiceEnv) -> None:
     other = {**body, "members": 11}
     first = await service_env.client.request(body)
     for _ in range(2):
-        refused = await service_env.judged(other)
+        refused = await service_env.request_outcome(other)
         assert isinstance(refused, Refusal)
         assert (refused.code, refused.field) == (RefusalCode.REQUEST_ID_REUSED, "request_id")
     assert await service_env.client.request(body) == first
@@ -306,7 +306,7 @@ async def test_r9_concurrent_bodies_with_one_id_accept_only_one(service_env: Ser
     async def race() -> None:
         body = service_env.request_body()
         bodies = [body, {**body, "members": 11}] * 3
-        answers = await gather_all(service_env.judged(each) for each in bodies)
+        answers = await gather_all(service_env.request_outcome(each) for each in bodies)
         for same in (answers[0::2], answers[1::2]):
             assert same == [same[0]] * 3
         refused = [answer for answer in answers if isinstance(answer, Refusal)]
@@ -319,7 +319,7 @@ async def test_r9_refused_request_is_decided_again_with_same_id(service_env: Ser
     holder = await service_env.requested()
     late = service_env.request_body(account=holder.request["account"])
     # Without the client's own check of the name, as in a race: the workflow itself finds the name taken.
-    refused = await start_without_a_look(service_env, late)
+    refused = await start_without_name_check(service_env, late)
     assert refused.code is RefusalCode.NAME_TAKEN
 
     renamed = {**late, "account": {"group": unique_name("second-choice")}}
@@ -328,7 +328,7 @@ async def test_r9_refused_request_is_decided_again_with_same_id(service_env: Ser
     assert await service_env.client.request(renamed) == accepted
 
 
-async def start_without_a_look(service_env: ServiceEnv, body: dict[str, Any]) -> Refusal:
+async def start_without_name_check(service_env: ServiceEnv, body: dict[str, Any]) -> Refusal:
     handle = await service_env.temporal.start_workflow(
         "SubscriptionWorkflow", body, id=workflow_id_of(body), task_queue=service_env.task_queue
     )
@@ -343,7 +343,7 @@ async def test_r5_r9_erasure_frees_name_and_keeps_response(
     subscription = await service_env.requested()
     first = await service_env.client.request(subscription.request)
     waiting = service_env.request_body(account=subscription.request["account"])
-    refused = await service_env.judged(waiting)
+    refused = await service_env.request_outcome(waiting)
     assert isinstance(refused, Refusal)
     assert refused.code is RefusalCode.NAME_TAKEN
 
@@ -364,8 +364,8 @@ async def test_r9_reused_request_id_is_refused_after_erasure(
     await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     for changed in ({"members": 11}, {"company_name": "Other"}, {"account": {"group": unique_name("other")}}):
-        for asked in (service_env.judged, service_env.client.check_request):
-            refused = await asked({**subscription.request, **changed})
+        for check in (service_env.request_outcome, service_env.client.check_request):
+            refused = await check({**subscription.request, **changed})
             assert isinstance(refused, Refusal)
             assert (refused.code, refused.field) == (RefusalCode.REQUEST_ID_REUSED, "request_id")
         with pytest.raises(WorkflowUpdateFailedError) as failure:
@@ -384,13 +384,13 @@ async def test_r31_kept_request_data_is_not_personal(service_env: ServiceEnv) ->
     fingerprint = await fingerprint_of(service_env, subscription.id)
     await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
-    kept = await service_env.owner.fetchval(
+    stored = await service_env.owner.fetchval(
         "SELECT erased_request FROM subscriptions WHERE subscription_id = $1", subscription.id
     )
-    assert len(kept) == 32
+    assert len(stored) == 32
     # Without the key, the fingerprint of a guessed body cannot be computed.
-    assert kept.hex() != fingerprint
-    assert kept != sha256(fingerprint.encode()).digest()
+    assert stored.hex() != fingerprint
+    assert stored != sha256(fingerprint.encode()).digest()
     assert await found_in_database(service_env, [fingerprint]) == []
 
 
@@ -462,7 +462,7 @@ async def test_r33_production_refuses_simulated_start_time(stack: EmbeddedStack,
         service_env.worker(allow_simulation=False),
     ):
         body = service_env.request_body(simulated_at=kst("2030-01-01 09:00").isoformat())
-        refused = await service_env.judged(body)
+        refused = await service_env.request_outcome(body)
         assert isinstance(refused, Refusal)
         assert (refused.code, refused.field) == (RefusalCode.SIMULATION_NOT_ALLOWED, "simulated_at")
         await has_closed(temporal.get_workflow_handle(workflow_id_of(body)))

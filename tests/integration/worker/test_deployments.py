@@ -73,16 +73,16 @@ async def make_current(worker_env: WorkerEnv, *which: str) -> None:
     await wait_for(f"{which} is the current version of every queue", everywhere)
 
 
-async def doctor_says(worker_env: WorkerEnv, what: str) -> None:
+async def doctor_reports(worker_env: WorkerEnv, what: str) -> None:
     """Wait until `worksub doctor` reports this about the workers."""
 
-    async def said() -> bool:
+    async def reported() -> bool:
         findings = {
             finding.what: finding async for finding in check_temporal(worker_env.service_env.temporal)
         }
         return f"{findings['worker'].verdict}: {findings['worker'].text}" == what
 
-    await wait_for(f"the doctor says {what}", said)
+    await wait_for(f"the doctor says {what}", reported)
 
 
 async def build_of(subscription: SubscriptionDriver) -> str:
@@ -99,7 +99,7 @@ async def paid(worker_env: WorkerEnv) -> SubscriptionDriver:
     return subscription
 
 
-async def go_on(subscriptions: list[SubscriptionDriver], *, months: int) -> list[str]:
+async def rename_after_months(subscriptions: list[SubscriptionDriver], *, months: int) -> list[str]:
     """Rename each subscription this many months after its start; return the builds that executed it."""
 
     async def one(subscription: SubscriptionDriver) -> str:
@@ -120,19 +120,19 @@ async def test_subscriptions_continue_across_builds_and_back(worker_env: WorkerE
     async with working(worker_env, "0.1.0"):
         await make_current(worker_env, "--build-id", "0.1.0")
         subscriptions = [older, await paid(worker_env)]
-        assert await go_on(subscriptions, months=1) == ["0.1.0", "0.1.0"]
+        assert await rename_after_months(subscriptions, months=1) == ["0.1.0", "0.1.0"]
 
         async with working(worker_env, "0.2.0"):
             # The server has this build, but routes no tasks to it yet.
-            assert await go_on(subscriptions, months=2) == ["0.1.0", "0.1.0"]
+            assert await rename_after_months(subscriptions, months=2) == ["0.1.0", "0.1.0"]
             await make_current(worker_env, "--build-id", "0.2.0")
-            assert await go_on(subscriptions, months=3) == ["0.2.0", "0.2.0"]
+            assert await rename_after_months(subscriptions, months=3) == ["0.2.0", "0.2.0"]
             await make_current(worker_env, "--build-id", "0.1.0")
-            assert await go_on(subscriptions, months=4) == ["0.1.0", "0.1.0"]
+            assert await rename_after_months(subscriptions, months=4) == ["0.1.0", "0.1.0"]
 
     async with working(worker_env):
         await make_current(worker_env, "--unversioned")
-        assert await go_on(subscriptions, months=14) == ["", ""]
+        assert await rename_after_months(subscriptions, months=14) == ["", ""]
 
     for subscription in subscriptions:
         assert (await subscription.events()).count("ACCOUNT_RENAMED") == 5
@@ -144,22 +144,22 @@ async def test_subscriptions_continue_across_builds_and_back(worker_env: WorkerE
 
 async def test_doctor_reports_workers_without_tasks(worker_env: WorkerEnv) -> None:
     async with working(worker_env, "0.1.0"):
-        await doctor_says(
+        await doctor_reports(
             worker_env,
             "MISSING: Only build 0.1.0 of deployment worksub is running, but Temporal routes tasks to "
             "unversioned workers: `temporal worker deployment set-current-version "
             "--deployment-name worksub --build-id 0.1.0`.",
         )
         await make_current(worker_env, "--build-id", "0.1.0")
-        await doctor_says(worker_env, f"OK: A worker polls task queue {TASK_QUEUE}.")
+        await doctor_reports(worker_env, f"OK: A worker polls task queue {TASK_QUEUE}.")
     stopped = datetime.now(UTC)
 
     async def advice() -> str | None:
         return await idle_version(worker_env.service_env.temporal, stopped)
 
     async with working(worker_env):
-        told = await wait_for("somebody is told what to do", advice)
+        message = await wait_for("somebody is told what to do", advice)
         assert (
-            told
+            message
             == "Temporal routes tasks to build 0.1.0 of deployment worksub: run a worker of this version."
         )

@@ -81,7 +81,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
         "WORKSUB_DNS_RESOLVERS": service_env.dns.address,
     }
     working = partial(worker_process, home=tmp_path)
-    async with holds_in(service_env) as holds, TcpProxy() as door:
+    async with holds_in(service_env) as holds, TcpProxy() as proxy:
         # The first worker caches no workflows, so that Temporal does not wait for its sticky queue.
         async with working({**settings, "WORKSUB_CACHED_WORKFLOWS": "0"}) as worker:
             domains = [{"domain": f"{unique_name('erased')}.example"} for _ in ERASING]
@@ -104,33 +104,33 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             ]
             for step, subscription in zip(ERASING, erased, strict=True):
                 await holds.has_stopped(f"{step}/{subscription.id}")
-            await dies(worker)
+            await kill(worker)
         await holds.let_go()
 
-        door.leads_to(settings["TEMPORAL_ADDRESS"])
+        proxy.leads_to(settings["TEMPORAL_ADDRESS"])
         async with (
-            working({**settings, "TEMPORAL_ADDRESS": door.address}) as worker,
+            working({**settings, "TEMPORAL_ADDRESS": proxy.address}) as worker,
             locked(service_env, "subscriptions", switching),
             locked(service_env, "workspaces", leaving),
         ):
             switch = asyncio.create_task(switching.send("switch_to_paid", **switched, id="switch"))
             cancellation = {"date": f"{today}", "confirmation": await leaving.confirmation(), "id": "leave"}
             leave = asyncio.create_task(leaving.send("cancel", **cancellation))
-            unheard, requesting = await are_half_requested(service_env, holds)
+            unheard, requesting = await start_interrupted_requests(service_env, holds)
             await wait_for("the switch is accepted", partial(has_accepted_an_update, switching))
             await wait_for("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
             await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
             resting = await service_env.requested()
             await resting.send("rename_account", group=unique_name("resting"))
             await wait_for("a run is over, and the next not begun", partial(is_between_two_runs, resting))
-            passing = await has_a_fee_that_nobody_heard_of(charged, holds, door)
-            await dies(worker)
+            passing = await commit_unreported_fee(charged, holds, proxy)
+            await kill(worker)
         assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4
         assert await is_between_two_runs(resting)
         assert await switching.events() == ["TRIAL_STARTED"]
         # One has a row that its workflow does not know of; one had reserved its name, and has neither.
         alive = {subscription.id for subscription in (switching, leaving, charged, resting, unheard)}
-        assert await names_held(service_env) - {subscription.id for subscription in erased} == alive
+        assert await reserved_names(service_env) - {subscription.id for subscription in erased} == alive
         assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
         [fee] = await fees_recorded(service_env, charged)
         early = asyncio.create_task(unheard.send("switch_to_paid", **switched, id="early"))
@@ -153,19 +153,19 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             assert other.code is RefusalCode.COMMAND_ID_REUSED
             await passing
             assert await fees_recorded(service_env, charged) == [fee]
-            await goes_on_after_its_fee(charged, today)
+            await check_later_fees(charged, today)
             await asyncio.gather(*ends)
             await gather_all(subscription.has_closed() for subscription in erased)
             for subscription in erased:
                 await is_erased_once(service_env, subscription)
-            assert await names_held(service_env) == {
+            assert await reserved_names(service_env) == {
                 subscription.id for subscription in (nameless, resting, unheard, switching, charged)
             }
             for subscription in (switching, charged):
                 assert await subscription.failed_tasks() == []
 
 
-async def are_half_requested(
+async def start_interrupted_requests(
     service_env: ServiceEnv, holds: BlockingTriggers
 ) -> tuple[SubscriptionDriver, "asyncio.Future[tuple[SubscriptionDriver, SubscriptionDriver]]"]:
     """Stop two requests in the middle; return the first subscription and the task of both requests.
@@ -191,8 +191,8 @@ async def are_half_requested(
     return unheard, requesting
 
 
-async def has_a_fee_that_nobody_heard_of(
-    charged: SubscriptionDriver, holds: BlockingTriggers, door: TcpProxy
+async def commit_unreported_fee(
+    charged: SubscriptionDriver, holds: BlockingTriggers, proxy: TcpProxy
 ) -> "asyncio.Task[bool]":
     """Let a worker commit fees that it cannot report to Temporal; return the task that moves the clock.
 
@@ -202,7 +202,7 @@ async def has_a_fee_that_nobody_heard_of(
     first = next_month(await charged.today())
     passing = asyncio.create_task(charged.clock.advance_to(start_of(first + timedelta(days=1))))
     await holds.has_stopped(f"{FEE}/{charged.id}")
-    door.closes()
+    proxy.closes()
     await holds.let_go(f"{FEE}/{charged.id}")
     await wait_for("the fee is committed", partial(is_recorded, charged, "SERVICE_FEES_POSTED"))
     return passing
@@ -219,7 +219,7 @@ async def fees_recorded(service_env: ServiceEnv, subscription: SubscriptionDrive
     )
 
 
-async def goes_on_after_its_fee(charged: SubscriptionDriver, today: date) -> None:
+async def check_later_fees(charged: SubscriptionDriver, today: date) -> None:
     """Check that the first month is on one line, and that the next month is also charged."""
     first = next_month(today)
     second = next_month(first)
@@ -243,7 +243,7 @@ def unstarted(service_env: ServiceEnv, body: dict[str, Any]) -> SubscriptionDriv
     )
 
 
-async def dies(worker: WorkerProcess) -> None:
+async def kill(worker: WorkerProcess) -> None:
     worker.send(signal.SIGKILL)
     assert await worker.exit_code() == -signal.SIGKILL
 
@@ -260,7 +260,7 @@ async def is_between_two_runs(subscription: SubscriptionDriver) -> bool:
     return bool(first.continued_execution_run_id) and not begun
 
 
-async def names_held(service_env: ServiceEnv) -> set[str]:
+async def reserved_names(service_env: ServiceEnv) -> set[str]:
     """Return the subscriptions with a committed name."""
     rows = await service_env.owner.fetch("SELECT subscription_id FROM account_names")
     return {row["subscription_id"] for row in rows}

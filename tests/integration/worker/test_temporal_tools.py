@@ -46,8 +46,8 @@ async def test_workflow_cancellation_is_refused_in_timeline(service_env: Service
     async with goes_on(subscription):
         await subscription.handle.cancel()
         await refuses(service_env, subscription, 1)
-        said = (await subscription.client.timeline(subscription.id))[-1].message
-        assert said.startswith(
+        message = (await subscription.client.timeline(subscription.id))[-1].message
+        assert message.startswith(
             "Temporal's cancellation was refused: This does not cancel the subscription. Send "
         )
         assert (await subscription.handle.describe()).status is WorkflowExecutionStatus.RUNNING
@@ -63,10 +63,12 @@ async def test_cancellation_request_interrupts_no_work(service_env: ServiceEnv) 
         return [each.state for each in pending] == [PendingActivityState.PENDING_ACTIVITY_STATE_STARTED]
 
     async with row_locked(service_env, subscription):
-        asked = asyncio.create_task(subscription.send("change_renewal_option", at=START, term="ANNUAL"))
+        pending_command = asyncio.create_task(
+            subscription.send("change_renewal_option", at=START, term="ANNUAL")
+        )
         await wait_for("the change is being recorded", recording)
         await subscription.handle.cancel()
-    assert [entry.event for entry in (await asked).events] == ["RENEWAL_OPTION_CHANGED"]
+    assert [entry.event for entry in (await pending_command).events] == ["RENEWAL_OPTION_CHANGED"]
     await refuses(service_env, subscription, 1)
     assert EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED not in await event_types(subscription)
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1
@@ -160,14 +162,14 @@ async def test_reset_workflow_writes_nothing_and_can_restart(
     before = await subscription.client.timeline(subscription.id)
     await reset(subscription, await first_task(subscription))
 
-    async def says_why_it_is_stuck() -> bool:
+    async def reports_divergence() -> bool:
         pending = (await subscription.handle.describe()).raw_description.pending_activities
         failures = [
             await service_env.temporal.data_converter.decode_failure(each.last_failure) for each in pending
         ]
         return any("is already recorded with different content" in str(failure) for failure in failures)
 
-    await wait_for("the upgrade, asked again at another moment, cannot be recorded", says_why_it_is_stuck)
+    await wait_for("the upgrade, asked again at another moment, cannot be recorded", reports_divergence)
     assert await subscription.client.timeline(subscription.id) == before
 
     await subscription.handle.terminate("after a reset")

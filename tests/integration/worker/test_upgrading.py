@@ -104,10 +104,10 @@ class StartedSubscription:
 
 def started_subscriptions(release: str) -> Iterator[StartedSubscription]:
     for subscription in recorded_scenarios(release):
-        asked: dict[str, list[Effect]] = {}
+        effects_by_workflow: dict[str, list[Effect]] = {}
         for run in subscription.runs:
-            asked.setdefault(run.workflow_id, []).extend(effects_of(run))
-        for effects in asked.values():
+            effects_by_workflow.setdefault(run.workflow_id, []).extend(effects_of(run))
+        for effects in effects_by_workflow.values():
             if effects and is_the_beginning(effects[0]):
                 yield StartedSubscription(subscription.name, tuple(until_it_was_cancelled(effects)))
 
@@ -154,8 +154,8 @@ async def restore_subscription(service_env: ServiceEnv, subscription: StartedSub
             await publish(service_env.pool, catalogue)
         if effect.name in EXTERNAL or effect.argument is None or isinstance(effect.result, NameTaken | None):
             continue
-        heard = await executed(service_env, effect)
-        difference = first_difference(as_returned_by_direct_call(effect), heard, but_for=NOT_COMPARED)
+        result = await executed(service_env, effect)
+        difference = first_difference(as_returned_by_direct_call(effect), result, but_for=NOT_COMPARED)
         assert difference is None, f"event {effect.event_id}, {effect.name}: {difference}"
 
 
@@ -243,9 +243,9 @@ async def finish(service_env: ServiceEnv, begun: StartedSubscription) -> None:
         await subscription.client.command(subscription.id, "cancel", {**wanted, "at": moment.isoformat()})
     await subscription.has_closed()
 
-    told = await subscription.client.timeline(subscription.id)
-    assert told[: len(timeline)] == timeline
-    assert [(entry.event, entry.at) for entry in told[len(timeline) :]] == [
+    recorded = await subscription.client.timeline(subscription.id)
+    assert recorded[: len(timeline)] == timeline
+    assert [(entry.event, entry.at) for entry in recorded[len(timeline) :]] == [
         (event.event, event.at) for event in expected
     ]
     charged = await subscription.ledger()
@@ -278,10 +278,10 @@ async def test_subscriptions_of_earlier_release_are_finished(
         subscription.state_key: subscription for subscription in started_subscriptions(release)
     }.values()
     # With more of them at once, a busy machine is slower than the timeout of the test.
-    places = asyncio.Semaphore(CONCURRENT_SCENARIOS)
+    slots = asyncio.Semaphore(CONCURRENT_SCENARIOS)
 
     async def finished_in_turn(service_env: ServiceEnv, subscription: StartedSubscription) -> None:
-        async with places:
+        async with slots:
             await finish(service_env, subscription)
 
     async def finished_together(neighbours: Sequence[StartedSubscription]) -> None:
@@ -294,7 +294,7 @@ async def test_subscriptions_of_earlier_release_are_finished(
             )
 
     async def finished_alone(subscription: StartedSubscription) -> None:
-        async with places, empty_env(stack, restored_namespace) as service_env:
+        async with slots, empty_env(stack, restored_namespace) as service_env:
             await run_cases({subscription.name: finish(service_env, subscription)})
 
     # Prices that one subscription loads late must not be visible to the others earlier than in the recording.

@@ -76,7 +76,7 @@ async def is_refused_without_a_stack_trace(subscription: SubscriptionDriver) -> 
 
 
 async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedStack, tmp_path: Path) -> None:
-    async def broken_off(by: signal.Signals, code: int) -> None:
+    async def interrupted(by: signal.Signals, code: int) -> None:
         home = tmp_path / by.name
         home.mkdir()
         async with open_worker_env(stack, home) as worker_env:
@@ -91,19 +91,19 @@ async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedS
                 assert await worker.exit_code() == 0
             assert not await names_are_held(worker_env, 1)
 
-    await gather_all([broken_off(signal.SIGTERM, 0), broken_off(signal.SIGKILL, -signal.SIGKILL)])
+    await gather_all([interrupted(signal.SIGTERM, 0), interrupted(signal.SIGKILL, -signal.SIGKILL)])
 
 
 async def many_subscriptions(worker_env: WorkerEnv, count: int) -> list[SubscriptionDriver]:
     """Request, change and cancel this many subscriptions concurrently."""
 
-    async def lived() -> SubscriptionDriver:
+    async def run_subscription() -> SubscriptionDriver:
         subscription = await worker_env.service_env.requested()
         await subscription.send("rename_account", group=unique_name("worker-env"), id="rename")
         await subscription.send("cancel", date=f"{await subscription.today()}", id="the-end")
         return subscription
 
-    return await gather_all(lived() for _ in range(count))
+    return await gather_all(run_subscription() for _ in range(count))
 
 
 async def have_begun(worker_env: WorkerEnv, count: int) -> bool:
@@ -297,7 +297,7 @@ async def login_without_a_role(worker_env: WorkerEnv) -> str:
 async def test_misconfiguration_is_one_message_and_exit_code_2(worker_env: WorkerEnv, tmp_path: Path) -> None:
     at_once = asyncio.Semaphore(4)
 
-    async def said(what: str, wrong: Wrong) -> str | None:
+    async def problem_of(what: str, wrong: Wrong) -> str | None:
         """Return the problem of the error message, or None."""
         settings = {**worker_env.settings, **wrong.settings}
         async with at_once, worker_process(settings, worker_env.home, forked=True) as worker:
@@ -314,6 +314,6 @@ async def test_misconfiguration_is_one_message_and_exit_code_2(worker_env: Worke
 
     async with PostgresServer(tmp_path) as new_server:
         settings = await wrong_settings(worker_env, new_server)
-        found = await gather_all(said(what, wrong) for what, wrong in settings.items())
+        found = await gather_all(problem_of(what, wrong) for what, wrong in settings.items())
     complaints = [complaint for complaint in found if complaint is not None]
     assert not complaints, "\n\n".join(complaints)
