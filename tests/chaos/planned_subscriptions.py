@@ -114,7 +114,7 @@ def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedSubscri
         number=number,
         marker=marker,
         scenario={
-            "name": f"life {number}",
+            "name": f"subscription {number}",
             "request": {**scenario["request"], "account": account, "admin_id": f"admin.{marker}"},
             "steps": [_identified(step, number, place, marker) for place, step in enumerate(steps)],
             "until": until.isoformat(),

@@ -33,7 +33,7 @@ DAMAGE = (
         "UPDATE lifecycle_events SET event = CASE sequence"
         " WHEN 2 THEN 'SERVICE_FEES_POSTED' ELSE 'SWITCHED_TO_PAID' END",
         "sequence IN (2, 3)",
-        "event 2 is SERVICE_FEES_POSTED, in the place of SWITCHED_TO_PAID",
+        "event 2 is SERVICE_FEES_POSTED, instead of SWITCHED_TO_PAID",
     ),
     (
         "INSERT INTO lifecycle_events SELECT subscription_id, 9, event, state, effective_at, message, detail"
@@ -41,8 +41,8 @@ DAMAGE = (
         "sequence = 2",
         "SWITCHED_TO_PAID is there 1 times too often",
     ),
-    ("DELETE FROM account_names", "true", "it holds the names []"),
-    ("DELETE FROM command_answers", "true", "answers are kept to the commands []"),
+    ("DELETE FROM account_names", "true", "it has the names []"),
+    ("DELETE FROM command_answers", "true", "responses are stored for the commands []"),
 )
 
 
@@ -54,7 +54,7 @@ async def test_verifier_reports_damaged_rows(isolated_env: ServiceEnv) -> None:
         await subscription.send(command, at=step["at"][:16].replace("T", " "), **argument)
     await subscription.advance_to("2027-04-01 00:00")
     scenario = {
-        "name": "life 1",
+        "name": "subscription 1",
         "request": {"at": "2026-12-20T10:00:00+09:00", **request},
         "steps": STEPS,
         "until": "2027-04-01T00:00:00+09:00",

@@ -36,7 +36,7 @@ END = {"at": "2027-06-01T09:00:00+09:00", "cancel": {"date": "2027-06-01", "id":
 def subscription(*, ends: bool) -> tuple[SubscriptionRun, Expected, Facts]:
     """Return a subscription, its expected result, and facts that match the result."""
     scenario = {
-        "name": "life 1",
+        "name": "subscription 1",
         "request": REQUEST,
         "steps": [*STEPS, END] if ends else STEPS,
         "until": "2027-06-01T09:00:00+09:00",
@@ -151,13 +151,13 @@ PLANTED: dict[str, tuple[Callable[[SubscriptionRun, Facts], object], str]] = {
         late_event,
         "SWITCHED_TO_PAID, is dated 2027-01-01T00:00:01+09:00 and was due 2027-01-01T00:00:00+09:00",
     ),
-    "two events in the wrong order": (swapped_events, "in the place of"),
-    "a refused command that took effect": (refused_upgrade_in_effect, "answers are kept to the commands"),
+    "two events in the wrong order": (swapped_events, "instead of"),
+    "a refused command that took effect": (refused_upgrade_in_effect, "responses are stored for"),
     "an accepted command without effect": (lambda _, facts: facts.answers.pop(), "accepted were"),
-    "copies answered differently": (another_answer, "was sent again and answered differently"),
+    "copies answered differently": (another_answer, "was repeated and got a different response"),
     "a refusal that should have been none": (
         lambda run_record, _: run_record.answers[0][0].update(accepted=False, code="DATE_TOO_LATE"),
-        "was answered (False, 'DATE_TOO_LATE'), by the rules it is (True, None)",
+        "got the response (False, 'DATE_TOO_LATE'), by the rules it is (True, None)",
     ),
     "two requests for one name": (
         lambda run_record, _: run_record.requests.append(run_record.requests[0]),
@@ -167,7 +167,7 @@ PLANTED: dict[str, tuple[Callable[[SubscriptionRun, Facts], object], str]] = {
         lambda _, facts: (facts.row or {}).update(state="TRIAL"),
         "its row has state TRIAL",
     ),
-    "a stuck life": (
+    "a stuck subscription": (
         lambda run_record, _: setattr(run_record, "is_over", False),
         "it is stuck: waiting to begin",
     ),
@@ -178,26 +178,26 @@ PLANTED_IN_THE_ERASED: dict[str, tuple[Callable[[SubscriptionRun, Facts], object
         lambda _, facts: facts.personal.update(companies=1),
         "companies still has 1 rows of it",
     ),
-    "a word left behind": (
+    "a remaining marker": (
         lambda _, facts: facts.found_in.add("ledger_lines"),
-        "can be read in ledger_lines",
+        "personal data is in ledger_lines",
     ),
     "no certificate": (lambda _, facts: facts.certificates.pop(), "is certified for ['DATABASE']"),
     "a run left behind": (lambda _, facts: setattr(facts, "runs", 2), "2 runs of its workflow can be read"),
     "a fingerprint": (lambda _, facts: (facts.row or {}).update(request_fingerprint="…"), "the fingerprint"),
 }
 PLANTED_IN_THE_LIVING: dict[str, tuple[Callable[[SubscriptionRun, Facts], object], str]] = {
-    "a name lost": (lambda _, facts: facts.names.clear(), "it holds the names [], right is zq1q"),
+    "a name lost": (lambda _, facts: facts.names.clear(), "it has the names [], right is zq1q"),
     "a workspace of yesterday": (
         lambda _, facts: (facts.workspace or {}).update(members=10),
         "its workspace is",
     ),
     "nobody there": (lambda _, facts: setattr(facts, "running", False), "its workflow does not run"),
     "something pending": (lambda _, facts: setattr(facts, "pending_activities", 1), "still pending"),
-    "a call for attention": (lambda _, facts: setattr(facts, "needs_attention", True), "needs attention"),
+    "a call for attention": (lambda _, facts: setattr(facts, "needs_attention", True), "NeedsAttention"),
 }
 CASES = [
-    pytest.param(ends, inject, message, id=f"{what}{'' if ends else ', of the living'}")
+    pytest.param(ends, inject, message, id=f"{what}{'' if ends else ', of an active subscription'}")
     for ends, cases in (
         (True, PLANTED | PLANTED_IN_THE_ERASED),
         (False, PLANTED | PLANTED_IN_THE_LIVING),

@@ -102,25 +102,25 @@ INJECTED: dict[str, tuple[Callable[[Deliveries], object], str]] = {
         lambda deliveries: deliveries.arrivals.append(replace(deliveries.arrivals.pop(5), answer=None)),
         "two.3 (worksub.subscription.service_fees_posted) was never delivered",
     ),
-    "an event of another customer's": (of_another_customer, "three.1 is no event of this customer's"),
-    "two events swapped": (swapped, "one.3 was told before the one before it was taken"),
+    "an event of another customer's": (of_another_customer, "three.1 is no event of this customer"),
+    "two events swapped": (swapped, "one.3 was delivered before the previous event was accepted"),
     "one told before the one before it was taken": (
         refused_and_skipped,
-        "one.2 was told before the one before it was taken",
+        "one.2 was delivered before the previous event was accepted",
     ),
-    "an earlier one told again after a later one": (out_of_order, "one.1 was told again after one.2"),
+    "an earlier one told again after a later one": (out_of_order, "one.1 was repeated after one.2"),
     "one told again that had been settled": (
         lambda deliveries: deliveries.again(2, 31),
-        "one.3 was told again, and no answer can have been lost",
+        "one.3 was repeated, and no response can have been lost",
     ),
     "another type": (
         lambda deliveries: deliveries.change(1, type="worksub.subscription.canceled"),
-        "one.2 has type worksub.subscription.canceled, by the record it is "
+        "one.2 has type worksub.subscription.canceled, in the database it is "
         "worksub.subscription.switched_to_paid",
     ),
     "another time": (
         lambda deliveries: deliveries.change(1, time="2027-02-01T00:00:01+09:00"),
-        "one.2 has time 2027-02-01T00:00:01+09:00, by the record it is 2027-02-01T00:00:00+09:00",
+        "one.2 has time 2027-02-01T00:00:01+09:00, in the database it is 2027-02-01T00:00:00+09:00",
     ),
     "another number": (
         lambda deliveries: deliveries.change(1, sequence="0000000003"),
@@ -133,25 +133,25 @@ INJECTED: dict[str, tuple[Callable[[Deliveries], object], str]] = {
     ),
     "a field too many": (
         lambda deliveries: deliveries.change(0, actor="acme"),
-        "one.1 has actor acme, by the record it is",
+        "one.1 has actor acme, in the database it is",
     ),
     "a person's name": (
         lambda deliveries: deliveries.change_data(0, message="zq1q"),
-        "one.1 has the word zq1q, which names somebody",
+        "one.1 has the word zq1q, which is personal data",
     ),
     "a wrong signature": (
         lambda deliveries: deliveries.arrivals.__setitem__(
             0, replace(deliveries.arrivals[0], verified=False)
         ),
-        "the signature of one.1 is none of the endpoint's secret",
+        "the signature of one.1 does not match the endpoint's secret",
     ),
     "another id in the header": (
         lambda deliveries: deliveries.head(0, webhook_id="one.2"),
-        "one.1 came under the webhook-id one.2",
+        "one.1 has the webhook-id one.2",
     ),
     "another media type": (
         lambda deliveries: deliveries.head(0, content_type="text/plain"),
-        "one.1 came as text/plain",
+        "one.1 has the content type text/plain",
     ),
 }
 

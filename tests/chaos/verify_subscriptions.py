@@ -117,13 +117,13 @@ def _of_responses(run_record: SubscriptionRun, expected: Expected) -> Iterator[s
         yield from _of_copies(what, copies)
         response = (copies[0]["accepted"], copies[0]["code"])
         if response != (outcome.accepted, outcome.code):
-            yield f"{what} was answered {response}, by the rules it is {(outcome.accepted, outcome.code)}"
+            yield f"{what} got the response {response}, by the rules it is {(outcome.accepted, outcome.code)}"
 
 
 def _of_copies(what: str, copies: list[dict[str, Any]]) -> Iterator[str]:
     for copy in copies[1:]:
         if copy != copies[0]:
-            yield f"{what} was sent again and answered differently: {copies[0]}, then {copy}"
+            yield f"{what} was repeated and got a different response: {copies[0]}, then {copy}"
 
 
 # -- events and charges ------------------------------------------------------------------------------
@@ -145,11 +145,11 @@ def _of_events(expected: Expected, facts: Facts) -> Iterator[str]:
         due, facts.events, strict=True
     ):
         if recorded != event:
-            yield f"event {number} is {recorded}, in the place of {event}"
+            yield f"event {number} is {recorded}, instead of {event}"
         elif recorded_at != at:
             yield f"event {number}, {event}, is dated {_written(recorded_at)} and was due {_written(at)}"
         elif recorded_state != state:
-            yield f"after event {number}, {event}, it is {recorded_state} in the place of {state}"
+            yield f"after event {number}, {event}, it is {recorded_state} instead of {state}"
 
 
 def _of_lines(expected: Expected, facts: Facts) -> Iterator[str]:
@@ -212,7 +212,7 @@ def _of_row(planned: PlannedSubscription, expected: Expected, facts: Facts) -> I
             yield f"its row has {column} {row[column]}, right is {value}"
     answered = sorted(id_ for id_ in facts.answers if planned.chose(id_))
     if answered != expected.answers:
-        yield f"answers are kept to the commands {answered}, accepted were {expected.answers}"
+        yield f"responses are stored for the commands {answered}, accepted were {expected.answers}"
     if facts.agreements != expected.agreements:
         yield f"the terms were agreed to {facts.agreements} times, right is {expected.agreements}"
 
@@ -222,7 +222,7 @@ def _of_row(planned: PlannedSubscription, expected: Expected, facts: Facts) -> I
 
 def _of_active_subscription(expected: Expected, facts: Facts) -> Iterator[str]:
     if facts.names != [expected.account]:
-        yield f"it holds the names {facts.names}, right is {expected.account}"
+        yield f"it has the names {facts.names}, right is {expected.account}"
     workspace, row = facts.workspace, facts.row
     if row and (
         workspace is None or any(workspace[key] != row[key] for key in ("plan", "members", "access"))
@@ -233,16 +233,16 @@ def _of_active_subscription(expected: Expected, facts: Facts) -> Iterator[str]:
     if facts.pending_activities:
         yield f"{facts.pending_activities} activities of it are still pending"
     if facts.needs_attention:
-        yield "it still says that it needs attention"
+        yield "NeedsAttention is still set"
     if facts.certificates:
-        yield f"it lives, and its erasure is certified: {facts.certificates}"
+        yield f"it is active, and its erasure is certified: {facts.certificates}"
 
 
 def _of_erased_subscription(facts: Facts) -> Iterator[str]:
     for table, rows in facts.personal.items():
         yield f"it is erased, and {table} still has {rows} rows of it"
     for where in sorted(facts.found_in):
-        yield f"it is erased, and its words can be read in {where}"
+        yield f"it is erased, and its personal data is in {where}"
     if facts.certificates != ["DATABASE", "HISTORIES"]:
         yield f"its erasure is certified for {facts.certificates}"
     if facts.row and facts.row["request_fingerprint"] is not None:

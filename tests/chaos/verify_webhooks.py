@@ -64,23 +64,23 @@ def delivery_differences(
 def _of_call(arrival: Arrival) -> Iterator[str]:
     id_ = json.loads(arrival.body)["id"]
     if not arrival.verified:
-        yield f"the signature of {id_} is none of the endpoint's secret"
+        yield f"the signature of {id_} does not match the endpoint's secret"
     if arrival.headers.get("webhook-id") != id_:
-        yield f"{id_} came under the webhook-id {arrival.headers.get('webhook-id')}"
+        yield f"{id_} has the webhook-id {arrival.headers.get('webhook-id')}"
     if arrival.headers.get("content-type") != _MEDIA_TYPE:
-        yield f"{id_} came as {arrival.headers.get('content-type')}"
+        yield f"{id_} has the content type {arrival.headers.get('content-type')}"
     if named := re.search(MARKER.encode(), arrival.body):
-        yield f"{id_} has the word {named[0].decode()}, which names somebody"
+        yield f"{id_} has the word {named[0].decode()}, which is personal data"
 
 
 def _of_event(event: Event, rights: Mapping[str, Event]) -> Iterator[str]:
     right = rights.get(event["id"])
     if right is None:
-        yield f"{event['id']} is no event of this customer's"
+        yield f"{event['id']} is no event of this customer"
         return
     for field in sorted(event.keys() | right.keys()):
         if event.get(field) != right.get(field):
-            yield f"{event['id']} has {field} {event.get(field)}, by the record it is {right.get(field)}"
+            yield f"{event['id']} has {field} {event.get(field)}, in the database it is {right.get(field)}"
 
 
 def _of_missing(
@@ -101,11 +101,11 @@ def _of_order(arrivals: Sequence[Arrival], delivered: Sequence[Event]) -> Iterat
         before, then = furthest.get(subject, (0, arrival))
         if sequence > before:
             if sequence > 1 and f"{subject}.{sequence - 1}" not in taken:
-                yield f"{event['id']} was told before the one before it was taken"
+                yield f"{event['id']} was delivered before the previous event was accepted"
             furthest[subject] = sequence, arrival
         elif sequence < before and _signed_at(arrival) > then.at:
             # A call that a delayed process signed earlier may still arrive late.
-            yield f"{event['id']} was told again after {subject}.{before}"
+            yield f"{event['id']} was repeated after {subject}.{before}"
         if arrival.taken:
             taken.add(event["id"])
 
@@ -120,7 +120,7 @@ def _of_repeats(
         if earlier and not any(
             began <= arrival.at and _signed_at(earlier) - 1 <= ended for began, ended in unsettled
         ):
-            yield f"{event['id']} was told again, and no answer can have been lost"
+            yield f"{event['id']} was repeated, and no response can have been lost"
         if arrival.taken:
             taken[event["id"]] = arrival
 

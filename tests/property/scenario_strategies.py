@@ -328,7 +328,7 @@ STORIES: dict[str, tuple[str, ...]] = {
     "pays": ("switch",),
     "stays annual": ("switch", "choose annual"),
     "outgrows the option": ("switch", "choose", "upgrade"),
-    "lives by the 31st": ("switch late in a month", "choose in a later month"),
+    "billed on the 31st": ("switch late in a month", "choose in a later month"),
     "commits and regrets": ("switch", "commit", "leave today"),
     "leaves and returns": ("leave later", "switch"),
     "tries to do both": ("leave later", "switch later", "leave later"),

@@ -194,7 +194,7 @@ class SideBySide:
                 assert await self._quoted() == _comparable(self.rules.quote(self.rules.now.date()))
             assert await self.subscription.failed_tasks() == []
         finally:
-            await handle.terminate("it has been lived far enough")
+            await handle.terminate("the comparison is complete")
 
     async def _quoted(self) -> Any:
         now = self.rules.now

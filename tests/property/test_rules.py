@@ -72,7 +72,7 @@ def test_r21_service_fees_charge_each_paid_day_once(generated: GeneratedSubscrip
             following.members,
             following.pieces[0].price,
         )
-        assert not same_rate or following.first_day.day == 1, "a run was broken for nothing"
+        assert not same_rate or following.first_day.day == 1, "a run was split without a reason"
 
 
 @SUBSCRIPTION_SETTINGS

@@ -52,10 +52,10 @@ async def database_away(scene: Scene) -> list[WorkflowHistory]:
             described = await subscription.handle.describe()
             return bool(described.typed_search_attributes.get(NEEDS_ATTENTION)) is shown
 
-        await wait_for("it needs attention", partial(needs_attention, True))
+        await wait_for("NeedsAttention is set", partial(needs_attention, True))
         proxy.leads_to_database(url)
-        await wait_for("it is done", partial(knows_of, subscription, 2), seconds=60)
-        await wait_for("it needs attention no longer", partial(needs_attention, False))
+        await wait_for("the event is recorded", partial(knows_of, subscription, 2), seconds=60)
+        await wait_for("NeedsAttention is cleared", partial(needs_attention, False))
         await subscription.client.settle(subscription.id)
         return await scene.runs_of(subscription)
 
@@ -88,7 +88,7 @@ async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
         id=subscription.workflow_id,
         task_queue=scene.service_env.task_queue,
     )
-    await wait_for("it lives again", subscription.has_started)
+    await wait_for("the workflow has restarted", subscription.has_started)
     await subscription.advance_to("2027-04-15 09:00")
     await subscription.ends_at("2027-04-15 10:00")
     return await scene.runs_of(subscription)

@@ -58,7 +58,7 @@ def main() -> int:
     (target / COMMANDS).write_text(commands_of(subscriptions), encoding="utf-8")
     write_checksums(target)
     size = sum(file.stat().st_size for file in target.iterdir())
-    print(f"{len(subscriptions)} lives in {target.relative_to(ROOT)}, {size // 1000} kB.")
+    print(f"{len(subscriptions)} scenarios in {target.relative_to(ROOT)}, {size // 1000} kB.")
     return 0
 
 

@@ -281,7 +281,7 @@ async def signals(scene: Scene) -> list[WorkflowHistory]:
     ]
     for number, (name, argument) in enumerate(sent, start=2):
         await subscription.handle.signal(name, argument)
-        await wait_for(f"{name} has come to something", partial(knows_of, subscription, number))
+        await wait_for(f"{name} is recorded", partial(knows_of, subscription, number))
     for needed in (True, False):
         await subscription.handle.signal("needs_attention", {"needed": needed})
         await subscription.client.settle(subscription.id)

@@ -73,7 +73,7 @@ def test_corpus_of_this_release_covers_every_scenario(recorded_today: list[Recor
         effect for subscription in recorded_today for run in subscription.runs for effect in effects_of(run)
     ]
     lacking = {
-        "kinds of lives": {*SCENARIOS} ^ {subscription.name for subscription in recorded_today},
+        "scenarios": {*SCENARIOS} ^ {subscription.name for subscription in recorded_today},
         "workflows": {each.__name__ for each in WORKFLOWS} - {*workflows_in(recorded_today)},
         "activities": {*ACTIVITIES} - {effect.name for effect in effects},
         "outcomes": OUTCOMES - {getattr(effect.result, "outcome", "") for effect in effects},
@@ -81,7 +81,7 @@ def test_corpus_of_this_release_covers_every_scenario(recorded_today: list[Recor
         "commands": {*COMMANDS} - {*updates_in(recorded_today)},
     }
     assert {what: names for what, names in lacking.items() if names} == {}, (
-        "Add a kind of life to tests/replay in which they occur, and `make corpus`."
+        "Add a scenario with them to tests/replay, then run `make corpus`."
     )
 
 

@@ -30,10 +30,10 @@ class WorkerProcess:
             async with asyncio.timeout(seconds):
                 while text not in self.output:
                     if self._listening.done():
-                        raise AssertionError(f"it ended without saying {text!r}:\n{self.output}")
+                        raise AssertionError(f"the worker ended without the output {text!r}:\n{self.output}")
                     await asyncio.sleep(0.02)
         except TimeoutError:
-            raise AssertionError(f"it did not say {text!r} within {seconds:.0f} s:\n{self.output}") from None
+            raise AssertionError(f"no output {text!r} within {seconds:.0f} s:\n{self.output}") from None
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -46,7 +46,7 @@ class WorkerProcess:
                 await self._listening
                 return code
         except TimeoutError:
-            raise AssertionError(f"it did not end within {seconds:.0f} s:\n{self.output}") from None
+            raise AssertionError(f"the worker did not end within {seconds:.0f} s:\n{self.output}") from None
 
     async def end(self) -> None:
         if self._process.returncode is None:

@@ -34,7 +34,7 @@ async def signalled(subscription: SubscriptionDriver, name: str, *arguments: Any
         found = await subscription.events()
         return found[before:] if len(found) >= before + events else []
 
-    return await wait_for(f"{name} {arguments} is in the record", recorded)
+    return await wait_for(f"{name} {arguments} is recorded", recorded)
 
 
 async def refusal_codes(service_env: ServiceEnv, subscription: SubscriptionDriver) -> list[tuple[str, str]]:

@@ -156,7 +156,7 @@ async def population(service_env: ServiceEnv) -> AsyncIterator[Population]:
         needing = await service_env.client.find(NAMED_FILTERS["needs-attention"].on(TODAY) + found.payer)
         return needing.total == len(found.matching["needs-attention"])
 
-    await wait_for("what was signalled is listed", are_shown)
+    await wait_for("the signals are visible in the lists", are_shown)
     yield found
     # Otherwise the checks of unverified domains would continue during the other tests.
     active = [

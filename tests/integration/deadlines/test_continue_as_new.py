@@ -104,7 +104,7 @@ async def test_concurrent_signals_and_updates_across_runs_run_once(hasty: Servic
         events = await subscription.events()
         return events.count("REFUSED") + events.count("RESERVATION_WITHDRAWN") == 40
 
-    await wait_for("all signals are in the record", all_signals_are_recorded)
+    await wait_for("all signals are recorded", all_signals_are_recorded)
     assert (await subscription.events()).count("SWITCH_RESERVED") == 25
     assert await ended_runs(subscription) >= 2
     assert await subscription.failed_tasks() == []

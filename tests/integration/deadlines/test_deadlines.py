@@ -342,4 +342,4 @@ async def test_r23_fees_post_in_billing_window_before_commands(
             start_of(next_turn),
         ]
 
-    await wait_for("the second month is charged, and nobody asked", both)
+    await wait_for("the second month is charged without a command", both)

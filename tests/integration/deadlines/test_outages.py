@@ -65,7 +65,7 @@ async def test_deadline_during_postgresql_outage_is_shown_and_met(
             asyncio.create_task(requested.clock.advance_to(datetime.now(UTC) + timedelta(days=20))),
         ]
         for driver in (subscription, requested):
-            await wait_for("it is shown that it needs attention", partial(needs_attention, driver.handle))
+            await wait_for("NeedsAttention is set", partial(needs_attention, driver.handle))
         listed = {
             found.id: await found.memo_value(ATTENTION_MEMO, type_hint=Attention)
             async for found in temporal.list_workflows(

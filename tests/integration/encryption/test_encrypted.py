@@ -63,14 +63,14 @@ async def is_retried(subscription: SubscriptionDriver) -> None:
         described = (await subscription.handle.describe()).raw_description
         return described.pending_workflow_task.attempt > 1
 
-    await wait_for("its task is tried again", failed_once)
+    await wait_for("its task is retried", failed_once)
 
 
 async def is_executed(subscription: SubscriptionDriver) -> None:
     async def changed() -> bool:
         return "RENEWAL_OPTION_CHANGED" in await subscription.events()
 
-    await wait_for("what was signalled is carried out", changed)
+    await wait_for("the signal is executed", changed)
     assert "REFUSED" not in await subscription.events()
 
 
@@ -241,7 +241,7 @@ async def test_keys_in_use_are_counted_until_no_run_has_them(stack: EmbeddedStac
             assert (replayed.replayed > 0, replayed.failed) == (True, ())
             await after.cancel_and_wait("2027-02-10 09:00")
             await after.has_only_its_last_run()
-        assert (await counted())[old.id] == (True, False, False), "the old key may go"
+        assert (await counted())[old.id] == (True, False, False), "the old key can be retired"
 
 
 async def test_command_without_key_names_the_missing_key(stack: EmbeddedStack, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ async def is_gone(canary_env: CanaryEnv, subscription: SubscriptionDriver, canar
     async def temporal_tells_nothing() -> bool:
         return not canary.found_in(await temporal_data(temporal))
 
-    await wait_for("no workflow of the namespace tells of it", temporal_tells_nothing)
+    await wait_for("no workflow of the namespace has it", temporal_tells_nothing)
     assert canary.found_in(await canary_env.outputs()) == set()
     for command in (
         ("findings", "--json"),

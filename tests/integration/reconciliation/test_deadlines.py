@@ -31,7 +31,7 @@ async def deadline_reached(service_env: ServiceEnv, subscription: SubscriptionDr
                 await subscription.clock.now() + timedelta(days=30, hours=1, minutes=1)
             )
         )
-        await wait_for("it is at it", lambda: is_recording(subscription))
+        await wait_for("the deadline is being recorded", lambda: is_recording(subscription))
         yield
     await passing
 
@@ -52,7 +52,7 @@ async def test_deadline_met_on_request_is_reported_as_repaired(
     subscription = await overdue(isolated_env)
     async with deadline_reached(isolated_env, subscription):
         checking = asyncio.create_task(found(isolated_env))
-        await wait_for("it is asked", lambda: has_settle_request(subscription))
+        await wait_for("settle is requested", lambda: has_settle_request(subscription))
     [finding] = await checking
     assert (finding.code, finding.repaired) == ("DEADLINE_LONG_PAST", True)
     assert finding.message.startswith("TRIAL_END was due on ")

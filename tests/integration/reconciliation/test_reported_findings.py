@@ -216,7 +216,7 @@ async def test_non_replayable_workflow_is_found_before_deadline(
             await temporal.start_workflow(
                 "SubscriptionWorkflow", id=subscription.workflow_id, task_queue=service_env.task_queue
             )
-            await wait_for("it sleeps", lambda: is_asleep(subscription))
+            await wait_for("the workflow is idle", lambda: is_asleep(subscription))
         async with service_env.worker():
             [finding] = await found(service_env)
             assert (finding.code, finding.repaired) == ("WORKFLOW_STUCK", False)

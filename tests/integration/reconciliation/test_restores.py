@@ -67,7 +67,7 @@ async def test_restored_database_catches_up_with_workflows(
     await backup.is_restored()
     # A client sends a command before an operator has detected the loss.
     pending_command = asyncio.create_task(busy.send("change_renewal_option", term="ANNUAL", id="option"))
-    await wait_for("it is asked", lambda: is_diverged(busy))
+    await wait_for("the command has diverged", lambda: is_diverged(busy))
 
     assert await codes(isolated_env) == {
         busy.id: [("EVENT_MISSING", True)],

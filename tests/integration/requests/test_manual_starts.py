@@ -27,7 +27,7 @@ NONSENSE: dict[str, list[Any]] = {
     "wrong types": [{"request_id": 5, "members": "ten", "account": "acme", "agreed_terms": {}}],
     "no argument": [],
     "a stage that is none": [{"stage": "BEGINNING"}],
-    "half a stage of a life": [{"stage": "RESUMED"}],
+    "an incomplete run input": [{"stage": "RESUMED"}],
     "half a stage of an end": [{"stage": "CLEARING", "run_ids": 5}],
     "a stage of the wrong type": [{"stage": ["CLEARING"]}],
     "an impossible time": [{"simulated_at": "0000-99-99"}],
@@ -134,7 +134,7 @@ async def test_request_with_chosen_id_starts_a_subscription(service_env: Service
     handle = await started(service_env, body, workflow_id=f"{IDS[name]} again")
     subscription_id = handle.id.removeprefix(WORKFLOW_ID_PREFIX)
     try:
-        await wait_for("it is in the record", partial(is_recorded, service_env, subscription_id))
+        await wait_for("it is recorded", partial(is_recorded, service_env, subscription_id))
         assert (await service_env.client.request(body)).subscription_id == subscription_id
         subscription = SubscriptionDriver(service_env.client, service_env.temporal, subscription_id, body)
         await subscription.send("cancel", date=f"{await subscription.today()}")

@@ -82,7 +82,7 @@ async def doctor_reports(worker_env: WorkerEnv, what: str) -> None:
         }
         return f"{findings['worker'].verdict}: {findings['worker'].text}" == what
 
-    await wait_for(f"the doctor says {what}", reported)
+    await wait_for(f"the doctor reports {what}", reported)
 
 
 async def build_of(subscription: SubscriptionDriver) -> str:
@@ -158,7 +158,7 @@ async def test_doctor_reports_workers_without_tasks(worker_env: WorkerEnv) -> No
         return await idle_version(worker_env.service_env.temporal, stopped)
 
     async with working(worker_env):
-        message = await wait_for("somebody is told what to do", advice)
+        message = await wait_for("the advice is logged", advice)
         assert (
             message
             == "Temporal routes tasks to build 0.1.0 of deployment worksub: run a worker of this version."

@@ -122,7 +122,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
             resting = await service_env.requested()
             await resting.send("rename_account", group=unique_name("resting"))
-            await wait_for("a run is over, and the next not begun", partial(is_between_two_runs, resting))
+            await wait_for("a run has ended before the next one", partial(is_between_two_runs, resting))
             passing = await commit_unreported_fee(charged, holds, proxy)
             await kill(worker)
         assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4

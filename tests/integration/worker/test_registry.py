@@ -61,7 +61,7 @@ def test_every_command_is_update_with_validator_and_signal() -> None:
     definition = workflow._Definition.must_from_class(SubscriptionWorkflow)
     assert {name for name in definition.updates if name} == {*COMMANDS, "request", "settle"}
     assert {name for name in definition.signals if name} == {*COMMANDS, "needs_attention"}
-    assert None in definition.signals, "there is a handler for signals that nobody knows"
+    assert None in definition.signals, "there is a handler for unknown signals"
     assert None in definition.updates, "and one for updates"
     assert {*definition.queries} == {
         "status",

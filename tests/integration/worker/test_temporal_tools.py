@@ -169,7 +169,7 @@ async def test_reset_workflow_writes_nothing_and_can_restart(
         ]
         return any("is already recorded with different content" in str(failure) for failure in failures)
 
-    await wait_for("the upgrade, asked again at another moment, cannot be recorded", reports_divergence)
+    await wait_for("the upgrade, applied again at another time, cannot be recorded", reports_divergence)
     assert await subscription.client.timeline(subscription.id) == before
 
     await subscription.handle.terminate("after a reset")

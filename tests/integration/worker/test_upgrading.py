@@ -183,7 +183,7 @@ async def executed(service_env: ServiceEnv, effect: Effect) -> Any:
             return await recording.recall_answer(argument)
         case "newer_catalogues":
             return await CatalogueActivities(service_env.pool).newer_catalogues(argument)
-    raise AssertionError(f"{effect.name} is an activity that this test has to learn")
+    raise AssertionError(f"{effect.name} is an activity that this test does not support yet")
 
 
 async def restart_workflow(
@@ -200,7 +200,7 @@ async def restart_workflow(
         id=found.workflow_id,
         task_queue=service_env.task_queue,
     )
-    await wait_for(f"{subscription.name} lives again", found.has_started)
+    await wait_for(f"{subscription.name} has restarted", found.has_started)
     return found
 
 

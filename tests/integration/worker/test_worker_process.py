@@ -82,7 +82,7 @@ async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedS
         async with open_worker_env(stack, home) as worker_env:
             living = asyncio.create_task(many_subscriptions(worker_env, 12))
             async with worker_process(worker_env.settings, home) as worker:
-                await wait_for("some lives have begun", partial(have_begun, worker_env, 4))
+                await wait_for("some subscriptions have started", partial(have_begun, worker_env, 4))
                 worker.send(by)
                 assert await worker.exit_code() == code
             async with worker_process(worker_env.settings, home) as worker:
