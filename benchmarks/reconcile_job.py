@@ -22,7 +22,7 @@ class Reconciled:
 
 
 async def reconcile(env: BenchmarkEnvironment) -> Reconciled:
-    """Reconcile with a fresh worker and no grace period, so that new subscriptions are checked, too."""
+    """Reconcile with a fresh worker and no grace period, so that it also checks new subscriptions."""
     async with env.our_worker() as worker:
         begun = time.perf_counter()
         running = asyncio.create_task(

@@ -145,7 +145,7 @@ def _events_for(
     raise TypeError(f"no rule for {type(command).__name__}")
 
 
-# -- switching to paid (R16, R17) --------------------------------------------------------------------
+# -- switch to paid (R16, R17) -----------------------------------------------------------------------
 
 
 def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: PriceBook) -> Event:
@@ -297,7 +297,7 @@ def _check_terms(agreed: tuple[TermAgreement, ...], today: date, book: PriceBook
         )
 
 
-# -- cancelling and withdrawing (R27-R29) ------------------------------------------------------------
+# -- cancellation and withdrawal (R27-R29) -----------------------------------------------------------
 
 
 def _cancel(state: Subscription, command: Cancel, now: datetime) -> Event:

@@ -197,7 +197,7 @@ def outcome(step: ScenarioStep, decision: Decision | Refusal) -> CommandOutcome:
 
 
 def refused_request(scenario: Scenario, refused: Refusal) -> ScenarioResult:
-    """Return the result of a scenario whose request was refused; all its steps are refused, too."""
+    """Return the result of a scenario whose request was refused; all its steps are also refused."""
     return ScenarioResult(
         name=scenario.name,
         outcomes=tuple(outcome(step, refused) for step in scenario.steps),

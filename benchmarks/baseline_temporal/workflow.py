@@ -1,8 +1,8 @@
 """The baseline on Temporal: request, trial and paid months, as an experienced user would first write them.
 
-It has a regular activity for each step, a timer and an activity per month, an update for the request and one
-for the switch to paid. It has no other feature of worksub: no cancellation, upgrade, renewal, domain
-verification or erasure, no search attributes, no timeline, and no input validation in the workflow.
+It has a regular activity for each step, and a timer and an activity per month. One update requests the
+subscription, another one switches it to paid. It has no other feature of worksub: no cancellation, upgrade,
+renewal, domain verification or erasure, no search attributes, no timeline. It does not validate its input.
 """
 
 import calendar
