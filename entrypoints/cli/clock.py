@@ -101,8 +101,8 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
         "events": events,
     }
 
-    def for_people() -> "RenderableType":
+    def render() -> "RenderableType":
         summary = Text(f"The clock is at {format_time(now)}. State: {status.state}, access: {status.access}.")
         return Group(timeline_table(events), summary) if events else summary
 
-    show(as_json, document, for_people)
+    show(as_json, document, render)

@@ -179,11 +179,11 @@ class _DemoRun:
         answer = await self._client.request(request)
         self._id = answer.subscription_id
         status = await self._client.status(self._id)
-        self._say(
+        self._print(
             f"Subscription {self._id} of {request['company_name']}: {status.plan} for "
             f"{format_members(status.members)}, administered by {status.account}."
         )
-        self._say(f"Its free trial ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST.")
+        self._print(f"Its free trial ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST.")
 
     async def _verify_domain(self) -> str:
         self._headline("The ownership of the domain is verified over DNS")
@@ -191,7 +191,7 @@ class _DemoRun:
         self._show(answer_view(await self._client.check_domain(self._id)))
         self._show(verification_records_view([proof]))
         self._servers.stack.dns.publish_txt(proof.txt_name, proof.txt_value)
-        self._say("The owner publishes the TXT record and requests another check:")
+        self._print("The owner publishes the TXT record and requests another check:")
         self._show(answer_view(await self._client.check_domain(self._id)))
         return proof.txt_value.rpartition("=")[2]
 
@@ -265,11 +265,11 @@ class _DemoRun:
         self._show(certificates_view(summary.certificates))
         self._show(remaining_data_table((place.place, place.before, place.after) for place in remains))
         self._console.print()
-        self._say(
+        self._print(
             "Searched for: the company, its phone number, the domain and its token, the administrator and "
             "the password hash; in the last row, the password itself."
         )
-        self._say(f"The demo took {summary.seconds:.0f} seconds.")
+        self._print(f"The demo took {summary.seconds:.0f} seconds.")
         return summary
 
     # -- the clock -----------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ class _DemoRun:
         self._console.print()
         self._console.print(Rule(Text(f"{next(self._numbers)}. {text}", style="bold"), align="left"))
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._show(Text(text))
 
     def _show(self, part: RenderableType) -> None:

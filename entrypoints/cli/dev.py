@@ -37,7 +37,7 @@ async def run_dev(
     directory: Path,
     catalogue: Catalogue,
     *,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     on_ready: Callable[[StackAddresses, ServiceAddresses], None],
 ) -> None:
     """Run the servers, the worker and the API on the data in `directory` until SIGTERM or SIGINT.
@@ -45,46 +45,48 @@ async def run_dev(
     Raises `StackError` if the servers do not start or one of them ends. Raises `PublishingError` or
     `DatabaseError` if the catalogue or the database is incompatible.
     """
-    _cancel_on_signals(say)
+    _cancel_on_signals(report)
     keyring = keyring_from(os.environ)
     try:
-        with UsualPorts(say) as ports:
+        with UsualPorts(report) as ports:
             codec = HostPort(LOOPBACK, ports.choose(_DEFAULT_CODEC_PORT)) if keyring else None
             async with EmbeddedStack(
                 directory,
                 search_attributes={},
                 usual_ports=ports,
                 codec_url=f"http://{codec}" if codec else None,
-                on_progress=say,
+                on_progress=report,
             ) as stack:
-                say("Setting up the database and the namespace…")
+                report("Setting up the database and the namespace…")
                 await set_up(await dev_client(stack.addresses), stack.addresses.database_url, catalogue)
                 await run_together(
                     stack.postgres.wait_for_end(),
                     stack.temporal.wait_for_end(),
-                    _publish_records(directory / DNS_RECORDS, stack.dns, say),
-                    _supervise_services(directory, stack.addresses, chosen_addresses(ports), say, on_ready),
-                    *([_serve_codec(codec, keyring, stack.addresses, say)] if codec else []),
+                    _publish_records(directory / DNS_RECORDS, stack.dns, report),
+                    _supervise_services(
+                        directory, stack.addresses, chosen_addresses(ports), report, on_ready
+                    ),
+                    *([_serve_codec(codec, keyring, stack.addresses, report)] if codec else []),
                 )
     except asyncio.CancelledError:
-        say("Stopped. The data is kept for the next start.")
+        report("Stopped. The data is kept for the next start.")
     except ServerError as error:
         raise StackEndedError(str(error)) from error
 
 
 async def _serve_codec(
-    address: HostPort, keyring: Keyring, addresses: StackAddresses, say: Callable[[str], None]
+    address: HostPort, keyring: Keyring, addresses: StackAddresses, report: Callable[[str], None]
 ) -> None:
     """Run a codec server for the Web UI, which otherwise shows encrypted payloads undecoded."""
     try:
         from entrypoints.codec_server.server import serve_here
     except ModuleNotFoundError as error:
-        say(f"The Web UI will not decrypt, because {error.name} is missing: pip install 'worksub[codec]'.")
+        report(f"The Web UI will not decrypt, because {error.name} is missing: pip install 'worksub[codec]'.")
         return
     await serve_here(address, keyring, namespace=addresses.namespace, origin=addresses.ui_url)
 
 
-def _cancel_on_signals(say: Callable[[str], None]) -> None:
+def _cancel_on_signals(report: Callable[[str], None]) -> None:
     """Cancel the current task at the first SIGINT or SIGTERM; ignore later signals during the shutdown."""
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
@@ -94,7 +96,7 @@ def _cancel_on_signals(say: Callable[[str], None]) -> None:
         nonlocal stopping
         if not stopping:
             stopping = True
-            say("Stopping the worker, then the servers…")
+            report("Stopping the worker, then the servers…")
             this.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -119,7 +121,7 @@ async def _supervise_services(
     directory: Path,
     addresses: StackAddresses,
     at: ServiceAddresses,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     on_ready: Callable[[StackAddresses, ServiceAddresses], None],
 ) -> None:
     client = await dev_client(addresses)
@@ -136,14 +138,16 @@ async def _supervise_services(
 
     supervised = [
         _supervise(
-            "The worker", lambda: worker_process(directory / "worker", addresses, at), say, wait_for_worker
+            "The worker", lambda: worker_process(directory / "worker", addresses, at), report, wait_for_worker
         )
     ]
     if find_spec("uvicorn"):
         api = directory / "api"
-        supervised.append(_supervise("The API", lambda: api_process(api, addresses, at), say, wait_for_api))
+        supervised.append(
+            _supervise("The API", lambda: api_process(api, addresses, at), report, wait_for_api)
+        )
     else:
-        say("The HTTP API is not installed: pip install 'worksub[api]'.")
+        report("The HTTP API is not installed: pip install 'worksub[api]'.")
         api_answers.set()
     with environment_files(directory, addresses, at.api_url):
         await run_together(*supervised)
@@ -156,12 +160,12 @@ async def _is_listening(address: str) -> bool:
 async def _supervise(
     name: str,
     start: Callable[[], AbstractAsyncContextManager[ChildProcess]],
-    say: Callable[[str], None],
+    report: Callable[[str], None],
     wait_until_ready: Callable[[ChildProcess], Awaitable[None]],
 ) -> None:
     """Run a process and restart it whenever it ends. `wait_until_ready` is awaited at the first start."""
     ready = False
-    say(f"Starting {_in_a_sentence(name)}…")
+    report(f"Starting {_in_a_sentence(name)}…")
     while True:
         try:
             async with start() as process:
@@ -169,18 +173,18 @@ async def _supervise(
                     await wait_until_ready(process)
                     ready = True
                 await process.wait_for_success()
-            say(f"{name} has stopped.")
+            report(f"{name} has stopped.")
         except ServerError as error:
-            say(str(error))
+            report(str(error))
         await asyncio.sleep(_RESTART_DELAY_SECONDS)
-        say(f"Starting {_in_a_sentence(name)} again…")
+        report(f"Starting {_in_a_sentence(name)} again…")
 
 
 def _in_a_sentence(name: str) -> str:
     return name[0].lower() + name[1:]
 
 
-async def _publish_records(file: Path, dns: DnsServer, say: Callable[[str], None]) -> None:
+async def _publish_records(file: Path, dns: DnsServer, report: Callable[[str], None]) -> None:
     """Publish the records of the file on the DNS server, and again after each change of the file."""
     published = ""
     while True:
@@ -190,7 +194,7 @@ async def _publish_records(file: Path, dns: DnsServer, say: Callable[[str], None
             dns.clear()
             for number, line in enumerate(text.splitlines(), start=1):
                 if line.strip() and not _publish(line, dns):
-                    say(f"{file}, line {number}: invalid record. Use NAME TXT VALUE or NAME CNAME VALUE.")
+                    report(f"{file}, line {number}: invalid record. Use NAME TXT VALUE or NAME CNAME VALUE.")
         await asyncio.sleep(_POLL_SECONDS)
 
 

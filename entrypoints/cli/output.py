@@ -29,12 +29,12 @@ def console(*, stderr: bool = False) -> "Console":
     return result
 
 
-def show(as_json: bool, document: Any, for_people: "Callable[[], RenderableType]") -> None:
-    """Print the result of a command: `document` as one line of JSON, or the view of `for_people`."""
+def show(as_json: bool, document: Any, render: "Callable[[], RenderableType]") -> None:
+    """Print the result of a command: `document` as one line of JSON, or the view of `render`."""
     if as_json:
         show_json(document)
     else:
-        console().print(for_people(), crop=False)
+        console().print(render(), crop=False)
 
 
 def show_json(document: Any) -> None:

@@ -65,7 +65,7 @@ def dev(as_json: AsJson = False) -> None:
         event_loop.disable_sdk_logging()
         on_ready = _show_addresses if as_json else _show_instructions
         try:
-            event_loop.run(run_dev(DEV_DIRECTORY, catalogue, say=print_status, on_ready=on_ready))
+            event_loop.run(run_dev(DEV_DIRECTORY, catalogue, report=print_status, on_ready=on_ready))
         except (PublishingError, DatabaseError) as error:
             advice = f"To start with an empty service, delete {DEV_DIRECTORY}."
             raise usage_error(str(error), advice=advice) from None
@@ -177,14 +177,14 @@ def setup(as_json: AsJson = False) -> None:
             lambda services: set_up(services.temporal, services.owner_url, catalogue)
         )
 
-    def for_people() -> str:
+    def render() -> str:
         lines = [f"Applied migration {name}." for name in report.migrations]
         lines += [f"Published catalogue version {report.published}."] if report.published else []
         lines += [f"Registered search attribute {name}." for name in report.search_attributes]
         lines += [f"Applied the schedule of {name}." for name in report.schedules]
         return "\n".join(lines or ["Nothing to do: everything was already set up."])
 
-    show(as_json, report, for_people)
+    show(as_json, report, render)
 
 
 @app.command(rich_help_panel=_PANEL)

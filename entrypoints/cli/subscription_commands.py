@@ -241,14 +241,14 @@ def verify_domain(
         )
         remaining = session.run_client(lambda client: client.status(subscription_id)).proofs
 
-    def for_people() -> "RenderableType":
+    def render() -> "RenderableType":
         from rich.console import Group as RenderGroup
 
         from entrypoints.cli.views.tables import answer_view, verification_records_view
 
         return RenderGroup(verification_records_view(remaining), answer_view(answer))
 
-    show(as_json, {**answer.model_dump(mode="json"), "proofs": proofs}, for_people)
+    show(as_json, {**answer.model_dump(mode="json"), "proofs": proofs}, render)
 
 
 def _metadata(command_id: str | None, by: str | None) -> dict[str, str]:

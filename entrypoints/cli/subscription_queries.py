@@ -100,12 +100,12 @@ def _entries(session: Session, subscription_id: str, *, after: int) -> "list[Tim
 def _show_entries(as_json: bool, entries: "list[TimelineEntry]", *, header: bool) -> None:
     from entrypoints.cli.views.tables import timeline_table
 
-    def for_people() -> "RenderableType":
+    def render() -> "RenderableType":
         table = timeline_table(entries)
         table.show_header = header
         return table
 
-    show(as_json, entries, for_people)
+    show(as_json, entries, render)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -120,12 +120,12 @@ def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
         lines = session.run_query(lambda queries: queries.ledger(subscription_id))
         adjustments = session.run_query(lambda queries: queries.adjustments(subscription_id))
 
-    def for_people() -> "RenderableType":
+    def render() -> "RenderableType":
         if not lines:
             return "There are no charges."
         return Group(ledger_table(lines), *([adjustments_table(adjustments)] if adjustments else []))
 
-    show(as_json, [*lines, *adjustments], for_people)
+    show(as_json, [*lines, *adjustments], render)
 
 
 @app.command(rich_help_panel=_PANEL)
