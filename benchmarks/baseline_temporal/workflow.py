@@ -2,7 +2,7 @@
 
 It has a regular activity for each step, and a timer and an activity per month. One update requests the
 subscription, another one switches it to paid. It has no other feature of worksub: no cancellation, upgrade,
-renewal, domain verification or erasure, no search attributes, no timeline. It does not validate its input.
+renewal, domain verification or erasure, no search attributes, no timeline, and no validation of the request.
 """
 
 import calendar
