@@ -79,11 +79,11 @@ class MessageFormatter:
             "administrators": say("Administrators"),
             "companies": say("Company information"),
             "console_sessions": say("Sessions in NAVER WORKS Admin"),
-            "domain_tokens": say("Proofs of domains"),
-            "event_notes": say("Names in the timeline"),
+            "domain_tokens": say("Domain verifications"),
+            "event_notes": say("Names in activity log"),
             "members": say("Members"),
-            "notice_letters": say("Letters"),
-            "workflow_runs": say("Histories of what was asked"),
+            "notice_letters": say("Emails"),
+            "workflow_runs": say("Request history"),
             "workspaces": say("Workspaces"),
         }.get(what, what)
 

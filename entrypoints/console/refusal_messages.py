@@ -54,7 +54,7 @@ SENTENCES: Mapping[str, str] = {
     RefusalCode.INVALID_ADMIN_ID: N_(
         "An ID has 2 to 40 lowercase letters, digits, periods, hyphens or underscores."
     ),
-    RefusalCode.INVALID_PASSWORD: N_("The password does not keep to the rules beside it."),
+    RefusalCode.INVALID_PASSWORD: N_("The password does not meet the password rules."),
     "INVALID_PASSWORD.LENGTH": N_("It must have 8 to 40 characters."),
     "INVALID_PASSWORD.CHARACTERS": N_("It must be of printable ASCII characters without spaces."),
     "INVALID_PASSWORD.NO_UPPERCASE": N_("It must have at least one uppercase letter."),
@@ -64,7 +64,7 @@ SENTENCES: Mapping[str, str] = {
         "It must not have three characters in a row that follow each other, as abc or 321 do."
     ),
     "INVALID_PASSWORD.REPEATED": N_("It must not have the same character three times in a row."),
-    RefusalCode.PASSWORDS_DIFFER: N_("The two passwords are not the same; type them again."),
+    RefusalCode.PASSWORDS_DIFFER: N_("The passwords do not match."),
     RefusalCode.INVALID_PASSWORD_HASH: N_("Enter the password again."),
     RefusalCode.INVALID_COMPANY_NAME: N_("A company name has 1 to 100 characters."),
     "INVALID_COMPANY_NAME.INVISIBLE": N_("A company name cannot have control or invisible characters."),
@@ -73,11 +73,11 @@ SENTENCES: Mapping[str, str] = {
     RefusalCode.INVALID_START: N_("The workflow was started with options that it does not allow."),
     RefusalCode.SIMULATION_NOT_ALLOWED: N_("A subscription begins now, not at another time."),
     RefusalCode.NAME_TAKEN: N_("This name is taken; choose another one."),
-    RefusalCode.NAME_UNCHANGED: N_("That is the present name already."),
+    RefusalCode.NAME_UNCHANGED: N_("This is already the current name."),
     RefusalCode.RENAMED_TOO_RECENTLY: N_(
         "The name was changed a short while ago; it can be changed from %(free_at)s."
     ),
-    RefusalCode.NO_PROOF_AWAITED: N_("No domain of this subscription is waiting for a proof of ownership."),
+    RefusalCode.NO_PROOF_AWAITED: N_("No domain of this subscription is waiting for verification."),
     RefusalCode.NOTHING_ON_SALE: N_("Nothing is on sale yet on this day."),
     RefusalCode.PLAN_NOT_SOLD: N_("This plan is not on sale; choose one of those shown."),
     RefusalCode.TOO_MANY_MEMBERS: N_("There can be %(most_members)s at most."),
@@ -120,7 +120,7 @@ SENTENCES: Mapping[str, str] = {
     RefusalCode.TOO_MANY_SIGNALS: N_("Signals refused on %(date)s beyond those noted one by one: %(more)s."),
     RefusalCode.TRY_AGAIN: N_("The subscription is busy; nothing has changed. Try again in a moment."),
     RefusalCode.NOT_YET_STARTED: N_("The subscription has not started yet; try again in a moment."),
-    RefusalCode.SUBSCRIPTION_ENDED: N_("The subscription has ended; nothing can be asked of it."),
+    RefusalCode.SUBSCRIPTION_ENDED: N_("This subscription has ended. No changes are possible."),
     RefusalCode.SUBSCRIPTION_NOT_FOUND: N_("There is no such subscription."),
     RefusalCode.LINE_NOT_FOUND: N_("The ledger has no such line."),
     RefusalCode.ADJUSTED_TOO_MUCH: N_("Only %(left)s can be given back."),

@@ -122,7 +122,7 @@ async def test_editing_the_name_clears_the_availability_message(
             await page.locator("[name=kind][value=GROUP]").check()
             await page.locator("#group").fill(unique_name("free"))
             await page.get_by_role("button", name="Check for Duplicates").click()
-            await page.get_by_text("can be used").wait_for()
+            await page.get_by_text("is available").wait_for()
             if edit == "#group":
                 await page.locator(edit).press_sequentially("x")
             else:
@@ -172,7 +172,7 @@ async def test_failed_name_check_script_falls_back_to_the_page(
         }.items():
             await page.locator(f"#{field}").fill(typed)
         await page.get_by_role("button", name="Check for Duplicates").click()
-        await page.get_by_text(f"{name} can be used").wait_for()
+        await page.get_by_text(f"{name} is available").wait_for()
         assert page.url.endswith("/information")
 
 

@@ -90,7 +90,7 @@ async def _requests(visitor: BrowserUser, name: str) -> None:
     assert await page.locator("#password").input_value() == ""
     await visitor.types(group=name, admin_id="admin", company_phone="02-1234-5678")
     await visitor.clicks("Check for Duplicates")
-    await visitor.sees("%(name)s can be used.", name=name)
+    await visitor.sees("%(name)s is available.", name=name)
     await visitor.types(password=PASSWORD, password_again=PASSWORD)
     await visitor.clicks("Next")
     await visitor.clicks("Back", "link")

@@ -50,8 +50,8 @@ async def test_charges_show_invoice_and_uninvoiced_total(
             "Adjustment Service fee, 15 Mar 2026: service outage T-4711 -₩9,483 not yet",
         ]
         # 16,258 + 39,483 + 72,000 - 9,483; and the last two, which are not invoiced.
-        assert "In all ₩118,258, before VAT." in page.text
-        assert "₩62,517 of it is not on an invoice yet." in page.text
+        assert "Total ₩118,258, before VAT." in page.text
+        assert "₩62,517 not yet invoiced." in page.text
         # 55,741 and 10% of it.
         issued = f"{invoice.issued_on.day} {invoice.issued_on:%b %Y}"
         assert rows(page, "Invoices") == [f"{invoice.number} March 2026 {issued} ₩61,315"]

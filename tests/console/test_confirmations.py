@@ -584,7 +584,7 @@ async def test_administrator_edits_the_shown_company_data(console: ConsoleServer
         page = await submit(browser, stale, "/members/remove")
         page = await submit(browser, page, "/works/members", member_id="minji", name="Another")
         page = await submit(browser, stale, "/members/remove")
-        assert "Nobody was removed." in page.text
+        assert "No member was removed." in page.text
         assert "Another" in page.text
         page = await submit(browser, page, "/works/members", member_id="minji", name="Again")
         assert "This ID is already in use." in page.text

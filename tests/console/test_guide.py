@@ -143,7 +143,7 @@ async def test_domain_record_from_the_page_proves_ownership(console: ConsoleServ
         page = await browser.get(f"/subscriptions/{subscription.id}")
         assert "Use is restricted" in page.text
         page = await submit(browser, page, "/domain")
-        assert "The proof was not found just now" in page.text
+        assert "Record not found yet." in page.text
         [value] = set(re.findall(r"naver-works-verification=[0-9a-f]{32}", page.text))
         console.service_env.dns.publish_txt(domain, value)
         page = await submit(browser, page, "/domain")

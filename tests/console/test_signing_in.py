@@ -52,9 +52,7 @@ def with_issuer(issuer: str) -> ConsoleSettings:
     return ConsoleSettings(url="", oidc=OidcSettings(issuer, "console", "a secret of the console"))
 
 
-@pytest.mark.parametrize(
-    ("person", "sees"), [("minji", "subscriptions of C-77"), ("olga", "All subscriptions")]
-)
+@pytest.mark.parametrize(("person", "sees"), [("minji", "C-77</span>"), ("olga", "All subscriptions")])
 async def test_issuer_claims_identify_the_user(
     service_env: ServiceEnv, issuer: str, person: str, sees: str
 ) -> None:

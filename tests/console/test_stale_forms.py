@@ -38,7 +38,7 @@ async def test_expired_session_returns_to_the_form(console: ConsoleServer) -> No
             browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
         )
         assert page.url.path == "/sign-in"
-        assert "Your session has ended, and what you sent was not done." in page.text
+        assert "Your session expired, so your last action wasn't completed." in page.text
         who = {"customer_id": subscription.request["customer_id"], "as": "customer"}
         page = await submit(browser, page, "/sign-in/developer", **who)
         assert page.url.path == f"/subscriptions/{subscription.id}/cancel"
@@ -57,7 +57,7 @@ async def test_expired_administrator_session_is_reported(console: ConsoleServer)
         )
         page = await submit(browser, page, "/works/members", member_id="minji", name="Kim Minji")
         assert page.url.path == "/works/sign-in"
-        assert "Your session has ended" in page.text
+        assert "Your session expired" in page.text
 
 
 async def test_form_of_earlier_session_is_refused_and_can_be_reopened(

@@ -93,7 +93,7 @@ async def check_domain(visit: PageContext) -> Response:
     except RefusalError as refusal:
         return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
     if not answer.events:
-        not_yet = say("The proof was not found just now; looking goes on. DNS may take a while.")
+        not_yet = say("Record not found yet. We will keep checking; DNS changes can take up to 72 hours.")
         return await visit.go(f"/subscriptions/{visit.subscription_id}", not_yet)
     return await redirect_with_result(visit, answer)
 

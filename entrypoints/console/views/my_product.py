@@ -94,5 +94,5 @@ def _ready_made(visit: PageContext) -> dict[str, str]:
         "reservations-due": say("Reserved for this week"),
         "contracts-ending": say("Contracts that end this month"),
         "suspended": say("Suspended"),
-        "restricted": say("Domain not proved"),
+        "restricted": say("Domain not verified"),
     }

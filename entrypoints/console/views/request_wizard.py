@@ -173,8 +173,8 @@ async def _duplicates(visit: PageContext, draft: Draft) -> dict[str, object]:
         return {"free": False, "words": visit.refusal(problem_in(error))}
     kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
     if (await visit.desk.check_name(Account(kind=kind, name=name))).available:
-        return {"free": True, "words": say("%(name)s can be used.", name=name)}
-    return {"free": False, "words": say("%(name)s is taken; choose another name.", name=name)}
+        return {"free": True, "words": say("%(name)s is available.", name=name)}
+    return {"free": False, "words": say("%(name)s is already taken. Choose another name.", name=name)}
 
 
 # -- the steps ---------------------------------------------------------------------------------------

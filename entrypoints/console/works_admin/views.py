@@ -168,7 +168,7 @@ async def remove_member(visit: PageContext) -> Response:
         as_shown = named and is_as_shown(visit, _member_shown(visit, member))
         if as_shown and await record.remove_member(subscription_id, member):
             return await visit.go("/works", visit.words.say("The member is removed."))
-    said = visit.words.say("The members have changed since you opened the page. Nobody was removed.")
+    said = visit.words.say("The members have changed since you opened the page. No member was removed.")
     return await _shown(visit, standing, problems={"": said})
 
 
