@@ -197,7 +197,7 @@ async def test_verify_domain_record_proves_ownership(service: Service, cli: Cli)
     service.stack.dns.publish_cname(proof["cname_name"], proof["cname_target"])
     proved = await cli.run("verify-domain", subscription_id)
     assert "State: TRIAL, access: FULL." in proved.out
-    assert "To prove" not in proved.out
+    assert "To verify" not in proved.out
 
 
 # -- queries -----------------------------------------------------------------------------------------

@@ -230,7 +230,7 @@ async def test_watch_at_a_terminal_ends_with_ctrl_c(
 
 async def test_request_is_read_from_standard_input(cli: Cli) -> None:
     result = await cli.run("request", "-", typed=json.dumps(request_fields()))
-    assert (result.code, "no terminal" in result.err) == (2, True)
+    assert (result.code, "without a terminal" in result.err) == (2, True)
     both = await cli.run("request", "-", "--password-stdin", "--json", typed="{}")
     assert (both.code, both.error["code"]) == (2, "USAGE")
     assert both.error["message"].startswith("FILE and --password-stdin cannot both read standard input")
