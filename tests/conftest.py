@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.longest import place_of
+from support.longest import order_of
 from support.service_env import ServiceEnv, open_service_env, open_stack
 from temporalio.client import Client
 
@@ -17,7 +17,7 @@ OWN_DIRECTORY = pytest.StashKey[Path]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: place_of(item.path))
+    items.sort(key=lambda item: order_of(item.path))
 
 
 @pytest.hookimpl(tryfirst=True)

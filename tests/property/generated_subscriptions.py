@@ -79,7 +79,7 @@ class GeneratedSubscription:
         command = self.subscription.read("check_domain" if name == "proof" else name, argument)
         sent = SentCommand(self.subscription.now, command, ExternalFacts(token=TOKEN, proved=proved))
         self.sent.append(sent)
-        self.subscription.hears(sent.command, sent.found)
+        self.subscription.decide_parsed(sent.command, sent.found)
 
     def again(self, woken_at: Iterable[datetime] = (), zone: tzinfo = KST) -> ScenarioBuilder:
         """Send the same commands at the same times; process deadlines also at the times in `woken_at`."""
@@ -90,7 +90,7 @@ class GeneratedSubscription:
         for sent in self.sent:
             while awake and awake[0] < sent.at:
                 subscription.at(awake.pop(0).astimezone(zone))
-            subscription.at(sent.at.astimezone(zone)).hears(sent.command, sent.found)
+            subscription.at(sent.at.astimezone(zone)).decide_parsed(sent.command, sent.found)
         return subscription.at(self.subscription.now.astimezone(zone))
 
 

@@ -243,7 +243,7 @@ def test_r09_any_command_is_answered_and_refusal_has_no_effect(
         before = subscription.state
         command = parse_command(name, argument)
         assert isinstance(command, Refusal) or command.fingerprint()
-        answer = subscription.hears(command, ExternalFacts(token=TOKEN))
+        answer = subscription.decide_parsed(command, ExternalFacts(token=TOKEN))
         assert isinstance(answer, Decision | Refusal)
         if isinstance(answer, Refusal):
             assert subscription.state is before

@@ -28,12 +28,12 @@ def subscription() -> RecordedScenario:
     return subscription
 
 
-async def asking_for_prices_first(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
+async def load_prices_first(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
     await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
     return await execute_until_success(name, argument, *others, **named)
 
 
-async def asking_for_prices_first_if_patched(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
+async def load_prices_first_if_patched(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
     if workflow.patched("ask-for-prices-first"):
         await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
     return await execute_until_success(name, argument, *others, **named)
@@ -60,7 +60,7 @@ def in_other_words(*arguments: object, **tense: object) -> str:
 STOPPED = "it does not replay"
 EXECUTE = "workflows.lifecycle.execute_until_success"
 FOUND = {
-    "an effect more": (EXECUTE, asking_for_prices_first, STOPPED),
+    "an effect more": (EXECUTE, load_prices_first, STOPPED),
     "a refusal more": ("workflows.lifecycle.decide", refusing, STOPPED),
     "search attributes less": ("workflows.lifecycle.search_attribute_updates", nothing, STOPPED),
     "no end of a year": ("workflows.lifecycle._ends_a_year", nothing, STOPPED),
@@ -70,7 +70,7 @@ FOUND = {
 PASSES = {
     "an effect more, guarded": (
         "workflows.lifecycle.execute_until_success",
-        asking_for_prices_first_if_patched,
+        load_prices_first_if_patched,
     ),
     "other words": ("subscription.timeline.event_message", in_other_words),
 }

@@ -41,7 +41,7 @@ async def found_in_workflow(
     ]
 
 
-async def is_gone_from_workflow(
+async def is_deleted_from_workflow(
     client: Client, workflow_id: str, values: Sequence[str], runs: Sequence[str] = ()
 ) -> None:
     """Wait until none of the values is found: a run leaves the lists a moment after its history."""

@@ -31,7 +31,7 @@ LONGEST = (
 """Slowest first, by `pytest --durations` for the whole suite."""
 
 
-def place_of(file: Path) -> int:
+def order_of(file: Path) -> int:
     """Return the position of a file in the order; files that are not listed come last."""
     name = file.relative_to(TESTS).as_posix() if file.is_relative_to(TESTS) else ""
     return LONGEST.index(name) if name in LONGEST else len(LONGEST)

@@ -200,18 +200,18 @@ class ScenarioBuilder:
 
     def proves(self, *domains: str) -> Self:
         """Check the domains now; the verification records of these are found."""
-        answer = self.hears(self.read("check_domain", {}), ExternalFacts(proved=domains))
+        answer = self.decide_parsed(self.read("check_domain", {}), ExternalFacts(proved=domains))
         assert isinstance(answer, Decision), answer
         return self
 
     def answered(self, command: str, **argument: Any) -> Decision | Refusal:
-        return self.hears(self.read(command, argument), ExternalFacts(token=TOKEN))
+        return self.decide_parsed(self.read(command, argument), ExternalFacts(token=TOKEN))
 
     def read(self, command: str, argument: Mapping[str, Any]) -> Command | Refusal:
         """Parse a command from its wire format, with defaults for missing fields."""
         return parse_command(command, {**self._left_out(command), **argument})
 
-    def hears(self, command: Command | Refusal, found: ExternalFacts) -> Decision | Refusal:
+    def decide_parsed(self, command: Command | Refusal, found: ExternalFacts) -> Decision | Refusal:
         """Decide a parsed command, and apply its events."""
         answer: Decision | Refusal = (
             command

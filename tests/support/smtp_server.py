@@ -24,7 +24,7 @@ Answer = Callable[[str], Awaitable[str]]
 class SmtpServer:
     """`async with SmtpServer() as room`: `taken` has the accepted emails in order of arrival.
 
-    `to_recipient` and `to_letter` return the responses to RCPT and DATA by the recipient's address.
+    `to_recipient` and `to_message` return the responses to RCPT and DATA by the recipient's address.
     `to_sender` is the response to every MAIL command. Each is an SMTP response: a code and a text.
     """
 
@@ -38,7 +38,7 @@ class SmtpServer:
         self.over_tls: list[bool] = []
         self.to_sender = "250 OK"
         self.to_recipient: Callable[[str], str] = lambda recipient: "250 OK"
-        self.to_letter: Answer = _thanks
+        self.to_message: Answer = _thanks
         self._tls, self._implicit = tls, implicit
         self._server: asyncio.Server | None = None
         self._sessions: set[SMTP] = set()
@@ -110,7 +110,7 @@ class SmtpServer:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         [recipient] = envelope.rcpt_tos
-        answer = await self.to_letter(recipient)
+        answer = await self.to_message(recipient)
         if answer.startswith("250"):
             self._keep(session, envelope)
         return answer

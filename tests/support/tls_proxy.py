@@ -100,7 +100,7 @@ def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
     return len(body).to_bytes(3) + bytes((kind, flags)) + stream.to_bytes(4) + body
 
 
-def kept(path: Path, content: bytes) -> str:
+def written_file(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     path.chmod(0o600)
     return str(path)

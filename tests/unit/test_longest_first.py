@@ -1,7 +1,7 @@
 """The longest test files exist and start first."""
 
 import pytest
-from support.longest import LONGEST, TESTS, place_of
+from support.longest import LONGEST, TESTS, order_of
 
 
 @pytest.mark.parametrize("name", LONGEST)
@@ -10,5 +10,5 @@ def test_prioritized_files_exist(name: str) -> None:
 
 
 def test_the_tests_of_this_run_are_in_that_order(request: pytest.FixtureRequest) -> None:
-    places = [place_of(item.path) for item in request.session.items]
+    places = [order_of(item.path) for item in request.session.items]
     assert places == sorted(places)

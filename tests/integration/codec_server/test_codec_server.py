@@ -78,14 +78,14 @@ class CodecServer(NamedTuple):
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         request = Request(self.url + path, body, sent, method=method)
 
-        def ask() -> Answer:
+        def send_blocking() -> Answer:
             try:
                 with urlopen(request, timeout=10) as answer:
                     return Answer(answer.status, answer.headers, answer.read().decode())
             except HTTPError as error:
                 return Answer(error.code, error.headers, error.read().decode())
 
-        return await asyncio.to_thread(ask)
+        return await asyncio.to_thread(send_blocking)
 
     async def body(self) -> bytes:
         """Return decryptable payloads in the format of the Web UI."""

@@ -49,7 +49,7 @@ async def refusal_codes(service_env: ServiceEnv, subscription: SubscriptionDrive
 
 
 @asynccontextmanager
-async def goes_on(subscription: SubscriptionDriver) -> AsyncIterator[None]:
+async def stays_responsive(subscription: SubscriptionDriver) -> AsyncIterator[None]:
     """Check after the block that the subscription responds and that no workflow task has failed."""
     try:
         yield
@@ -126,7 +126,7 @@ async def test_unreadable_signal_is_refused_in_timeline(
 
     async def one(what: str, arguments: list[Any]) -> None:
         subscription = await service_env.requested(START)
-        async with goes_on(subscription):
+        async with stays_responsive(subscription):
             assert await signalled(subscription, "cancel", *arguments, events=1) == ["REFUSED"], what
             assert await refusal_codes(service_env, subscription) == [
                 ("cancel", RefusalCode.INVALID_ARGUMENT)
@@ -139,7 +139,7 @@ async def test_unreadable_signal_is_refused_in_timeline(
 async def test_extra_arguments_are_dropped(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
     switch = {"date": "2027-01-20", "term": "MONTHLY"}
-    async with goes_on(subscription):
+    async with stays_responsive(subscription):
         await subscription.handle.execute_update("switch_to_paid", args=[switch, "and", ["more"]])
         quote = await subscription.handle.query(
             "quote_cancellation", args=[{"date": "2027-01-10"}, "and", ["more"]]
@@ -152,7 +152,7 @@ async def test_extra_arguments_are_dropped(service_env: ServiceEnv) -> None:
 async def test_unknown_signal_is_refused_with_any_argument(service_env: ServiceEnv) -> None:
     async def one(*arguments: Any) -> None:
         subscription = await service_env.requested(START)
-        async with goes_on(subscription):
+        async with stays_responsive(subscription):
             assert await signalled(subscription, "make_coffee", *arguments, events=1) == ["REFUSED"]
             assert [code for _, code in await refusal_codes(service_env, subscription)] == [
                 RefusalCode.UNKNOWN_COMMAND
@@ -175,7 +175,7 @@ async def test_signal_in_wrong_state_is_refused_with_code(service_env: ServiceEn
         "switch_to_paid": ({"date": "2026-12-31", "term": "ANNUAL"}, RefusalCode.DATE_IN_THE_PAST),
     }
     assert {*wrong} == {*COMMANDS}
-    async with goes_on(subscription):
+    async with stays_responsive(subscription):
         for name, (argument, code) in wrong.items():
             assert await signalled(subscription, name, argument, events=1) == ["REFUSED"]
             assert (await refusal_codes(service_env, subscription))[-1] == (name, code)
@@ -253,7 +253,7 @@ POISON: dict[str, tuple[str, Any]] = {
 async def test_malformed_signal_is_refused_and_workflow_continues(service_env: ServiceEnv) -> None:
     async def one(name: str, argument: Any) -> None:
         subscription = await service_env.requested(START)
-        async with goes_on(subscription):
+        async with stays_responsive(subscription):
             assert await signalled(subscription, name, argument, events=1) == ["REFUSED"]
 
     await run_cases({what: one(name, argument) for what, (name, argument) in POISON.items()})
@@ -283,7 +283,7 @@ async def test_unreadable_update_is_refused_with_code(service_env: ServiceEnv) -
         assert isinstance(failure.value.cause, ApplicationError)
         assert failure.value.cause.type == RefusalCode.INVALID_ARGUMENT
 
-    async with goes_on(subscription):
+    async with stays_responsive(subscription):
         await gather_all(one(arguments) for arguments in MISREAD.values())
         assert await subscription.events() == ["TRIAL_STARTED"]
 
@@ -298,13 +298,13 @@ async def test_unknown_update_is_refused_with_any_argument(service_env: ServiceE
         assert failure.value.cause.type == RefusalCode.UNKNOWN_COMMAND
 
     odd: list[list[Any]] = [[], [None], [{}], ["a", ["b"]], [1, 2, 3]]
-    async with goes_on(subscription):
+    async with stays_responsive(subscription):
         await gather_all(one(arguments) for arguments in odd)
 
 
 async def test_updates_that_are_no_command_need_no_argument(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested(START)
-    async with goes_on(subscription):
+    async with stays_responsive(subscription):
         assert (await subscription.handle.execute_update("settle"))["message"] == "All that was due is done."
         assert (await subscription.handle.execute_update("request"))["subscription_id"] == subscription.id
         with pytest.raises(WorkflowQueryFailedError, match=r"date is missing|INVALID_ARGUMENT"):
@@ -314,7 +314,7 @@ async def test_updates_that_are_no_command_need_no_argument(service_env: Service
 async def test_update_without_command_blocks_nothing(service_env: ServiceEnv) -> None:
     async def one(name: str, arguments: list[Any]) -> None:
         subscription = await service_env.requested(START)
-        async with goes_on(subscription), asyncio.timeout(20):
+        async with stays_responsive(subscription), asyncio.timeout(20):
             with suppress(WorkflowUpdateFailedError):
                 await subscription.handle.execute_update(name, args=arguments, result_type=RawValue)
 
@@ -345,7 +345,7 @@ async def test_queries_answer_a_plain_handle(service_env: ServiceEnv) -> None:
 async def test_refused_quote_has_reason_and_is_harmless(service_env: ServiceEnv) -> None:
     async def one(arguments: list[Any]) -> None:
         subscription = await service_env.paid(START)
-        async with goes_on(subscription):
+        async with stays_responsive(subscription):
             with pytest.raises(WorkflowQueryFailedError, match=r"argument|date|INVALID_ARGUMENT|DATE_"):
                 await subscription.handle.query("quote_cancellation", args=arguments)
 

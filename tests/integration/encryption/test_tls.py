@@ -10,7 +10,7 @@ import pytest
 import trustme
 from support.cli_runner import Cli
 from support.service_env import ServiceEnv
-from support.tls_proxy import front, kept, postgres_front
+from support.tls_proxy import front, postgres_front, written_file
 
 from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, create_pool, redacted_location
 from adapters.temporal.client import ConnectionSettingsError, TemporalUnavailableError, connect
@@ -28,7 +28,7 @@ class Certificates(NamedTuple):
 
     @property
     def authority_file(self) -> str:
-        return kept(self.directory / "ca.pem", self.authority.cert_pem.bytes())
+        return written_file(self.directory / "ca.pem", self.authority.cert_pem.bytes())
 
     def client(self, authority: trustme.CA | None = None, name: str = "worksub") -> dict[str, str]:
         """Return files with the client's certificate and key, by PostgreSQL's parameter names."""
@@ -36,8 +36,8 @@ class Certificates(NamedTuple):
         place = self.directory / f"{name}-{'ours' if authority is None else 'theirs'}"
         chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
         return {
-            "sslcert": kept(place.with_suffix(".pem"), chain),
-            "sslkey": kept(place.with_suffix(".key"), issued.private_key_pem.bytes()),
+            "sslcert": written_file(place.with_suffix(".pem"), chain),
+            "sslkey": written_file(place.with_suffix(".key"), issued.private_key_pem.bytes()),
         }
 
     def server_context(self, host: str = "localhost", *, not_after: datetime | None = None) -> ssl.SSLContext:
@@ -104,7 +104,7 @@ async def test_temporal_over_tls(
     async with front(behind, certificates.server_context()) as address:
         await tls_client.connects(address, certificates.to_temporal)
         assert "TEMPORAL_TLS" in await tls_client.refused(address, {})
-        stranger = kept(certificates.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
+        stranger = written_file(certificates.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
         message = await tls_client.refused(
             address, {**certificates.to_temporal, "TEMPORAL_TLS_SERVER_CA_CERT_PATH": stranger}
         )
@@ -191,7 +191,7 @@ async def test_postgresql_over_tls(service_env: ServiceEnv, certificates: Certif
     behind = redacted_location(service_env.database_url).partition("/")[0]
     async with postgres_front(behind, certificates.server_context()) as address:
         await connects_to(url_of(service_env, certificates, address))
-        stranger = kept(certificates.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
+        stranger = written_file(certificates.directory / "stranger.pem", trustme.CA().cert_pem.bytes())
         assert "sslrootcert" in await error_of(
             url_of(service_env, certificates, address, sslrootcert=stranger)
         )

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from argon2 import PasswordHasher
-from support.data_search import found_in_database, found_in_workflow, is_gone_from_workflow
+from support.data_search import found_in_database, found_in_workflow, is_deleted_from_workflow
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver, is_known
@@ -109,17 +109,17 @@ async def test_r31_erasure_leaves_no_personal_data(
         assert not await is_known(
             service_env.temporal.get_workflow_handle(subscription.workflow_id, run_id=run)
         )
-    await is_gone_from_workflow(service_env.temporal, subscription.workflow_id, customer.personal, known)
+    await is_deleted_from_workflow(service_env.temporal, subscription.workflow_id, customer.personal, known)
     await subscription.has_only_its_last_run()
     for name in (*customer.groups, customer.domain):
         assert [run async for run in service_env.temporal.list_workflows(f"AccountName = '{name}'")] == []
 
-    async def is_gone_from_the_disk() -> bool:
+    async def is_deleted_from_disk() -> bool:
         await stack.temporal.checkpoint()
         content = await asyncio.to_thread((stack_directory / "temporal" / "temporal.db").read_bytes)
         return not any(value.encode() in content for value in customer.personal)
 
-    await wait_for("the bytes are gone from Temporal's database file", is_gone_from_the_disk)
+    await wait_for("the bytes are gone from Temporal's database file", is_deleted_from_disk)
 
     # The remaining data can be queried; it has the opaque customer ID.
     assert (await subscription.ledger())[: len(ledger)] == ledger
@@ -230,7 +230,7 @@ async def test_r31_another_worker_finishes_interrupted_erasure(
         for subscription in subscriptions:
             assert await subscription.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
             names = [subscription.request["account"]["group"]]
-            await is_gone_from_workflow(temporal, subscription.workflow_id, names)
+            await is_deleted_from_workflow(temporal, subscription.workflow_id, names)
             certificates = await subscription.client.certificates(subscription.id)
             assert [counted(certificate) for certificate in certificates] == [
                 {"account_names": 1, "administrators": 1, "companies": 1, "workspaces": 1, "event_notes": 1},
@@ -267,7 +267,7 @@ async def test_r31_signals_to_the_last_run_are_erased(service_env: ServiceEnv) -
         }
         await holding.rollback()
     await subscription.has_closed()
-    await is_gone_from_workflow(service_env.temporal, subscription.workflow_id, [caller], runs)
+    await is_deleted_from_workflow(service_env.temporal, subscription.workflow_id, [caller], runs)
     assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
     assert len(await subscription.client.certificates(subscription.id)) == 2
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli_runner import Cli
-from support.data_search import found_in_workflow, is_gone_from_workflow
+from support.data_search import found_in_workflow, is_deleted_from_workflow
 from support.encryption_keys import new_keyring
 from support.observability import Collector, collecting, scraped
 from support.personal_data_canary import (
@@ -96,10 +96,10 @@ async def run_subscription(canary_env: CanaryEnv, canary: Canary) -> Subscriptio
     return subscription
 
 
-async def is_gone(canary_env: CanaryEnv, subscription: SubscriptionDriver, canary: Canary) -> None:
+async def is_deleted(canary_env: CanaryEnv, subscription: SubscriptionDriver, canary: Canary) -> None:
     """Check that nothing is left outside PostgreSQL, which is checked separately."""
     temporal = canary_env.worker_env.service_env.temporal
-    await is_gone_from_workflow(temporal, subscription.workflow_id, canary.values)
+    await is_deleted_from_workflow(temporal, subscription.workflow_id, canary.values)
     await subscription.has_only_its_last_run()
 
     async def temporal_tells_nothing() -> bool:
@@ -138,7 +138,7 @@ async def run_whole_subscription(
                 await is_everywhere_it_should_be(canary_env, subscription, canary, keyring)
                 await subscription.send("cancel", date=f"{await subscription.today()}", by=canary.caller)
                 await subscription.has_closed()
-                await is_gone(canary_env, subscription, canary)
+                await is_deleted(canary_env, subscription, canary)
                 worker.send(signal.SIGTERM)
                 assert await worker.exit_code() == 0
                 assert canary.found_in(worker.output) == set()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from support.corruption import delete_rows, stored_rows
-from support.data_search import found_in_workflow, is_gone_from_workflow
+from support.data_search import found_in_workflow, is_deleted_from_workflow
 from support.orphaned_histories import create_orphaned_history
 from support.polling import gather_all
 from support.reconcile_job import reconciled
@@ -28,7 +28,7 @@ async def purged(service_env: ServiceEnv, argument: Any = None) -> dict[str, Any
     return report
 
 
-async def gone(service_env: ServiceEnv) -> SubscriptionDriver:
+async def erased_subscription(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await service_env.paid("2026-01-10 09:00")
     await subscription.cancel_and_wait("2026-03-01 09:00")
     return subscription
@@ -38,7 +38,9 @@ async def test_r31_purge_deletes_only_orphaned_histories(
     isolated_env: ServiceEnv,
 ) -> None:
     """The histories that erased and refused subscriptions left behind are deleted, and no others."""
-    living, erased = await gather_all([isolated_env.paid("2026-01-10 09:00"), gone(isolated_env)])
+    living, erased = await gather_all(
+        [isolated_env.paid("2026-01-10 09:00"), erased_subscription(isolated_env)]
+    )
     request = isolated_env.request_body(company_name=unique_name("Hanyang"))
     left = await create_orphaned_history(isolated_env, erased.workflow_id, request)
     refused = await create_orphaned_history(isolated_env, f"subscription-{unique_name('refused')}", request)
@@ -54,7 +56,7 @@ async def test_r31_purge_deletes_only_orphaned_histories(
 
     assert report["summary"] == "Deleted: 2 histories."
     for workflow_id in (left, refused):
-        await is_gone_from_workflow(isolated_env.temporal, workflow_id, values)
+        await is_deleted_from_workflow(isolated_env.temporal, workflow_id, values)
     assert [await stored_rows(isolated_env, subscription) for subscription in (living, erased)] == before
     assert await living.run_ids() == runs
     assert (await erased.status()).state is State.ERASED

@@ -99,11 +99,11 @@ async def test_temporarily_refused_email_is_retried_and_sent_once(
 async def test_response_to_message_decides_the_notice_state(
     isolated_env: ServiceEnv, answer: str, state: NoticeState, reason: str
 ) -> None:
-    async def to_letter(recipient: str) -> str:
+    async def to_message(recipient: str) -> str:
         return answer
 
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
-        smtp_server.to_letter = to_letter
+        smtp_server.to_message = to_message
         subscription = await trial(isolated_env)
         await run_notices_job(isolated_env)
         notice = await notice_of(subscription)
@@ -188,7 +188,7 @@ async def test_silent_mail_server_is_waited_for_until_timeout(isolated_env: Serv
 async def test_hanging_mail_server_is_skipped_after_three_emails(
     isolated_env: ServiceEnv,
 ) -> None:
-    async def to_letter(recipient: str) -> str:
+    async def to_message(recipient: str) -> str:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -196,7 +196,7 @@ async def test_hanging_mail_server_is_skipped_after_three_emails(
         SmtpServer() as smtp_server,
         isolated_env.worker(mail_server=smtp_server.mail_server(answer_seconds=2.0)),
     ):
-        smtp_server.to_letter = to_letter
+        smtp_server.to_message = to_message
         await gather_all(trial(isolated_env) for _ in range(4))
         report = await run_notices_job(isolated_env)
         assert report["summary"].endswith("4 waiting: the mail server repeatedly closes the connection.")
@@ -211,13 +211,13 @@ async def test_email_that_crashes_the_server_is_sent_last(
         subscriptions = await gather_all(trial(isolated_env) for _ in range(4))
         broken_off: list[str] = []
 
-        async def to_letter(recipient: str) -> str:
+        async def to_message(recipient: str) -> str:
             if not broken_off:
                 broken_off.append(recipient)
                 smtp_server.hang_up()
             return "250 OK"
 
-        smtp_server.to_letter = to_letter
+        smtp_server.to_message = to_message
         report = await run_notices_job(isolated_env)
         assert (report["sent"], report["waiting"]) == (3, 1)
         [waiting] = await isolated_env.client.notices(state=NoticeState.WAITING)
@@ -249,7 +249,7 @@ async def test_unrecorded_email_is_sent_again_with_same_message_id(
     """An email that was accepted but not recorded as sent is sent again with the same Message-ID."""
     interrupted = asyncio.Event()
 
-    async def to_letter(recipient: str) -> str:
+    async def to_message(recipient: str) -> str:
         if not interrupted.is_set():
             interrupted.set()
             await isolated_env.owner.execute(
@@ -261,7 +261,7 @@ async def test_unrecorded_email_is_sent_again_with_same_message_id(
         return "250 OK"
 
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
-        smtp_server.to_letter = to_letter
+        smtp_server.to_message = to_message
         await trial(isolated_env)
         assert (await run_notices_job(isolated_env))["sent"] == 1
         assert (await run_notices_job(isolated_env))["sent"] == 0

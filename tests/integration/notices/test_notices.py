@@ -300,7 +300,7 @@ async def test_r31_erasure_waits_for_email_in_flight(
     """No email follows after the erasure."""
     on_its_way, may_arrive = asyncio.Event(), asyncio.Event()
 
-    async def to_letter(recipient: str) -> str:
+    async def to_message(recipient: str) -> str:
         on_its_way.set()
         await may_arrive.wait()
         return "250 OK"
@@ -317,7 +317,7 @@ async def test_r31_erasure_waits_for_email_in_flight(
         )
 
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
-        smtp_server.to_letter = to_letter
+        smtp_server.to_message = to_message
         subscription = await trial(isolated_env)
         working = asyncio.create_task(run_notices_job(isolated_env))
         await on_its_way.wait()

@@ -113,12 +113,12 @@ async def test_unknown_health_path_lists_known_paths(worker_env: WorkerEnv) -> N
 
 async def test_blocked_event_loop_fails_liveness() -> None:
     port = free_ports(1)[0]
-    serving, goes_on = threading.Event(), threading.Event()
+    serving, stays_responsive = threading.Event(), threading.Event()
 
     async def hang() -> None:
         async with serve_health("127.0.0.1", port, WorkerHealth()):
             serving.set()
-            goes_on.wait()
+            stays_responsive.wait()
 
     hanging = threading.Thread(target=lambda: asyncio.run(hang()))
     hanging.start()
@@ -126,5 +126,5 @@ async def test_blocked_event_loop_fails_liveness() -> None:
     try:
         assert await probed(f"http://127.0.0.1:{port}/livez") == (503, {"worker": "event loop blocked"})
     finally:
-        goes_on.set()
+        stays_responsive.set()
         await asyncio.to_thread(hanging.join)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.data_search import is_gone_from_workflow
+from support.data_search import is_deleted_from_workflow
 from support.malformed_payloads import NOT_JSON
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv
@@ -67,7 +67,7 @@ async def test_restarted_workflow_resumes_from_database(
             assert not await is_known(
                 service_env.temporal.get_workflow_handle(subscription.workflow_id, run_id=run)
             )
-        await is_gone_from_workflow(service_env.temporal, subscription.workflow_id, ["lost.admin"], runs)
+        await is_deleted_from_workflow(service_env.temporal, subscription.workflow_id, ["lost.admin"], runs)
 
     await gather_all([one(), one(None), one({"nonsense": True}), one(NOT_JSON)])
 
@@ -89,4 +89,4 @@ async def test_workflow_restarted_after_erasure_is_rejected(service_env: Service
     await subscription.has_closed()
     assert await subscription.client.timeline(subscription.id) == before
     name = subscription.request["account"]["group"]
-    await is_gone_from_workflow(service_env.temporal, subscription.workflow_id, [name])
+    await is_deleted_from_workflow(service_env.temporal, subscription.workflow_id, [name])

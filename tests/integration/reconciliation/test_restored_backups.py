@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from property.scenario_strategies import scenarios
 from support.backups import TASK_QUEUE, Backup, backed_up, postgres, restored, restored_database, run
 from support.corruption import stored_rows
-from support.data_search import found_in_database, is_gone_from_workflow
+from support.data_search import found_in_database, is_deleted_from_workflow
 from support.markdown_pages import blocks, page
 from support.polling import gather_all
 from support.reconcile_job import codes, found
@@ -266,7 +266,9 @@ async def test_temporal_restored_from_yesterday(stack: EmbeddedStack, days: Days
             assert findings.get(case.id, [("DATA_LEFT", True)]) == [("DATA_LEFT", True)]
             site = SubscriptionDriver(service_env.client, service_env.temporal, case.id, case.request)
             names = [case.request["company_name"]]
-            await is_gone_from_workflow(service_env.temporal, site.workflow_id, names, await site.run_ids())
+            await is_deleted_from_workflow(
+                service_env.temporal, site.workflow_id, names, await site.run_ids()
+            )
         assert {code for found in findings.values() for code, repaired in found if not repaired} == set()
         assert await found(service_env) == []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from support.data_search import found_in_database, found_in_workflow, is_gone_from_workflow
+from support.data_search import found_in_database, found_in_workflow, is_deleted_from_workflow
 from support.polling import gather_all, wait_for
 from support.service_env import PASSWORD, ServiceEnv, kst, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver, has_closed, is_known
@@ -193,7 +193,7 @@ async def test_r5_concurrent_requests_for_one_name(
     async def cleared(loser: dict[str, Any]) -> None:
         workflow_id = workflow_id_of(loser)
         await has_closed(service_env.temporal.get_workflow_handle(workflow_id))
-        await is_gone_from_workflow(service_env.temporal, workflow_id, [loser[key] for key in left])
+        await is_deleted_from_workflow(service_env.temporal, workflow_id, [loser[key] for key in left])
 
     await gather_all(cleared(loser) for loser in losers)
 

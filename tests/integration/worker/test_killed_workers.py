@@ -18,7 +18,7 @@ from typing import Any
 import asyncpg
 import pytest
 from support.blocking_triggers import BlockingTriggers, holds_in
-from support.data_search import is_gone_from_workflow
+from support.data_search import is_deleted_from_workflow
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, catalogue_text, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver
@@ -298,6 +298,6 @@ async def is_erased_once(service_env: ServiceEnv, subscription: SubscriptionDriv
     for table in PERSONAL_DATA:
         query = f"SELECT count(*) FROM {table} WHERE subscription_id = $1"
         assert await service_env.owner.fetchval(query, subscription.id) == 0
-    await is_gone_from_workflow(
+    await is_deleted_from_workflow(
         service_env.temporal, subscription.workflow_id, [subscription.request["account"]["domain"]]
     )

@@ -13,7 +13,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowExecutionStatus
 
 from dev_stack.stack import EmbeddedStack
-from integration.commands.test_signals import goes_on, refusal_codes
+from integration.commands.test_signals import refusal_codes, stays_responsive
 from subscription.refusals import RefusalCode
 
 START = "2027-01-10 09:00"
@@ -43,7 +43,7 @@ async def row_locked(service_env: ServiceEnv, subscription: SubscriptionDriver) 
 
 async def test_workflow_cancellation_is_refused_in_timeline(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START)
-    async with goes_on(subscription):
+    async with stays_responsive(subscription):
         await subscription.handle.cancel()
         await refuses(service_env, subscription, 1)
         message = (await subscription.client.timeline(subscription.id))[-1].message

@@ -82,7 +82,7 @@ def test_r24_an_option_can_be_taken_back() -> None:
 
 def test_r24_null_on_the_wire_is_no_option() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL")
-    subscription.hears(parse_command("change_renewal_option", None), NO_FACTS)
+    subscription.decide_parsed(parse_command("change_renewal_option", None), NO_FACTS)
     assert subscription.state.renewal is None
 
 
