@@ -100,7 +100,7 @@ def _check_refusal(refused: Refusal) -> str:
 
 
 def _check_storable(written: str) -> None:
-    """Check that PostgreSQL can store the text: it contains no null character."""
+    """Check that PostgreSQL can store the text: no NUL character and no surrogates."""
     assert is_storable(written)
     assert "\\u0000" not in written.replace("\\\\", "")
 
