@@ -62,7 +62,7 @@ async def run_dispatchers(
 
 
 async def add_events(subscription: SubscriptionDriver, times: int) -> None:
-    """Create a subscription with two additional events per repetition."""
+    """Add two events to the subscription per repetition."""
     for _ in range(times):
         await subscription.send("switch_to_paid", date=TOMORROW, term="ANNUAL")
         await subscription.send("withdraw_reservation")

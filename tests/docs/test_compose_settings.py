@@ -103,7 +103,7 @@ def read_by(service: str, environment: Mapping[str, str]) -> set[str]:
 
 
 def _named_in(module: str) -> Iterator[str]:
-    """The settings that the calls of `os.environ.get` and `webhooks_anywhere(os.environ)` read."""
+    """Return the settings that calls of `os.environ.get` and `webhooks_anywhere(os.environ)` read."""
     text = (ROOT / "entrypoints" / "cli" / module).read_text(encoding="utf-8")
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.environ.get":
