@@ -100,8 +100,8 @@ async def _a_year(client: SubscriptionClient) -> str:
 async def _signed_in(browser: httpx.AsyncClient) -> str:
     """Sign in, begin a request, and return the address of its first step."""
     page = (await browser.get("/sign-in")).text
-    proof = page.split('name="proof" value="')[1].split('"')[0]
-    form = {"proof": proof, "as": "customer", "customer_id": _CUSTOMER}
+    csrf_token = page.split('name="csrf_token" value="')[1].split('"')[0]
+    form = {"csrf_token": csrf_token, "as": "customer", "customer_id": _CUSTOMER}
     (await browser.post("/sign-in/developer", data=form, follow_redirects=True)).raise_for_status()
     return (await browser.get("/request")).headers["location"]
 

@@ -150,7 +150,7 @@ def _has_valid_csrf_token(visit: PageContext) -> bool:
     origin = headers.get("origin")
     if origin is not None and origin not in visit.console.settings.origins:
         return False
-    return visit.verify_csrf_token(visit.form.get("proof", ""))
+    return visit.verify_csrf_token(visit.form.get("csrf_token", ""))
 
 
 def _set_cookies(visit: PageContext, response: Response) -> None:

@@ -117,12 +117,12 @@ class PageContext:
         return "ended" in self.request.query_params
 
     @property
-    def proof(self) -> str:
+    def csrf_token(self) -> str:
         """Return the CSRF token: an HMAC of the session cookie, which other sites cannot read."""
         return hmac.new(self.token.encode(), b"form", hashlib.sha256).hexdigest()
 
-    def verify_csrf_token(self, proof: str) -> bool:
-        return hmac.compare_digest(self.proof.encode(), proof.encode())
+    def verify_csrf_token(self, token: str) -> bool:
+        return hmac.compare_digest(self.csrf_token.encode(), token.encode())
 
     def refuse_sign_in(
         self, code: SignInRefusal, error: Exception | None = None, *, issuer_error: str | None = None

@@ -15,7 +15,7 @@ CHANGED = {
     "en": "Something has changed since you opened the page",
     "ko": "페이지를 연 이후 변경된 내용이 있습니다",
 }
-PROOF = re.compile(r'name="proof" value="([0-9a-f]{64})"')
+PROOF = re.compile(r'name="csrf_token" value="([0-9a-f]{64})"')
 
 
 async def annual(console: ConsoleServer, customer: str) -> SubscriptionDriver:
@@ -63,13 +63,13 @@ async def test_cross_site_post_is_refused(console: ConsoleServer) -> None:
             wrong = proofs["console" if path.startswith("/works") else "works"]
             attempts: list[tuple[dict[str, str], dict[str, str]]] = [
                 ({}, {}),
-                ({"proof": wrong}, {}),
-                ({"proof": ""}, {"origin": console.url}),
-                ({"proof": right}, {"origin": "https://evil.example"}),
-                ({"proof": right}, {"origin": "null"}),
-                ({"proof": right}, {"origin": console.url + ".evil.example"}),
-                ({"proof": right}, {"sec-fetch-site": "cross-site"}),
-                ({"proof": right}, {"sec-fetch-site": "same-site"}),
+                ({"csrf_token": wrong}, {}),
+                ({"csrf_token": ""}, {"origin": console.url}),
+                ({"csrf_token": right}, {"origin": "https://evil.example"}),
+                ({"csrf_token": right}, {"origin": "null"}),
+                ({"csrf_token": right}, {"origin": console.url + ".evil.example"}),
+                ({"csrf_token": right}, {"sec-fetch-site": "cross-site"}),
+                ({"csrf_token": right}, {"sec-fetch-site": "same-site"}),
             ]
             for data, headers in attempts:
                 answer = await browser.post(fill_path(path, subscription), data=data, headers=headers)
@@ -204,7 +204,7 @@ async def test_foreign_cookie_of_the_domain_breaks_no_page(console: ConsoleServe
         browser.follow_redirects = False
         ended = await browser.post(
             "/sign-out",
-            data={"proof": found[1]},
+            data={"csrf_token": found[1]},
             headers={b"cookie": cookies, b"origin": console.url.encode()},
         )
         assert ended.status_code == 303

@@ -140,8 +140,8 @@ async def test_second_sign_in_ends_the_previous_session(console: ConsoleServer) 
         await sign_in(browser, unique_name("customer"))
         thief.cookies.set("console", browser.cookies["console"])
         page = await browser.get("/subscriptions")
-        proof = page.text.split('name="proof" value="')[1].split('"')[0]
-        who = {"customer_id": unique_name("customer"), "as": "customer", "proof": proof}
+        proof = page.text.split('name="csrf_token" value="')[1].split('"')[0]
+        who = {"customer_id": unique_name("customer"), "as": "customer", "csrf_token": proof}
         again = await browser.post("/sign-in/developer", data=who, headers={"origin": console.url})
         assert who["customer_id"] in again.text
         assert (await thief.get("/subscriptions")).url.path == "/sign-in"
@@ -151,14 +151,16 @@ async def test_cross_site_form_is_refused(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await sign_in(browser, unique_name("customer"))
         page = await browser.get("/subscriptions")
-        proof = page.text.split('name="proof" value="')[1].split('"')[0]
+        proof = page.text.split('name="csrf_token" value="')[1].split('"')[0]
         refused = [
             await browser.post("/sign-out", data={}),
-            await browser.post("/sign-out", data={"proof": "0" * 64}),
+            await browser.post("/sign-out", data={"csrf_token": "0" * 64}),
             await browser.post(
-                "/sign-out", data={"proof": proof}, headers={"origin": "https://evil.example"}
+                "/sign-out", data={"csrf_token": proof}, headers={"origin": "https://evil.example"}
             ),
-            await browser.post("/sign-out", data={"proof": proof}, headers={"sec-fetch-site": "cross-site"}),
+            await browser.post(
+                "/sign-out", data={"csrf_token": proof}, headers={"sec-fetch-site": "cross-site"}
+            ),
         ]
         assert [each.status_code for each in refused] == [403, 403, 403, 403]
         assert (await browser.get("/subscriptions")).url.path == "/subscriptions"

@@ -303,8 +303,10 @@ async def _request(
     if method == "GET":
         return await browser.get(path, params=dict(fields) or None)
     shown = (page or await browser.get("/subscriptions")).text
-    proof = shown.split('name="proof" value="')[1].split('"')[0]
-    return await browser.post(path, data={**fields, "proof": proof}, headers={"origin": console.url})
+    csrf_token = shown.split('name="csrf_token" value="')[1].split('"')[0]
+    return await browser.post(
+        path, data={**fields, "csrf_token": csrf_token}, headers={"origin": console.url}
+    )
 
 
 async def _text(browser: httpx.AsyncClient, path: str) -> str:

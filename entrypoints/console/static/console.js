@@ -41,7 +41,7 @@ document.querySelectorAll("button[data-duplicates]").forEach((button) => {
     event.preventDefault();
     const typed = () => {
       const form = new FormData(button.form);
-      return new URLSearchParams(["proof", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
+      return new URLSearchParams(["csrf_token", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
     };
     const request = typed();
     const response = await fetch(button.dataset.duplicates, { method: "POST", body: request }).catch(() => null);
