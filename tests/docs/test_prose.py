@@ -19,7 +19,7 @@ BANNED = (
     *("reckon", "reckons", "reckoned", "misfit", "patience", "letter", "letters", "errand", "courier"),
 )
 
-# "Dead letter" is the standard term for a message that could not be delivered.
+# The lookbehind admits the standard term for a message that could not be delivered.
 _BANNED = re.compile(rf"\b(?<!dead )({'|'.join(BANNED)})\b", re.IGNORECASE)
 _QUESTION = re.compile(r"\W*(What|Whatever|Whether|How|Who|Whose|Whoever|Where|When|Why|Which)\b")
 _CODE_OR_TARGET = re.compile(r"`[^`]*`|\]\([^)]*\)")
