@@ -22,7 +22,7 @@ DEARER = {"list = 7200": "list = 9200", "annual = 6000": "annual = 8000"}
 
 @replay_scenario()
 async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
-    """A decision by older prices is made again with the newer ones (R19)."""
+    """Repeat a decision by older prices with the newer ones (R19)."""
     async with scene.own_service_env() as service_env:
         subscription = await scene.paid("MONTHLY", service_env=service_env)
         assert await publish(service_env.pool, catalogue("newer", "2027-01-20", **DEARER))
@@ -36,7 +36,7 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario(compared=False)
 async def database_away(scene: Scene) -> list[WorkflowHistory]:
-    """An activity fails for more than ten minutes, NeedsAttention is set, and the activity then succeeds."""
+    """Let an activity fail for more than ten minutes until NeedsAttention is set, and then succeed."""
     async with AsyncExitStack() as standing:
         proxy = await standing.enter_async_context(TcpProxy())
         url = await create_database(scene.stack, unique_name("away").replace("-", "_"))
@@ -78,7 +78,7 @@ async def continued_at_the_servers_suggestion(scene: Scene) -> list[WorkflowHist
 
 @replay_scenario(compared=False)
 async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
-    """The workflow is terminated by mistake, restarted without a request, and continues from the database."""
+    """Terminate the workflow by mistake, restart it without a request, and continue from the database."""
     subscription = await scene.paid("MONTHLY")
     await subscription.runs_to("2027-03-15 09:00")
     await subscription.handle.terminate("by an operator's mistake")
@@ -96,7 +96,7 @@ async def lost_and_started_anew(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario(compared=False)
 async def on_its_own_clock(scene: Scene) -> list[WorkflowHistory]:
-    """A subscription that is not simulated: like a customer's, from today on."""
+    """Run a subscription that is not simulated: like a customer's, from today on."""
     subscription = await scene.service_env.requested()
     today = await subscription.today()
     await subscription.send("switch_to_paid", date=f"{today + timedelta(days=3)}", term="ANNUAL")

@@ -33,7 +33,7 @@ async def started_with_nothing(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario()
 async def invoices(scene: Scene) -> list[WorkflowHistory]:
-    """A month is closed and closed again; a month that has not ended; an invalid month."""
+    """Close a month twice, a month that has not ended, and an invalid month."""
     async with scene.own_service_env() as service_env:
         for _ in range(2):
             subscription = await service_env.paid("2026-03-01 09:00", "MONTHLY")
@@ -49,7 +49,7 @@ async def invoices(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario()
 async def adjustments(scene: Scene) -> list[WorkflowHistory]:
-    """A correction, the same correction again, and a correction of a missing line."""
+    """Correct a line, repeat the same correction, and correct a missing line."""
     subscription = await scene.service_env.paid("2026-03-01 09:00", "MONTHLY")
     await subscription.advance_to("2026-04-01 00:00")
     [line] = await subscription.ledger()

@@ -70,7 +70,7 @@ async def cancelled_in_the_trial(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario()
 async def switch_reserved(scene: Scene) -> list[WorkflowHistory]:
-    """A reserved switch is replaced, withdrawn, reserved again and executed."""
+    """Reserve a switch, replace it, withdraw it, reserve it again and execute it."""
     subscription = await scene.begun()
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
     await subscription.send(
@@ -96,7 +96,7 @@ async def switched_in_the_grace_period(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario()
 async def monthly(scene: Scene) -> list[WorkflowHistory]:
-    """A renewal option is chosen and cleared; a cancellation is reserved, withdrawn, reserved and met."""
+    """Choose and clear a renewal option; reserve, withdraw and reserve a cancellation, and reach its date."""
     subscription = await scene.paid("MONTHLY")
     await subscription.send("change_renewal_option", at=START, term="ANNUAL")
     await subscription.send("change_renewal_option", at=START, term=None)
@@ -180,7 +180,7 @@ async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistor
 
 @replay_scenario(compared=False)
 async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
-    """Checked every five minutes, hourly, daily; it switches to paid, checks, and is cancelled unverified."""
+    """Check a domain every five minutes, hourly and daily; switch to paid; cancel it unverified."""
     subscription = await scene.begun(account={"domain": f"{unique_name('never-owned')}.example"})
     await subscription.runs_to("2027-01-14 09:30")
     await subscription.send("switch_to_paid", at="2027-01-14 10:00", date="2027-01-14", term="MONTHLY")
@@ -191,7 +191,7 @@ async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario()
 async def renamed(scene: Scene) -> list[WorkflowHistory]:
-    """Renamed to a group; to a domain that is reserved, replaced, withdrawn, reserved again and verified."""
+    """Rename to a group; reserve a domain, replace it, withdraw it, reserve it again and verify it."""
     subscription = await scene.begun()
     await subscription.send("rename_account", at=START, group=unique_name("renamed"))
     status = await subscription.status()
@@ -213,7 +213,7 @@ async def renamed(scene: Scene) -> list[WorkflowHistory]:
 
 @replay_scenario(compared=False)
 async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
-    """Ended with an unverified domain, another domain reserved and a switch reserved.
+    """End with an unverified domain, another domain reserved and a switch reserved.
 
     The run after the rename checks the domain either before or after it accepts the switch.
     """

@@ -61,7 +61,7 @@ def test_published_release_is_not_recorded_again(
 
 @pytest.fixture(scope="module")
 def recorded_today() -> list[RecordedScenario]:
-    """The recordings of the current or next release; empty before its first `make corpus`."""
+    """Return the recordings of the current or next release; empty before its first `make corpus`."""
     release = release_of_this_code()
     return recorded_scenarios(release) if release in releases() else []
 

@@ -156,7 +156,7 @@ async def test_manual_request_with_derived_id_starts_a_subscription(
 
 
 async def test_rejected_result_has_no_personal_data(service_env: ServiceEnv) -> None:
-    """This includes values in the wrong fields, and names of unknown fields."""
+    """Values in the wrong fields, and names of unknown fields, are not stored."""
     typed = "Hong Gildong 010-9876-5432"
     raw: RawValue = payload(f'{{"company_name": 5, "{typed}": "{typed}"}}'.encode())
     handle = await started(service_env, raw)
