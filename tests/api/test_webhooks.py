@@ -491,7 +491,7 @@ async def test_rotated_secret_overlaps_with_the_previous_one(
         old = await endpoint_store.add(receiver.url, customer)
         new = await endpoint_store.rotate(old.endpoint_id, timedelta(hours=1))
         number = await endpoint_store.test(old.endpoint_id)
-        await receiver.is_called(1)
+        await receiver.has_taken(1)
         assert receiver.verifies(old.secret)
         assert receiver.verifies(new.secret)
         assert receiver.taken[0]["type"] == "worksub.webhook.test"

@@ -75,6 +75,14 @@ class Receiver:
 
         await wait_for(f"it is called {times} times", it_is)
 
+    async def has_taken(self, times: int) -> None:
+        """Wait until so many events are accepted; a call is counted in `calls` before that."""
+
+        async def it_has() -> bool:
+            return len(self.taken) >= times
+
+        await wait_for(f"{times} events are accepted", it_has)
+
     def verifies(self, secret: str) -> bool:
         """Return whether all received calls are signed with this secret."""
         for headers, body in self.calls:

@@ -246,7 +246,7 @@ async def test_out_of_order_transition_is_not_written(activities: DirectActiviti
     ahead = state.model_copy(update={"sequence": state.sequence + 1})
     before = await everything(activities.service_env)
     for early in (ahead, state.model_copy(update={"subscription_id": "nobody"})):
-        with pytest.raises(RecordDivergedError, match="ends at"):
+        with pytest.raises(RecordDivergedError, match="does not follow the recorded event"):
             await activities.recording.record_transition(
                 transition_of(early, apply_all(early, decision.events), decision.events, book)
             )

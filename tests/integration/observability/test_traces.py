@@ -174,7 +174,7 @@ async def test_another_protocol_is_refused_by_worker_and_command(worker_env: Wor
     settings = {**worker_env.settings, **NOBODY_COLLECTS, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
     async with worker_process(settings, worker_env.home) as worker:
         assert await worker.exit_code() == 2
-    assert worker.output == "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf, or not be set.\n"
+    assert worker.output == "OTEL_EXPORTER_OTLP_PROTOCOL must be http/protobuf or unset.\n"
     ended = await Cli(settings, worker_env.home).run("list", "--json")
     assert (ended.code, ended.error["code"]) == (3, "TEMPORAL_SETTINGS")
     assert ended.error["message"] + "\n" == worker.output
