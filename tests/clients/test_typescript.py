@@ -41,12 +41,18 @@ async def run(
         env={
             "PATH": os.environ["PATH"],
             "TEMPORAL_ADDRESS": service.settings["TEMPORAL_ADDRESS"],
+            "TEMPORAL_NAMESPACE": service.settings["TEMPORAL_NAMESPACE"],
             "ADMIN_PASSWORD": PASSWORD,
         },
         stdout=PIPE,
         stderr=PIPE,
     )
-    printed, errors = await node.communicate()
+    try:
+        async with asyncio.timeout(60):
+            printed, errors = await node.communicate()
+    finally:
+        if node.returncode is None:
+            node.kill()
     assert errors == b""
     return node.returncode, json.loads(printed)
 
