@@ -21,12 +21,12 @@ from adapters.email.settings import MailServer
 from adapters.observability.logging import configure_logging
 from adapters.postgres.catalogue_repository import PublishingError
 from adapters.postgres.pool import DatabaseError, Pool
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from adapters.settings import DEFAULT_CACHED_WORKFLOWS, SettingsError, WorkerSettings, load_worker_settings
 from adapters.temporal.client import TASK_QUEUE, ConnectionSettingsError
 from adapters.temporal.encryption_keys import EncryptionSettingsError
-from subscription.message_authentication import Seals
-from workflows.interceptors.message_authentication import SealingInterceptor
+from subscription.message_authentication import MessageSigner
+from workflows.interceptors.message_authentication import SigningInterceptor
 from workflows.registry import INTERCEPTORS, WORKFLOW_RUNNER, WORKFLOWS, extend_deadlock_detection
 
 _SHUTDOWN_TIMEOUT = timedelta(seconds=20)
@@ -38,7 +38,7 @@ _log = logging.getLogger("worksub")
 def create_worker(
     client: Client,
     pool: Pool,
-    seals: Seals,
+    signer: MessageSigner,
     *,
     dns_resolvers: Sequence[str] = (),
     mail_server: MailServer | None = None,
@@ -59,12 +59,12 @@ def create_worker(
         activities=create_activities(
             client,
             pool,
-            seals,
+            signer,
             dns_resolvers=dns_resolvers,
             mail_server=mail_server,
             allow_simulation=allow_simulation,
         ),
-        interceptors=[*INTERCEPTORS, SealingInterceptor(seals), *activity_interceptors(seals)],
+        interceptors=[*INTERCEPTORS, SigningInterceptor(signer), *activity_interceptors(signer)],
         workflow_runner=WORKFLOW_RUNNER,
         # Deadlines run as local activities. However many are due, some connections stay free for commands.
         max_concurrent_local_activities=max(1, pool.get_max_size() - _RESERVED_CONNECTIONS),
@@ -113,7 +113,7 @@ async def _run(
     async with create_worker(
         client,
         pool,
-        await startup.retry_until_available("PostgreSQL", partial(worker_seals, pool), stop),
+        await startup.retry_until_available("PostgreSQL", partial(worker_signer, pool), stop),
         dns_resolvers=settings.dns_resolvers,
         mail_server=mail_server,
         allow_simulation=allow_simulation,

@@ -12,5 +12,5 @@ class CatalogueActivities:
         self._pool = pool
 
     @activity.defn
-    async def newer_catalogues(self, known: NewerCataloguesInput) -> NewerCataloguesResult:
-        return NewerCataloguesResult(newer=await versions_after(self._pool, known.edition))
+    async def get_newer_catalogues(self, known: NewerCataloguesInput) -> NewerCataloguesResult:
+        return NewerCataloguesResult(newer=await versions_after(self._pool, known.revision))

@@ -29,13 +29,13 @@ class DomainVerificationActivities:
         self._resolver.lifetime = _LOOKUP_TIMEOUT_SECONDS
 
     @activity.defn
-    async def look_for_proof(self, input: DomainCheckInput) -> DomainCheckResult:
+    async def check_domain_records(self, input: DomainCheckInput) -> DomainCheckResult:
         records = [
             verification_records(domain, token, input.cname_target) for domain, token in input.tokens.items()
         ]
         results = await asyncio.gather(*(self._is_published(expected) for expected in records))
         return DomainCheckResult(
-            proved=tuple(
+            verified=tuple(
                 expected.domain for expected, published in zip(records, results, strict=True) if published
             )
         )

@@ -23,8 +23,8 @@ PERSONAL_DATA = (
     "administrators",
     "workspaces",
     "domain_tokens",
-    "event_notes",
-    "notice_letters",
+    "event_private_data",
+    "notice_emails",
     "console_sessions",
 )
 """Every table with personal data; the same as in the table `personal_data`, which the database uses."""

@@ -50,7 +50,7 @@ _PAUSE_AFTER_UNEXPECTED_ERROR = timedelta(hours=1)
 
 class _Outcome(Enum):
     SENT = auto()
-    GIVEN_UP = auto()
+    UNDELIVERABLE = auto()
     DEFERRED = auto()
     INTERRUPTED = auto()
     SKIPPED = auto()
@@ -85,7 +85,7 @@ class NotificationActivities:
         is_next_due = depth.next_in_seconds is not None and depth.next_in_seconds <= 0
         return DeliverNoticesResult(
             sent=outcomes[_Outcome.SENT],
-            given_up=outcomes[_Outcome.GIVEN_UP],
+            undeliverable=outcomes[_Outcome.UNDELIVERABLE],
             waiting=depth.count,
             more=attempted and is_next_due and trouble is None,
             trouble=trouble,
@@ -141,8 +141,8 @@ class NotificationActivities:
                 await sender.send(message, notice.email.recipient)
             except SmtpRejectedError as error:
                 if error.for_good:
-                    await notice_outbox.settle(connection, number, NoticeState.GIVEN_UP, str(error))
-                    return _Outcome.GIVEN_UP
+                    await notice_outbox.settle(connection, number, NoticeState.UNDELIVERABLE, str(error))
+                    return _Outcome.UNDELIVERABLE
                 return await _reschedule_or_give_up(connection, notice, str(error), _Outcome.DEFERRED)
             except SmtpConnectionLostError as error:
                 return await _reschedule_or_give_up(connection, notice, str(error), _Outcome.INTERRUPTED)
@@ -150,7 +150,7 @@ class NotificationActivities:
             return _Outcome.SENT
 
     @activity.defn
-    async def tell_notices(self, input: QueueNoticesInput) -> QueueNoticesResult:
+    async def queue_notices(self, input: QueueNoticesInput) -> QueueNoticesResult:
         """Queue the due notices of a page of subscriptions. Repeating it adds nothing."""
         page = await self._page(input.after)
         book = await load_price_book(self._pool)
@@ -163,7 +163,7 @@ class NotificationActivities:
             step = self._queue(row, known[subscription_id], input.day, book)
             queued += await batch.alone(subscription_id, step) or 0
         return QueueNoticesResult(
-            told=queued,
+            queued=queued,
             failed=tuple(batch.failures),
             next_after=page[-1]["subscription_id"] if len(page) == _SUBSCRIPTIONS_PER_PAGE else None,
         )
@@ -198,7 +198,7 @@ async def _reschedule_or_give_up(
     """Reschedule a notice; give it up after the last attempt."""
     attempts = notice.attempts + 1
     if attempts >= _MAX_ATTEMPTS:
-        await notice_outbox.settle(connection, notice.number, NoticeState.GIVEN_UP, reason)
-        return _Outcome.GIVEN_UP
+        await notice_outbox.settle(connection, notice.number, NoticeState.UNDELIVERABLE, reason)
+        return _Outcome.UNDELIVERABLE
     await notice_outbox.reschedule(connection, notice.number, retry_delay(attempts), reason)
     return outcome

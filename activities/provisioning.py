@@ -90,8 +90,8 @@ class ProvisioningActivities:
 async def _existing(
     connection: Connection, state: Subscription, book: PriceBook, request: Mapping[str, Any]
 ) -> Provisioned:
-    if state.state.over:
-        if not await subscription_repository.was_requested_so(
+    if state.state.is_terminal:
+        if not await subscription_repository.matches_erased_request(
             connection, state.subscription_id, _fingerprint_of(request)
         ):
             raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
@@ -127,8 +127,10 @@ async def _start(
     ):
         raise RefusalError(name_taken_refusal(account.kind))
     await save_contacts(connection, state.subscription_id, request)
-    if started.claim:
-        await save_domain_token(connection, state.subscription_id, started.claim.name, started.claim.token)
+    if started.pending_domain:
+        await save_domain_token(
+            connection, state.subscription_id, started.pending_domain.name, started.pending_domain.token
+        )
     await subscription_repository.insert_events(connection, state, 1, (started,))
     return state, started
 

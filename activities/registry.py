@@ -6,6 +6,7 @@ from typing import Any
 from temporalio.client import Client
 from temporalio.worker import Interceptor
 
+from activities.billing import BillingActivities
 from activities.catalogue import CatalogueActivities
 from activities.domain_verification import DomainVerificationActivities
 from activities.erasure import ErasureActivities, HistoryActivities
@@ -22,13 +23,13 @@ from activities.transitions import TransitionActivities
 from adapters.email.settings import MailServer
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
-from subscription.message_authentication import Seals
+from subscription.message_authentication import MessageSigner
 
 
 def create_activities(
     client: Client,
     pool: Pool,
-    seals: Seals,
+    signer: MessageSigner,
     *,
     dns_resolvers: Sequence[str],
     mail_server: MailServer | None,
@@ -38,16 +39,17 @@ def create_activities(
     workspaces = PostgresWorkspaceProvisioner(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     transitions = TransitionActivities(pool, workspaces)
-    reconciliation = ReconciliationActivities(pool, client, workspaces, seals)
+    reconciliation = ReconciliationActivities(pool, client, workspaces, signer)
     retention = RetentionActivities(pool, client)
     notifications = NotificationActivities(pool, mail_server)
     return [
         provisioning.provision_subscription,
         provisioning.issue_domain_token,
         transitions.record_transition,
-        transitions.recall_answer,
-        CatalogueActivities(pool).newer_catalogues,
-        DomainVerificationActivities(dns_resolvers).look_for_proof,
+        BillingActivities(transitions.record_transition).post_charges,
+        transitions.get_stored_answer,
+        CatalogueActivities(pool).get_newer_catalogues,
+        DomainVerificationActivities(dns_resolvers).check_domain_records,
         ErasureActivities(pool, workspaces).erase_subscription,
         HistoryActivities(pool, client).delete_histories,
         LedgerAdjustmentActivities(pool).adjust_ledger,
@@ -60,11 +62,11 @@ def create_activities(
         reconciliation.finish_reconciliation,
         retention.purge_histories,
         retention.purge_rows,
-        notifications.tell_notices,
+        notifications.queue_notices,
         notifications.deliver_notices,
     ]
 
 
-def activity_interceptors(seals: Seals) -> tuple[Interceptor, ...]:
+def activity_interceptors(signer: MessageSigner) -> tuple[Interceptor, ...]:
     """Return the activity interceptors; the first one is the outermost."""
-    return FailureReportingInterceptor(), CallerInterceptor(seals), HeartbeatInterceptor()
+    return FailureReportingInterceptor(), CallerInterceptor(signer), HeartbeatInterceptor()

@@ -30,20 +30,20 @@ RETENTIONS = (
     RetentionRule("reconciliations", since="started_at", kept=timedelta(days=92)),
     # An email contains its recipient. 90 days are enough to prove that a notice was sent.
     RetentionRule(
-        "notice_letters",
-        since="(SELECT settled_at FROM notices WHERE notices.number = notice_letters.number)",
+        "notice_emails",
+        since="(SELECT completed_at FROM notices WHERE notices.number = notice_emails.number)",
         kept=timedelta(days=90),
     ),
     # No personal data. 90 days are enough to prove that an event was delivered.
-    RetentionRule("webhook_deliveries", since="settled_at", kept=timedelta(days=90)),
+    RetentionRule("webhook_deliveries", since="completed_at", kept=timedelta(days=90)),
     # Idempotency keys of commands are stored for at least 30 days (R22), and so are those of API writes.
     RetentionRule("api_writes", since="written_at", kept=timedelta(days=31)),
     # A notice row prevents a second notice, so it stays for as long as the notice might be due again.
     RetentionRule(
         "notices",
-        since="settled_at",
+        since="completed_at",
         kept=timedelta(days=400),
-        only="kind NOT IN ('DOMAIN_UNPROVED', 'RENAME_UNPROVED') OR subscription_id IN "
+        only="kind NOT IN ('DOMAIN_UNVERIFIED', 'RENAME_UNVERIFIED') OR subscription_id IN "
         "(SELECT subscription_id FROM subscriptions WHERE state = 'ERASED')",
     ),
 )

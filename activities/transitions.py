@@ -1,20 +1,21 @@
 """Activity that records a transition in one transaction."""
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities import metrics
 from adapters.postgres import subscription_repository
 from adapters.postgres.catalogue_repository import has_edition, versions_after
-from adapters.postgres.command_answers import recalled_answer
+from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
 from subscription.activity_contracts import (
-    AnswerRecalled,
     NameTaken,
     PriceBookOutdated,
     Recorded,
     RecordResult,
     StoredAnswerInput,
+    StoredAnswerResult,
     Transition,
 )
 from subscription.events import (
@@ -26,9 +27,14 @@ from subscription.events import (
 )
 from subscription.request import AccountKind
 
+RECORD_DIVERGED = "RECORD_DIVERGED"
 
-class RecordDivergedError(Exception):
+
+class RecordDivergedError(ApplicationError):
     """The database and the workflow have diverged. Nothing is written until an operator intervenes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, type=RECORD_DIVERGED)
 
 
 class _RollbackWithResultError(Exception):
@@ -60,9 +66,9 @@ class TransitionActivities:
         return Recorded(events=transition.events if _is_local() else ())
 
     @activity.defn
-    async def recall_answer(self, input: StoredAnswerInput) -> AnswerRecalled:
+    async def get_stored_answer(self, input: StoredAnswerInput) -> StoredAnswerResult:
         """Return the stored answer of the command with this ID (R22)."""
-        return await recalled_answer(self._pool, input)
+        return await stored_answer(self._pool, input)
 
 
 async def _record(connection: Connection, transition: Transition) -> bool:
@@ -87,9 +93,11 @@ async def _record(connection: Connection, transition: Transition) -> bool:
             case AccountRenamed(account=account, released=released) if account:
                 await subscription_repository.release_names(connection, transition.subscription_id, released)
                 await _reserve_name(connection, transition.subscription_id, account.name, account.kind)
-            case RenameHeld(claim=claim, released=released) if claim:
+            case RenameHeld(pending_domain=pending_domain, released=released) if pending_domain:
                 await subscription_repository.release_names(connection, transition.subscription_id, released)
-                await _reserve_name(connection, transition.subscription_id, claim.name, AccountKind.DOMAIN)
+                await _reserve_name(
+                    connection, transition.subscription_id, pending_domain.name, AccountKind.DOMAIN
+                )
             case RenameWithdrawn(released=released):
                 await subscription_repository.release_names(connection, transition.subscription_id, released)
     await subscription_repository.insert_events(
@@ -108,9 +116,9 @@ async def _is_recorded(connection: Connection, transition: Transition) -> bool:
 
 
 async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
-    if not await has_edition(connection, transition.edition):
-        raise RecordDivergedError(f"the database has fewer than {transition.edition} catalogue versions")
-    if newer := await versions_after(connection, transition.edition):
+    if not await has_edition(connection, transition.revision):
+        raise RecordDivergedError(f"the database has fewer than {transition.revision} catalogue versions")
+    if newer := await versions_after(connection, transition.revision):
         raise _RollbackWithResultError(PriceBookOutdated(newer=newer))
 
 

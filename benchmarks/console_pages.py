@@ -64,7 +64,7 @@ async def _service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             async with (
                 worker_process(directory / "worker", addresses, at) as worker,
                 api_process(directory / "api", addresses, at) as api,
-                create_pool(addresses.people_url, "worksub_reader", connections=2) as reading,
+                create_pool(addresses.reader_url, "worksub_reader", connections=2) as reading,
             ):
                 await worker.wait_until(lambda: is_worked_on(temporal))
                 await api.wait_until(is_listening)

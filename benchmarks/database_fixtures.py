@@ -112,7 +112,7 @@ class _TemplateWriter:
                 first_sequence=self.state.sequence + 1,
                 events=events,
                 state=after,
-                edition=self._book.edition,
+                revision=self._book.revision,
             )
         )
         assert isinstance(recorded, Recorded)

@@ -30,7 +30,7 @@ _SOLD_SINCE = date(2020, 1, 1)
 class BenchmarkEnvironment:
     temporal_address: str
     worker_url: str
-    people_url: str
+    reader_url: str
     plain_url: str
     dbos_url: str
     book: PriceBook
@@ -103,14 +103,14 @@ async def open_environment(
         yield BenchmarkEnvironment(
             temporal_address=address,
             worker_url=stack.addresses.worker_url,
-            people_url=stack.addresses.people_url,
+            reader_url=stack.addresses.reader_url,
             plain_url=plain_url,
             dbos_url=dbos_url,
             book=PriceBook(versions=(catalogue,)),
             temporal=temporal,
             plain_temporal=await Client.connect(address),
             owner=await enter(asyncpg.create_pool(our_url, min_size=1, max_size=2)),
-            reader=await enter(create_pool(stack.addresses.people_url, "worksub_reader")),
+            reader=await enter(create_pool(stack.addresses.reader_url, "worksub_reader")),
             dbos_pool=await enter(asyncpg.create_pool(dbos_url, min_size=1, max_size=2)),
             servers=ServerProcesses(stack.temporal.pid, stack.postgres.pid),
             on_progress=on_progress,

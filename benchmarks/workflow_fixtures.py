@@ -17,7 +17,7 @@ from temporalio.client import Client
 from temporalio.common import TypedSearchAttributes
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from adapters.temporal.client import TASK_QUEUE
 from benchmarks.baseline_temporal import workflow as plain
 from benchmarks.baseline_temporal.tables import Start
@@ -25,9 +25,9 @@ from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.implementations import Implementation, plain_request
 from subscription.catalogue import PriceBook
 from subscription.ids import WORKFLOW_ID_PREFIX
-from subscription.message_authentication import Seals
+from subscription.message_authentication import MessageSigner
 from subscription.state import Subscription
-from workflows.interceptors.message_authentication import SealingInterceptor
+from workflows.interceptors.message_authentication import SigningInterceptor
 from workflows.run_input import ResumeInput
 from workflows.search_attributes import all_search_attributes
 
@@ -73,7 +73,7 @@ async def seed_ours(
         )
         return workflow_id
 
-    async with _seeder(env.temporal, await worker_seals(env.owner)):
+    async with _seeder(env.temporal, await worker_signer(env.owner)):
         return await _start_all(env.ours, seed, rows)
 
 
@@ -120,12 +120,12 @@ async def _start_all(
     return ids
 
 
-def _seeder(temporal: Client, seals: Seals) -> Worker:
+def _seeder(temporal: Client, signer: MessageSigner) -> Worker:
     return Worker(
         temporal,
         task_queue=_QUEUE,
         workflows=[Seed],
         workflow_runner=UnsandboxedWorkflowRunner(),
-        interceptors=[SealingInterceptor(seals)],
+        interceptors=[SigningInterceptor(signer)],
         identity=f"seeder-{uuid.uuid4()}",
     )

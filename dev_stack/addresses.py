@@ -20,8 +20,8 @@ class StackAddresses:
     database_url: str
     """URL with the login of the database owner, for `worksub setup`."""
     worker_url: str
-    web_url: str
-    people_url: str
+    api_url: str
+    reader_url: str
     dns_address: str
     """host:port"""
     pid: int

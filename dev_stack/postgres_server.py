@@ -15,7 +15,7 @@ import asyncpg
 from dev_stack.child_server import LOOPBACK, EmbeddedServer, ServerError, free_ports
 
 SUPERUSER = "postgres"
-OWNER, WORKER, WEB, PEOPLE = "worksub_owner", "worksub_service", "worksub_web", "worksub_operator"
+OWNER, WORKER, API_LOGIN, READER_LOGIN = "worksub_owner", "worksub_service", "worksub_web", "worksub_operator"
 """The same logins as in docker/postgres: for setup, the worker, the HTTP API, and CLI users."""
 LOG_WITHOUT_VALUES = (
     "log_error_verbosity=terse",
@@ -36,25 +36,25 @@ CREATE ROLE worksub_admin NOLOGIN;
 CREATE ROLE worksub_console NOLOGIN;
 CREATE ROLE {OWNER} LOGIN CREATEROLE PASSWORD {{password}};
 CREATE ROLE {WORKER} LOGIN PASSWORD {{password}};
-CREATE ROLE {WEB} LOGIN PASSWORD {{password}};
-CREATE ROLE {PEOPLE} LOGIN PASSWORD {{password}};
+CREATE ROLE {API_LOGIN} LOGIN PASSWORD {{password}};
+CREATE ROLE {READER_LOGIN} LOGIN PASSWORD {{password}};
 GRANT worksub_worker, worksub_reader TO {OWNER}, {WORKER};
-GRANT worksub_reader, worksub_api, worksub_console TO {WEB};
-GRANT worksub_reader, worksub_admin TO {PEOPLE};
+GRANT worksub_reader, worksub_api, worksub_console TO {API_LOGIN};
+GRANT worksub_reader, worksub_admin TO {READER_LOGIN};
 ALTER ROLE {OWNER} SET createrole_self_grant = 'set, inherit';
 ALTER ROLE {OWNER} SET lock_timeout = '30s';
 ALTER ROLE {OWNER} SET idle_in_transaction_session_timeout = '5min';
 ALTER ROLE {WORKER} SET statement_timeout = '1min';
 ALTER ROLE {WORKER} SET idle_in_transaction_session_timeout = '5min';
-ALTER ROLE {WEB} SET statement_timeout = '1min';
-ALTER ROLE {WEB} SET idle_in_transaction_session_timeout = '1min';
-ALTER ROLE {PEOPLE} SET statement_timeout = '1min';
-ALTER ROLE {PEOPLE} SET lock_timeout = '10s';
-ALTER ROLE {PEOPLE} SET idle_in_transaction_session_timeout = '1min';
+ALTER ROLE {API_LOGIN} SET statement_timeout = '1min';
+ALTER ROLE {API_LOGIN} SET idle_in_transaction_session_timeout = '1min';
+ALTER ROLE {READER_LOGIN} SET statement_timeout = '1min';
+ALTER ROLE {READER_LOGIN} SET lock_timeout = '10s';
+ALTER ROLE {READER_LOGIN} SET idle_in_transaction_session_timeout = '1min';
 ALTER ROLE {OWNER} CONNECTION LIMIT 60;
 ALTER ROLE {WORKER} CONNECTION LIMIT 80;
-ALTER ROLE {WEB} CONNECTION LIMIT 60;
-ALTER ROLE {PEOPLE} CONNECTION LIMIT 30;
+ALTER ROLE {API_LOGIN} CONNECTION LIMIT 60;
+ALTER ROLE {READER_LOGIN} CONNECTION LIMIT 30;
 COMMIT;
 """
 

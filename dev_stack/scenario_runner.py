@@ -13,9 +13,9 @@ import asyncpg
 from temporalio.client import Client
 
 from adapters.postgres.pool import create_pool
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from adapters.temporal.data_converter import data_converter
-from dev_stack.postgres_server import OWNER, PEOPLE, WORKER
+from dev_stack.postgres_server import OWNER, READER_LOGIN, WORKER
 from starter.client import SubscriptionClient
 from starter.read_model import ReadModel
 from starter.requests import subscription_id_for
@@ -154,11 +154,11 @@ class _ScenarioRun:
         postgres = self._stack.postgres
         async with (
             create_pool(postgres.dsn(self._name, WORKER), "worksub_worker", connections=2) as pool,
-            create_pool(postgres.dsn(self._name, PEOPLE), "worksub_reader", connections=1) as reading,
+            create_pool(postgres.dsn(self._name, READER_LOGIN), "worksub_reader", connections=1) as reading,
             create_worker(
                 self._temporal,
                 pool,
-                await worker_seals(pool),
+                await worker_signer(pool),
                 dns_resolvers=[self._stack.addresses.dns_address],
                 task_queue=self._name,
                 allow_simulation=True,
@@ -191,9 +191,9 @@ class _ScenarioRun:
         argument = expand_null(command, argument)
         if isinstance(argument, dict):
             argument = {**argument, "at": step.at.isoformat()}
-        claims = state.claims if step.command == CONFIRM_DOMAIN else ()
+        pending_domains = state.pending_domains if step.command == CONFIRM_DOMAIN else ()
         try:
-            with self._records_published(claims):
+            with self._records_published(pending_domains):
                 answer = await client.command(self._id, command, argument)
         except RefusalError as refusal:
             if refusal.refused.code is RefusalCode.CLOCK_PASSED:
@@ -202,14 +202,16 @@ class _ScenarioRun:
         return outcome(step, Decision(events=(), message=answer.message))
 
     @contextmanager
-    def _records_published(self, claims: Sequence[PendingDomain]) -> Iterator[None]:
+    def _records_published(self, pending_domains: Sequence[PendingDomain]) -> Iterator[None]:
         """Publish the verification records for this step only, as in a simulation with the rules only.
 
         A domain that is claimed later must not be verified by these records.
         """
         with ExitStack() as published:
-            for claim in claims:
-                records = verification_records(claim.name, claim.token, self._book.domain_policy.cname_target)
+            for domain in pending_domains:
+                records = verification_records(
+                    domain.name, domain.token, self._book.domain_policy.cname_target
+                )
                 published.enter_context(self._stack.dns.published_txt(records.txt_name, records.txt_value))
             yield
 

@@ -85,7 +85,7 @@ async def api_process(
     """Run `worksub api` for an embedded stack; its log is `directory/api.log`."""
     settings = {
         **_stack_settings(addresses),
-        "DATABASE_URL": addresses.web_url,
+        "DATABASE_URL": addresses.api_url,
         "WORKSUB_API_ADDRESS": watched_at.api_address,
         "WORKSUB_CONSOLE_URL": watched_at.console_url,
         "WORKSUB_CONSOLE_SIGN_IN": "developer",

@@ -12,7 +12,7 @@ from typing import Self
 from dev_stack.addresses import ADDRESSES_FILE, StackAddresses
 from dev_stack.child_server import DirectoryLock, ServerError
 from dev_stack.dns_server import DnsServer
-from dev_stack.postgres_server import PEOPLE, WEB, WORKER, PostgresServer, as_login
+from dev_stack.postgres_server import API_LOGIN, READER_LOGIN, WORKER, PostgresServer, as_login
 from dev_stack.reserved_ports import UsualPorts
 from dev_stack.temporal_server import TemporalServer
 
@@ -98,8 +98,8 @@ class EmbeddedStack:
             ui_url=self.temporal.ui_url,
             database_url=database_url,
             worker_url=as_login(database_url, WORKER),
-            web_url=as_login(database_url, WEB),
-            people_url=as_login(database_url, PEOPLE),
+            api_url=as_login(database_url, API_LOGIN),
+            reader_url=as_login(database_url, READER_LOGIN),
             dns_address=self.dns.address,
             pid=os.getpid(),
         )

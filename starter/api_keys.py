@@ -21,7 +21,7 @@ _NO_HASH = bytes(32)
 
 
 class ApiKey(Frozen):
-    """Public data of an API key. `customer_id` is None for operators, `ends_at` is None without expiry.
+    """Public data of an API key. `customer_id` is None for operators, `expires_at` is None without expiry.
 
     `last_used_at` is accurate to one minute.
     """
@@ -30,7 +30,7 @@ class ApiKey(Frozen):
     customer_id: str | None
     label: str
     created_at: Instant
-    ends_at: Instant | None
+    expires_at: Instant | None
     last_used_at: Instant | None
 
     @property
@@ -59,7 +59,7 @@ class ApiKeyStore:
         token = f"wsk_{prefix}_{secrets.token_urlsafe(32)}"
         row = await self._pool.fetchrow(
             """
-            INSERT INTO api_keys (prefix, hash, customer_id, label, ends_at)
+            INSERT INTO api_keys (prefix, hash, customer_id, label, expires_at)
             VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval) RETURNING *
             """,
             prefix,
@@ -88,7 +88,7 @@ class ApiKeyStore:
         Raises `ApiKeyNotFoundError`.
         """
         lasts: timedelta | None = await self._pool.fetchval(
-            "SELECT ends_at - created_at FROM api_keys WHERE prefix = $1", prefix
+            "SELECT expires_at - created_at FROM api_keys WHERE prefix = $1", prefix
         )
         old = await self._end(prefix, overlap)
         return await self.create(old.customer_id, old.label, lasts)
@@ -106,7 +106,7 @@ class ApiKeyStore:
         row = await self._pool.fetchrow(
             """
             SELECT *, last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute' AS stale
-              FROM api_keys WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp())
+              FROM api_keys WHERE prefix = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
             """,
             match[1] if match else "",
         )
@@ -124,7 +124,7 @@ class ApiKeyStore:
         is_valid: bool = await self._pool.fetchval(
             """
             SELECT EXISTS (SELECT FROM api_keys
-                            WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp()))
+                            WHERE prefix = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp()))
             """,
             prefix,
         )
@@ -133,8 +133,8 @@ class ApiKeyStore:
     async def _end(self, prefix: str, after: timedelta) -> ApiKey:
         row = await self._pool.fetchrow(
             """
-            UPDATE api_keys SET ends_at = least(ends_at, clock_timestamp() + $2::interval)
-             WHERE prefix = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp()) RETURNING *
+            UPDATE api_keys SET expires_at = least(expires_at, clock_timestamp() + $2::interval)
+             WHERE prefix = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp()) RETURNING *
             """,
             prefix,
             after,

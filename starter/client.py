@@ -57,7 +57,7 @@ class CurrentState(Frozen):
     @property
     def expected(self) -> Expected:
         """Return the `Expected` values for a command that the caller confirmed for exactly this state."""
-        return Expected(sequence=self.state.sequence, date=day_of(self.now), edition=self.book.edition)
+        return Expected(sequence=self.state.sequence, date=day_of(self.now), revision=self.book.revision)
 
 
 class SubscriptionClient(SubscriptionQueries):
@@ -162,7 +162,7 @@ class SubscriptionClient(SubscriptionQueries):
         if at is None:
             return False
         state = await self._read.get_snapshot(subscription_id)
-        return state.state.over or await self._now(state) - at < REMEMBERED_FOR
+        return state.state.is_terminal or await self._now(state) - at < REMEMBERED_FOR
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
         """Return when all deadlines due by the subscription's clock (or `at`, if simulated) are processed."""
@@ -196,7 +196,7 @@ class SubscriptionClient(SubscriptionQueries):
 
     # -- queries -------------------------------------------------------------------------------------
 
-    async def standing(self, subscription_id: str) -> CurrentState:
+    async def current_state(self, subscription_id: str) -> CurrentState:
         """Return the current state by the subscription's clock (R33), as input for the rules."""
         state, book = await self._read.get_snapshot(subscription_id), await self._read.price_book()
         now = await self._now(state)
@@ -242,7 +242,7 @@ class SubscriptionClient(SubscriptionQueries):
     async def upcoming(self, subscription_id: str) -> tuple[UpcomingEvent, ...]:
         """Return the upcoming events if no further command is sent."""
         state = await self._read.get_snapshot(subscription_id)
-        if state.state.over:
+        if state.state.is_terminal:
             return ()
         return upcoming(state, await self._now(state), await self._read.price_book())
 
@@ -271,7 +271,7 @@ class SubscriptionClient(SubscriptionQueries):
 
     async def _now(self, state: Subscription) -> datetime:
         """Return the time of the subscription's clock, but at least the time of its last event."""
-        if state.state.over:
+        if state.state.is_terminal:
             return datetime.now(KST)
         now = (await self.clock(state.subscription_id).now()).astimezone(KST)
         return max(now, state.last_at) if state.last_at else now

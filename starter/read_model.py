@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal, NamedTuple
 
-from adapters.postgres.command_answers import recalled_answer
+from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Pool
 from adapters.postgres.read_only_pool import ReadOnlyPool
 from starter.filters import Filters, to_sql
-from subscription.activity_contracts import AnswerRecalled, CustomerEvent, StoredAnswerInput
+from subscription.activity_contracts import CustomerEvent, StoredAnswerInput, StoredAnswerResult
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.attention import Attention
 from subscription.business_calendar import Day, Instant
@@ -125,7 +125,7 @@ class ReadModel:
             SELECT (SELECT array_agg(document::text ORDER BY number) FROM catalogue_versions) AS documents,
                    (SELECT subscription_id FROM account_names WHERE name = $2) AS holder,
                    subscription_id, trial_ends_at, state,
-                   CASE WHEN state = 'ERASED' THEN was_requested_so(subscription_id, $3)
+                   CASE WHEN state = 'ERASED' THEN matches_erased_request(subscription_id, $3)
                         ELSE request_fingerprint = $3 END AS same
               FROM (VALUES (1)) AS always LEFT JOIN subscriptions ON request_id = $1
             """,
@@ -316,10 +316,10 @@ class ReadModel:
     async def _notices(self, condition: str, *arguments: object) -> list[OutboxNotice]:
         rows = await self._pool.fetch(
             f"""
-            SELECT number, notices.subscription_id, customer_id, kind, about, days, state, attempts,
-                   last_error, queued_at, settled_at, recipient, subject, body,
+            SELECT number, notices.subscription_id, customer_id, kind, event_date, threshold_days, state,
+                   attempts, last_error, queued_at, completed_at, recipient, subject, body,
                    CASE WHEN state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
-              FROM notices LEFT JOIN notice_letters USING (number)
+              FROM notices LEFT JOIN notice_emails USING (number)
              WHERE {condition}
             """,  # noqa: S608 - the callers are the two above
             *arguments,
@@ -330,7 +330,7 @@ class ReadModel:
         """Return this run of the reconciliation job, or the latest run."""
         row = await self._pool.fetchrow(
             """
-            SELECT run, started_at, finished_at, looked_at,
+            SELECT run, started_at, finished_at, checked,
                    (SELECT count(*) FROM reconciliation_findings AS each WHERE each.run = found.run) AS found,
                    (SELECT count(*) FROM reconciliation_findings AS each
                      WHERE each.run = found.run AND repaired) AS repaired
@@ -367,11 +367,11 @@ class ReadModel:
         )
         return at
 
-    async def answer(self, subscription_id: str, command: Command) -> AnswerRecalled:
+    async def answer(self, subscription_id: str, command: Command) -> StoredAnswerResult:
         """Return the original answer to this command, if its ID was accepted before (idempotency, R22)."""
         if command.id is None:
-            return AnswerRecalled()
-        return await recalled_answer(
+            return StoredAnswerResult()
+        return await stored_answer(
             self._unguarded,
             StoredAnswerInput(
                 subscription_id=subscription_id, command_id=command.id, fingerprint=command.fingerprint()

@@ -182,9 +182,9 @@ class ScopedClient:
         await self._check_owner(subscription_id)
         return await self._client.certificates(subscription_id)
 
-    async def standing(self, subscription_id: str) -> CurrentState:
+    async def current_state(self, subscription_id: str) -> CurrentState:
         await self._check_owner(subscription_id)
-        return await self._client.standing(subscription_id)
+        return await self._client.current_state(subscription_id)
 
     async def customer_events(self, customer_id: str | None = None, **filters: Any) -> list[CustomerEvent]:
         """Return the events of all subscriptions of a customer; operators must name the customer.

@@ -21,7 +21,7 @@ class TooManyEndpointsError(Exception):
     """The customer has reached the limit of webhook endpoints."""
 
 
-class WebhookDesk:
+class ScopedWebhookEndpoints:
     """`WebhookEndpointStore` with authorization for one caller.
 
     Endpoints of other customers raise `EndpointNotFoundError`. `pool` uses the role `worksub_api`.

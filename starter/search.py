@@ -20,16 +20,16 @@ _TEMPORAL_PAGE_SIZE = 1000
 class SearchPage(Frozen):
     """A page of subscriptions in the order of their IDs; `total` is the number of all matches.
 
-    `attention` contains the `NeedsAttention` reasons, if the search used Temporal. `after` is the cursor of
-    the next page, None on the last page. `unrecorded` are IDs in Temporal that are missing in the database.
-    `query` is the equivalent visibility query, None if there is none.
+    `attention` contains the `NeedsAttention` reasons, if the search used Temporal. `next_cursor` is the
+    cursor of the next page, None on the last page. `missing_in_database` are IDs in Temporal without a row in
+    the database. `query` is the equivalent visibility query, None if there is none.
     """
 
     subscriptions: tuple[SubscriptionSummary, ...]
-    unrecorded: tuple[str, ...] = ()
+    missing_in_database: tuple[str, ...] = ()
     attention: dict[str, ShownAttention] = Field(default_factory=dict)
     total: int
-    after: str | None
+    next_cursor: str | None
     query: str | None
 
 
@@ -53,7 +53,7 @@ class SubscriptionSearch:
         return SearchPage(
             subscriptions=tuple(listed[:limit]),
             total=await self._read.count(selection),
-            after=listed[limit - 1].subscription_id if len(listed) > limit else None,
+            next_cursor=listed[limit - 1].subscription_id if len(listed) > limit else None,
             query=query,
         )
 
@@ -84,14 +84,14 @@ class SubscriptionSearch:
         rows = await self._read.listed(page)
         return SearchPage(
             subscriptions=tuple(rows[id] for id in page if id in rows),
-            unrecorded=tuple(id for id in page if id not in rows),
+            missing_in_database=tuple(id for id in page if id not in rows),
             attention={
                 id: ShownAttention.of(attention)
                 for id in page
                 if id in marked and (attention := await attention_of(marked[id]))
             },
             total=len(matches),
-            after=page[-1] if len(ids) > limit else None,
+            next_cursor=page[-1] if len(ids) > limit else None,
             query=query,
         )
 

@@ -59,7 +59,7 @@ class Delivery(Frozen):
     last_error: str | None
     queued_at: Instant
     next_attempt_at: Instant | None
-    settled_at: Instant | None
+    completed_at: Instant | None
 
 
 class EndpointNotFoundError(Exception):
@@ -68,7 +68,7 @@ class EndpointNotFoundError(Exception):
 
 _DELIVERY = """
     SELECT number, endpoint_id, subscription_id, sequence, event, delivery.state, attempts, last_error,
-           queued_at, settled_at,
+           queued_at, completed_at,
            CASE WHEN delivery.state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
       FROM webhook_deliveries AS delivery LEFT JOIN lifecycle_events USING (subscription_id, sequence)
 """
@@ -107,7 +107,7 @@ class WebhookEndpointStore:
             await _lock(connection, endpoint_id)
             await connection.execute(
                 """
-                UPDATE webhook_secrets SET ends_at = least(ends_at, clock_timestamp() + $2::interval)
+                UPDATE webhook_secrets SET expires_at = least(expires_at, clock_timestamp() + $2::interval)
                  WHERE endpoint_id = $1
                 """,
                 endpoint_id,
@@ -145,7 +145,7 @@ class WebhookEndpointStore:
                 """
                 UPDATE webhook_deliveries
                    SET state = 'PARKED', last_error = 'the endpoint was removed', claim = NULL,
-                       claimed_until = NULL, settled_at = clock_timestamp()
+                       claimed_until = NULL, completed_at = clock_timestamp()
                  WHERE endpoint_id = $1 AND state = 'WAITING'
                 """,
                 endpoint_id,
@@ -175,7 +175,7 @@ class WebhookEndpointStore:
         rows = await self._pool.fetch(
             """
             UPDATE webhook_deliveries
-               SET state = 'WAITING', attempts = 0, settled_at = NULL, queued_at = clock_timestamp(),
+               SET state = 'WAITING', attempts = 0, completed_at = NULL, queued_at = clock_timestamp(),
                    next_attempt_at = clock_timestamp()
              WHERE endpoint_id = $1 AND state = 'PARKED' RETURNING 1
             """,
@@ -201,7 +201,7 @@ class WebhookEndpointStore:
              WHERE endpoint_id = $1 AND subscription_id = $2 AND event.sequence >= $3
                AND (endpoint.events IS NULL OR event.event = ANY (endpoint.events))
             ON CONFLICT (endpoint_id, subscription_id, sequence) DO UPDATE
-               SET state = 'WAITING', attempts = 0, settled_at = NULL, queued_at = clock_timestamp(),
+               SET state = 'WAITING', attempts = 0, completed_at = NULL, queued_at = clock_timestamp(),
                    next_attempt_at = clock_timestamp()
             RETURNING 1
             """,

@@ -53,7 +53,7 @@ class Provisioned(Frozen):
     timeline: tuple[TimelineEntry, ...]
     fingerprint: str
     catalogues: tuple[Catalogue, ...]
-    seal: str = ""
+    signature: str = ""
 
 
 class RequestRefused(Frozen):
@@ -77,7 +77,7 @@ class StoredAnswer(Frozen):
 class Transition(Frozen):
     """A state transition, written in one transaction and keyed by subscription and sequence.
 
-    `events` are numbered from `first_sequence` on; `state` is the state after them. `edition` identifies the
+    `events` are numbered from `first_sequence` on; `state` is the state after them. `revision` identifies the
     price book of the decision. `by` names the issuer of each event's command; it is empty for deadlines.
     """
 
@@ -85,11 +85,11 @@ class Transition(Frozen):
     first_sequence: int
     events: tuple[Event, ...]
     state: Subscription
-    edition: int
+    revision: int
     answer: StoredAnswer | None = None
     by: tuple[str | None, ...] = ()
 
-    def asked_by(self, sequence: int) -> str | None:
+    def issued_by(self, sequence: int) -> str | None:
         """Return the name of the person or system whose command caused the event of this number."""
         position = sequence - self.first_sequence
         return self.by[position] if position < len(self.by) else None
@@ -99,12 +99,12 @@ class Recorded(Frozen):
     """The transition is recorded.
 
     `events` are the recorded events if the history does not contain the activity's input (a local activity).
-    In this case `seal` proves that a worker has recorded them.
+    In this case `signature` proves that a worker has recorded them.
     """
 
     outcome: Literal["RECORDED"] = "RECORDED"
     events: tuple[Event, ...] = ()
-    seal: str = ""
+    signature: str = ""
 
 
 class NameTaken(Frozen):
@@ -116,7 +116,7 @@ class NameTaken(Frozen):
 class PriceBookOutdated(Frozen):
     """Nothing was written: the decision used an outdated price book without the versions `newer` (R19)."""
 
-    outcome: Literal["BOOK_OUTDATED"] = "BOOK_OUTDATED"
+    outcome: Literal["PRICE_BOOK_OUTDATED"] = "PRICE_BOOK_OUTDATED"
     newer: tuple[Catalogue, ...]
 
 
@@ -124,7 +124,7 @@ RecordResult = Annotated[Recorded | NameTaken | PriceBookOutdated, Field(discrim
 
 
 class NewerCataloguesInput(Frozen):
-    edition: int
+    revision: int
 
 
 class NewerCataloguesResult(Frozen):
@@ -140,7 +140,7 @@ class StoredAnswerInput(Frozen):
     since: Instant | None = None
 
 
-class AnswerRecalled(Frozen):
+class StoredAnswerResult(Frozen):
     """The original response, or `reused` if the ID belongs to another command; neither if the ID is new."""
 
     answer: Answer | None = None
@@ -164,7 +164,7 @@ class DomainCheckInput(Frozen):
 
 
 class DomainCheckResult(Frozen):
-    proved: tuple[str, ...]
+    verified: tuple[str, ...]
 
 
 class EraseInput(Frozen):
@@ -208,10 +208,11 @@ class DeleteHistoriesResult(Frozen):
 ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "provision_subscription": (ProvisionInput, ProvisionResult),
     "record_transition": (Transition, RecordResult),
-    "newer_catalogues": (NewerCataloguesInput, NewerCataloguesResult),
-    "recall_answer": (StoredAnswerInput, AnswerRecalled),
+    "post_charges": (Transition, RecordResult),
+    "get_newer_catalogues": (NewerCataloguesInput, NewerCataloguesResult),
+    "get_stored_answer": (StoredAnswerInput, StoredAnswerResult),
     "issue_domain_token": (DomainTokenInput, DomainTokenResult),
-    "look_for_proof": (DomainCheckInput, DomainCheckResult),
+    "check_domain_records": (DomainCheckInput, DomainCheckResult),
     "erase_subscription": (EraseInput, ErasureCertificate),
     "delete_histories": (DeleteHistoriesInput, DeleteHistoriesResult),
     "adjust_ledger": (AdjustmentInput, AdjustmentResult),
@@ -224,7 +225,7 @@ ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
     "finish_reconciliation": (FinishReconciliation, ReconcileReport),
     "purge_histories": (PurgeHistoriesInput, PurgeHistoriesResult),
     "purge_rows": (PurgeRowsInput, PurgeRowsResult),
-    "tell_notices": (QueueNoticesInput, QueueNoticesResult),
+    "queue_notices": (QueueNoticesInput, QueueNoticesResult),
     "deliver_notices": (DeliverNoticesInput, DeliverNoticesResult),
 }
 
@@ -234,10 +235,11 @@ CALLERS: Mapping[str, tuple[str, ...]] = {
         ("SubscriptionWorkflow",): (
             "provision_subscription",
             "record_transition",
-            "newer_catalogues",
-            "recall_answer",
+            "post_charges",
+            "get_newer_catalogues",
+            "get_stored_answer",
             "issue_domain_token",
-            "look_for_proof",
+            "check_domain_records",
             "erase_subscription",
             "delete_histories",
         ),
@@ -252,7 +254,7 @@ CALLERS: Mapping[str, tuple[str, ...]] = {
             "finish_reconciliation",
         ),
         ("PurgeWorkflow",): ("purge_histories", "purge_rows"),
-        ("NoticesWorkflow",): ("tell_notices",),
+        ("NoticesWorkflow",): ("queue_notices",),
         ("NoticesWorkflow", "NoticesDeliveryWorkflow"): ("deliver_notices",),
     }.items()
     for name in names

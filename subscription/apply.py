@@ -50,7 +50,7 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
                 "started_at": event.at,
                 "trial_ends_at": event.trial_ends_at,
                 "grace_ends_at": event.grace_ends_at,
-                "claim": event.claim,
+                "pending_domain": event.pending_domain,
             }
         case TrialEnded():
             return {"state": State.SUSPENDED}
@@ -60,7 +60,7 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
             return {
                 "state": State.ACTIVE,
                 "reservation": None,
-                "billed_up_to": event.contract.first_day,
+                "billed_until": event.contract.first_day,
                 **_under_contract(state, event.contract, event.rate),
             }
         case RenewalOptionChanged():
@@ -71,7 +71,7 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
                 **_under_contract(state, event.contract, event.rate),
             }
         case ServiceFeesPosted():
-            return {"billed_up_to": event.billed_up_to}
+            return {"billed_until": event.billed_until}
         case ContractRenewed():
             return _under_contract(state, event.contract, event.rate)
         case CancellationReserved():
@@ -83,35 +83,35 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
                 "state": State.CANCELED,
                 "ended_at": event.at,
                 "reservation": None,
-                "billed_up_to": event.billed_up_to,
+                "billed_until": event.billed_until,
             }
         case Erased():
             return {
                 "state": State.ERASED,
                 "account": None,
                 "admin_id": None,
-                "claim": None,
-                "rename_claim": None,
+                "pending_domain": None,
+                "pending_rename_domain": None,
             }
         case DomainConfirmed():
-            return {"claim": None}
+            return {"pending_domain": None}
         case AccountRenamed():
             return {
                 "account": event.account,
-                "claim": None,
-                "rename_claim": None,
+                "pending_domain": None,
+                "pending_rename_domain": None,
                 "renamed_at": event.at,
             }
         case RenameHeld():
-            return {"rename_claim": event.claim}
+            return {"pending_rename_domain": event.pending_domain}
         case RenameWithdrawn():
-            return {"rename_claim": None}
+            return {"pending_rename_domain": None}
         case CommandRefused():
             return {}
 
 
 def _under_contract(state: Subscription, contract: Contract, rate: Rate) -> dict[str, Any]:
-    keep_from = min(contract.first_day, state.billed_up_to or contract.first_day)
+    keep_from = min(contract.first_day, state.billed_until or contract.first_day)
     return {
         "contract": contract,
         "plan": rate.plan,

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from subscription.account_names import domain_name
@@ -64,7 +64,11 @@ class DomainPolicy(Wire):
     """The CNAME target and the check schedule for the verification of domains (R12, R13)."""
 
     cname_target: Annotated[str, AfterValidator(domain_name)] = "verify.worksmobile.example"
-    looks: Annotated[tuple[CheckInterval, ...], Field(strict=False, max_length=20)] = (
+    # Catalogues written before 0.1.0 have the key `looks`.
+    check_intervals: Annotated[
+        tuple[CheckInterval, ...],
+        Field(strict=False, max_length=20, validation_alias=AliasChoices("check_intervals", "looks")),
+    ] = (
         CheckInterval(every_minutes=5, up_to_hours=1),
         CheckInterval(every_minutes=60, up_to_hours=72),
     )
@@ -72,9 +76,9 @@ class DomainPolicy(Wire):
 
     @model_validator(mode="after")
     def _stages_follow_each_other(self) -> Self:
-        bounds = [stage.up_to_hours for stage in self.looks]
+        bounds = [stage.up_to_hours for stage in self.check_intervals]
         if bounds != sorted(set(bounds)):
-            raise validation_error(RefusalCode.INVALID_VALUE, reason="LOOKS_GO_UP")
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="CHECK_INTERVALS_NOT_INCREASING")
         return self
 
 
@@ -120,7 +124,9 @@ class NoticePolicy(Wire):
     reservation_days: Days = (1,)
     annual_contract_days: Days = (30, 7)
     monthly_contract_days: DaysOfMonth = (7,)
-    unproved_domain_days: Days = (3,)
+    unverified_domain_days: Annotated[
+        Days, Field(validation_alias=AliasChoices("unverified_domain_days", "unproved_domain_days"))
+    ] = (3,)
     """Days after the name was reserved, not before an event: the domain is still not verified."""
     group_mail_domain: Annotated[str, AfterValidator(domain_name)] = "worksmobile.example"
 
@@ -210,7 +216,7 @@ class PriceBook(Frozen):
     versions: tuple[Catalogue, ...]
 
     @property
-    def edition(self) -> int:
+    def revision(self) -> int:
         """Return the number of versions. It identifies the book, because versions are only ever added."""
         return len(self.versions)
 

@@ -38,12 +38,12 @@ def _validate_actor(value: str) -> str:
 class Expected(Wire):
     """The state, day and prices of a caller's preview. The command is refused if any of them has changed.
 
-    `sequence` is the number of the last event. `edition` is the number of published catalogue versions.
+    `sequence` is the number of the last event. `revision` is the number of published catalogue versions.
     """
 
     sequence: Annotated[int, Field(ge=0)]
     date: Day
-    edition: Annotated[int, Field(ge=0)] | None = None
+    revision: Annotated[int, Field(ge=0)] | None = None
 
 
 class Command(Wire):

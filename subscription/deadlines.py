@@ -94,8 +94,8 @@ def _earliest(deadlines: Iterable[tuple[datetime, DeadlineKind]]) -> Deadline | 
 
 def _deadlines(state: Subscription) -> Iterator[tuple[datetime, DeadlineKind]]:
     """Yield the current deadlines; those of the same instant come in processing order (R23)."""
-    if state.billed_up_to and state.state is State.ACTIVE:
-        yield start_of(first_of_next_month(state.billed_up_to)), DeadlineKind.SERVICE_FEES
+    if state.billed_until and state.state is State.ACTIVE:
+        yield start_of(first_of_next_month(state.billed_until)), DeadlineKind.SERVICE_FEES
     match state.reservation:
         case ReservedCancellation(date=day):
             yield start_of(day), DeadlineKind.CANCELLATION
@@ -133,11 +133,11 @@ def _event_for(state: Subscription, deadline: Deadline, book: PriceBook) -> Even
 
 def _service_fees_posted(state: Subscription, at: datetime) -> ServiceFeesPosted:
     today = day_of(at)
-    assert state.billed_up_to is not None
+    assert state.billed_until is not None
     return ServiceFeesPosted(
         at=at,
-        billed_up_to=today,
-        posted=service_fees(state.subscription_id, state.rates, state.billed_up_to, today, at),
+        billed_until=today,
+        posted=service_fees(state.subscription_id, state.rates, state.billed_until, today, at),
     )
 
 
@@ -156,13 +156,13 @@ def cancellation_event(
     """Return the end of a subscription: the last service fees and early-termination charges (R21, R30)."""
     today = day_of(at)
     cleared = state.reservation if because == "ASKED" else None
-    if state.billed_up_to is None:
-        return Canceled(at=at, because=because, billed_up_to=None, posted=(), cleared=cleared)
-    fees = service_fees(state.subscription_id, state.rates, state.billed_up_to, today, at)
+    if state.billed_until is None:
+        return Canceled(at=at, because=because, billed_until=None, posted=(), cleared=cleared)
+    fees = service_fees(state.subscription_id, state.rates, state.billed_until, today, at)
     return Canceled(
         at=at,
         because=because,
-        billed_up_to=today,
+        billed_until=today,
         posted=fees + _early_termination_lines(state, today, at),
         cleared=cleared,
     )

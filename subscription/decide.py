@@ -51,12 +51,12 @@ class Decision(Frozen):
 class ExternalFacts(Frozen):
     """Results of external lookups that some commands need.
 
-    `token` is the verification token for a domain that a rename would reserve (R12). `proved` are the domains
-    whose verification record has just been found (R13).
+    `token` is the verification token for a domain that a rename would reserve (R12). `verified` are the
+    domains whose verification record has just been found (R13).
     """
 
     token: str = ""
-    proved: tuple[str, ...] = ()
+    verified: tuple[str, ...] = ()
 
 
 NO_FACTS = ExternalFacts()
@@ -71,7 +71,7 @@ def decide(
 ) -> Decision | Refusal:
     """Return the decision on a command. All deadlines up to `now` must have been applied to `state` (R23)."""
     try:
-        _check_commandable(state)
+        _require_commandable(state)
         _check_expected(state, command.expects, now, book)
         events = _events_for(state, command, now, book, facts)
         return Decision(events=events, message=accepted_message(state, events))
@@ -93,21 +93,25 @@ def start_trial(
         trial_ends_at=trial_ends_at,
         grace_ends_at=trial_ends_at + timedelta(days=catalogue.trial.grace_days),
         agreed_terms=agreed_terms,
-        claim=new_pending_domain(account.name, token, now) if account.kind is AccountKind.DOMAIN else None,
+        pending_domain=new_pending_domain(account.name, token, now)
+        if account.kind is AccountKind.DOMAIN
+        else None,
     )
 
 
-def domain_verified_events(state: Subscription, proved: tuple[str, ...], now: datetime) -> tuple[Event, ...]:
+def domain_verified_events(
+    state: Subscription, verified: tuple[str, ...], now: datetime
+) -> tuple[Event, ...]:
     """Return the events that follow from the verification of these domains (R10, R11)."""
     events: list[Event] = []
-    if state.claim and state.claim.name in proved:
+    if state.pending_domain and state.pending_domain.name in verified:
         events.append(DomainConfirmed(at=now))
-    if state.rename_claim and state.rename_claim.name in proved:
-        events.append(_renamed(state, AccountKind.DOMAIN, state.rename_claim.name, now))
+    if state.pending_rename_domain and state.pending_rename_domain.name in verified:
+        events.append(_renamed(state, AccountKind.DOMAIN, state.pending_rename_domain.name, now))
     return tuple(events)
 
 
-def _check_commandable(state: Subscription) -> None:
+def _require_commandable(state: Subscription) -> None:
     if state.state is State.PROVISIONING:
         raise refusal(RefusalCode.NOT_YET_STARTED)
     if not state.state.accepts_commands:
@@ -120,7 +124,7 @@ def _check_expected(state: Subscription, expected: Expected | None, now: datetim
         return
     if (expected.sequence, expected.date) != (state.sequence, day_of(now)):
         raise refusal(RefusalCode.CHANGED_MEANWHILE)
-    if expected.edition is not None and expected.edition != book.edition:
+    if expected.revision is not None and expected.revision != book.revision:
         raise refusal(RefusalCode.CHANGED_MEANWHILE, judged_by_catalogue=True)
 
 
@@ -345,7 +349,7 @@ def _check_date(requested: date, today: date, latest: date) -> None:
 def _rename(
     state: Subscription, command: RenameAccount, now: datetime, book: PriceBook, facts: ExternalFacts
 ) -> Event:
-    account, reserved = command.account, state.rename_claim
+    account, reserved = command.account, state.pending_rename_domain
     if account == state.account:
         if reserved is None:
             raise refusal(RefusalCode.NAME_UNCHANGED)
@@ -354,10 +358,10 @@ def _rename(
     if account.kind is AccountKind.GROUP:
         return _renamed(state, account.kind, account.name, now)
     if reserved and reserved.name == account.name:
-        return RenameHeld(at=now, claim=reserved)
+        return RenameHeld(at=now, pending_domain=reserved)
     return RenameHeld(
         at=now,
-        claim=new_pending_domain(account.name, facts.token, now),
+        pending_domain=new_pending_domain(account.name, facts.token, now),
         released=(reserved.name,) if reserved else (),
     )
 
@@ -381,8 +385,8 @@ def _whole_second(moment: datetime) -> datetime:
 def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -> AccountRenamed:
     """Return the rename. Every other name that this subscription has reserved is released with it (R10)."""
     reserved = [state.account.name] if state.account else []
-    if state.rename_claim:
-        reserved.append(state.rename_claim.name)
+    if state.pending_rename_domain:
+        reserved.append(state.pending_rename_domain.name)
     return AccountRenamed(
         at=now,
         kind=kind,
@@ -392,6 +396,6 @@ def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -
 
 
 def _check_domain(state: Subscription, now: datetime, facts: ExternalFacts) -> tuple[Event, ...]:
-    if not state.claims:
+    if not state.pending_domains:
         raise refusal(RefusalCode.NO_PROOF_AWAITED)
-    return domain_verified_events(state, facts.proved, now)
+    return domain_verified_events(state, facts.verified, now)

@@ -13,11 +13,11 @@ class PendingDomain(Frozen):
     name: str
     token: str
     since: Instant
-    next_look_at: Instant
+    next_check_at: Instant
 
     def after_failed_check(self, now: datetime, policy: DomainPolicy) -> "PendingDomain":
         """Return the domain with its next check scheduled. Missed checks are not repeated (R13)."""
-        return self.model_copy(update={"next_look_at": _next_check_after(now, self.since, policy)})
+        return self.model_copy(update={"next_check_at": _next_check_after(now, self.since, policy)})
 
 
 class VerificationRecords(Frozen):
@@ -42,20 +42,20 @@ def verification_records(domain: str, token: str, cname_target: str) -> Verifica
 
 def new_pending_domain(name: str, token: str, now: datetime) -> PendingDomain:
     """Return a pending domain whose first check is due immediately (R13)."""
-    return PendingDomain(name=name, token=token, since=now, next_look_at=now)
+    return PendingDomain(name=name, token=token, since=now, next_check_at=now)
 
 
-def last_check_at(claim: PendingDomain, now: datetime, policy: DomainPolicy) -> datetime | None:
+def last_check_at(pending_domain: PendingDomain, now: datetime, policy: DomainPolicy) -> datetime | None:
     """Return the time of the last scheduled check; None before the first one (R13)."""
-    last, following = None, claim.since
+    last, following = None, pending_domain.since
     while following <= now:
-        last, following = following, _next_check_after(following, claim.since, policy)
+        last, following = following, _next_check_after(following, pending_domain.since, policy)
     return last
 
 
 def _next_check_after(now: datetime, since: datetime, policy: DomainPolicy) -> datetime:
     elapsed, begun = now - since, timedelta(0)
-    for stage in policy.looks:
+    for stage in policy.check_intervals:
         end = timedelta(hours=stage.up_to_hours)
         if elapsed < end:
             step = timedelta(minutes=stage.every_minutes)

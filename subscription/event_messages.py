@@ -105,15 +105,15 @@ SENTENCES: Mapping[str, str] = {
     "DELETION": "All data will be permanently deleted.",
     "ERASED": "All data has been permanently deleted.",
     "ERASED.TO_COME": "All data is permanently deleted.",
-    "DOMAIN_CONFIRMED": "The ownership of the domain is proved; use is no longer restricted.",
+    "DOMAIN_CONFIRMED": "The ownership of the domain is verified; use is no longer restricted.",
     "RENAMED.GROUP": "The account has its new group name.",
     "RENAMED.DOMAIN": "The account has its new domain name.",
-    "RENAME_HELD": "The new domain name is reserved; it takes effect when its ownership is proved.",
+    "RENAME_HELD": "The new domain name is reserved; it takes effect when its ownership is verified.",
     "RENAME_WITHDRAWN": "The rename is withdrawn; the current name stays.",
     "REFUSED": "%(command)s was refused:",
     # About the result of a command.
     "NO_PROOF_YET": "The verification record of the domain was not found yet; the checks continue.",
-    "RESTRICTED": "Use is restricted until the ownership of the domain is proved.",
+    "RESTRICTED": "Use is restricted until the ownership of the domain is verified.",
 }
 
 
@@ -168,9 +168,9 @@ def _statements(event: Event) -> Iterator[Statement]:
                 cost = event.raised_cost
                 yield _option("RAISED", event.raised_option, monthly=cost.after, monthly_before=cost.before)
         case ServiceFeesPosted(posted=()):
-            yield _of("NO_SERVICE_FEES", date=event.billed_up_to)
+            yield _of("NO_SERVICE_FEES", date=event.billed_until)
         case ServiceFeesPosted():
-            yield _of("SERVICE_FEES", date=event.billed_up_to, total=_total(event))
+            yield _of("SERVICE_FEES", date=event.billed_until, total=_total(event))
         case ContractRenewed():
             yield _of("RENEWED", term=event.contract.term, **_period(event.contract, event.rate))
         case CancellationReserved():

@@ -21,7 +21,7 @@ _EVENT_FIELDS = (
     "grace_ends_at",
     "contract",
     "rates",
-    "billed_up_to",
+    "billed_until",
     "renewal",
     "reservation",
     "ended_at",
@@ -29,7 +29,7 @@ _EVENT_FIELDS = (
 )
 """The fields of a state that follow from its events alone."""
 
-_PERSONAL = ("account", "admin_id", "claim", "rename_claim")
+_PERSONAL = ("account", "admin_id", "pending_domain", "pending_rename_domain")
 """The fields of a state that may identify a person; the events have their values only until erasure."""
 
 
@@ -57,8 +57,8 @@ def without_transient_fields(state: Subscription) -> Subscription:
     """Return the state with the domain check schedule reset: it changes without an event."""
     return state.model_copy(
         update={
-            "claim": _before_first_check(state.claim),
-            "rename_claim": _before_first_check(state.rename_claim),
+            "pending_domain": _before_first_check(state.pending_domain),
+            "pending_rename_domain": _before_first_check(state.pending_rename_domain),
         }
     )
 
@@ -107,5 +107,5 @@ def _expected_lines(before: Subscription, event: Event, book: PriceBook) -> tupl
             return ()
 
 
-def _before_first_check(claim: PendingDomain | None) -> PendingDomain | None:
-    return claim and claim.model_copy(update={"next_look_at": claim.since})
+def _before_first_check(pending_domain: PendingDomain | None) -> PendingDomain | None:
+    return pending_domain and pending_domain.model_copy(update={"next_check_at": pending_domain.since})

@@ -18,7 +18,7 @@ def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
     if not events:
         return SENTENCES["NO_PROOF_YET"]
     messages = [event_message(event) for event in events]
-    if state.claim and any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
+    if state.pending_domain and any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
         messages.append(SENTENCES["RESTRICTED"])
     return " ".join(messages)
 

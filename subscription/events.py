@@ -39,7 +39,7 @@ class TrialStarted(BaseEvent):
     trial_ends_at: Instant
     grace_ends_at: Instant
     agreed_terms: tuple[TermAgreement, ...]
-    claim: Annotated[PendingDomain | None, Private] = None
+    pending_domain: Annotated[PendingDomain | None, Private] = None
 
 
 class TrialEnded(BaseEvent):
@@ -82,7 +82,7 @@ class Upgraded(BaseEvent):
 
 class ServiceFeesPosted(BaseEvent):
     event: Literal["SERVICE_FEES_POSTED"] = "SERVICE_FEES_POSTED"
-    billed_up_to: Day
+    billed_until: Day
     posted: tuple[LedgerLine, ...]
 
     @property
@@ -110,7 +110,7 @@ class ReservationWithdrawn(BaseEvent):
 class Canceled(BaseEvent):
     event: Literal["CANCELED"] = "CANCELED"
     because: Literal["ASKED", "RESERVED", "TRIAL_ENDED", "GRACE_ENDED"]
-    billed_up_to: Day | None
+    billed_until: Day | None
     posted: tuple[LedgerLine, ...]
     cleared: ReservedSwitch | ReservedCancellation | None = None
 
@@ -138,7 +138,7 @@ class RenameHeld(BaseEvent):
     """A domain name is reserved until its ownership is verified (R10)."""
 
     event: Literal["RENAME_HELD"] = "RENAME_HELD"
-    claim: Annotated[PendingDomain | None, Private] = None
+    pending_domain: Annotated[PendingDomain | None, Private] = None
     released: Annotated[tuple[str, ...], Private] = ()
 
 

@@ -126,11 +126,11 @@ def _quote_change(
     contract = changed.contract
     assert contract is not None
     # Bill only from the day of the change on: the unbilled days at the current rate may begin before it.
-    assert changed.billed_up_to is not None
+    assert changed.billed_until is not None
     canceled_at_end = changed.model_copy(
         update={
             "reservation": ReservedCancellation(date=contract.end_day),
-            "billed_up_to": max(changed.billed_up_to, day),
+            "billed_until": max(changed.billed_until, day),
         }
     )
     lines = tuple(line for event, _ in future_events(canceled_at_end, book) for line in event.lines)

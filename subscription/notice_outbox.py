@@ -23,8 +23,8 @@ class NoticeKind(StrEnum):
     SWITCH_DUE = "SWITCH_DUE"
     CANCELLATION_DUE = "CANCELLATION_DUE"
     CONTRACT_ENDING = "CONTRACT_ENDING"
-    DOMAIN_UNPROVED = "DOMAIN_UNPROVED"
-    RENAME_UNPROVED = "RENAME_UNPROVED"
+    DOMAIN_UNVERIFIED = "DOMAIN_UNVERIFIED"
+    RENAME_UNVERIFIED = "RENAME_UNVERIFIED"
 
 
 class NoticeState(StrEnum):
@@ -33,28 +33,28 @@ class NoticeState(StrEnum):
     """The mail server has accepted the email."""
     OUTDATED = "OUTDATED"
     """Before the notice was sent, it was no longer correct, or a notice with fewer days replaced it."""
-    GIVEN_UP = "GIVEN_UP"
+    UNDELIVERABLE = "UNDELIVERABLE"
     """The mail server has rejected the email permanently, or too many attempts have failed."""
 
 
 class OutboxNotice(Frozen):
     """A notice in the outbox. Its email has personal data and is deleted by erasure and by the retention job.
 
-    `about` and `days` are as in `Notice`. `last_error` never contains the mail server's own text.
+    `event_date` and `threshold_days` are as in `Notice`. `last_error` never contains the mail server's text.
     """
 
     number: int
     subscription_id: str
     customer_id: str
     kind: NoticeKind
-    about: Day
-    days: int
+    event_date: Day
+    threshold_days: int
     state: NoticeState
     attempts: int
     last_error: str | None
     queued_at: Instant
     next_attempt_at: Instant | None
-    settled_at: Instant | None
+    completed_at: Instant | None
     recipient: str | None
     subject: str | None
     body: str | None
@@ -70,7 +70,7 @@ class QueueNoticesInput(Frozen):
 class QueueNoticesResult(Frozen):
     """The number of new notices. `next_after` is the cursor of the next page; None on the last page."""
 
-    told: int
+    queued: int
     failed: tuple[MemberFailure, ...] = ()
     next_after: str | None
 
@@ -90,7 +90,7 @@ class DeliverNoticesResult(Frozen):
     """
 
     sent: int = 0
-    given_up: int = 0
+    undeliverable: int = 0
     waiting: int
     more: bool = False
     trouble: str | None = None
@@ -104,7 +104,7 @@ class NoticesWorkflowInput(Wire):
 
     day: _JobsDay | None = None
     after: Annotated[str, AfterValidator(require_storable)] = ""
-    told: int = Field(default=0, ge=0)
+    queued: int = Field(default=0, ge=0)
     failed: int = Field(default=0, ge=0)
     failures: Annotated[tuple[MemberFailure, ...], Field(strict=False)] = ()  # a list, in JSON
 
@@ -120,9 +120,9 @@ class NoticesReport(Frozen):
 
     summary: str
     day: Day
-    told: int
+    queued: int
     sent: int
-    given_up: int
+    undeliverable: int
     waiting: int
     failed: int
     failures: tuple[MemberFailure, ...]

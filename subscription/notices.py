@@ -30,24 +30,25 @@ NoticeKey = tuple[NoticeKind, date, int]
 class Notice(Frozen):
     """A notice, with all contents of its email.
 
-    `about` is the business date of the event, or the date since which a domain is not verified. `days` is
-    the number of days of the policy. `happens` is the future event, `then` the event after it, and `lines`
-    the charges at that time. `state` is the subscription at the start of the day.
+    `event_date` is the business date of the event, or the date since which a domain is not verified.
+    `threshold_days` is the number of days of the policy that has been reached. `happens` is the future event,
+    `then` the event after it, and `lines` the charges at that time. `state` is the subscription at the start
+    of the day.
     """
 
     kind: NoticeKind
-    about: Day
-    days: int
+    event_date: Day
+    threshold_days: int
     state: Subscription
     happens: Event | None = None
     then: Event | None = None
     lines: tuple[LedgerLine, ...] = ()
-    claim: PendingDomain | None = None
+    pending_domain: PendingDomain | None = None
 
     @property
     def key(self) -> NoticeKey:
         """Return the key of the notice; a subscription gets each key once."""
-        return self.kind, self.about, self.days
+        return self.kind, self.event_date, self.threshold_days
 
     @property
     def charged(self) -> int:
@@ -87,10 +88,10 @@ def _event_notices(
     state: Subscription, today: date, policy: NoticePolicy, book: PriceBook
 ) -> Iterator[Notice]:
     for notice in _upcoming_occasions(state, today + _lookahead(policy), book):
-        left = (notice.about - today).days
+        left = (notice.event_date - today).days
         reached = [days for days in _days_before(notice, policy) if left <= days]
         if left > 0 and reached:
-            yield notice.model_copy(update={"days": min(reached)})
+            yield notice.model_copy(update={"threshold_days": min(reached)})
 
 
 def _upcoming_occasions(state: Subscription, last_day: date, book: PriceBook) -> Iterator[Notice]:
@@ -102,7 +103,15 @@ def _upcoming_occasions(state: Subscription, last_day: date, book: PriceBook) ->
             return
         lines = tuple(line for line in (*lines, *event.lines) if line.effective_at == event.at)
         for kind in _kinds(event, state):
-            yield Notice(kind=kind, about=day, days=0, state=state, happens=event, then=then, lines=lines)
+            yield Notice(
+                kind=kind,
+                event_date=day,
+                threshold_days=0,
+                state=state,
+                happens=event,
+                then=then,
+                lines=lines,
+            )
         if isinstance(event, SwitchedToPaid | ContractRenewed | Canceled):
             return
 
@@ -145,11 +154,20 @@ def _lookahead(policy: NoticePolicy) -> timedelta:
 
 
 def _domain_notices(state: Subscription, today: date, policy: NoticePolicy) -> Iterator[Notice]:
-    claims = {NoticeKind.DOMAIN_UNPROVED: state.claim, NoticeKind.RENAME_UNPROVED: state.rename_claim}
-    for kind, claim in claims.items():
-        if claim is None:
+    pending_domains = {
+        NoticeKind.DOMAIN_UNVERIFIED: state.pending_domain,
+        NoticeKind.RENAME_UNVERIFIED: state.pending_rename_domain,
+    }
+    for kind, pending_domain in pending_domains.items():
+        if pending_domain is None:
             continue
-        since = day_of(claim.since)
-        reached = [days for days in policy.unproved_domain_days if since + timedelta(days=days) <= today]
+        since = day_of(pending_domain.since)
+        reached = [days for days in policy.unverified_domain_days if since + timedelta(days=days) <= today]
         if reached:
-            yield Notice(kind=kind, about=since, days=max(reached), state=state, claim=claim)
+            yield Notice(
+                kind=kind,
+                event_date=since,
+                threshold_days=max(reached),
+                state=state,
+                pending_domain=pending_domain,
+            )

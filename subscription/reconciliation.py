@@ -68,13 +68,13 @@ class Reconciliation(Frozen):
     run: str
     started_at: Instant
     finished_at: Instant | None
-    looked_at: int
+    checked: int
     found: int
     repaired: int
 
     @property
     def summary(self) -> str:
-        return _summary(self.looked_at, self.found, self.repaired)
+        return _summary(self.checked, self.found, self.repaired)
 
 
 class ReconcileStep(StrEnum):
@@ -111,7 +111,7 @@ class ReconcilePage(Frozen):
 class ReconcilePageResult(Frozen):
     """The result of a page. `next_after` is the cursor of the next page; None on the last page."""
 
-    looked_at: int
+    checked: int
     found: int
     next_after: str | None = None
 
@@ -122,7 +122,7 @@ class ReconcileProgress(Wire):
     grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
     step: Annotated[ReconcileStep, Field(strict=False)] = ReconcileStep.RECORD
     after: Annotated[str, AfterValidator(require_storable)] = ""
-    looked_at: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    checked: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     found: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     def after_page(self, page: ReconcilePageResult) -> "ReconcileProgress":
@@ -130,16 +130,16 @@ class ReconcileProgress(Wire):
             grace_minutes=self.grace_minutes,
             step=self.step.following if page.next_after is None else self.step,
             after=page.next_after or "",
-            looked_at=self.looked_at + page.looked_at,
+            checked=self.checked + page.checked,
             found=self.found + page.found,
         )
 
 
 class FinishReconciliation(Frozen):
-    """Finish the report of a run; `looked_at` is the number of checked subscriptions."""
+    """Finish the report of a run; `checked` is the number of checked subscriptions."""
 
     run: str
-    looked_at: int
+    checked: int
 
 
 class ReconcileReport(Frozen):
@@ -147,27 +147,27 @@ class ReconcileReport(Frozen):
 
     summary: str
     run: str
-    looked_at: int
+    checked: int
     found: int
     repaired: int
     by_code: Mapping[FindingCode, int]
 
 
-def report_of(run: str, looked_at: int, found: Mapping[FindingCode, int], repaired: int) -> ReconcileReport:
+def report_of(run: str, checked: int, found: Mapping[FindingCode, int], repaired: int) -> ReconcileReport:
     """Return the report of a run; `found` has the number of findings of each code."""
     return ReconcileReport(
-        summary=_summary(looked_at, sum(found.values()), repaired),
+        summary=_summary(checked, sum(found.values()), repaired),
         run=run,
-        looked_at=looked_at,
+        checked=checked,
         found=sum(found.values()),
         repaired=repaired,
         by_code=found,
     )
 
 
-def _summary(looked_at: int, found: int, repaired: int) -> str:
-    checked = f"{looked_at:,} {'subscription' if looked_at == 1 else 'subscriptions'} checked"
+def _summary(checked: int, found: int, repaired: int) -> str:
+    subscriptions = f"{checked:,} {'subscription' if checked == 1 else 'subscriptions'} checked"
     if not found:
-        return f"{checked}, no findings."
+        return f"{subscriptions}, no findings."
     findings = f"{found:,} {'finding' if found == 1 else 'findings'}"
-    return f"{checked}, {findings}: {repaired:,} repaired, {found - repaired:,} open."
+    return f"{subscriptions}, {findings}: {repaired:,} repaired, {found - repaired:,} open."

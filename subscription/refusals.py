@@ -134,7 +134,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.TERM_MISSING": "must have a term when it has a plan or members (none keeps both)",
     "INVALID_VALUE.ADJUSTED_BY_ZERO": "An adjustment of zero changes nothing.",
     "INVALID_VALUE.MORE_PROBLEMS": "has %(more)s more problems",
-    "INVALID_VALUE.LOOKS_GO_UP": "must have looks with increasing up_to_hours",
+    "INVALID_VALUE.CHECK_INTERVALS_NOT_INCREASING": "must have check_intervals with increasing up_to_hours",
     "INVALID_VALUE.TWICE": "must not contain a number twice",
     "INVALID_VALUE.ANNUAL_ABOVE_LIST": "must not have an annual price above its list price",
     "INVALID_VALUE.NOT_IN_TIME_ORDER": "must be in time order: step %(number)s is too early",

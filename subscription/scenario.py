@@ -270,8 +270,12 @@ class _ScenarioRun:
         original = self._original_answer(command, step.at)
         if original is not None:
             return original
-        proved = tuple(claim.name for claim in self._state.claims) if step.command == CONFIRM_DOMAIN else ()
-        facts = ExternalFacts(token="simulated", proved=proved)
+        verified = (
+            tuple(domain.name for domain in self._state.pending_domains)
+            if step.command == CONFIRM_DOMAIN
+            else ()
+        )
+        facts = ExternalFacts(token="simulated", verified=verified)
         decision = decide(self._state, command, step.at, self._book, facts)
         if isinstance(decision, Decision):
             for event in decision.events:
@@ -287,7 +291,7 @@ class _ScenarioRun:
             return None
         fingerprint, accepted_at, original = self._answers[command.id]
         is_same = fingerprint == command.fingerprint()
-        if self._state.state.over:
+        if self._state.state.is_terminal:
             return original if is_same else ID_REUSED
         match self._recent.known(command, now):
             case Refusal() as refused:

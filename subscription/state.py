@@ -26,7 +26,7 @@ class State(StrEnum):
         return self in (State.TRIAL, State.SUSPENDED, State.ACTIVE)
 
     @property
-    def over(self) -> bool:
+    def is_terminal(self) -> bool:
         return self in (State.ERASED, State.REJECTED)
 
 
@@ -56,7 +56,7 @@ class Subscription(Frozen):
     """The whole state of a subscription. After erasure it contains no personal data (R31).
 
     `plan` and `members` are those of the contract; without a contract, those of the request. `rates` go back
-    as far as charges may still be calculated from them. `billed_up_to` is the first day for which no service
+    as far as charges may still be calculated from them. `billed_until` is the first day for which no service
     fee has been posted.
     """
 
@@ -70,15 +70,15 @@ class Subscription(Frozen):
     admin_id: str | None = None
     plan: str
     members: int
-    claim: PendingDomain | None = None
-    rename_claim: PendingDomain | None = None
+    pending_domain: PendingDomain | None = None
+    pending_rename_domain: PendingDomain | None = None
     renamed_at: Instant | None = None
     started_at: Instant | None = None
     trial_ends_at: Instant | None = None
     grace_ends_at: Instant | None = None
     contract: Contract | None = None
     rates: tuple[Rate, ...] = ()
-    billed_up_to: Day | None = None
+    billed_until: Day | None = None
     renewal: RenewalTerms | None = None
     reservation: Reservation | None = None
     ended_at: Instant | None = None
@@ -89,7 +89,7 @@ class Subscription(Frozen):
         """Return the access to the product in this state (see the table of states in the rules)."""
         if self.state not in (State.TRIAL, State.ACTIVE):
             return Access.NONE
-        return Access.FULL if self.claim is None else Access.RESTRICTED
+        return Access.FULL if self.pending_domain is None else Access.RESTRICTED
 
     @property
     def rate(self) -> Rate:
@@ -97,9 +97,11 @@ class Subscription(Frozen):
         return self.rates[-1]
 
     @property
-    def claims(self) -> tuple[PendingDomain, ...]:
+    def pending_domains(self) -> tuple[PendingDomain, ...]:
         """Return the pending domains: the current one, and the one that is reserved for a rename."""
-        return tuple(claim for claim in (self.claim, self.rename_claim) if claim is not None)
+        return tuple(
+            domain for domain in (self.pending_domain, self.pending_rename_domain) if domain is not None
+        )
 
 
 def provisioning(subscription_id: str, request: Request) -> Subscription:

@@ -53,6 +53,7 @@ def status_of(state: Subscription, policy: DomainPolicy) -> Status:
         grace_ends_at=state.grace_ends_at,
         next=next_deadline(state),
         proofs=tuple(
-            verification_records(claim.name, claim.token, policy.cname_target) for claim in state.claims
+            verification_records(domain.name, domain.token, policy.cname_target)
+            for domain in state.pending_domains
         ),
     )

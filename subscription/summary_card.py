@@ -26,7 +26,7 @@ def summary_card(state: Subscription, now: datetime) -> str:
 
 def _format_access(state: Subscription) -> str:
     if state.access is Access.RESTRICTED:
-        return f"{state.access}, until the ownership of the domain is proved"
+        return f"{state.access}, until the ownership of the domain is verified"
     return state.access
 
 
@@ -41,8 +41,8 @@ def _upcoming_rows(state: Subscription) -> list[tuple[str, str]]:
         rows.append(("Trial ends", _moment(state.trial_ends_at)))
         rows.append(("Grace ends", _moment(state.grace_ends_at)))
     rows.append(("Reserved", _format_reservation(state)))
-    if state.rename_claim:
-        rows.append(("New name", "a domain is reserved until its ownership is proved"))
+    if state.pending_rename_domain:
+        rows.append(("New name", "a domain is reserved until its ownership is verified"))
     if deadline := next_deadline(state):
         rows.append(("Next", f"{format_deadline(deadline)}, {_moment(deadline.at)}"))
     return rows
@@ -62,8 +62,8 @@ def _moment(at: datetime) -> str:
 def _due_so_far(state: Subscription, now: datetime) -> int:
     """Return the unposted service fees of the days of this month before today (R21)."""
     today = day_of(now)
-    if state.billed_up_to is None:
+    if state.billed_until is None:
         return 0
-    since = max(state.billed_up_to, first_of_month(today))
+    since = max(state.billed_until, first_of_month(today))
     lines = service_fees(state.subscription_id, state.rates, since, today, now) if since < today else ()
     return sum(line.amount for line in lines)

@@ -14,7 +14,6 @@ from workflows.search_attributes import all_search_attributes, search_attribute_
 
 with workflow.unsafe.imports_passed_through():
     from subscription.activity_contracts import (
-        AnswerRecalled,
         DomainCheckInput,
         DomainTokenInput,
         EraseInput,
@@ -24,6 +23,7 @@ with workflow.unsafe.imports_passed_through():
         RecordResult,
         StoredAnswer,
         StoredAnswerInput,
+        StoredAnswerResult,
         Transition,
     )
     from subscription.apply import apply_all
@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.deadlines import advance, is_within_horizon, next_deadline, next_due_event
     from subscription.decide import Decision, ExternalFacts, decide, domain_verified_events
     from subscription.event_text import format_deadline
-    from subscription.events import CommandRefused, ContractRenewed, Erased, Event
+    from subscription.events import CommandRefused, ContractRenewed, Erased, Event, ServiceFeesPosted
     from subscription.forecast import TOO_FAR_AHEAD
     from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
     from subscription.refusals import Refusal, RefusalCode
@@ -120,7 +120,7 @@ class SubscriptionLifecycle:
             wake_at, description = count_due_at, "record the number of refused signals"
         else:
             description = format_deadline(deadline)
-        next_check_at = min((claim.next_look_at for claim in self.state.claims), default=None)
+        next_check_at = min((domain.next_check_at for domain in self.state.pending_domains), default=None)
         if next_check_at and next_check_at < wake_at:
             return next_check_at, "check of domain verification records"
         return wake_at, description
@@ -131,7 +131,7 @@ class SubscriptionLifecycle:
         """Process everything that is due at `now`, including checks of domain verification records."""
         await self._process_deadlines(now)
         await self._record_refusal_count(now)
-        if any(claim.next_look_at <= now for claim in self.state.claims):
+        if any(domain.next_check_at <= now for domain in self.state.pending_domains):
             await self._check_domains(now)
 
     async def _process_deadlines(self, now: datetime) -> None:
@@ -153,18 +153,20 @@ class SubscriptionLifecycle:
 
     async def _verified_domains(self) -> tuple[str, ...]:
         policy = self.price_book.domain_policy
-        tokens = {claim.name: claim.token for claim in self.state.claims}
+        tokens = {domain.name: domain.token for domain in self.state.pending_domains}
         result = await execute_until_success(
-            "look_for_proof", DomainCheckInput(tokens=tokens, cname_target=policy.cname_target)
+            "check_domain_records", DomainCheckInput(tokens=tokens, cname_target=policy.cname_target)
         )
-        return tuple(result.proved)
+        return tuple(result.verified)
 
     def _reschedule_domain_checks(self, now: datetime) -> None:
         policy, state = self.price_book.domain_policy, self.state
         self.state = state.model_copy(
             update={
-                "claim": state.claim and state.claim.after_failed_check(now, policy),
-                "rename_claim": state.rename_claim and state.rename_claim.after_failed_check(now, policy),
+                "pending_domain": state.pending_domain
+                and state.pending_domain.after_failed_check(now, policy),
+                "pending_rename_domain": state.pending_rename_domain
+                and state.pending_rename_domain.after_failed_check(now, policy),
             }
         )
 
@@ -243,7 +245,7 @@ class SubscriptionLifecycle:
             return decision
         match command:
             case CheckDomain():
-                facts = ExternalFacts(proved=await self._verified_domains())
+                facts = ExternalFacts(verified=await self._verified_domains())
                 self._reschedule_domain_checks(now)
             case RenameAccount() if command.account.kind is AccountKind.DOMAIN:
                 facts = ExternalFacts(token=await self._token(command.account.name))
@@ -252,8 +254,8 @@ class SubscriptionLifecycle:
         return decide(self.state, command, now, self.price_book, facts)
 
     async def _load_newer_catalogues(self) -> bool:
-        known = NewerCataloguesInput(edition=self.price_book.edition)
-        newer = (await execute_local_first("newer_catalogues", known)).newer
+        known = NewerCataloguesInput(revision=self.price_book.revision)
+        newer = (await execute_local_first("get_newer_catalogues", known)).newer
         self.price_book = self.price_book.with_versions(newer)
         return bool(newer)
 
@@ -278,7 +280,7 @@ class SubscriptionLifecycle:
             fingerprint=command.fingerprint(),
             since=self._lookup_time(command) - REMEMBERED_FOR,
         )
-        stored: AnswerRecalled = await execute_local_first("recall_answer", input)
+        stored: StoredAnswerResult = await execute_local_first("get_stored_answer", input)
         return ID_REUSED if stored.reused else stored.answer
 
     def _answer_for(self, command: Command, decision: Decision) -> Answer:
@@ -371,7 +373,7 @@ class SubscriptionLifecycle:
             first_sequence=self.state.sequence + 1,
             events=events,
             state=after,
-            edition=self.price_book.edition,
+            revision=self.price_book.revision,
             answer=to_store,
             by=by,
         )
@@ -389,13 +391,13 @@ class SubscriptionLifecycle:
 
     async def _execute_record(self, transition: Transition, *, local_first: bool) -> RecordResult:
         summary = _summary(transition.events)
+        posts_charges = all(isinstance(event, ServiceFeesPosted) for event in transition.events)
+        name = "post_charges" if posts_charges else "record_transition"
         result: RecordResult
         if local_first:
-            result = await execute_local_first("record_transition", transition, summary)
+            result = await execute_local_first(name, transition, summary)
         else:
-            result = await execute_until_success(
-                "record_transition", transition, summary, INTERACTIVE_PRIORITY
-            )
+            result = await execute_until_success(name, transition, summary, INTERACTIVE_PRIORITY)
         return result
 
     def _set_state(self, after: Subscription, events: tuple[Event, ...]) -> None:

@@ -44,18 +44,18 @@ class NoticesWorkflow:
         for _ in range(_PAGES_A_RUN):
             day = progress.day or day_of(workflow.now())
             page: QueueNoticesResult = await execute_page(
-                "tell_notices",
+                "queue_notices",
                 QueueNoticesInput(day=day, after=progress.after),
                 summary=f"notices due on {day}",
             )
             progress = NoticesWorkflowInput(
                 day=progress.day,
                 after=page.next_after or "",
-                told=progress.told + page.told,
+                queued=progress.queued + page.queued,
                 failed=progress.failed + len(page.failed),
                 failures=first_failures((*progress.failures, *page.failed)),
             )
-            queued = progress.told
+            queued = progress.queued
             if page.next_after is None:
                 break
             workflow.set_current_details(f"{queued:,} new notices so far.")
@@ -70,9 +70,9 @@ class NoticesWorkflow:
             failed=failed,
             failures=first_failures(failures),
             day=day,
-            told=queued,
+            queued=queued,
             sent=result.sent,
-            given_up=result.given_up,
+            undeliverable=result.undeliverable,
             waiting=result.waiting,
         )
         workflow.set_current_details(report.summary)
@@ -99,7 +99,7 @@ class NoticesDeliveryWorkflow:
 
 async def _deliver(day: date | None) -> DeliverNoticesResult:
     """Deliver page after page, until every notice that may be tried now has been tried."""
-    sent = given_up = 0
+    sent = undeliverable = 0
     failed: tuple[MemberFailure, ...] = ()
     while True:
         page: DeliverNoticesResult = await execute_page(
@@ -107,10 +107,10 @@ async def _deliver(day: date | None) -> DeliverNoticesResult:
             DeliverNoticesInput(day=day or day_of(workflow.now())),
             summary="notices waiting in the outbox",
         )
-        sent, given_up = sent + page.sent, given_up + page.given_up
+        sent, undeliverable = sent + page.sent, undeliverable + page.undeliverable
         failed = first_failures((*failed, *page.failed))
         if not page.more:
-            return page.model_copy(update={"sent": sent, "given_up": given_up, "failed": failed})
+            return page.model_copy(update={"sent": sent, "undeliverable": undeliverable, "failed": failed})
 
 
 async def _start_delivery_workflow(day: date | None) -> None:
@@ -137,5 +137,5 @@ def _summary(queued: int, result: DeliverNoticesResult) -> str:
 def _delivery_summary(result: DeliverNoticesResult) -> str:
     if result.no_server:
         return f"No mail server is set; waiting in the outbox: {result.waiting:,}."
-    summary = f"{result.sent:,} sent, {result.given_up:,} given up, {result.waiting:,} waiting"
+    summary = f"{result.sent:,} sent, {result.undeliverable:,} given up, {result.waiting:,} waiting"
     return f"{summary}: {result.trouble}." if result.trouble else f"{summary}."

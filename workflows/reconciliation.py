@@ -40,7 +40,7 @@ class ReconcileWorkflow:
             if pages == _PAGES_A_RUN:
                 workflow.continue_as_new(progress)
             progress = await _check_page(run, progress)
-            workflow.set_current_details(f"{progress.looked_at:,} checked, {progress.found:,} findings.")
+            workflow.set_current_details(f"{progress.checked:,} checked, {progress.found:,} findings.")
             pages += 1
         return await _report(run, progress)
 
@@ -53,7 +53,7 @@ async def _check_page(run: str, progress: ReconcileProgress) -> ReconcileProgres
 
 
 async def _report(run: str, progress: ReconcileProgress) -> ReconcileReport:
-    input = FinishReconciliation(run=run, looked_at=progress.looked_at)
+    input = FinishReconciliation(run=run, checked=progress.checked)
     report: ReconcileReport = await execute_page("finish_reconciliation", input, summary="report")
     codes = "".join(f"\n- **{code}**: {number:,}" for code, number in report.by_code.items())
     workflow.set_current_details(report.summary + codes)

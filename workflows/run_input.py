@@ -40,7 +40,7 @@ class ResumeInput(Frozen):
     latest command IDs, `signals` the queued signals.
     """
 
-    stage: Literal["RESUMED"] = "RESUMED"
+    stage: Literal["RESUME"] = "RESUME"
     state: Subscription
     book: PriceBook
     clock_offset: timedelta | None
@@ -56,7 +56,7 @@ class ResumeInput(Frozen):
 class CleanupInput(Frozen):
     """Input of the last run, which deletes the histories. Contains no personal data (R31)."""
 
-    stage: Literal["CLEARING"] = "CLEARING"
+    stage: Literal["CLEANUP"] = "CLEANUP"
     run_ids: tuple[str, ...]
     forgotten: int = 0
     erased_at: Instant | None
@@ -81,8 +81,8 @@ def parse_run_input(argument: Any) -> ResumeInput | CleanupInput | None:
     """Parse the argument of a run; return None if it is a request."""
     if isinstance(argument, Mapping):
         match argument.get("stage"):
-            case "RESUMED":
+            case "RESUME":
                 return ResumeInput.model_validate(argument)
-            case "CLEARING":
+            case "CLEANUP":
                 return CleanupInput.model_validate(argument)
     return None

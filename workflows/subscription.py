@@ -5,7 +5,7 @@ A subscription is one workflow, which consists of a chain of runs. `run_input` n
     request ──► provision ────────────────────────────────────┐ refused
     (1st run)       │ accepted                                │
                     ▼                                         │
-    RESUMED ──► process deadlines ◄────────────┐              │
+    RESUME ──► process deadlines ◄────────────┐              │
     (next run)      ▼                          │              │
                 process queued commands        │              │
                     ▼                          │              │
@@ -13,9 +13,9 @@ A subscription is one workflow, which consists of a chain of runs. `run_input` n
                     │ yes, or erased     or a command         │
                     ▼                                         │
                 drain the queue ◄─────────────────────────────┘
-                    └──► continue as new ──► RESUMED, or CLEARING after erasure or refusal
+                    └──► continue as new ──► RESUME, or CLEANUP after erasure or refusal
 
-    CLEARING ──► delete the histories of the earlier runs ──► end
+    CLEANUP ──► delete the histories of the earlier runs ──► end
 
 Each transition is recorded in the database before it becomes the workflow's state. An update returns after
 that. Signals return no result, so their refusals are recorded in the timeline.
@@ -133,7 +133,7 @@ class SubscriptionWorkflow:
     @workflow.init
     def __init__(self, start: RawValue = NO_ARGUMENT) -> None:
         argument = decode_own_argument(start)
-        # Only an earlier run passes a run input, and seals it. A `stage` from any other caller is an unknown
+        # Only an earlier run passes a run input, and signer it. A `stage` from any other caller is an unknown
         # field of a request.
         run_input = parse_run_input(argument) if is_continued(start) else None
         self._queue: deque[QueuedCommand] = deque()
@@ -179,7 +179,7 @@ class SubscriptionWorkflow:
             return await self._main_loop(self._lifecycle)
 
     async def _main_loop(self, lifecycle: SubscriptionLifecycle) -> NoReturn:
-        while not lifecycle.state.state.over:
+        while not lifecycle.state.state.is_terminal:
             await lifecycle.process_due(lifecycle.now())
             await self._process_queue(lifecycle)
             if self._should_continue_as_new(lifecycle):
@@ -405,7 +405,7 @@ class SubscriptionWorkflow:
     # -- waiting, continue-as-new and cleanup --------------------------------------------------------
 
     async def _wait_for_deadline_or_command(self, lifecycle: SubscriptionLifecycle) -> None:
-        if lifecycle.state.state.over:
+        if lifecycle.state.state.is_terminal:
             return
         lifecycle.update_search_attributes()
         wake_at, summary = lifecycle.next_wake_time()
@@ -469,7 +469,7 @@ class SubscriptionWorkflow:
         Updates behind a signal cannot be executed first, because the order of commands must be kept.
         After the end of the subscription, execute every update, which is refused, and discard the signals.
         """
-        over = lifecycle.state.state.over
+        over = lifecycle.state.state.is_terminal
         while self._queue and (over or not self._queue[0].is_signal):
             queued = self._pop_command()
             if not queued.is_signal:
@@ -491,7 +491,7 @@ class SubscriptionWorkflow:
                 problems=redact_field_names(self._refusal.problems),
             )
             return CleanupInput(run_ids=run_ids, forgotten=forgotten, erased_at=None, result=result)
-        if lifecycle.state.state.over:
+        if lifecycle.state.state.is_terminal:
             result = SubscriptionResult(state=lifecycle.state.state)
             return CleanupInput(
                 run_ids=run_ids, forgotten=forgotten, erased_at=lifecycle.state.ended_at, result=result

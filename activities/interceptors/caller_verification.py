@@ -13,35 +13,35 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from subscription.activity_contracts import CALLERS, Provisioned, Recorded
 from subscription.ids import WORKFLOW_ID_PREFIX
-from subscription.message_authentication import SEAL_HEADER, Seals
+from subscription.message_authentication import SIGNATURE_HEADER, MessageSigner
 
 NOT_THE_SERVICE = "NOT_CALLED_BY_THE_SERVICE"
 """Error type of a refused call."""
 
 
 class _CallerVerificationInbound(ActivityInboundInterceptor):
-    def __init__(self, next: ActivityInboundInterceptor, seals: Seals) -> None:
+    def __init__(self, next: ActivityInboundInterceptor, signer: MessageSigner) -> None:
         super().__init__(next)
-        self._seals = seals
+        self._signer = signer
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         info = activity.info()
         _check_caller(info, input.args)
         if not info.is_local:
-            self._check_seal(info, input)
+            self._check_signature(info, input)
             return await super().execute_activity(input)
         result = await super().execute_activity(input)
         if isinstance(result, Recorded | Provisioned):
             data = result.model_dump_json().encode()
-            seal = self._seals.of_result(info.workflow_id or "", info.activity_type, data)
-            return result.model_copy(update={"seal": seal})
+            signature = self._signer.of_result(info.workflow_id or "", info.activity_type, data)
+            return result.model_copy(update={"signature": signature})
         return result
 
-    def _check_seal(self, info: activity.Info, input: ExecuteActivityInput) -> None:
-        seal = input.headers.get(SEAL_HEADER, Payload()).data.decode(errors="replace")
+    def _check_signature(self, info: activity.Info, input: ExecuteActivityInput) -> None:
+        signature = input.headers.get(SIGNATURE_HEADER, Payload()).data.decode(errors="replace")
         argument = [payload.data for payload in activity.payload_converter().to_payloads(input.args)]
-        if not self._seals.is_of_call(seal, info.workflow_id or "", info.activity_type, argument):
-            raise _refused("the seal of a worker over its argument is missing or invalid")
+        if not self._signer.is_of_call(signature, info.workflow_id or "", info.activity_type, argument):
+            raise _refused("the signature of a worker over its argument is missing or invalid")
 
 
 def _check_caller(info: activity.Info, args: Any) -> None:
@@ -62,8 +62,8 @@ def _refused(reason: str) -> ApplicationError:
 class CallerInterceptor(Interceptor):
     """Refuse activities that no workflow run by a worker of this service has scheduled."""
 
-    def __init__(self, seals: Seals) -> None:
-        self._seals = seals
+    def __init__(self, signer: MessageSigner) -> None:
+        self._signer = signer
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _CallerVerificationInbound(next, self._seals)
+        return _CallerVerificationInbound(next, self._signer)

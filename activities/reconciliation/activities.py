@@ -26,7 +26,7 @@ from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from adapters.temporal.executions import list_runs_page, quote_visibility_value
 from subscription.ids import is_subscription_id
-from subscription.message_authentication import Seals
+from subscription.message_authentication import MessageSigner
 from subscription.reconciliation import (
     FinishReconciliation,
     ReconcilePage,
@@ -40,9 +40,11 @@ _PAGE_SIZE = 100
 class ReconciliationActivities:
     """Every activity may be retried: findings and repairs of an interrupted attempt stay in the report."""
 
-    def __init__(self, pool: Pool, client: Client, workspaces: WorkspaceProvisioner, seals: Seals) -> None:
+    def __init__(
+        self, pool: Pool, client: Client, workspaces: WorkspaceProvisioner, signer: MessageSigner
+    ) -> None:
         self._pool = pool
-        self._seals = seals
+        self._signer = signer
         self._client = client
         self._workspaces = workspaces
 
@@ -59,7 +61,7 @@ class ReconciliationActivities:
             ]
         )
         next_after = ids[-1] if len(ids) == _PAGE_SIZE else None
-        return await self._page_result(context, checks, next_after, looked_at=len(ids))
+        return await self._page_result(context, checks, next_after, checked=len(ids))
 
     @activity.defn
     async def reconcile_running(self, input: ReconcilePage) -> ReconcilePageResult:
@@ -109,11 +111,11 @@ class ReconciliationActivities:
         findings, next_after = await invoice_findings(self._pool, input.after)
         for finding in findings:
             await context.report.add(finding)
-        return ReconcilePageResult(looked_at=0, found=len(findings), next_after=next_after)
+        return ReconcilePageResult(checked=0, found=len(findings), next_after=next_after)
 
     @activity.defn
     async def finish_reconciliation(self, input: FinishReconciliation) -> ReconcileReport:
-        return await Report(self._pool, input.run).finish(input.looked_at)
+        return await Report(self._pool, input.run).finish(input.checked)
 
     async def _context(self, input: ReconcilePage) -> ReconcileContext:
         report = Report(self._pool, input.run)
@@ -126,7 +128,7 @@ class ReconciliationActivities:
             report=report,
             grace=timedelta(minutes=input.grace_minutes),
             workflows=WorkflowProbe(self._client, WaitBudget()),
-            histories=HistoryReader(self._client, self._seals),
+            histories=HistoryReader(self._client, self._signer),
         )
 
     async def _page_result(
@@ -134,11 +136,11 @@ class ReconciliationActivities:
         context: ReconcileContext,
         checks: Sequence[SubscriptionCheck],
         next_after: str | None,
-        looked_at: int = 0,
+        checked: int = 0,
     ) -> ReconcilePageResult:
         await update_attention(context, checks)
         found = sum(len(check.findings) for check in checks)
-        return ReconcilePageResult(looked_at=looked_at, found=found, next_after=next_after)
+        return ReconcilePageResult(checked=checked, found=found, next_after=next_after)
 
 
 def _workflows_of_queue(workflow: str) -> str:

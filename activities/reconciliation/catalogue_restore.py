@@ -24,4 +24,4 @@ async def restore_catalogues(context: ReconcileContext, check: SubscriptionCheck
 
 
 def _contains(record: PriceBook, workflow: PriceBook) -> bool:
-    return record.versions[: workflow.edition] == workflow.versions
+    return record.versions[: workflow.revision] == workflow.versions

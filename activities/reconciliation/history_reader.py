@@ -26,10 +26,10 @@ from subscription.activity_contracts import (
 from subscription.apply import apply_all
 from subscription.events import Event
 from subscription.ids import WORKFLOW_ID_PREFIX
-from subscription.message_authentication import SEAL_HEADER, Seals
+from subscription.message_authentication import SIGNATURE_HEADER, MessageSigner
 from subscription.state import Subscription
 
-_TRANSITION_ACTIVITIES = ("provision_subscription", "record_transition")
+_TRANSITION_ACTIVITIES = ("provision_subscription", "record_transition", "post_charges")
 T = TypeVar("T")
 
 
@@ -51,7 +51,7 @@ class HistoryTransitions:
 
     def set_run_input(self, run_input: Any) -> None:
         self._run_input = run_input
-        if isinstance(run_input, Mapping) and run_input.get("stage") == "RESUMED":
+        if isinstance(run_input, Mapping) and run_input.get("stage") == "RESUME":
             self._state = Subscription.model_validate(run_input["state"])
 
     def set_provisioned(self, state: Subscription) -> None:
@@ -74,7 +74,7 @@ class HistoryTransitions:
                 first_sequence=before.sequence + 1,
                 events=events,
                 state=apply_all(before, events),
-                edition=0,
+                revision=0,
             )
         )
 
@@ -85,10 +85,10 @@ class HistoryTransitions:
 
 @dataclass(frozen=True)
 class HistoryReader:
-    """Reads histories and accepts only parts sealed by a worker, because any client can write a history."""
+    """Reads histories and accepts only parts signed by a worker, because any client can write a history."""
 
     client: Client
-    seals: Seals
+    signer: MessageSigner
 
     async def decode(self, payloads: Sequence[Payload], model: type[T]) -> T:
         [value] = await self.client.data_converter.decode(payloads, [model])
@@ -100,27 +100,30 @@ class HistoryReader:
     ) -> bool:
         """Return whether a worker has scheduled this activity."""
         argument = await self._data(scheduled_activity.input.payloads)
-        return self.seals.is_of_call(
-            _seal(scheduled_activity.header), workflow_id, scheduled_activity.activity_type.name, argument
+        return self.signer.is_of_call(
+            _signature(scheduled_activity.header),
+            workflow_id,
+            scheduled_activity.activity_type.name,
+            argument,
         )
 
     async def is_run(self, workflow_id: str, started: WorkflowExecutionStartedEventAttributes) -> bool:
         """Return whether a worker has started this run as the continuation of another run."""
         argument, previous = await self._data(started.input.payloads), started.continued_execution_run_id
-        return self.seals.is_of_run(_seal(started.header), workflow_id, previous, argument)
+        return self.signer.is_of_run(_signature(started.header), workflow_id, previous, argument)
 
     def is_result(self, workflow_id: str, name: str, result: Recorded | Provisioned) -> bool:
-        """Return whether a worker has sealed this result of a local activity."""
-        data = result.model_copy(update={"seal": ""}).model_dump_json().encode()
-        return self.seals.is_of_result(result.seal, workflow_id, name, data)
+        """Return whether a worker has signed this result of a local activity."""
+        data = result.model_copy(update={"signature": ""}).model_dump_json().encode()
+        return self.signer.is_of_result(result.signature, workflow_id, name, data)
 
     async def _data(self, payloads: Sequence[Payload]) -> list[bytes]:
         codec = self.client.data_converter.payload_codec
         return [payload.data for payload in (await codec.decode(payloads) if codec else payloads)]
 
 
-def _seal(header: Header) -> str:
-    return header.fields[SEAL_HEADER].data.decode(errors="replace")
+def _signature(header: Header) -> str:
+    return header.fields[SIGNATURE_HEADER].data.decode(errors="replace")
 
 
 async def read_history(reader: HistoryReader, subscription_id: str) -> HistoryTransitions:

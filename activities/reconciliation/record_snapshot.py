@@ -178,7 +178,7 @@ async def _load_records(connection: Connection, ids: Sequence[str]) -> list[Reco
         connection,
         """
         SELECT subscription_id, sequence, event, effective_at, detail, private
-          FROM lifecycle_events LEFT JOIN event_notes USING (subscription_id, sequence)
+          FROM lifecycle_events LEFT JOIN event_private_data USING (subscription_id, sequence)
          WHERE subscription_id = ANY($1) ORDER BY subscription_id, sequence
         """,
         ids,

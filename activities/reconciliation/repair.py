@@ -74,8 +74,8 @@ def names_of(state: Subscription) -> dict[str, AccountKind]:
     names = {}
     if state.account:
         names[state.account.name] = state.account.kind
-    if state.rename_claim:
-        names[state.rename_claim.name] = AccountKind.DOMAIN
+    if state.pending_rename_domain:
+        names[state.pending_rename_domain.name] = AccountKind.DOMAIN
     return names
 
 

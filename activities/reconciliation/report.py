@@ -47,7 +47,7 @@ class Report:
         rows = await self._pool.fetch(
             """
             SELECT DISTINCT subscription_id FROM reconciliation_findings
-             WHERE subscription_id = ANY($1) AND NOT repaired AND well_at IS NULL
+             WHERE subscription_id = ANY($1) AND NOT repaired AND resolved_at IS NULL
             """,
             ids,
         )
@@ -61,23 +61,23 @@ class Report:
         await self._pool.execute(
             """
             UPDATE reconciliation_findings
-               SET repaired = run = $1, well_at = CASE WHEN run <> $1 THEN clock_timestamp() END
-             WHERE subscription_id = $2 AND NOT repaired AND well_at IS NULL AND code <> ALL($3)
+               SET repaired = run = $1, resolved_at = CASE WHEN run <> $1 THEN clock_timestamp() END
+             WHERE subscription_id = $2 AND NOT repaired AND resolved_at IS NULL AND code <> ALL($3)
             """,
             self.run,
             subscription_id,
             sorted({finding.code for finding in still_open}),
         )
 
-    async def finish(self, looked_at: int) -> ReconcileReport:
+    async def finish(self, checked: int) -> ReconcileReport:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 """
-                UPDATE reconciliations SET finished_at = clock_timestamp(), looked_at = $2
+                UPDATE reconciliations SET finished_at = clock_timestamp(), checked = $2
                  WHERE run = $1 AND finished_at IS NULL
                 """,
                 self.run,
-                looked_at,
+                checked,
             )
             rows = await connection.fetch(
                 """
@@ -87,4 +87,4 @@ class Report:
                 self.run,
             )
         counts = {FindingCode(row["code"]): row["found"] for row in rows}
-        return report_of(self.run, looked_at, counts, sum(row["repaired"] for row in rows))
+        return report_of(self.run, checked, counts, sum(row["repaired"] for row in rows))

@@ -127,7 +127,7 @@ async def _restore_events(
     for transition in (*_first_transition(history), *history.transitions):
         for sequence, event in enumerate(transition.events, start=transition.first_sequence):
             if sequence not in record.events:
-                by = transition.asked_by(sequence)
+                by = transition.issued_by(sequence)
                 await subscription_repository.insert_event(connection, transition.state, sequence, event, by)
                 missing = record.missing_lines(sequence, event)
                 await subscription_repository.insert_lines(connection, transition.state, sequence, missing)
@@ -155,8 +155,8 @@ async def _update_row(connection: Connection, subscription_id: str, known: list[
         raise HistoryConflictError
     await subscription_repository.update_subscription(connection, state)
     await reserve_names_of(connection, record, state)
-    for claim in state.claims:
-        await save_domain_token(connection, subscription_id, claim.name, claim.token)
+    for domain in state.pending_domains:
+        await save_domain_token(connection, subscription_id, domain.name, domain.token)
     return not missing
 
 
@@ -173,14 +173,14 @@ def _first_transition(history: HistoryTransitions) -> Iterator[Transition]:
         trial_ends_at=initial_state.trial_ends_at,
         grace_ends_at=initial_state.grace_ends_at,
         agreed_terms=request.agreed_terms,
-        claim=initial_state.claim,
+        pending_domain=initial_state.pending_domain,
     )
     yield Transition(
         subscription_id=initial_state.subscription_id,
         first_sequence=1,
         events=(started,),
         state=initial_state,
-        edition=0,
+        revision=0,
     )
 
 

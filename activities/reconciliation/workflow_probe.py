@@ -29,7 +29,7 @@ from temporalio.client import (
 from temporalio.common import QueryRejectCondition, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.transitions import RecordDivergedError
+from activities.transitions import RECORD_DIVERGED
 from adapters.outages import concerns_all
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 from subscription.attention import AttentionKind
@@ -47,7 +47,6 @@ _POLL_SECONDS = 0.1
 _MAX_POLLS = 20
 # This many attempts of a workflow task take half a minute.
 _MAX_TASK_ATTEMPTS = 4
-_DIVERGED = RecordDivergedError.__name__
 
 
 @dataclass(frozen=True)
@@ -204,8 +203,8 @@ class WorkflowProbe:
                 scheduled = event.activity_task_scheduled_event_attributes
                 names[event.event_id] = scheduled.activity_type.name
             elif event.HasField("activity_task_timed_out_event_attributes"):
-                given_up = event.activity_task_timed_out_event_attributes
-                blocker = _failing(names[given_up.scheduled_event_id], given_up.failure)
+                undeliverable = event.activity_task_timed_out_event_attributes
+                blocker = _failing(names[undeliverable.scheduled_event_id], undeliverable.failure)
             elif event.HasField("activity_task_completed_event_attributes"):
                 blocker = None
         return blocker
@@ -272,7 +271,7 @@ def _failing(activity_name: str, failure: Failure) -> Blocker:
     cause = failure.cause if failure.HasField("timeout_failure_info") else failure
     error = cause.application_failure_info.type or "a timeout"
     message = f"{activity_name} keeps failing, with {error}."
-    return Blocker(message, contradicts_record=error == _DIVERGED)
+    return Blocker(message, contradicts_record=error == RECORD_DIVERGED)
 
 
 def _needs_attention(described: WorkflowExecutionDescription) -> bool:

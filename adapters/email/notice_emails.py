@@ -45,7 +45,7 @@ def render_notice_email(notice: Notice, book: PriceBook) -> NoticeEmail:
 
 
 def _facts(notice: Notice, book: PriceBook) -> dict[str, Any]:
-    state, claim = notice.state, notice.claim
+    state, pending_domain = notice.state, notice.pending_domain
     assert state.account is not None
     assert state.admin_id is not None
 
@@ -60,8 +60,10 @@ def _facts(notice: Notice, book: PriceBook) -> dict[str, Any]:
         "renewal": state.renewal,
         "reserved": state.reservation,
         "title": title,
-        "proof": verification_records(claim.name, claim.token, book.domain_policy.cname_target)
-        if claim
+        "proof": verification_records(
+            pending_domain.name, pending_domain.token, book.domain_policy.cname_target
+        )
+        if pending_domain
         else None,
     }
 

@@ -131,7 +131,7 @@ class GaugeSampler:
             """
             SELECT extract(epoch FROM finished_at)::float8,
                    (SELECT count(*) FROM reconciliation_findings AS each
-                     WHERE each.run = reconciliations.run AND NOT repaired AND well_at IS NULL)
+                     WHERE each.run = reconciliations.run AND NOT repaired AND resolved_at IS NULL)
               FROM reconciliations WHERE finished_at IS NOT NULL ORDER BY started_at DESC LIMIT 1
             """
         )

@@ -17,17 +17,17 @@ class PublishingError(Exception):
         self.refused = refused
 
 
-async def versions_after(connection: Connection | Pool, edition: int) -> tuple[Catalogue, ...]:
-    """Return the versions that a price book of this edition does not contain."""
+async def versions_after(connection: Connection | Pool, revision: int) -> tuple[Catalogue, ...]:
+    """Return the versions that a price book of this revision does not contain."""
     rows = await connection.fetch(
-        "SELECT document FROM catalogue_versions WHERE number > $1 ORDER BY number", edition
+        "SELECT document FROM catalogue_versions WHERE number > $1 ORDER BY number", revision
     )
     return tuple(_read(row["document"]) for row in rows)
 
 
-async def has_edition(connection: Connection | Pool, edition: int) -> bool:
-    """Return whether the database contains all versions of a price book of this edition."""
-    is_complete: bool = await connection.fetchval("SELECT count(*) >= $1 FROM catalogue_versions", edition)
+async def has_edition(connection: Connection | Pool, revision: int) -> bool:
+    """Return whether the database contains all versions of a price book of this revision."""
+    is_complete: bool = await connection.fetchval("SELECT count(*) >= $1 FROM catalogue_versions", revision)
     return is_complete
 
 
@@ -38,10 +38,10 @@ async def restore_versions(pool: Pool, book: PriceBook) -> bool:
     today, because these versions were published before their dates.
     """
     known = await load_price_book(pool)
-    missing = book.versions[known.edition :]
-    for number, catalogue in enumerate(missing, start=known.edition + 1):
+    missing = book.versions[known.revision :]
+    for number, catalogue in enumerate(missing, start=known.revision + 1):
         await _insert(pool, number, catalogue)
-    return (await load_price_book(pool)).versions[: book.edition] == book.versions
+    return (await load_price_book(pool)).versions[: book.revision] == book.versions
 
 
 @lru_cache(maxsize=100)
@@ -68,7 +68,7 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
             raise PublishingError(catalogue.version, refused)
         # A concurrent publisher may have taken the number, the version or the date: read the book again.
         # ON CONFLICT names no constraint, because conflicts on the other constraints would raise an error.
-        if await _insert(pool, book.edition + 1, catalogue):
+        if await _insert(pool, book.revision + 1, catalogue):
             return True
 
 

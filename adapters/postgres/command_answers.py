@@ -1,11 +1,11 @@
 """Stored answers to accepted commands, for idempotency (R22)."""
 
 from adapters.postgres.pool import Pool
-from subscription.activity_contracts import AnswerRecalled, StoredAnswerInput
+from subscription.activity_contracts import StoredAnswerInput, StoredAnswerResult
 from subscription.timeline import Answer
 
 
-async def recalled_answer(pool: Pool, input: StoredAnswerInput) -> AnswerRecalled:
+async def stored_answer(pool: Pool, input: StoredAnswerInput) -> StoredAnswerResult:
     """Return the original answer to the command that was accepted under this ID, if any (R22)."""
     row = await pool.fetchrow(
         """
@@ -21,7 +21,7 @@ async def recalled_answer(pool: Pool, input: StoredAnswerInput) -> AnswerRecalle
         input.since,
     )
     if row is None:
-        return AnswerRecalled()
+        return StoredAnswerResult()
     if row["same"]:
-        return AnswerRecalled(answer=Answer.model_validate_json(row["answer"]))
-    return AnswerRecalled(reused=row["remembered"])
+        return StoredAnswerResult(answer=Answer.model_validate_json(row["answer"]))
+    return StoredAnswerResult(reused=row["remembered"])

@@ -54,7 +54,8 @@ async def states(
 ) -> dict[str, dict[NoticeKey, NoticeState]]:
     """Return the state of every notice of each of these subscriptions."""
     rows = await connection.fetch(
-        "SELECT subscription_id, kind, about, days, state FROM notices WHERE subscription_id = ANY($1)",
+        "SELECT subscription_id, kind, event_date, threshold_days, state FROM notices"
+        " WHERE subscription_id = ANY($1)",
         subscription_ids,
     )
     by_subscription: dict[str, dict[NoticeKey, NoticeState]] = {id: {} for id in subscription_ids}
@@ -75,7 +76,7 @@ async def expire_all(connection: Connection, subscription_id: str) -> None:
     """
     await connection.execute(
         """
-        UPDATE notices SET state = 'OUTDATED', settled_at = clock_timestamp()
+        UPDATE notices SET state = 'OUTDATED', completed_at = clock_timestamp()
          WHERE subscription_id = $1 AND state = 'WAITING'
         """,
         subscription_id,
@@ -105,8 +106,9 @@ async def claim(pool: Pool, number: int) -> AsyncIterator[tuple[Connection, Clai
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(
             """
-            SELECT number, notices.subscription_id, kind, about, days, attempts, recipient, subject, body
-              FROM notices JOIN notice_letters USING (number)
+            SELECT number, notices.subscription_id, kind, event_date, threshold_days,
+                   attempts, recipient, subject, body
+              FROM notices JOIN notice_emails USING (number)
              WHERE number = $1 AND state = 'WAITING' AND next_attempt_at <= clock_timestamp()
                FOR UPDATE SKIP LOCKED
             """,
@@ -122,7 +124,7 @@ async def settle(
     await connection.execute(
         """
         UPDATE notices
-           SET state = $2, attempts = attempts + 1, last_error = $3, settled_at = clock_timestamp()
+           SET state = $2, attempts = attempts + 1, last_error = $3, completed_at = clock_timestamp()
          WHERE number = $1
         """,
         number,
@@ -180,7 +182,7 @@ async def _update_waiting(
     by_key = {notice.key: notice for notice in due}
     rows = await connection.fetch(
         """
-        SELECT number, kind, about, days FROM notices
+        SELECT number, kind, event_date, threshold_days FROM notices
          WHERE subscription_id = $1 AND state = 'WAITING' FOR UPDATE SKIP LOCKED
         """,
         subscription_id,
@@ -190,7 +192,7 @@ async def _update_waiting(
             await _write(connection, row["number"], notice, book)
         else:
             await connection.execute(
-                "UPDATE notices SET state = 'OUTDATED', settled_at = clock_timestamp() WHERE number = $1",
+                "UPDATE notices SET state = 'OUTDATED', completed_at = clock_timestamp() WHERE number = $1",
                 row["number"],
             )
 
@@ -199,9 +201,10 @@ async def _add(connection: Connection, notice: Notice, book: PriceBook) -> bool:
     """Insert or reactivate a notice; return False if a concurrent transaction has already done so."""
     number = await connection.fetchval(
         """
-        INSERT INTO notices (subscription_id, customer_id, kind, about, days) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (subscription_id, kind, about, days) DO UPDATE
-           SET state = 'WAITING', attempts = 0, last_error = NULL, settled_at = NULL,
+        INSERT INTO notices (subscription_id, customer_id, kind, event_date, threshold_days)
+        VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (subscription_id, kind, event_date, threshold_days) DO UPDATE
+           SET state = 'WAITING', attempts = 0, last_error = NULL, completed_at = NULL,
                queued_at = clock_timestamp(), next_attempt_at = clock_timestamp()
          WHERE notices.state = 'OUTDATED'
         RETURNING number
@@ -209,8 +212,8 @@ async def _add(connection: Connection, notice: Notice, book: PriceBook) -> bool:
         notice.state.subscription_id,
         notice.state.customer_id,
         notice.kind,
-        notice.about,
-        notice.days,
+        notice.event_date,
+        notice.threshold_days,
     )
     if number is None:
         return False
@@ -222,7 +225,7 @@ async def _write(connection: Connection, number: int, notice: Notice, book: Pric
     email = render_notice_email(notice, book)
     await connection.execute(
         """
-        INSERT INTO notice_letters (number, subscription_id, recipient, subject, body)
+        INSERT INTO notice_emails (number, subscription_id, recipient, subject, body)
         VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (number) DO UPDATE
            SET recipient = EXCLUDED.recipient, subject = EXCLUDED.subject, body = EXCLUDED.body
@@ -236,14 +239,14 @@ async def _write(connection: Connection, number: int, notice: Notice, book: Pric
 
 
 def _key(row: Any) -> NoticeKey:
-    return NoticeKind(row["kind"]), row["about"], row["days"]
+    return NoticeKind(row["kind"]), row["event_date"], row["threshold_days"]
 
 
 def _claimed_delivery(row: Any) -> ClaimedDelivery:
-    kind, about, days = _key(row)
+    kind, event_date, threshold_days = _key(row)
     return ClaimedDelivery(
         number=row["number"],
-        name=f"{row['subscription_id']}/{kind}/{about}/{days}",
+        name=f"{row['subscription_id']}/{kind}/{event_date}/{threshold_days}",
         attempts=row["attempts"],
         email=NoticeEmail(recipient=row["recipient"], subject=row["subject"], body=row["body"]),
     )

@@ -157,7 +157,7 @@ async def insert_events(
 
 
 async def insert_event(
-    connection: Connection, state: Subscription, sequence: int, event: Event, asked_by: str | None = None
+    connection: Connection, state: Subscription, sequence: int, event: Event, issued_by: str | None = None
 ) -> None:
     """Insert an event without its ledger lines.
 
@@ -178,15 +178,15 @@ async def insert_event(
         event_message(event),
         event.model_dump_json(exclude=set(private)),
     )
-    if private or asked_by:
+    if private or issued_by:
         await connection.execute(
             """
-            INSERT INTO event_notes (subscription_id, sequence, asked_by, private)
+            INSERT INTO event_private_data (subscription_id, sequence, issued_by, private)
             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
             """,
             state.subscription_id,
             sequence,
-            asked_by,
+            issued_by,
             event.model_dump_json(include=set(private)),
         )
     if isinstance(event, TrialStarted | Upgraded):
@@ -279,13 +279,15 @@ async def request_fingerprint(connection: Connection, subscription_id: str) -> s
     return fingerprint
 
 
-async def was_requested_so(connection: Connection, subscription_id: str, fingerprint: str | None) -> bool:
+async def matches_erased_request(
+    connection: Connection, subscription_id: str, fingerprint: str | None
+) -> bool:
     """Return whether an erased subscription was requested with this body.
 
     Return True if the body is unreadable and has no fingerprint.
     """
     same: bool = fingerprint is None or await connection.fetchval(
-        "SELECT was_requested_so($1, $2)", subscription_id, fingerprint
+        "SELECT matches_erased_request($1, $2)", subscription_id, fingerprint
     )
     return same
 

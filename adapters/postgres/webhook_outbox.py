@@ -117,7 +117,7 @@ async def mark_delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
             """
             UPDATE webhook_deliveries
                SET state = 'DELIVERED', attempts = attempts + 1, last_error = NULL, claim = NULL,
-                   claimed_until = NULL, settled_at = clock_timestamp()
+                   claimed_until = NULL, completed_at = clock_timestamp()
              WHERE number = $1 AND claim = $2 AND state = 'WAITING' RETURNING true
             """,
             delivery.number,
@@ -158,7 +158,7 @@ async def pause_endpoint(
             """
             UPDATE webhook_deliveries
                SET state = 'PARKED', last_error = $2, claim = NULL, claimed_until = NULL,
-                   settled_at = clock_timestamp()
+                   completed_at = clock_timestamp()
               FROM (SELECT number FROM webhook_deliveries
                      WHERE endpoint_id = $1 AND state = 'WAITING'
                        AND coalesce(claimed_until, '-infinity') <= clock_timestamp()
@@ -189,7 +189,7 @@ async def disable(pool: Pool, delivery: Claimed, reason: str) -> None:
             """
             UPDATE webhook_deliveries
                SET state = 'PARKED', last_error = $2, claim = NULL, claimed_until = NULL,
-                   settled_at = clock_timestamp()
+                   completed_at = clock_timestamp()
              WHERE endpoint_id = $1 AND state = 'WAITING'
             """,
             delivery.endpoint_id,
@@ -221,7 +221,7 @@ async def _record_failure(connection: Connection, delivery: Claimed, reason: str
            SET attempts = attempts + 1, last_error = $4, next_attempt_at = clock_timestamp() + $3::interval,
                claim = NULL, claimed_until = NULL,
                state = CASE WHEN old THEN 'PARKED' ELSE state END,
-               settled_at = CASE WHEN old THEN clock_timestamp() END
+               completed_at = CASE WHEN old THEN clock_timestamp() END
           FROM (SELECT number, queued_at < clock_timestamp() - $5::interval AS old
                   FROM webhook_deliveries WHERE number = $1) AS this
          WHERE webhook_deliveries.number = this.number AND claim = $2 AND state = 'WAITING' RETURNING true
@@ -270,7 +270,7 @@ async def _secrets(connection: Connection, endpoint_id: str) -> tuple[str, ...]:
     rows = await connection.fetch(
         """
         SELECT secret FROM webhook_secrets
-         WHERE endpoint_id = $1 AND (ends_at IS NULL OR ends_at > clock_timestamp())
+         WHERE endpoint_id = $1 AND (expires_at IS NULL OR expires_at > clock_timestamp())
          ORDER BY created_at DESC
         """,
         endpoint_id,

@@ -48,7 +48,7 @@ async def delete_runs(client: Client, workflow_id: str, run_ids: Iterable[str]) 
         await asyncio.sleep(pause)
     raise ApplicationError(
         f"{len(runs)} runs can still be read; checking again later",
-        type="HistoriesLeft",
+        type="HISTORIES_NOT_DELETED",
         category=ApplicationErrorCategory.BENIGN,
     )
 

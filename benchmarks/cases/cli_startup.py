@@ -21,7 +21,7 @@ async def cli_startup(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
     async with env.our_worker():
         workflow_id = await env.ours.request()
     subscription_id = workflow_id.removeprefix(WORKFLOW_ID_PREFIX)
-    settings = {"DATABASE_URL": env.people_url, "TEMPORAL_ADDRESS": env.temporal_address}
+    settings = {"DATABASE_URL": env.reader_url, "TEMPORAL_ADDRESS": env.temporal_address}
     for figure, arguments in ((usage, ["--help"]), (status, ["status", subscription_id])):
         await _seconds(arguments, settings)
         for _ in range(sizes.rounds):

@@ -70,7 +70,7 @@ async def _query_times(env: BenchmarkEnvironment, number: int) -> Mapping[str, t
     """Return each query of the read model with its milliseconds and its sequential scans of large tables."""
     today = datetime.now(KST).date()
     times = {}
-    async with create_pool(env.people_url, "worksub_reader", connections=1) as pool:
+    async with create_pool(env.reader_url, "worksub_reader", connections=1) as pool:
         for name, query in _queries(ReadModel(pool), id_of(number // 2), number, today).items():
             await query()
             before = await _sequential_scans(env.owner, pool)

@@ -154,8 +154,8 @@ def _with_billing_window(book: PriceBook, minutes: int) -> PriceBook:
 async def _run_worksub(
     env: BenchmarkEnvironment, sizes: Sizes, template: Subscription, ids: Sequence[str], book: PriceBook
 ) -> _MonthEndResult:
-    assert template.billed_up_to is not None
-    midnight = start_of(first_of_next_month(template.billed_up_to))
+    assert template.billed_until is not None
+    midnight = start_of(first_of_next_month(template.billed_until))
     sample = await copy_template(env.owner, env.numbers(_sample(len(ids))))
     env.on_progress(f"Starting {len(ids):,} workflows that are due at midnight…")
     async with env.our_worker() as worker:

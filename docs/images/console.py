@@ -17,7 +17,7 @@ from temporalio.client import Client
 
 from adapters.password_hashing import hashed
 from adapters.postgres.pool import create_pool
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from dev_stack.stack import EmbeddedStack
@@ -48,10 +48,10 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             settings = ConsoleSettings(url=url, embedded=True, temporal_ui_url=workflows)
             async with (
                 create_pool(addresses.worker_url, "worksub_worker") as pool,
-                create_pool(addresses.people_url, "worksub_reader") as reading,
-                create_pool(addresses.web_url, "worksub_console") as writing,
+                create_pool(addresses.reader_url, "worksub_reader") as reading,
+                create_pool(addresses.api_url, "worksub_console") as writing,
                 create_worker(
-                    temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]
+                    temporal, pool, await worker_signer(pool), dns_resolvers=[addresses.dns_address]
                 ),
             ):
                 client = SubscriptionClient(temporal, reading)

@@ -21,7 +21,7 @@ from temporalio.client import Client
 
 from adapters.password_hashing import hashed
 from adapters.postgres.pool import create_pool
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from dev_stack.stack import EmbeddedStack
@@ -66,9 +66,9 @@ async def service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             await set_up(temporal, addresses.database_url, read_catalogue(DEFAULT_CATALOGUE))
             async with (
                 create_pool(addresses.worker_url, "worksub_worker") as pool,
-                create_pool(addresses.people_url, "worksub_reader") as reading,
+                create_pool(addresses.reader_url, "worksub_reader") as reading,
                 create_worker(
-                    temporal, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]
+                    temporal, pool, await worker_signer(pool), dns_resolvers=[addresses.dns_address]
                 ),
             ):
                 client = SubscriptionClient(temporal, reading)

@@ -110,7 +110,7 @@ def list_invoices(
         )
     page = invoices[:limit]
     last = page[-1].number if len(invoices) > limit else None
-    show(as_json, {"invoices": page, "after": last}, lambda: _invoices_view(page, last))
+    show(as_json, {"invoices": page, "next_cursor": last}, lambda: _invoices_view(page, last))
 
 
 @invoice_app.command("show")

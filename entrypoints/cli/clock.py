@@ -71,7 +71,7 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
     from entrypoints.cli.progress import clock_progress
     from entrypoints.cli.views.tables import format_time, timeline_table
 
-    if session.run_client(lambda client: client.status(subscription_id)).state.over:
+    if session.run_client(lambda client: client.status(subscription_id)).state.is_terminal:
         message = "The subscription has ended, so its clock cannot be advanced."
         raise CommandError(ExitCode.REFUSED, "SUBSCRIPTION_ENDED", message)
     begin = subscription_now(session, subscription_id)

@@ -154,7 +154,7 @@ def find_database() -> DatabaseTarget:
     names Temporal only.
     """
     if addresses := dev_stack():
-        return DatabaseTarget(addresses.people_url)
+        return DatabaseTarget(addresses.reader_url)
     if database_url := os.environ.get("DATABASE_URL"):
         return DatabaseTarget(database_url)
     if names := _temporal_variables():
@@ -229,7 +229,7 @@ def _points_to(addresses: "StackAddresses", name: str) -> bool:
     value = os.environ[name]
     match name:
         case "DATABASE_URL":
-            return value in (addresses.database_url, addresses.people_url, addresses.web_url)
+            return value in (addresses.database_url, addresses.reader_url, addresses.api_url)
         case "TEMPORAL_ADDRESS":
             return value.replace("localhost", "127.0.0.1") == addresses.temporal_address
         case "TEMPORAL_CONFIG_FILE":

@@ -125,7 +125,7 @@ async def _servers(console: Console, directory: Path, catalogue: Catalogue) -> A
             worker = await running.enter_async_context(worker_process(directory / "worker", stack.addresses))
             await worker.wait_until(lambda: is_worked_on(temporal))
             pool = await running.enter_async_context(
-                create_pool(stack.addresses.people_url, "worksub_reader")
+                create_pool(stack.addresses.reader_url, "worksub_reader")
             )
         client = SubscriptionClient(temporal, pool)
         yield _Servers(stack, temporal, client, directory / "temporal" / "temporal.db")

@@ -47,7 +47,7 @@ def _environment(directory: Path, addresses: StackAddresses, api_url: str) -> st
         "TEMPORAL_CONFIG_FILE": str(directory / PROFILE_FILE),
         "TEMPORAL_ADDRESS": addresses.temporal_address,
         "TEMPORAL_NAMESPACE": addresses.namespace,
-        "DATABASE_URL": addresses.people_url,
+        "DATABASE_URL": addresses.reader_url,
         "WORKSUB": f"{api_url}/v1",
     }
     return "\n".join(

@@ -220,11 +220,11 @@ async def _notices(pool: Pool) -> CheckResult:
     """Report failed and waiting notices as a note, because the service itself still works."""
     row = await pool.fetchrow(
         """
-        SELECT count(*) FILTER (WHERE state = 'GIVEN_UP' AND settled_at > $1) AS given_up,
+        SELECT count(*) FILTER (WHERE state = 'UNDELIVERABLE' AND completed_at > $1) AS undeliverable,
                count(*) FILTER (WHERE state = 'WAITING' AND last_error IS NOT NULL) AS waiting,
                min(last_error) FILTER (WHERE state = 'WAITING') AS reason
           FROM notices
-         WHERE state IN ('GIVEN_UP', 'WAITING')
+         WHERE state IN ('UNDELIVERABLE', 'WAITING')
         """,
         datetime.now(UTC) - _A_WEEK,
     )
@@ -232,10 +232,10 @@ async def _notices(pool: Pool) -> CheckResult:
     parts = []
     if row["waiting"]:
         parts.append(f"Waiting to be sent: {row['waiting']:,} ({row['reason']}).")
-    if row["given_up"]:
+    if row["undeliverable"]:
         parts.append(
-            f"Given up in the last 7 days: {row['given_up']:,}. "
-            "For the reasons, see `worksub notices list --state GIVEN_UP`."
+            f"Given up in the last 7 days: {row['undeliverable']:,}. "
+            "For the reasons, see `worksub notices list --state UNDELIVERABLE`."
         )
     verdict = CheckStatus.NOTE if parts else CheckStatus.OK
     return CheckResult(

@@ -37,7 +37,11 @@ def list_notices(
     state: Annotated[
         str | None,
         typer.Option(
-            "--state", parser=_state, autocompletion=_states, metavar="STATE", help="WAITING, GIVEN_UP, …"
+            "--state",
+            parser=_state,
+            autocompletion=_states,
+            metavar="STATE",
+            help="WAITING, UNDELIVERABLE, …",
         ),
     ] = None,
     subscription: SubscriptionFilter = None,
@@ -60,7 +64,7 @@ def list_notices(
         )
     page = notices[:limit]
     last = page[-1].number if len(notices) > limit else None
-    show(as_json, {"notices": page, "after": last}, lambda: _view(page, last))
+    show(as_json, {"notices": page, "next_cursor": last}, lambda: _view(page, last))
 
 
 @app.command("show")

@@ -122,10 +122,12 @@ def _unwrapped(text: str) -> "RenderableType":
 def _answer_message(answer: "RequestAnswer", state: "State") -> str:
     """Return the answer to a request; for a repeated request, also the current state."""
     started = f"The free trial has started; it ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST."
-    lines = ["This request was accepted before. Its subscription has ended." if state.over else started]
+    lines = [
+        "This request was accepted before. Its subscription has ended." if state.is_terminal else started
+    ]
     if state is not answer.state:
         lines.append(f"The request was accepted earlier. The state is now {state}.")
-    if state.over:
+    if state.is_terminal:
         lines.append("To request another subscription, change the request_id.")
     lines.append(f"Subscription ID: {answer.subscription_id}")
     lines.append(f"To show it: worksub status {answer.subscription_id}")

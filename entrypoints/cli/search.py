@@ -109,12 +109,12 @@ def _view(page: "SearchPage", named_filter: "NamedFilter | None") -> "Renderable
 
     now = datetime.now(KST)
     parts: list[RenderableType] = [list_table(page.subscriptions)] if page.subscriptions else []
-    parts += [Text(f"Workflow without a database row: {missing}") for missing in page.unrecorded]
+    parts += [Text(f"Workflow without a database row: {missing}") for missing in page.missing_in_database]
     for subscription_id, attention in page.attention.items():
         parts.append(Text(f"{subscription_id} needs attention: {format_attention(attention, now)}"))
         parts.append(Text(f"  {attention.advice}", style="dim"))
-    if page.after:
-        parts.append(Text(f"There are more: add --after {page.after} (total: {page.total:,})."))
+    if page.next_cursor:
+        parts.append(Text(f"There are more: add --after {page.next_cursor} (total: {page.total:,})."))
     elif not parts:
         parts.append(Text("No subscriptions found."))
     if named_filter:

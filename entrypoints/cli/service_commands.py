@@ -93,7 +93,7 @@ Ready; stop with Ctrl-C.
 
   Temporal's Web UI   {addresses.ui_url}
   Temporal            {addresses.temporal_address}
-  PostgreSQL          {addresses.people_url}
+  PostgreSQL          {addresses.reader_url}
   Worker health       {services.health_url}
   Worker metrics      {services.metrics_url}
   The API             {services.api_url}/docs

@@ -176,7 +176,7 @@ def cancel(
         day = parse_day(session, subscription_id, date)
         metadata: dict[str, Any] = {**_metadata(command_id, by)}
         if confirm is None:
-            current = session.run_client(lambda client: client.standing(subscription_id))
+            current = session.run_client(lambda client: client.current_state(subscription_id))
             metadata["expects"] = current.expected.model_dump(mode="json")
         confirmation = (
             confirm if confirm is not None else _prompt_for_confirmation(session, subscription_id, day)

@@ -46,7 +46,7 @@ def status(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJso
             current = session.run_query(lambda queries: _current_status(queries, subscription_id))
             if current != previous:
                 _show_status(as_json, current, separated=previous is not None)
-            if not watch or current.status.state.over:
+            if not watch or current.status.state.is_terminal:
                 return
             previous = current
             session.wait(_WATCH_SECONDS)
@@ -86,7 +86,7 @@ def timeline(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJ
         subscription_id = session.resolve_id(subscription_id)
         entries = _entries(session, subscription_id, after=0)
         _show_entries(as_json, entries, header=True)
-        while watch and not (entries and entries[-1].state.over):
+        while watch and not (entries and entries[-1].state.is_terminal):
             session.wait(_WATCH_SECONDS)
             if added := _entries(session, subscription_id, after=entries[-1].sequence if entries else 0):
                 _show_entries(as_json, added, header=not entries)

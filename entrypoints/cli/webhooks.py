@@ -111,7 +111,7 @@ def list_deliveries(
         )
     )
     page, last = deliveries[:limit], deliveries[limit - 1].number if len(deliveries) > limit else None
-    show(as_json, {"deliveries": page, "after": last}, lambda: _deliveries_view(page, last))
+    show(as_json, {"deliveries": page, "next_cursor": last}, lambda: _deliveries_view(page, last))
 
 
 @app.command("replay")

@@ -51,8 +51,8 @@ def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: Sessio
     async def endpoint(request: Request) -> Response:
         request_id = request.scope.get("state", {}).get("request_id")
         try:
-            visit = await visit_of(console, request, realm)
-            response = await _answer(visit, handler, whom)
+            page = await visit_of(console, request, realm)
+            response = await _answer(page, handler, whom)
         except ShortCircuitResponse as short_circuit:
             return short_circuit.response
         except ClientDisconnect:
@@ -68,7 +68,7 @@ def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: Sessio
             _log.exception("Unhandled exception in a page")
             html = console.pages.render("error.html", words_of(request), request_id=request_id)
             return HTMLResponse(html, status_code=500)
-        _set_cookies(visit, response)
+        _set_cookies(page, response)
         return response
 
     return endpoint
@@ -85,78 +85,78 @@ def _is_unavailable(error: Exception) -> bool:
     return isinstance(error, (*CONNECTION_ERRORS, RPCTimeoutOrCancelledError, UnknownKeyError))
 
 
-async def _answer(visit: PageContext, handler: Handler, whom: Audience) -> Response:
+async def _answer(page: PageContext, handler: Handler, whom: Audience) -> Response:
     try:
-        return await _access_denied_response(visit, whom) or await handler(visit)
+        return await _access_denied_response(page, whom) or await handler(page)
     except TooManyCommandsError as error:
-        return await _too_often(visit, error)
+        return await _too_often(page, error)
     except RPCError as error:
         if not is_paused(error):
             raise
-        said = visit.words.say("The subscription is paused; nothing has changed. Try again later.")
-        return await visit.page("refused.html", said=said, status=409)
+        said = page.words.say("The subscription is paused; nothing has changed. Try again later.")
+        return await page.page("refused.html", said=said, status=409)
     except RefusalError as refusal:
         refused = refusal.refused
         if refused.code in (RefusalCode.SUBSCRIPTION_NOT_FOUND, RefusalCode.INVOICE_NOT_FOUND):
-            return await visit.gone()
+            return await page.gone()
         if refused.code is RefusalCode.KEY_UNKNOWN:
             raise
-        return await visit.page("refused.html", said=visit.refusal(refused), status=409)
+        return await page.page("refused.html", said=page.refusal(refused), status=409)
 
 
-async def _too_often(visit: PageContext, error: TooManyCommandsError) -> Response:
-    said = visit.words.say("This was sent too often for this subscription; wait a minute and send it again.")
-    response = await visit.page("refused.html", said=said, status=429)
+async def _too_often(page: PageContext, error: TooManyCommandsError) -> Response:
+    said = page.words.say("This was sent too often for this subscription; wait a minute and send it again.")
+    response = await page.page("refused.html", said=said, status=429)
     response.headers["Retry-After"] = str(error.wait)
     return response
 
 
-async def _access_denied_response(visit: PageContext, whom: Audience) -> Response | None:
+async def _access_denied_response(page: PageContext, whom: Audience) -> Response | None:
     if whom is Audience.NONE:
         return None
-    if visit.request.method == "POST" and not _has_valid_csrf_token(visit):
-        return await visit.page("expired_form.html", status=403)
-    visit.take_language()
-    if visit.request.method == "GET" and LANGUAGE in visit.request.query_params:
-        return await visit.go(without_language(visit.here))
+    if page.request.method == "POST" and not _has_valid_csrf_token(page):
+        return await page.page("expired_form.html", status=403)
+    page.take_language()
+    if page.request.method == "GET" and LANGUAGE in page.request.query_params:
+        return await page.go(without_language(page.here))
     if whom is Audience.PUBLIC:
         return None
-    if visit.session is None:
-        return await visit.go(sign_in_path(visit))
-    operator = visit.session.customer_id is None and visit.realm is SessionKind.CONSOLE
+    if page.session is None:
+        return await page.go(sign_in_path(page))
+    operator = page.session.customer_id is None and page.realm is SessionKind.CONSOLE
     if (whom is Audience.OPERATORS and not operator) or (whom is Audience.CUSTOMERS and operator):
-        return await visit.gone()
+        return await page.gone()
     return None
 
 
-def sign_in_path(visit: PageContext) -> str:
+def sign_in_path(page: PageContext) -> str:
     """Return the URL of the sign-in page, with the requested page as its return URL.
 
     A POST request shows that the user had a session, so the sign-in page reports that it has ended.
     """
-    ended = visit.request.method == "POST"
-    if visit.realm is SessionKind.WORKS_ADMIN:
+    ended = page.request.method == "POST"
+    if page.realm is SessionKind.WORKS_ADMIN:
         return "/works/sign-in?ended=1" if ended else "/works/sign-in"
-    parameters = {"next": visit.form_page} if visit.form_page != "/" else {}
+    parameters = {"next": page.form_page} if page.form_page != "/" else {}
     query = urlencode({**parameters, "ended": "1"} if ended else parameters)
     return f"/sign-in?{query}" if query else "/sign-in"
 
 
-def _has_valid_csrf_token(visit: PageContext) -> bool:
+def _has_valid_csrf_token(page: PageContext) -> bool:
     """Check the CSRF token, and that the browser reports a same-origin request."""
-    headers = visit.request.headers
+    headers = page.request.headers
     if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    if origin is not None and origin not in visit.console.settings.origins:
+    if origin is not None and origin not in page.console.settings.origins:
         return False
-    return visit.verify_csrf_token(visit.form.get("csrf_token", ""))
+    return page.verify_csrf_token(page.form.get("csrf_token", ""))
 
 
-def _set_cookies(visit: PageContext, response: Response) -> None:
-    secure = visit.console.settings.secure
-    strict = visit.realm is SessionKind.WORKS_ADMIN
-    for name, (value, seconds) in visit.cookies.items():
+def _set_cookies(page: PageContext, response: Response) -> None:
+    secure = page.console.settings.secure
+    strict = page.realm is SessionKind.WORKS_ADMIN
+    for name, (value, seconds) in page.cookies.items():
         response.set_cookie(
             name,
             value,
@@ -168,15 +168,15 @@ def _set_cookies(visit: PageContext, response: Response) -> None:
         )
 
 
-def set_session_cookie(visit: PageContext, token: str) -> None:
+def set_session_cookie(page: PageContext, token: str) -> None:
     """Set a new session cookie. Replacing the cookie at sign-in prevents session fixation."""
-    name = cookie_name(visit.realm, secure=visit.console.settings.secure)
-    visit.cookies[name] = (token, LONGEST_HOURS * 3600)
-    visit.token = token
+    name = cookie_name(page.realm, secure=page.console.settings.secure)
+    page.cookies[name] = (token, LONGEST_HOURS * 3600)
+    page.token = token
 
 
-def clear_cookie(visit: PageContext, name: str) -> None:
-    visit.cookies[name] = ("", 0)
+def clear_cookie(page: PageContext, name: str) -> None:
+    page.cookies[name] = ("", 0)
 
 
 class SecurityHeadersMiddleware:

@@ -148,9 +148,9 @@ def _works_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
     ]
 
 
-async def choose_language(visit: PageContext) -> Response:
+async def choose_language(page: PageContext) -> Response:
     """Redirect to the page on which the language was chosen; the cookie is already set."""
-    return RedirectResponse(local_path(visit.form.get("next", "/")), status_code=303)
+    return RedirectResponse(local_path(page.form.get("next", "/")), status_code=303)
 
 
 class _Static(StaticFiles):

@@ -64,41 +64,41 @@ class CommandPreview(Frozen):
     coming: UpcomingEvents
 
 
-def catalogue_now(standing: CurrentState) -> Catalogue | None:
-    return standing.book.in_force(day_of(standing.now))
+def catalogue_now(current: CurrentState) -> Catalogue | None:
+    return current.book.in_force(day_of(current.now))
 
 
-def plans_to_choose(standing: CurrentState) -> dict[str, Plan]:
+def plans_to_choose(current: CurrentState) -> dict[str, Plan]:
     """Return the plans on sale today, and the subscription's own plan even if it is not on sale (R19)."""
-    catalogue = catalogue_now(standing)
+    catalogue = catalogue_now(current)
     plans = dict(catalogue.plans) if catalogue else {}
-    own = standing.state.plan
-    plans.setdefault(own, standing.book.plan_terms(own, day_of(standing.now)))
+    own = current.state.plan
+    plans.setdefault(own, current.book.plan_terms(own, day_of(current.now)))
     return dict(sorted(plans.items(), key=lambda entry: entry[1].rank))
 
 
-def plans_to_upgrade_to(standing: CurrentState) -> dict[str, Plan]:
+def plans_to_upgrade_to(current: CurrentState) -> dict[str, Plan]:
     """Return the plans that an upgrade does not refuse as lower (R25)."""
-    terms, more = current_terms(standing), standing.state.members + 1
+    terms, more = current_terms(current), current.state.members + 1
     decisions = {
-        plan: decide_now(standing, Upgrade(plan=plan, members=more, agreed_terms=terms))
-        for plan in plans_to_choose(standing)
+        plan: decide_now(current, Upgrade(plan=plan, members=more, agreed_terms=terms))
+        for plan in plans_to_choose(current)
     }
     return {
         plan: offer
-        for plan, offer in plans_to_choose(standing).items()
+        for plan, offer in plans_to_choose(current).items()
         if getattr(decisions[plan], "code", None) is not RefusalCode.LOWERED_BY_UPGRADE
     }
 
 
-def current_terms(standing: CurrentState) -> tuple[TermAgreement, ...]:
-    catalogue = catalogue_now(standing)
+def current_terms(current: CurrentState) -> tuple[TermAgreement, ...]:
+    catalogue = catalogue_now(current)
     terms = required_terms(catalogue) if catalogue else ()
     return tuple(TermAgreement(id=term.id, version=term.version) for term in terms)
 
 
-def decide_now(standing: CurrentState, command: Command, token: str = "0" * 32) -> Decision | Refusal:
-    return decide(standing.state, command, standing.now, standing.book, ExternalFacts(token=token))
+def decide_now(current: CurrentState, command: Command, token: str = "0" * 32) -> Decision | Refusal:
+    return decide(current.state, command, current.now, current.book, ExternalFacts(token=token))
 
 
 def upcoming_events(state: Subscription, book: PriceBook, most: int) -> UpcomingEvents:
@@ -116,41 +116,41 @@ def upcoming_events(state: Subscription, book: PriceBook, most: int) -> Upcoming
     return UpcomingEvents(events=tuple(found), fees_left_out=left_out)
 
 
-def preview_command(standing: CurrentState, command: Command, events: int = 4) -> CommandPreview | Refusal:
+def preview_command(current: CurrentState, command: Command, events: int = 4) -> CommandPreview | Refusal:
     """Return the effects of a command, calculated on a copy of the state."""
-    decision = decide_now(standing, command)
+    decision = decide_now(current, command)
     if isinstance(decision, Refusal):
         return decision
-    after = apply_all(standing.state, decision.events)
-    return CommandPreview(caused=decision.events, coming=upcoming_events(after, standing.book, events))
+    after = apply_all(current.state, decision.events)
+    return CommandPreview(caused=decision.events, coming=upcoming_events(after, current.book, events))
 
 
-def quote_of(standing: CurrentState, day: date) -> Quote | Refusal:
+def quote_of(current: CurrentState, day: date) -> Quote | Refusal:
     """Return the cost of a cancellation on this day, or the refusal of the command."""
-    return quote_cancellation(standing.state, day, standing.now, standing.book)
+    return quote_cancellation(current.state, day, current.now, current.book)
 
 
-def free_day(standing: CurrentState) -> date | None:
+def free_day(current: CurrentState) -> date | None:
     """Return the first day without an early-termination fee; None for contracts that have no such fee."""
-    contract = standing.state.contract
+    contract = current.state.contract
     return contract.end_day if contract and contract.term is ContractTerm.ANNUAL else None
 
 
-def penalty_from_tomorrow(standing: CurrentState) -> int:
+def penalty_from_tomorrow(current: CurrentState) -> int:
     """Return the early-termination fee of tomorrow if today has none, else 0.
 
     Today has none on the first day of a renewed contract (R30).
     """
-    today = day_of(standing.now)
-    now, then = quote_of(standing, today), quote_of(standing, today + timedelta(days=1))
+    today = day_of(current.now)
+    now, then = quote_of(current, today), quote_of(current, today + timedelta(days=1))
     if isinstance(now, Refusal) or isinstance(then, Refusal) or now.penalty:
         return 0
     return then.penalty
 
 
-def cost_of(standing: CurrentState, command: Command) -> ChangeQuote | None:
+def cost_of(current: CurrentState, command: Command) -> ChangeQuote | None:
     """Return the cost of a switch or an upgrade until the end of its contract; None for other commands."""
-    state, now, book = standing.state, standing.now, standing.book
+    state, now, book = current.state, current.now, current.book
     match command:
         case SwitchToPaid():
             quoted = quote_switch(state, command, now, book)
@@ -161,25 +161,25 @@ def cost_of(standing: CurrentState, command: Command) -> ChangeQuote | None:
     return None if isinstance(quoted, Refusal) else quoted
 
 
-def refusals(standing: CurrentState) -> Mapping[Action, Refusal | None]:
+def refusals(current: CurrentState) -> Mapping[Action, Refusal | None]:
     """Return each action with the refusal if it is not possible now, or None if it is."""
-    return {action: _refusal(standing, trials) for action, trials in _probe_commands(standing).items()}
+    return {action: _refusal(current, trials) for action, trials in _probe_commands(current).items()}
 
 
-def _refusal(standing: CurrentState, trials: tuple[Command, ...]) -> Refusal | None:
+def _refusal(current: CurrentState, trials: tuple[Command, ...]) -> Refusal | None:
     """Return None if one of the commands would be accepted, else the refusal of the first one."""
-    decisions = [decide_now(standing, command) for command in trials]
+    decisions = [decide_now(current, command) for command in trials]
     refused = [decision for decision in decisions if isinstance(decision, Refusal)]
     return refused[0] if len(refused) == len(decisions) else None
 
 
-def _probe_commands(standing: CurrentState) -> Mapping[Action, tuple[Command, ...]]:
+def _probe_commands(current: CurrentState) -> Mapping[Action, tuple[Command, ...]]:
     """Return probe commands by action. An action is possible if at least one of its commands is accepted."""
-    state, today = standing.state, day_of(standing.now)
+    state, today = current.state, day_of(current.now)
     return {
         Action.SWITCH: (SwitchToPaid(date=today, term=ContractTerm.MONTHLY),),
         Action.RENEWAL: (ChangeRenewalOption(term=None),),
-        Action.UPGRADE: _possible_upgrades(standing),
+        Action.UPGRADE: _possible_upgrades(current),
         Action.CANCEL: (Cancel(date=today, confirmation=account_words(state)),),
         Action.WITHDRAW: (WithdrawReservation(),),
         Action.RENAME: _possible_renames(state),
@@ -187,17 +187,17 @@ def _probe_commands(standing: CurrentState) -> Mapping[Action, tuple[Command, ..
     }
 
 
-def _possible_upgrades(standing: CurrentState) -> tuple[Command, ...]:
-    state, terms = standing.state, current_terms(standing)
+def _possible_upgrades(current: CurrentState) -> tuple[Command, ...]:
+    state, terms = current.state, current_terms(current)
     changes: list[dict[str, object]] = [{"members": state.members + 1}, {"term": ContractTerm.ANNUAL}]
-    changes += [{"plan": plan} for plan in plans_to_choose(standing)]
+    changes += [{"plan": plan} for plan in plans_to_choose(current)]
     return tuple(Upgrade(agreed_terms=terms, **change) for change in changes)  # type: ignore[arg-type]
 
 
 def _possible_renames(state: Subscription) -> tuple[Command, ...]:
     """Return renames to a name that no customer can have, and to the current name if another is reserved."""
     back: tuple[Command, ...] = ()
-    if state.account and state.rename_claim:
+    if state.account and state.pending_rename_domain:
         back = (RenameAccount.model_validate({state.account.kind.lower(): state.account.name}),)
     return (RenameAccount(group="a-name-that-is-not-own"), *back)
 

@@ -80,9 +80,9 @@ class MessageFormatter:
             "companies": say("Company information"),
             "console_sessions": say("Sessions in NAVER WORKS Admin"),
             "domain_tokens": say("Domain verifications"),
-            "event_notes": say("Names in activity log"),
+            "event_private_data": say("Names in activity log"),
             "members": say("Members"),
-            "notice_letters": say("Emails"),
+            "notice_emails": say("Emails"),
             "workflow_runs": say("Request history"),
             "workspaces": say("Workspaces"),
         }.get(what, what)

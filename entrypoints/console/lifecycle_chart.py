@@ -65,10 +65,10 @@ class LifecycleChart(Frozen):
         return tuple(dict.fromkeys(stretch.kind for stretch in self.stretches))
 
 
-def picture_of(standing: CurrentState, past: Sequence[Event]) -> LifecycleChart | None:
+def picture_of(current: CurrentState, past: Sequence[Event]) -> LifecycleChart | None:
     """Return the chart's data; None for a subscription that has not started."""
-    state, now = standing.state, standing.now
-    events = [*past[: state.sequence], *_ahead(standing)]
+    state, now = current.state, current.now
+    events = [*past[: state.sequence], *_ahead(current)]
     stretches = _stretches(events, now)
     if not stretches:
         return None
@@ -91,15 +91,15 @@ def picture_of(standing: CurrentState, past: Sequence[Event]) -> LifecycleChart 
         stretches=placed,
         first=first,
         last=last,
-        today=percent(now) if first <= now <= last and not state.state.over else None,
+        today=percent(now) if first <= now <= last and not state.state.is_terminal else None,
         reserved=percent(min(reserved, last)) if reserved else None,
         ends=any(isinstance(event, Canceled) for event in events),
     )
 
 
-def _ahead(standing: CurrentState) -> Iterable[Event]:
-    for number, (event, _) in enumerate(future_events(standing.state, standing.book)):
-        if event.at > standing.now + _AHEAD or number >= _MOST_EVENTS:
+def _ahead(current: CurrentState) -> Iterable[Event]:
+    for number, (event, _) in enumerate(future_events(current.state, current.book)):
+        if event.at > current.now + _AHEAD or number >= _MOST_EVENTS:
             return
         yield event
 

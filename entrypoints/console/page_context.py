@@ -80,7 +80,7 @@ class PageContext:
         return Caller(self.session.customer_id)
 
     @property
-    def desk(self) -> ScopedClient:
+    def client(self) -> ScopedClient:
         """Return a client limited to this caller: subscriptions of other customers do not exist in it."""
         return ScopedClient(self.console.client, self.caller, self.console.command_rates)
 
@@ -145,7 +145,7 @@ class PageContext:
         html = self.console.pages.render(
             template,
             self.words,
-            visit=self,
+            page=self,
             flash=flash,
             problems=context.pop("problems", {}),
             **context,
@@ -198,7 +198,7 @@ async def visit_of(console: ConsoleApp, request: Request, realm: SessionKind) ->
     cookies = request.cookies
     token = cookies.get(cookie_name(realm, secure=console.settings.secure), "")
     session = await console.sessions.find(token, realm) if token else None
-    visit = PageContext(
+    page = PageContext(
         console=console,
         request=request,
         realm=realm,
@@ -207,12 +207,12 @@ async def visit_of(console: ConsoleApp, request: Request, realm: SessionKind) ->
         session=session,
     )
     if not token:
-        visit.cookies[cookie_name(realm, secure=console.settings.secure)] = (visit.token, None)
+        page.cookies[cookie_name(realm, secure=console.settings.secure)] = (page.token, None)
     if request.method == "POST":
         several = await _form(request)
-        visit.several = several
-        visit.form = {name: values[-1] for name, values in several.items()}
-    return visit
+        page.several = several
+        page.form = {name: values[-1] for name, values in several.items()}
+    return page
 
 
 async def _form(request: Request) -> dict[str, tuple[str, ...]]:

@@ -52,7 +52,7 @@ class Sessions:
         """Return the active session of this token, and update the time of its last request."""
         row = await self._pool.fetchrow(
             f"""
-            SELECT realm, customer_id, subscription_id, name, key, document, told,
+            SELECT realm, customer_id, subscription_id, name, key, document, flash_message,
                    seen_at < clock_timestamp() - interval '1 minute' AS unseen
               FROM console_sessions WHERE token_hash = $1 AND realm = $2 AND {_LIVING}
             """,  # noqa: S608 - the part is _LIVING
@@ -73,7 +73,7 @@ class Sessions:
             name=row["name"],
             key=row["key"],
             document=json.loads(row["document"]),
-            flash=row["told"],
+            flash=row["flash_message"],
         )
 
     async def begin(
@@ -112,7 +112,7 @@ class Sessions:
     async def set_flash(self, token: str, message: str | None) -> None:
         """Store the flash message that the next page shows once; None deletes it."""
         await self._pool.execute(
-            "UPDATE console_sessions SET told = $2 WHERE token_hash = $1", _hashed(token), message
+            "UPDATE console_sessions SET flash_message = $2 WHERE token_hash = $1", _hashed(token), message
         )
 
 

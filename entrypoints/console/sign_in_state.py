@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEPT_SECONDS = 600
 
 
-def sealed(state: dict[str, Any], client_secret: str) -> str:
+def signed(state: dict[str, Any], client_secret: str) -> str:
     """Encrypt the state with a key derived from the client secret, which all console processes share."""
     return _cipher(client_secret).encrypt(json.dumps(state).encode()).decode()
 

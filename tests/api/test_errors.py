@@ -16,7 +16,7 @@ from support.tcp_proxy import TcpProxy
 from temporalio.client import Client
 
 from adapters.observability.logging import LogFormat, configure_logging
-from dev_stack.postgres_server import WEB
+from dev_stack.postgres_server import API_LOGIN
 from entrypoints.api.app import create_api
 from entrypoints.api.problem_details import ApiCode, status_of
 from starter.api_keys import ApiKey, ApiKeyStore
@@ -109,8 +109,8 @@ async def test_health_requires_no_api_key(api_server: ApiServer) -> None:
 
 async def test_database_outage_is_reported_and_recovers(service_env: ServiceEnv) -> None:
     async with TcpProxy() as proxy:
-        url = proxy.leads_to_database(service_env.web_url)
-        behind = url.partition("@")[2] and service_env.web_url.rpartition("@")[2].partition("/")[0]
+        url = proxy.leads_to_database(service_env.api_url)
+        behind = url.partition("@")[2] and service_env.api_url.rpartition("@")[2].partition("/")[0]
         async with open_api_server(service_env, database_url=url) as api_server:
             visitor = await api_server.visitor("C-outage")
             await visitor.gets("/subscriptions")
@@ -161,7 +161,7 @@ async def test_asyncpg_internal_error_is_retryable(
 
 async def test_read_only_database_serves_reads(service_env: ServiceEnv) -> None:
     database = await service_env.owner.fetchval("SELECT current_database()")
-    setting = f"ALTER ROLE {WEB} IN DATABASE {database}"
+    setting = f"ALTER ROLE {API_LOGIN} IN DATABASE {database}"
     await service_env.owner.execute(f"{setting} SET default_transaction_read_only = on")
     try:
         async with open_api_server(service_env) as api_server:

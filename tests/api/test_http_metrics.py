@@ -90,7 +90,7 @@ async def test_console_pages_are_counted_separately(service_env: ServiceEnv, api
     with bind("localhost") as place:
         settings = ConsoleSettings(url=place.url, embedded=True)
         async with (
-            create_pool(service_env.web_url, "worksub_console", connections=2) as pool,
+            create_pool(service_env.api_url, "worksub_console", connections=2) as pool,
             serve_app(
                 create_app(api_server.service, create_console(service_env.client, pool, settings)), place
             ),

@@ -124,7 +124,7 @@ async def test_database_stores_only_api_key_hashes(service_env: ServiceEnv, api_
     secret = created.token.split("_", 2)[2]  # the secret itself may contain underscores
     rows = await service_env.owner.fetch("SELECT api_keys::text AS row FROM api_keys")
     assert not [row for row in rows if secret in row["row"] or secret.encode().hex() in row["row"]]
-    async with create_pool(service_env.web_url, "worksub_api", connections=1) as pool:
+    async with create_pool(service_env.api_url, "worksub_api", connections=1) as pool:
         assert await ApiKeyStore(pool).opening(created.token) is not None
 
 

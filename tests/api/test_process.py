@@ -31,7 +31,7 @@ async def api_process(
         env={
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "PYTHONPATH": str(ROOT),
-            "DATABASE_URL": service_env.web_url,
+            "DATABASE_URL": service_env.api_url,
             "TEMPORAL_ADDRESS": service_env.temporal.service_client.config.target_host,
             "WORKSUB_API_ADDRESS": f"127.0.0.1:{port}",
             **settings,
@@ -55,7 +55,7 @@ async def test_api_killed_during_request_loses_and_repeats_nothing(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False, task_queue=TASK_QUEUE) as service_env:
-        async with create_pool(service_env.people_url, "worksub_admin", connections=1) as pool:
+        async with create_pool(service_env.reader_url, "worksub_admin", connections=1) as pool:
             token = (await ApiKeyStore(pool).create("C-killed", "")).token
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]

@@ -65,8 +65,8 @@ async def test_stream_delivers_resumes_and_ends_on_erasure(service_env: ServiceE
 
 async def test_stream_sends_keepalives_and_survives_database_restart(service_env: ServiceEnv) -> None:
     async with TcpProxy() as proxy:
-        url = proxy.leads_to_database(service_env.web_url)
-        behind = service_env.web_url.rpartition("@")[2].partition("/")[0]
+        url = proxy.leads_to_database(service_env.api_url)
+        behind = service_env.api_url.rpartition("@")[2].partition("/")[0]
         async with open_api_server(service_env, database_url=url, heartbeat=1.0) as api_server:
             visitor = await api_server.visitor("C-stream")
             subscription_id = await visitor.requests(service_env)
@@ -106,7 +106,7 @@ async def test_stream_ends_when_its_key_expires(service_env: ServiceEnv, api_ser
     async with open_reader(visitor, subscription_id) as listener:
         assert await listener.next_value("event") == "TRIAL_STARTED"
         await service_env.owner.execute(
-            "UPDATE api_keys SET ends_at = clock_timestamp() WHERE prefix = $1", created.key.prefix
+            "UPDATE api_keys SET expires_at = clock_timestamp() WHERE prefix = $1", created.key.prefix
         )
         assert await listener.next_value("event") == "closed"
         assert await listener.next_value("event") == "the end"

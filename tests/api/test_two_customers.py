@@ -104,7 +104,7 @@ async def billed(service_env: ServiceEnv) -> AsyncIterator[OtherCustomer]:
     [invoice] = await service_env.client.invoices(customer_id="C-billed")
     notice = await service_env.owner.fetchval(
         """
-        INSERT INTO notices (subscription_id, customer_id, kind, about, days)
+        INSERT INTO notices (subscription_id, customer_id, kind, event_date, threshold_days)
         VALUES ($1, 'C-billed', 'CONTRACT_ENDING', '2026-03-31', 3) RETURNING number
         """,
         subscription.id,

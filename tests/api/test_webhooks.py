@@ -41,7 +41,7 @@ async def webhook_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[S
 
 @pytest.fixture(scope="module")
 async def endpoint_store(webhook_env: ServiceEnv) -> AsyncIterator[WebhookEndpointStore]:
-    async with create_pool(webhook_env.people_url, "worksub_admin", connections=2) as pool:
+    async with create_pool(webhook_env.reader_url, "worksub_admin", connections=2) as pool:
         yield WebhookEndpointStore(pool)
 
 
@@ -513,7 +513,8 @@ async def test_concurrent_secret_rotations_keep_one_secret(
     created = await endpoint_store.add("https://receiver.example/", unique_name("C"))
     await gather_all(endpoint_store.rotate(created.endpoint_id, timedelta(hours=1)) for _ in range(6))
     without_end = await webhook_env.owner.fetchval(
-        "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND ends_at IS NULL", created.endpoint_id
+        "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND expires_at IS NULL",
+        created.endpoint_id,
     )
     assert without_end == 1
 
@@ -547,10 +548,10 @@ async def test_removed_endpoint_receives_nothing(
 
 
 async def test_admin_and_reader_roles_cannot_read_secrets(webhook_env: ServiceEnv) -> None:
-    async with create_pool(webhook_env.people_url, "worksub_admin", connections=1) as pool:
+    async with create_pool(webhook_env.reader_url, "worksub_admin", connections=1) as pool:
         with pytest.raises(Exception, match="permission denied"):
             await pool.fetch("SELECT secret FROM webhook_secrets")
-    async with create_pool(webhook_env.people_url, "worksub_reader", connections=1) as pool:
+    async with create_pool(webhook_env.reader_url, "worksub_reader", connections=1) as pool:
         for table in ("webhook_secrets", "webhook_endpoints", "api_keys"):
             with pytest.raises(Exception, match="permission denied"):
                 await pool.fetch(f"SELECT * FROM {table}")

@@ -168,8 +168,8 @@ async def _cancels(
     visitor: BrowserUser, path: str, name: str, console: ConsoleServer, subscription_id: str
 ) -> None:
     page, client = visitor.page, console.service_env.client
-    standing = await client.standing(subscription_id)
-    today, contract = day_of(standing.now), standing.state.contract
+    current_state = await client.current_state(subscription_id)
+    today, contract = day_of(current_state.now), current_state.state.contract
     assert contract is not None
     later = today + timedelta(days=40)
     quoted = await client.quote_cancellation(subscription_id, later)

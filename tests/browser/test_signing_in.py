@@ -18,7 +18,7 @@ from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port
 from entrypoints.console.settings import DEFAULT_SCOPE, ConsoleSettings, OidcSettings
 
 SECRET = "a secret of the console"
-PEOPLE = {
+READER_LOGIN = {
     "minji": {"name": "Minji", "customer_id": "C-77"},
     "olga": {"name": "Olga", "groups": ["worksub-operators"]},
     "stranger": {"name": "Stranger"},
@@ -42,7 +42,7 @@ async def provider_for(console: ConsoleServer, port: int, directory: Path) -> As
     assert node, "These tests need Node.js 20"
     options = {
         "port": port,
-        "people": PEOPLE,
+        "people": READER_LOGIN,
         "client": {
             "client_id": "console",
             "client_secret": SECRET,

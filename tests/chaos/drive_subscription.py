@@ -101,7 +101,7 @@ class SubscriptionRunner:
         state = await retry_while_unavailable(lambda: self._env.read.snapshot(id_))
         assert state is not None
         if step.command == CONFIRM_DOMAIN:
-            with self._proofs_published(state.claims):
+            with self._proofs_published(state.pending_domains):
                 return await self._confirmed(step)
         argument = with_default_arguments(step, book, confirmation_in(state))
         return await self._send(step.command, {**argument, "at": step.at.isoformat()})
@@ -118,7 +118,7 @@ class SubscriptionRunner:
             }
             [answer] = await self._send("check_domain", argument, copies=1)
             state = await retry_while_unavailable(lambda: self._env.read.snapshot(id_))
-            if not answer["accepted"] or state is None or not state.claims:
+            if not answer["accepted"] or state is None or not state.pending_domains:
                 return [answer]
             await asyncio.sleep(_CHECK_INTERVAL_SECONDS)
 
@@ -134,11 +134,11 @@ class SubscriptionRunner:
         return list(await asyncio.gather(*request))
 
     @contextmanager
-    def _proofs_published(self, claims: Sequence[PendingDomain]) -> Iterator[None]:
+    def _proofs_published(self, pending_domains: Sequence[PendingDomain]) -> Iterator[None]:
         with ExitStack() as published:
-            for claim in claims:
+            for domain in pending_domains:
                 proof = verification_records(
-                    claim.name, claim.token, self._env.book.domain_policy.cname_target
+                    domain.name, domain.token, self._env.book.domain_policy.cname_target
                 )
                 published.enter_context(self._env.dns.published_txt(proof.txt_name, proof.txt_value))
             yield

@@ -141,7 +141,7 @@ async def _verified(
         for subscription in run_records
     }
     ids = [*expected, *(rival for subscription in run_records for rival in subscription.refused_rivals)]
-    over = [id_ for id_, right in expected.items() if right.over]
+    over = [id_ for id_, right in expected.items() if right.is_terminal]
     async with chaos_env.owner() as owner:
 
         async def erasures_are_certified() -> bool:

@@ -23,7 +23,7 @@ CATALOGUE: dict[str, Any] = tomllib.loads(DEFAULT_CATALOGUE.read_text(encoding="
 _AT_ONCE = 50
 # An unverified domain is checked hundreds of times a year, so only a few have one, and for a short time.
 _ONE_IN_SO_MANY_HAS_A_DOMAIN = 8
-_LONGEST_UNPROVED = timedelta(hours=6)
+_LONGEST_UNVERIFIED = timedelta(hours=6)
 _RENAMED, _RIVALLED = 0.2, 0.15
 
 API_CUSTOMERS = ("api-customer-1", "api-customer-2", "api-customer-3")
@@ -104,7 +104,7 @@ def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedSubscri
     account = {"domain": f"{marker}.example"} if has_domain else {"group": marker}
     steps = list(scenario["steps"])
     if has_domain:
-        _add(steps, as_instant(scenario["request"]["at"]) + _LONGEST_UNPROVED, CONFIRM_DOMAIN, {})
+        _add(steps, as_instant(scenario["request"]["at"]) + _LONGEST_UNVERIFIED, CONFIRM_DOMAIN, {})
     elif steps and chance.random() < _RENAMED:
         for attempt in range(chance.choice([1, 2])):
             moment = as_instant(chance.choice(steps)["at"])

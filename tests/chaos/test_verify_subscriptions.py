@@ -63,7 +63,7 @@ def facts_of(right: Expected) -> Facts:
         "sequence": len(document.timeline),
         "next_deadline": final.next and final.next.what,
         "next_deadline_at": final.next and final.next.at,
-        "request_fingerprint": None if right.over else "…",
+        "request_fingerprint": None if right.is_terminal else "…",
     }
     return Facts(
         row=row,
@@ -77,13 +77,13 @@ def facts_of(right: Expected) -> Facts:
         ],
         answers=list(right.answers),
         agreements=right.agreements,
-        names=[] if right.over else [right.account],
+        names=[] if right.is_terminal else [right.account],
         workspace=None
-        if right.over
+        if right.is_terminal
         else {key: row[key] for key in ("plan", "members", "access")} | {"account_name": right.account},
-        certificates=["DATABASE", "HISTORIES"] if right.over else [],
+        certificates=["DATABASE", "HISTORIES"] if right.is_terminal else [],
         runs=1,
-        running=not right.over,
+        running=not right.is_terminal,
     )
 
 

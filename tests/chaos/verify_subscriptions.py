@@ -38,8 +38,8 @@ class Expected:
     """The number of agreements to the terms: with the request, and with each upgrade."""
 
     @property
-    def over(self) -> bool:
-        return self.document.final.state.over
+    def is_terminal(self) -> bool:
+        return self.document.final.state.is_terminal
 
 
 def expected_of(planned: PlannedSubscription, subscription_id: str, book: PriceBook) -> Expected:
@@ -80,7 +80,11 @@ def differences(run_record: SubscriptionRun, expected: Expected, facts: Facts) -
         *_of_lines(expected, facts),
         *_of_oracle(run_record, expected, facts),
         *_of_row(run_record.planned, expected, facts),
-        *(_of_erased_subscription(facts) if expected.over else _of_active_subscription(expected, facts)),
+        *(
+            _of_erased_subscription(facts)
+            if expected.is_terminal
+            else _of_active_subscription(expected, facts)
+        ),
         *(f"a workflow task failed: {failure}" for failure in facts.failed_tasks),
     ]
 

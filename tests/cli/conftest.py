@@ -14,7 +14,7 @@ from temporalio.client import Client
 
 from adapters.attention_copy import run_attention_copy
 from adapters.postgres.pool import create_pool
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from adapters.settings import read_catalogue
 from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
@@ -64,14 +64,14 @@ async def service(
     await set_up(namespace, addresses.database_url, read_catalogue(catalogue_file))
     async with (
         create_pool(addresses.worker_url, "worksub_worker") as pool,
-        create_pool(addresses.people_url, "worksub_reader", connections=2) as reading,
+        create_pool(addresses.reader_url, "worksub_reader", connections=2) as reading,
         run_attention_copy(pool, namespace),
-        create_worker(namespace, pool, await worker_seals(pool), dns_resolvers=[addresses.dns_address]),
+        create_worker(namespace, pool, await worker_signer(pool), dns_resolvers=[addresses.dns_address]),
     ):
         settings = {
             "TEMPORAL_ADDRESS": addresses.temporal_address,
             "TEMPORAL_NAMESPACE": namespace.namespace,
-            "DATABASE_URL": addresses.people_url,
+            "DATABASE_URL": addresses.reader_url,
             "WORKSUB_CATALOGUE": str(catalogue_file),
         }
         yield Service(stack_directory, stack, namespace, SubscriptionClient(namespace, reading), settings)

@@ -8,7 +8,7 @@ from support.webhook_receiver import receiving
 
 from adapters.postgres.pool import create_pool
 from adapters.webhooks.dispatcher import run_webhook_dispatcher
-from dev_stack.postgres_server import WEB, WORKER, as_login
+from dev_stack.postgres_server import API_LOGIN, WORKER, as_login
 from starter.api_keys import ApiKeyStore
 
 from .conftest import Service
@@ -18,13 +18,13 @@ async def test_keys_are_created_listed_rotated_and_revoked(service: Service, cli
     created = await cli.json("keys", "create", "--customer", "C-cli", "--label", "billing", "--days", "30")
     prefix, token = created["key"]["prefix"], created["token"]
     turned = await cli.json("keys", "rotate", prefix, "--overlap", "0")
-    assert turned["key"]["ends_at"] is not None
+    assert turned["key"]["expires_at"] is not None
     listed = (await cli.json("keys", "list", "--customer", "C-cli"))["keys"]
     assert {each["prefix"]: each["label"] for each in listed} == {
         prefix: "billing",
         turned["key"]["prefix"]: "billing",
     }
-    url = as_login(service.settings["DATABASE_URL"], WEB)
+    url = as_login(service.settings["DATABASE_URL"], API_LOGIN)
     async with create_pool(url, "worksub_api", connections=1) as pool:
         assert await ApiKeyStore(pool).opening(token) is None
         opened = await ApiKeyStore(pool).opening(turned["token"])
@@ -91,7 +91,7 @@ async def test_doctor_reports_failed_deliveries(service: Service, cli: Cli) -> N
         await owner.execute(
             """
             INSERT INTO webhook_deliveries
-                   (endpoint_id, subscription_id, sequence, state, queued_at, settled_at)
+                   (endpoint_id, subscription_id, sequence, state, queued_at, completed_at)
             VALUES ($1, $2, 1, 'PARKED', clock_timestamp() - interval '3 days', clock_timestamp()),
                    ($1, $3, 1, 'WAITING', clock_timestamp() - interval '61 minutes', NULL),
                    ($1, $4, 1, 'WAITING', clock_timestamp() - interval '59 minutes', NULL)

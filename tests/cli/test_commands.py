@@ -195,9 +195,9 @@ async def test_verify_domain_record_proves_ownership(service: Service, cli: Cli)
     assert f"  {proof['cname_name']} CNAME {proof['cname_target']}\n" in shown.out
     assert "not found yet" in shown.out
     service.stack.dns.publish_cname(proof["cname_name"], proof["cname_target"])
-    proved = await cli.run("verify-domain", subscription_id)
-    assert "State: TRIAL, access: FULL." in proved.out
-    assert "To verify" not in proved.out
+    verified = await cli.run("verify-domain", subscription_id)
+    assert "State: TRIAL, access: FULL." in verified.out
+    assert "To verify" not in verified.out
 
 
 # -- queries -----------------------------------------------------------------------------------------
@@ -293,14 +293,14 @@ async def test_lists_are_paginated(service: Service, cli: Cli) -> None:
     ids = sorted(await asyncio.gather(*(service.subscribed(customer_id=customer) for _ in range(3))))
     first = await cli.json("list", "--customer", customer, "--limit", "2")
     assert [each["subscription_id"] for each in first["subscriptions"]] == ids[:2]
-    assert first["after"] == ids[1]
+    assert first["next_cursor"] == ids[1]
     rest, table, none = await asyncio.gather(
         cli.json("list", "--customer", customer, "--after", ids[1]),
         cli.run("list", "--customer", customer, "--limit", "2", "--state", "trial"),
         cli.run("list", "--customer", customer, "--state", "ACTIVE"),
     )
     assert [each["subscription_id"] for each in rest["subscriptions"]] == ids[2:]
-    assert rest["after"] is None
+    assert rest["next_cursor"] is None
     assert ids[0] in table.out
     assert f"There are more: add --after {ids[1]}" in table.out
     assert "No subscriptions found." in none.out

@@ -45,7 +45,7 @@ async def test_every_predefined_list_returns_results(service: Service, cli: Cli)
         "needs-attention": [],
     }
     assert {*answers["restricted"]} == {
-        *("subscriptions", "unrecorded", "attention", "total", "after", "query"),
+        *("subscriptions", "missing_in_database", "attention", "total", "next_cursor", "query"),
     }
     assert answers["restricted"]["total"] == 1
 

@@ -44,7 +44,7 @@ async def test_notices_are_listed_and_shown(cli: Cli, notified_id: str) -> None:
     )
     assert listed.code == 0
     [week, three_days] = in_json["notices"]
-    assert in_json["after"] is None
+    assert in_json["next_cursor"] is None
     assert (week["kind"], week["days"], week["state"]) == ("TRIAL_ENDING", 7, "OUTDATED")
     assert (three_days["days"], three_days["state"], three_days["attempts"]) == (3, "WAITING", 0)
     for words in (notified_id, "TRIAL_ENDING", "no mail server is set: WORKSUB_SMTP_URL"):
@@ -67,8 +67,8 @@ async def test_notices_are_listed_by_state_and_page(cli: Cli, notified_id: str) 
     assert [each["days"] for each in waiting["notices"]] == [3]
     assert [each["days"] for each in first["notices"]] == [7]
     second, none = await asyncio.gather(
-        cli.json("notices", "list", "--subscription", notified_id, "--after", str(first["after"])),
-        cli.run("notices", "list", "--subscription", notified_id, "--state", "GIVEN_UP"),
+        cli.json("notices", "list", "--subscription", notified_id, "--after", str(first["next_cursor"])),
+        cli.run("notices", "list", "--subscription", notified_id, "--state", "UNDELIVERABLE"),
     )
     assert [each["days"] for each in second["notices"]] == [3]
     assert none.out.strip() == "There are no notices."
@@ -90,5 +90,5 @@ async def test_missing_notice_and_invalid_options_are_refused(cli: Cli) -> None:
     )
     assert (missing.code, missing.error["code"]) == (1, "NOTICE_NOT_FOUND")
     assert (state.code, state.error["code"]) == (2, "USAGE")
-    assert "WAITING, SENT, OUTDATED, GIVEN_UP" in state.error["message"]
+    assert "WAITING, SENT, OUTDATED, UNDELIVERABLE" in state.error["message"]
     assert (number.code, number.error["code"]) == (2, "USAGE")

@@ -18,7 +18,7 @@ from temporalio.client import Client
 
 from adapters.postgres.pool import create_pool
 from dev_stack import temporal_server
-from dev_stack.postgres_server import PEOPLE, SUPERUSER, as_login
+from dev_stack.postgres_server import READER_LOGIN, SUPERUSER, as_login
 from dev_stack.temporal_server import TemporalServer
 from entrypoints.cli.clock_skew import difference
 from entrypoints.cli.doctor import CheckStatus, check_temporal
@@ -156,7 +156,7 @@ async def test_setup_fixes_missing_items_reported_by_doctor(
     assert done["migrations"]
     assert done["published"] == "2026-11"
     assert "SubscriptionState" in done["search_attributes"]
-    asking = new.with_settings(DATABASE_URL=as_login(empty, PEOPLE))
+    asking = new.with_settings(DATABASE_URL=as_login(empty, READER_LOGIN))
     again, doctor = await asyncio.gather(new.run("setup"), asking.run("doctor", "--json"))
     assert again.out.strip() == "Nothing to do: everything was already set up."
     assert [f["what"] for f in doctor.json["findings"] if f["verdict"] != "OK"] == ["worker"]
@@ -180,7 +180,7 @@ async def test_doctor_reports_clock_skew(service: Service, cli: Cli) -> None:
         """
     )
     await database.close()
-    doctor = await cli.with_settings(DATABASE_URL=as_login(behind, PEOPLE)).run("doctor", "--json")
+    doctor = await cli.with_settings(DATABASE_URL=as_login(behind, READER_LOGIN)).run("doctor", "--json")
     assert doctor.code == 1
     [wrong] = [finding for finding in doctor.json["findings"] if finding["verdict"] != "OK"]
     assert (wrong["what"], wrong["verdict"]) == ("PostgreSQL's clock", "WRONG")
@@ -195,7 +195,7 @@ async def test_doctor_reports_logins_with_excess_privileges(service: Service, cl
 
     addresses = service.stack.addresses
     worker, people = "worksub-worker signs in as worksub_service", "worksub-reader signs in as"
-    assert await logins(addresses.people_url) == (
+    assert await logins(addresses.reader_url) == (
         0,
         "OK",
         f"{people} worksub_operator; {worker}: no excess privileges.",
@@ -210,14 +210,14 @@ async def test_doctor_reports_logins_with_excess_privileges(service: Service, cl
     assert (code, verdict) == (1, "WRONG")
     assert f"{people} postgres, a superuser" in text
     async with create_pool(addresses.database_url, "worksub_worker", connections=1):
-        code, verdict, text = await logins(addresses.people_url)
+        code, verdict, text = await logins(addresses.reader_url)
     assert (code, verdict) == (1, "WRONG")
     assert "worksub-worker signs in as worksub_owner, an owner of the tables" in text
 
 
 async def test_doctor_reports_login_without_limits(service: Service, cli: Cli) -> None:
     async def limits() -> tuple[str, str]:
-        doctor = await cli.with_settings(DATABASE_URL=service.stack.addresses.people_url).run(
+        doctor = await cli.with_settings(DATABASE_URL=service.stack.addresses.reader_url).run(
             "doctor", "--json"
         )
         assert doctor.code == 0

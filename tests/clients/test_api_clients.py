@@ -20,7 +20,7 @@ from support.markdown_pages import ROOT
 from support.request_files import fresh
 
 from adapters.postgres.pool import create_pool
-from dev_stack.postgres_server import WEB, as_login
+from dev_stack.postgres_server import API_LOGIN, as_login
 from entrypoints.api.app import create_app
 from entrypoints.api.app_state import AppState as ApiService
 from entrypoints.api.rate_limits import RateLimits
@@ -44,7 +44,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 async def api(service: Service) -> AsyncIterator[tuple[str, ApiKeyStore]]:
     """Run the API, and return its URL and its API keys."""
-    url = as_login(service.settings["DATABASE_URL"], WEB)
+    url = as_login(service.settings["DATABASE_URL"], API_LOGIN)
     async with (
         create_pool(url, "worksub_reader", connections=4) as reading,
         create_pool(url, "worksub_api", connections=2) as own,

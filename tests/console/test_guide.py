@@ -58,7 +58,7 @@ async def test_guide_from_request_to_erasure(console: ConsoleServer) -> None:
         page = await submit(browser, page, "/renewal")
         assert "The next contract will be a monthly contract on Lite for 5 members." in page.text, page.text
         page = await browser.get(f"{path}/cancel")
-        today = day_of((await console.service_env.client.standing(listed.subscription_id)).now)
+        today = day_of((await console.service_env.client.current_state(listed.subscription_id)).now)
         page = await submit(browser, page, "/cancel", date=f"{today}")
         assert "Early-termination fee" in page.text
         assert "Cancel now and delete all data" in page.text
@@ -136,7 +136,7 @@ async def filled_in(
 
 
 async def test_domain_record_from_the_page_proves_ownership(console: ConsoleServer) -> None:
-    domain = f"{unique_name('proved')}.example"
+    domain = f"{unique_name('verified')}.example"
     subscription = await console.service_env.requested(account={"domain": domain})
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
@@ -147,7 +147,7 @@ async def test_domain_record_from_the_page_proves_ownership(console: ConsoleServ
         [value] = set(re.findall(r"naver-works-verification=[0-9a-f]{32}", page.text))
         console.service_env.dns.publish_txt(domain, value)
         page = await submit(browser, page, "/domain")
-        assert "The ownership of the domain is proved" in page.text
+        assert "The ownership of the domain is verified" in page.text
         assert "Use is restricted" not in page.text
 
 

@@ -197,7 +197,7 @@ async def test_headers_and_cookies_have_security_attributes(
         assert " style=" not in answer.text
         assert "<script>" not in answer.text
     settings = ConsoleSettings(url="https://console.example")
-    async with create_pool(service_env.web_url, "worksub_console", connections=1) as pool:
+    async with create_pool(service_env.api_url, "worksub_console", connections=1) as pool:
         transport = httpx.ASGITransport(create_console(service_env.client, pool, settings))
         async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
             answer = await safe.get("/sign-in")

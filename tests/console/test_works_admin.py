@@ -180,7 +180,7 @@ async def test_admin_site_data_is_erased_with_the_subscription(console: ConsoleS
         await subscription.send("cancel", date=(await subscription.today()).isoformat())
 
         async def is_erased() -> bool:
-            return (await subscription.status()).state.over
+            return (await subscription.status()).state.is_terminal
 
         await wait_for("the subscription is erased", is_erased)
         certificate = (await service_env.client.certificates(subscription.id))[0]

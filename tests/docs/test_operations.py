@@ -17,7 +17,7 @@ from support.shell_recipes import (
     paid,
     recipe,
     recipes,
-    unproved,
+    unverified,
 )
 from support.subscription_driver import SubscriptionDriver
 
@@ -128,8 +128,8 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 @recipe("Verify a domain")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    domain = f"{unique_name('proved')}.example"
-    subscription = await unproved(shell, domain)
+    domain = f"{unique_name('verified')}.example"
+    subscription = await unverified(shell, domain)
     assert "DOMAIN_CONFIRMED" in (await shell.types(blocks[0], {"ID": subscription.id}))[0]
 
 
@@ -196,15 +196,15 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 @recipe("Verify all unverified domains")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     domain = f"{unique_name('batch')}.example"
-    subscription = await unproved(shell, domain)
+    subscription = await unverified(shell, domain)
     counted, started, _ = await shell.types(blocks[0], {})
     assert int(counted.removeprefix("Total: ")) >= 1
     assert "Started batch for job ID" in started
 
-    async def is_proved() -> bool:
+    async def is_verified() -> bool:
         return (await subscription.events())[-1] == "DOMAIN_CONFIRMED"
 
-    await wait_for("the batch has triggered the domain check", is_proved)
+    await wait_for("the batch has triggered the domain check", is_verified)
 
     async def is_completed() -> bool:
         return "Completed" in (await shell.types(blocks[0][2:], {}))[0]

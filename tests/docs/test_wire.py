@@ -4,7 +4,7 @@ import pytest
 from support.markdown_pages import page, tables
 from support.polling import wait_for
 from support.service_env import unique_name
-from support.shell_recipes import Shell, in_days, named, paid, unproved
+from support.shell_recipes import Shell, in_days, named, paid, unverified
 from support.subscription_driver import SubscriptionDriver
 
 _TABLES = tables(page("docs/commands.md"))
@@ -30,7 +30,7 @@ async def subscription_ready_for(shell: Shell, command: str) -> SubscriptionDriv
         case "change_renewal_option" | "upgrade" | "cancel":
             return await paid(shell)
         case "check_domain":
-            return await unproved(shell, f"{unique_name('wire')}.example")
+            return await unverified(shell, f"{unique_name('wire')}.example")
         case "withdraw_reservation":
             subscription = await shell.service_env.requested()
             await subscription.send("switch_to_paid", date=await in_days(subscription, 10), term="MONTHLY")

@@ -30,7 +30,7 @@ async def web_server(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[We
     async with (
         open_service_env(stack, temporal) as service_env,
         open_api_server(service_env) as api_server,
-        create_pool(service_env.web_url, "worksub_console", connections=4) as pool,
+        create_pool(service_env.api_url, "worksub_console", connections=4) as pool,
     ):
         with bind() as place:
             console = create_console(service_env.client, pool, ConsoleSettings(url=place.url, embedded=True))

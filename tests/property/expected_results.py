@@ -56,7 +56,7 @@ class ExpectedSubscription:
     # -- commands ------------------------------------------------------------------------------------
 
     def outcome_of(
-        self, name: str, argument: object, *, by_signal: bool = False, proved: bool = False
+        self, name: str, argument: object, *, by_signal: bool = False, verified: bool = False
     ) -> Answer | Refusal:
         """Return the response to a command at the current time, which is also the command's own time."""
         command = parse_command(name, argument)
@@ -65,7 +65,7 @@ class ExpectedSubscription:
         if command.id is None and not by_signal:
             self._updates += 1
             command = command.model_copy(update={"id": f"given/{self._updates}"})
-        if self.state.state.over:
+        if self.state.state.is_terminal:
             return self._after_the_end(command)
         known = self._recent.known(command, self.now)
         if isinstance(known, Refusal):
@@ -77,16 +77,18 @@ class ExpectedSubscription:
             return Refusal.of(RefusalCode.CLOCK_PASSED, "at", last_at=self.state.last_at)
         if command.at and not is_within_horizon(self.state, command.at):
             return TOO_FAR_AHEAD
-        return self._decided(command, proved=proved)
+        return self._decided(command, verified=verified)
 
     def refused_in_the_timeline(self, name: str, refused: Refusal, at: datetime) -> None:
         """Record the refusal of a signal, which has no response; `at` is the time of the clock."""
         named = name if name in COMMANDS else "an unknown signal"
         self._happens(CommandRefused.of(at, named, refused))
 
-    def _decided(self, command: Command, *, proved: bool) -> Answer | Refusal:
-        claims = tuple(claim.name for claim in self.state.claims) if proved else ()
-        found = ExternalFacts(token=TOKEN, proved=claims if isinstance(command, CheckDomain) else ())
+    def _decided(self, command: Command, *, verified: bool) -> Answer | Refusal:
+        pending_domains = tuple(domain.name for domain in self.state.pending_domains) if verified else ()
+        found = ExternalFacts(
+            token=TOKEN, verified=pending_domains if isinstance(command, CheckDomain) else ()
+        )
         decision = decide(self.state, command, self.now, self.book, found)
         if isinstance(decision, Refusal):
             return decision
@@ -134,7 +136,7 @@ class ExpectedSubscription:
         return status_of(self.state, self.book.domain_policy)
 
     def upcoming(self) -> tuple[UpcomingEvent, ...]:
-        return () if self.state.state.over else upcoming(self.state, self.now, self.book)
+        return () if self.state.state.is_terminal else upcoming(self.state, self.now, self.book)
 
     def quote(self, day: date) -> Quote | Refusal:
         return quote_cancellation(self.state, day, self.now, self.book)

@@ -75,9 +75,13 @@ class GeneratedSubscription:
 
     def sends(self, name: str, argument: dict[str, Any]) -> None:
         """Send a command now."""
-        proved = tuple(claim.name for claim in self.subscription.state.claims) if name == "proof" else ()
+        verified = (
+            tuple(domain.name for domain in self.subscription.state.pending_domains)
+            if name == "proof"
+            else ()
+        )
         command = self.subscription.read("check_domain" if name == "proof" else name, argument)
-        sent = SentCommand(self.subscription.now, command, ExternalFacts(token=TOKEN, proved=proved))
+        sent = SentCommand(self.subscription.now, command, ExternalFacts(token=TOKEN, verified=verified))
         self.sent.append(sent)
         self.subscription.decide_parsed(sent.command, sent.found)
 
@@ -226,7 +230,7 @@ def subscriptions(draw: st.DrawFn, most: int = 12, switched: bool = False) -> Ge
         generated.subscription.at(moment_of(generated.subscription, drawn))
         wish = fitting(generated.subscription, drawn)
         generated.sends(wish.command, argument_of(generated.subscription, wish))
-        if generated.subscription.state.state.over:
+        if generated.subscription.state.state.is_terminal:
             break
     # Also process the deadlines that an immediate cancellation has made due.
     generated.subscription.at(generated.subscription.now)

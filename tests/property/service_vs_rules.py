@@ -81,7 +81,7 @@ class SideBySide:
                 published.enter_context(self.service_env.dns.published_txt(proof.txt_name, proof.txt_value))
             confirmed: tuple[str, dict[str, Any]] = ("confirm_domain", {})
             argument = {"at": self.rules.now.isoformat()}
-            self.send("check_domain", argument, by_signal=by_signal, proved=True, of_the_oracle=confirmed)
+            self.send("check_domain", argument, by_signal=by_signal, verified=True, of_the_oracle=confirmed)
 
     def send(
         self,
@@ -89,14 +89,14 @@ class SideBySide:
         argument: Any,
         *,
         by_signal: bool = False,
-        proved: bool = False,
+        verified: bool = False,
         of_the_oracle: tuple[str, dict[str, Any]] | None = None,
     ) -> None:
         """Send a command; `of_the_oracle` is its form for the oracle, None if it must be refused."""
-        over, happened = self.rules.state.state.over, len(self.rules.timeline)
+        over, happened = self.rules.state.state.is_terminal, len(self.rules.timeline)
         self.commands_after_the_end += over
         by_signal = by_signal and not over
-        answered = self.rules.outcome_of(command, argument, by_signal=by_signal, proved=proved)
+        answered = self.rules.outcome_of(command, argument, by_signal=by_signal, verified=verified)
         if by_signal:
             self._run(self.subscription.handle.signal(command, argument))
             self._settle(self.rules.now)
@@ -181,7 +181,7 @@ class SideBySide:
         self._run(self._part())
 
     async def _part(self) -> None:
-        if self.rules.state.state.over:
+        if self.rules.state.state.is_terminal:
             await self.subscription.has_closed()
             return
         handle = self.subscription.handle
@@ -223,10 +223,11 @@ def _without_secrets(status: Status) -> Status:
 
 def _bare(state: Subscription) -> Subscription:
     """Return the state without the data that only the service has: secrets, the next domain check."""
-    blank = {"token": "", "since": state.last_at, "next_look_at": state.last_at}
+    blank = {"token": "", "since": state.last_at, "next_check_at": state.last_at}
     return state.model_copy(
         update={
-            "claim": state.claim and state.claim.model_copy(update=blank),
-            "rename_claim": state.rename_claim and state.rename_claim.model_copy(update=blank),
+            "pending_domain": state.pending_domain and state.pending_domain.model_copy(update=blank),
+            "pending_rename_domain": state.pending_rename_domain
+            and state.pending_rename_domain.model_copy(update=blank),
         }
     )

@@ -172,7 +172,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
     def time_passes(self, pace: str, number: int) -> None:
         self.both.advance_to(self._moment(pace, number))
 
-    @precondition(lambda self: not self.is_enough and not self.expected.state.claims)
+    @precondition(lambda self: not self.is_enough and not self.expected.state.pending_domains)
     @rule(pace=command_strategies.paces, number=command_strategies.numbers)
     def time_passes_on_the_clock(self, pace: str, number: int) -> None:
         self.both.advance_to(self._moment(pace, number), on_the_clock=True)
@@ -248,7 +248,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
             argument |= {field: value}
         self.both.send(command, {**argument, "at": at.isoformat()}, by_signal=by_signal)
 
-    @precondition(lambda self: not self.expected.state.state.over)
+    @precondition(lambda self: not self.expected.state.state.is_terminal)
     @rule(
         argument=st.sampled_from([[], "now", 5, True, [{}], {"colour": "red"}]),
         command=st.sampled_from([*COMMANDS, "no_such_command"]),
@@ -256,11 +256,11 @@ class SubscriptionMachine(RuleBasedStateMachine):
     def signals_what_is_no_argument(self, argument: Any, command: str) -> None:
         self.both.send(command, argument, by_signal=True)
 
-    @precondition(lambda self: self.expected.state.claims)
+    @precondition(lambda self: self.expected.state.pending_domains)
     @rule(by_signal=st.booleans())
     def proves_its_domains(self, by_signal: bool) -> None:
         self.both.prove(by_signal=by_signal)
-        assert not self.expected.state.claims
+        assert not self.expected.state.pending_domains
 
     @precondition(while_it_continues)
     @rule(day=command_strategies.days, number=st.integers(0, 400))
@@ -282,7 +282,7 @@ class SubscriptionMachine(RuleBasedStateMachine):
             plans.popitem()
         newer = last.model_copy(
             update={
-                "version": f"edition-{self.expected.book.edition + 1}",
+                "version": f"revision-{self.expected.book.revision + 1}",
                 "effective_from": max(last.effective_from, self.expected.now.date()) + after * A_DAY,
                 "plans": plans,
                 "cancellation": last.cancellation.model_copy(update={"fee_percent": 50}),

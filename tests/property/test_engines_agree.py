@@ -50,7 +50,7 @@ def written_scenarios() -> list[dict[str, Any]]:
     acme, other = {"domain": "acme.example"}, {"domain": "other.example"}
     return [
         {
-            "name": "a proof that was found once is not there for a later claim of the same name",
+            "name": "a proof that was found once is not there for a later pending_domain of the same name",
             "request": {"at": start, "account": acme},
             "steps": [
                 {"at": "2027-01-04T10:00:00+09:00", "confirm_domain": {}},

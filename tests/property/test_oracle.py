@@ -246,8 +246,8 @@ def test_r11_access_follows_domain_verification() -> None:
     domain = {"at": kst("2027-01-10"), "plan": "lite", "account": {"domain": "acme.co.kr"}}
     proofs = [{"at": kst("2027-01-11"), "confirm_domain": {}}] * 2
     assert evaluated(domain, until=kst("2027-01-11"))["access"] == "RESTRICTED"
-    proved = evaluated(domain, *proofs, until=kst("2027-01-11"))
-    assert (proved["accepted"], proved["access"]) == ([True, False], "FULL")
+    verified = evaluated(domain, *proofs, until=kst("2027-01-11"))
+    assert (verified["accepted"], verified["access"]) == ([True, False], "FULL")
     assert evaluated(domain, *proofs, until=kst("2027-02-09"))["access"] == "NONE"
     group = {"at": kst("2027-01-10"), "plan": "lite", "account": {"group": "acme"}}
     assert evaluated(group, *proofs, until=kst("2027-01-11"))["accepted"] == [False, False]

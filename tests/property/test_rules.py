@@ -57,7 +57,7 @@ def test_r21_service_fees_charge_each_paid_day_once(generated: GeneratedSubscrip
     first_days = [
         event.contract.first_day for event in subscription.events if event.event == "SWITCHED_TO_PAID"
     ]
-    ended = [event.billed_up_to for event in subscription.events if event.event == "CANCELED"]
+    ended = [event.billed_until for event in subscription.events if event.event == "CANCELED"]
     assume(first_days)
 
     fees = [line for line in subscription.ledger if line.kind == "SERVICE_FEE"]
@@ -382,7 +382,7 @@ def test_r31_messages_contain_no_personal_data(generated: GeneratedSubscription,
 @given(subscriptions())
 def test_r31_erased_state_has_no_personal_data(generated: GeneratedSubscription) -> None:
     subscription = generated.subscription
-    assert subscription.state.state.over or SECRET in subscription.state.model_dump_json()
+    assert subscription.state.state.is_terminal or SECRET in subscription.state.model_dump_json()
     subscription.answered("cancel")
     erased = subscription.at(subscription.now).state.model_dump_json()
     assert json.loads(erased)["state"] == "ERASED"

@@ -37,10 +37,10 @@ async def prices_published_meanwhile(scene: Scene) -> list[WorkflowHistory]:
 @replay_scenario(compared=False)
 async def database_away(scene: Scene) -> list[WorkflowHistory]:
     """Let an activity fail for more than ten minutes until NeedsAttention is set, and then succeed."""
-    async with AsyncExitStack() as standing:
-        proxy = await standing.enter_async_context(TcpProxy())
+    async with AsyncExitStack() as resources:
+        proxy = await resources.enter_async_context(TcpProxy())
         url = await create_database(scene.stack, unique_name("away").replace("-", "_"))
-        service_env = await standing.enter_async_context(
+        service_env = await resources.enter_async_context(
             scene.own_service_env(database_url=proxy.leads_to_database(url))
         )
         subscription = await scene.begun(service_env=service_env)

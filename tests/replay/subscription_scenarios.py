@@ -169,7 +169,7 @@ async def late(scene: Scene) -> list[WorkflowHistory]:
 
 
 @replay_scenario()
-async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistory]:
+async def domain_verified_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistory]:
     subscription = await scene.begun(account={"domain": f"{unique_name('owned')}.example"})
     await subscription.runs_to("2027-01-10 09:17")
     [proof] = (await subscription.status()).proofs
@@ -179,7 +179,7 @@ async def domain_proved_by_a_scheduled_look(scene: Scene) -> list[WorkflowHistor
 
 
 @replay_scenario(compared=False)
-async def domain_unproved_for_days(scene: Scene) -> list[WorkflowHistory]:
+async def domain_unverified_for_days(scene: Scene) -> list[WorkflowHistory]:
     """Check a domain every five minutes, hourly and daily; switch to paid; cancel it unverified."""
     subscription = await scene.begun(account={"domain": f"{unique_name('never-owned')}.example"})
     await subscription.runs_to("2027-01-14 09:30")

@@ -26,7 +26,7 @@ from .record_corpus import ROOT, main, release_of_this_code, releases_that_are_o
 from .recorded_effects import Effect, effects_of
 from .scenarios import SCENARIOS
 
-OUTCOMES = {"PROVISIONED", "REFUSED", "RECORDED", "NAME_TAKEN", "BOOK_OUTDATED", "ADJUSTED"}
+OUTCOMES = {"PROVISIONED", "REFUSED", "RECORDED", "NAME_TAKEN", "PRICE_BOOK_OUTDATED", "ADJUSTED"}
 
 
 @pytest.mark.parametrize("release", releases())

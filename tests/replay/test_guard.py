@@ -29,13 +29,13 @@ def subscription() -> RecordedScenario:
 
 
 async def load_prices_first(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
-    await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+    await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
     return await execute_until_success(name, argument, *others, **named)
 
 
 async def load_prices_first_if_patched(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
     if workflow.patched("ask-for-prices-first"):
-        await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+        await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
     return await execute_until_success(name, argument, *others, **named)
 
 

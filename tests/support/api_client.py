@@ -100,11 +100,11 @@ async def open_api_server(
     **settings: Any,
 ) -> AsyncIterator[ApiServer]:
     """Serve the API; it connects to the database with `database_url`."""
-    url = database_url or service_env.web_url
+    url = database_url or service_env.api_url
     async with (
         create_pool(url, "worksub_reader", connections=8) as reading,
         create_pool(url, "worksub_api", connections=2) as own,
-        create_pool(service_env.people_url, "worksub_admin", connections=1) as admin,
+        create_pool(service_env.reader_url, "worksub_admin", connections=1) as admin,
     ):
         service = AppState(
             temporal=service_env.temporal,

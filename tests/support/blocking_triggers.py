@@ -16,7 +16,7 @@ _TABLES = (
     "administrators",
     "companies",
     "domain_tokens",
-    "event_notes",
+    "event_private_data",
 )
 
 # A key has the table, the operation, and the row: the event or part, and the subscription.

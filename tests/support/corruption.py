@@ -80,7 +80,7 @@ async def stored_rows(service_env: ServiceEnv, subscription: SubscriptionDriver)
 
 
 # The product's `version` is the number of the event of its last update, which may be late.
-_WRITTEN = ("recorded_at", "held_since", "answered_at", "version")
+_WRITTEN = ("recorded_at", "reserved_since", "answered_at", "version")
 
 
 def _comparable(column: str, value: Any) -> Any:

@@ -200,7 +200,7 @@ class ScenarioBuilder:
 
     def proves(self, *domains: str) -> Self:
         """Check the domains now; the verification records of these are found."""
-        answer = self.decide_parsed(self.read("check_domain", {}), ExternalFacts(proved=domains))
+        answer = self.decide_parsed(self.read("check_domain", {}), ExternalFacts(verified=domains))
         assert isinstance(answer, Decision), answer
         return self
 

@@ -16,15 +16,15 @@ from temporalio.worker import Worker
 from adapters.email.settings import MailServer
 from adapters.postgres import catalogue_repository
 from adapters.postgres.pool import Pool, create_pool
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from dev_stack.dns_server import DnsServer
-from dev_stack.postgres_server import OWNER, PEOPLE, SUPERUSER, WEB, WORKER, as_login
+from dev_stack.postgres_server import API_LOGIN, OWNER, READER_LOGIN, SUPERUSER, WORKER, as_login
 from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
 from starter.setup import set_up
 from subscription.business_calendar import KST
 from subscription.catalogue import Catalogue, parse_catalogue
-from subscription.message_authentication import Seals
+from subscription.message_authentication import MessageSigner
 from subscription.refusals import Refusal, RefusalError
 from subscription.timeline import RequestAnswer
 from worker import create_worker
@@ -86,7 +86,7 @@ class ServiceEnv:
     owner: Pool
     client: SubscriptionClient
     dns: DnsServer
-    seals: Seals
+    signer: MessageSigner
 
     @property
     def owner_url(self) -> str:
@@ -99,20 +99,20 @@ class ServiceEnv:
         return as_login(self.database_url, WORKER)
 
     @property
-    def web_url(self) -> str:
+    def api_url(self) -> str:
         """Return the database URL of an HTTP server process."""
-        return as_login(self.database_url, WEB)
+        return as_login(self.database_url, API_LOGIN)
 
     @property
-    def people_url(self) -> str:
+    def reader_url(self) -> str:
         """Return the database URL of a client process."""
-        return as_login(self.database_url, PEOPLE)
+        return as_login(self.database_url, READER_LOGIN)
 
     def worker(self, *, allow_simulation: bool = True, mail_server: MailServer | None = None) -> Worker:
         return create_worker(
             self.temporal,
             self.pool,
-            self.seals,
+            self.signer,
             dns_resolvers=[self.dns.address],
             mail_server=mail_server,
             task_queue=self.task_queue,
@@ -193,11 +193,13 @@ async def open_service_env(
     with DnsServer() as dns:
         async with (
             create_pool(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
-            create_pool(as_login(url, PEOPLE), "worksub_reader", connections=8) as reading,
+            create_pool(as_login(url, READER_LOGIN), "worksub_reader", connections=8) as reading,
             asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
         ):
             client = SubscriptionClient(temporal, reading, task_queue=queue)
-            service_env = ServiceEnv(temporal, url, queue, pool, owner, client, dns, await worker_seals(pool))
+            service_env = ServiceEnv(
+                temporal, url, queue, pool, owner, client, dns, await worker_signer(pool)
+            )
             if works:
                 async with service_env.worker():
                     yield service_env

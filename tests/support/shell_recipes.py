@@ -129,7 +129,7 @@ async def paid(shell: Shell, **changes: Any) -> SubscriptionDriver:
     return subscription
 
 
-async def unproved(shell: Shell, domain: str) -> SubscriptionDriver:
+async def unverified(shell: Shell, domain: str) -> SubscriptionDriver:
     """Return a subscription whose verification record was published just after the last check."""
     subscription = await shell.service_env.requested(account={"domain": domain})
     await subscription.client.settle(subscription.id)

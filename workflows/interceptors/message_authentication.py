@@ -1,8 +1,8 @@
 """Workflow interceptor that authenticates scheduled activities and the input of the next run.
 
 A client of the Temporal namespace can start a workflow with any argument, and can schedule any activity.
-It cannot compute a seal (a message authentication code), so the service accepts only sealed activities and
-inputs. Local activities need no seal, because the same worker runs them.
+It cannot compute a signature (a message authentication code), so the service accepts only signed
+activities and inputs. Local activities need no signature, because the same worker runs them.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,9 +21,9 @@ from temporalio.worker import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.message_authentication import SEAL_HEADER, Seals
+    from subscription.message_authentication import SIGNATURE_HEADER, MessageSigner
 
-_SEALS = "worksub_seals"
+_SIGNER = "worksub_signer"
 
 
 def is_continued(start: Any) -> bool:
@@ -34,56 +34,59 @@ def is_continued(start: Any) -> bool:
     info = workflow.info()
     if not info.continued_run_id:
         return False
-    seals = _seals()
-    if seals is None:
+    signer = _signer()
+    if signer is None:
         return True
-    seal = info.headers.get(SEAL_HEADER)
-    if seal is None or not isinstance(start, RawValue):
+    signature = info.headers.get(SIGNATURE_HEADER)
+    if signature is None or not isinstance(start, RawValue):
         return False
-    text = seal.data.decode(errors="replace")
-    return seals.is_of_run(text, info.workflow_id, info.continued_run_id, [start.payload.data])
+    text = signature.data.decode(errors="replace")
+    return signer.is_of_run(text, info.workflow_id, info.continued_run_id, [start.payload.data])
 
 
-class _SealingOutbound(WorkflowOutboundInterceptor):
+class _SigningOutbound(WorkflowOutboundInterceptor):
     def start_activity(self, input: StartActivityInput) -> workflow.ActivityHandle[Any]:
-        if seals := _seals():
-            seal = seals.of_call(workflow.info().workflow_id, input.activity, _data(input.args))
-            input.headers = _sealed(input.headers, seal)
+        if signer := _signer():
+            signature = signer.of_call(workflow.info().workflow_id, input.activity, _data(input.args))
+            input.headers = _signed(input.headers, signature)
         return super().start_activity(input)
 
     def continue_as_new(self, input: ContinueAsNewInput) -> NoReturn:
-        if seals := _seals():
+        if signer := _signer():
             info = workflow.info()
-            seal = seals.of_run(info.workflow_id, info.run_id, _data(input.args))
-            input.headers = _sealed(input.headers, seal)
+            signature = signer.of_run(info.workflow_id, info.run_id, _data(input.args))
+            input.headers = _signed(input.headers, signature)
         super().continue_as_new(input)
 
 
-class _SealingInbound(WorkflowInboundInterceptor):
+class _SigningInbound(WorkflowInboundInterceptor):
     def init(self, outbound: WorkflowOutboundInterceptor) -> None:
-        super().init(_SealingOutbound(outbound))
+        super().init(_SigningOutbound(outbound))
 
 
-class SealingInterceptor(Interceptor):
-    """Seal scheduled activities and continue-as-new inputs with the worker's keys."""
+class SigningInterceptor(Interceptor):
+    """Signature scheduled activities and continue-as-new inputs with the worker's keys."""
 
-    def __init__(self, seals: Seals) -> None:
-        self._seals = seals
+    def __init__(self, signer: MessageSigner) -> None:
+        self._signer = signer
 
-    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_SealingInbound]:
-        input.unsafe_extern_functions[_SEALS] = lambda: self._seals
-        return _SealingInbound
+    def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[_SigningInbound]:
+        input.unsafe_extern_functions[_SIGNER] = lambda: self._signer
+        return _SigningInbound
 
 
-def _seals() -> Seals | None:
-    """Return the seals of the worker; None in a replayer, which has no keys."""
-    get_seals: Callable[[], Seals] | None = workflow.extern_functions().get(_SEALS)
-    return get_seals() if get_seals else None
+def _signer() -> MessageSigner | None:
+    """Return the signer of the worker; None in a replayer, which has no keys."""
+    get_signer: Callable[[], MessageSigner] | None = workflow.extern_functions().get(_SIGNER)
+    return get_signer() if get_signer else None
 
 
 def _data(args: Any) -> list[bytes]:
     return [payload.data for payload in workflow.payload_converter().to_payloads(args)]
 
 
-def _sealed(headers: Mapping[str, Payload], seal: str) -> Mapping[str, Payload]:
-    return {**headers, SEAL_HEADER: Payload(metadata={"encoding": b"binary/plain"}, data=seal.encode())}
+def _signed(headers: Mapping[str, Payload], signature: str) -> Mapping[str, Payload]:
+    return {
+        **headers,
+        SIGNATURE_HEADER: Payload(metadata={"encoding": b"binary/plain"}, data=signature.encode()),
+    }

@@ -29,10 +29,10 @@ def record_deadline_lateness(event: Event, late: timedelta) -> None:
     lateness.record(max(late, timedelta(0)), {"event": event.event})
 
 
-def count_refusal(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"], times: int = 1) -> None:
+def count_refusal(command: str, code: str, message_type: Literal["UPDATE", "SIGNAL"], times: int = 1) -> None:
     """Count and log refusals of a command with this code."""
     refusals = workflow.metric_meter().create_counter("worksub_refusals", "Refused commands")
-    refusals.add(times, {"command": command, "code": code, "asked_by": asked_by})
+    refusals.add(times, {"command": command, "code": code, "message_type": message_type})
     if not workflow.unsafe.is_replaying():
         info = workflow.info()
         _log.info(
@@ -43,7 +43,7 @@ def count_refusal(command: str, code: str, asked_by: Literal["UPDATE", "SIGNAL"]
                     "run_id": info.run_id,
                     "command": command,
                     "code": code,
-                    "asked_by": asked_by,
+                    "message_type": message_type,
                     "times": times if times > 1 else None,
                 }
             },

@@ -85,7 +85,7 @@ async def stream_events(
     last_event_id: Annotated[int, Header(alias="Last-Event-ID", ge=0, lt=2**31)] = 0,
 ) -> Response:
     entries = await client.timeline(subscription_id, after=last_event_id, limit=_PAGE)
-    if not entries and (await client.status(subscription_id)).state.over:
+    if not entries and (await client.status(subscription_id)).state.is_terminal:
         return Response(status_code=204)
     return StreamingResponse(
         _stream(client, service, key.prefix, subscription_id, last_event_id),

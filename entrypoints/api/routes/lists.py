@@ -163,7 +163,7 @@ class NamedFilterParam(StrEnum):
 class SearchPage(Frozen):
     """Page of a search result with `total` subscriptions.
 
-    `unrecorded` are the IDs of workflows in Temporal that have no subscription in the database. `query` is
+    `missing_in_database` are the IDs of workflows in Temporal without a row in the database. `query` is
     the same search in Temporal's visibility query language, null if that cannot express it. `attention` has
     the reasons of subscriptions with NeedsAttention, by ID. It is for operators, and empty if only the
     database was searched.
@@ -171,7 +171,7 @@ class SearchPage(Frozen):
 
     items: tuple[SubscriptionSummary, ...]
     next: str | None
-    unrecorded: tuple[str, ...]
+    missing_in_database: tuple[str, ...]
     attention: dict[str, ShownAttention]
     total: int
     query: str | None
@@ -203,8 +203,8 @@ async def find_subscriptions(
         raise ApiError(ApiCode.INVALID_QUERY, MESSAGES[ApiCode.INVALID_QUERY], "query") from None
     return SearchPage(
         items=found.subscriptions,
-        next=encode_cursor("find", found.after) if found.after else None,
-        unrecorded=found.unrecorded,
+        next=encode_cursor("find", found.next_cursor) if found.next_cursor else None,
+        missing_in_database=found.missing_in_database,
         attention=found.attention,
         total=found.total,
         query=found.query,

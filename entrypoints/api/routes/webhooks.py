@@ -13,7 +13,7 @@ from entrypoints.api.event_types import EventKind
 from entrypoints.api.pagination import Cursor, Limit, Page, decode_numeric_cursor, make_page, whole
 from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError, responses
 from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
-from starter.scoped_webhook_endpoints import WebhookDesk
+from starter.scoped_webhook_endpoints import ScopedWebhookEndpoints
 from starter.webhook_endpoints import Delivery, Endpoint, WebhookEndpointStore
 from subscription.model import Frozen, Wire
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
@@ -76,11 +76,11 @@ class Queued(Frozen):
     queued: int
 
 
-async def _scoped_endpoints(service: ServiceDep, key: ApiKeyDep) -> WebhookDesk:
-    return WebhookDesk(service.own, key.caller)
+async def _scoped_endpoints(service: ServiceDep, key: ApiKeyDep) -> ScopedWebhookEndpoints:
+    return ScopedWebhookEndpoints(service.own, key.caller)
 
 
-EndpointsDep = Annotated[WebhookDesk, Depends(_scoped_endpoints)]
+EndpointsDep = Annotated[ScopedWebhookEndpoints, Depends(_scoped_endpoints)]
 
 
 def _read(shape: type[Any], body: Any) -> Any:

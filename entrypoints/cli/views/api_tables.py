@@ -17,7 +17,7 @@ def keys_table(keys: Iterable[ApiKey]) -> Table:
             key.customer_id or "operators",
             key.label,
             format_time(key.created_at),
-            format_time(key.ends_at),
+            format_time(key.expires_at),
             format_time(key.last_used_at),
         )
     return table
@@ -47,7 +47,7 @@ def deliveries_table(deliveries: Iterable[Delivery]) -> Table:
             f"{delivery.sequence} {delivery.event}" if delivery.event else "",
             delivery.state,
             str(delivery.attempts),
-            format_time(delivery.settled_at or delivery.queued_at),
+            format_time(delivery.completed_at or delivery.queued_at),
             delivery.last_error or "",
         )
     return table

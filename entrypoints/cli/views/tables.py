@@ -269,9 +269,9 @@ def notices_table(notices: "Iterable[OutboxNotice]") -> Table:
             str(notice.number),
             notice.subscription_id,
             notice.kind,
-            str(notice.about),
+            str(notice.event_date),
             notice.state,
-            f"{notice.settled_at or notice.queued_at:%Y-%m-%d %H:%M}",
+            f"{notice.completed_at or notice.queued_at:%Y-%m-%d %H:%M}",
             notice.last_error or "",
         )
     return table

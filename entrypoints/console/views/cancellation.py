@@ -36,117 +36,117 @@ from subscription.state import ReservedCancellation
 class _Review:
     """Cancellation that the rules would accept, with its cost and effects."""
 
-    standing: CurrentState
+    current: CurrentState
     quote: Quote
     foreseen: CommandPreview
     penalty_from_tomorrow: int
 
     @property
     def is_today(self) -> bool:
-        return self.quote.date == day_of(self.standing.now)
+        return self.quote.date == day_of(self.current.now)
 
-    def shown(self, visit: PageContext) -> str:
+    def shown(self, page: PageContext) -> str:
         """Return the digest of the facts that the review page shows."""
-        state = self.standing.state
+        state = self.current.state
         return digest(
-            visit,
+            page,
             Action.CANCEL,
             state.subscription_id,
             state.account,
             state.reservation,
-            day_of(self.standing.now),
+            day_of(self.current.now),
             self.quote,
             self.foreseen,
             self.penalty_from_tomorrow,
-            now=self.standing.now,
+            now=self.current.now,
         )
 
 
-async def show_cancel(visit: PageContext) -> Response:
+async def show_cancel(page: PageContext) -> Response:
     """Show the form for the date, or, with `review` in the query, the cost of that date for confirmation."""
-    standing = await visit.desk.standing(visit.subscription_id)
-    query = visit.request.query_params
+    current = await page.client.current_state(page.subscription_id)
+    query = page.request.query_params
     if "review" in query:
-        return await _review_or_form(visit, standing, query.get("date", ""))
-    return await _form(visit, standing, query.get("date"))
+        return await _review_or_form(page, current, query.get("date", ""))
+    return await _form(page, current, query.get("date"))
 
 
-async def take_cancel(visit: PageContext) -> Response:
+async def take_cancel(page: PageContext) -> Response:
     """Cancel on the reviewed date. If the review page would now show other facts, show it again."""
-    standing = await visit.desk.standing(visit.subscription_id)
-    day, confirmation = visit.form.get("date", ""), visit.form.get("confirmation", "").strip()[:300]
-    if visit.chooses_language:
-        return await _review_or_form(visit, standing, day, confirmation=confirmation)
-    if not await was_carried_out(visit):
-        review = _reviewed(visit, standing, day)
-        if isinstance(review, str) or not is_as_shown(visit, review.shown(visit)):
-            return await _review_or_form(visit, standing, day, {"": changed_meanwhile(visit)})
+    current = await page.client.current_state(page.subscription_id)
+    day, confirmation = page.form.get("date", ""), page.form.get("confirmation", "").strip()[:300]
+    if page.chooses_language:
+        return await _review_or_form(page, current, day, confirmation=confirmation)
+    if not await was_carried_out(page):
+        review = _reviewed(page, current, day)
+        if isinstance(review, str) or not is_as_shown(page, review.shown(page)):
+            return await _review_or_form(page, current, day, {"": changed_meanwhile(page)})
     try:
-        answer = await run_client(visit, "cancel", {"date": day, "confirmation": confirmation}, standing)
+        answer = await run_client(page, "cancel", {"date": day, "confirmation": confirmation}, current)
     except RefusalError as refusal:
-        standing = await visit.desk.standing(visit.subscription_id)
-        return await _review_or_form(visit, standing, day, visit.problems(refusal.refused))
-    return await redirect_with_result(visit, answer)
+        current = await page.client.current_state(page.subscription_id)
+        return await _review_or_form(page, current, day, page.problems(refusal.refused))
+    return await redirect_with_result(page, answer)
 
 
-def _reviewed(visit: PageContext, standing: CurrentState, day: str) -> _Review | str:
+def _reviewed(page: PageContext, current: CurrentState, day: str) -> _Review | str:
     """Return the review of this date, or an error message."""
     try:
         chosen = date.fromisoformat(day)
     except ValueError:
-        return visit.words.say("Enter a date such as 2027-01-31.")
-    quote = quote_of(standing, chosen)
-    command = Cancel(date=chosen, confirmation=account_words(standing.state))
-    foreseen = quote if isinstance(quote, Refusal) else preview_command(standing, command)
+        return page.words.say("Enter a date such as 2027-01-31.")
+    quote = quote_of(current, chosen)
+    command = Cancel(date=chosen, confirmation=account_words(current.state))
+    foreseen = quote if isinstance(quote, Refusal) else preview_command(current, command)
     if isinstance(quote, Refusal) or isinstance(foreseen, Refusal):
-        return visit.refusal(quote if isinstance(quote, Refusal) else foreseen)  # type: ignore[arg-type]
-    is_today = chosen == day_of(standing.now)
+        return page.refusal(quote if isinstance(quote, Refusal) else foreseen)  # type: ignore[arg-type]
+    is_today = chosen == day_of(current.now)
     return _Review(
-        standing=standing,
+        current=current,
         quote=quote,
         foreseen=foreseen,
-        penalty_from_tomorrow=penalty_from_tomorrow(standing) if is_today else 0,
+        penalty_from_tomorrow=penalty_from_tomorrow(current) if is_today else 0,
     )
 
 
 async def _review_or_form(
-    visit: PageContext,
-    standing: CurrentState,
+    page: PageContext,
+    current: CurrentState,
     day: str,
     problems: Mapping[str, str] | None = None,
     *,
     confirmation: str = "",
 ) -> Response:
-    review = _reviewed(visit, standing, day)
+    review = _reviewed(page, current, day)
     if isinstance(review, str):
-        return await _form(visit, standing, day, {**(problems or {}), "date": review})
+        return await _form(page, current, day, {**(problems or {}), "date": review})
     return await form_page(
-        visit,
+        page,
         "command/cancel_review.html",
-        standing,
+        current,
         Action.CANCEL,
         review=review,
         quote=review.quote,
         confirmation=confirmation,
-        shown=review.shown(visit),
+        shown=review.shown(page),
         problems=problems or {},
         status=_status(problems),
     )
 
 
 async def _form(
-    visit: PageContext, standing: CurrentState, day: str | None, problems: Mapping[str, str] | None = None
+    page: PageContext, current: CurrentState, day: str | None, problems: Mapping[str, str] | None = None
 ) -> Response:
-    today, state = day_of(standing.now), standing.state
-    begins_tomorrow = penalty_from_tomorrow(standing)
-    free_on = None if begins_tomorrow else free_day(standing)
-    now = quote_of(standing, today)
+    today, state = day_of(current.now), current.state
+    begins_tomorrow = penalty_from_tomorrow(current)
+    free_on = None if begins_tomorrow else free_day(current)
+    now = quote_of(current, today)
     return await form_page(
-        visit,
+        page,
         "command/cancel.html",
-        standing,
+        current,
         Action.CANCEL,
-        date=_preselected(standing, free_on) if day is None or day == today.isoformat() else day,
+        date=_preselected(current, free_on) if day is None or day == today.isoformat() else day,
         latest=latest_cancellation(state, today) if state.state.accepts_commands else today,
         free_on=free_on,
         penalty_today=0 if isinstance(now, Refusal) else now.penalty,
@@ -157,12 +157,12 @@ async def _form(
     )
 
 
-def _preselected(standing: CurrentState, free_on: date | None) -> str:
+def _preselected(current: CurrentState, free_on: date | None) -> str:
     """Return the initial date of the form: the reserved date, the first day without a fee, or none.
 
     Today is never preselected, because it would delete all data immediately.
     """
-    reserved = standing.state.reservation
+    reserved = current.state.reservation
     if isinstance(reserved, ReservedCancellation):
         return reserved.date.isoformat()
     return free_on.isoformat() if free_on else ""

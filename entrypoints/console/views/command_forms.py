@@ -18,136 +18,134 @@ from subscription.timeline import Answer
 
 
 async def run_client(
-    visit: PageContext, name: str, argument: Mapping[str, Any], seen: CurrentState | None = None
+    page: PageContext, name: str, argument: Mapping[str, Any], seen: CurrentState | None = None
 ) -> Answer:
     """Send a command. Its ID, the idempotency key, is that of the form: a double click has one effect (R22).
 
     The rules refuse the command if an event, a new day or a new catalogue version has occurred since `seen`,
     the state that the form's digest was compared with.
     """
-    assert visit.session is not None
-    metadata: dict[str, Any] = {"id": command_id(visit) or str(uuid.uuid4()), "by": visit.session.name}
+    assert page.session is not None
+    metadata: dict[str, Any] = {"id": command_id(page) or str(uuid.uuid4()), "by": page.session.name}
     if seen is not None:
         metadata["expects"] = seen.expected.model_dump(mode="json")
-    return await visit.desk.command(visit.subscription_id, name, {**argument, **metadata})
+    return await page.client.command(page.subscription_id, name, {**argument, **metadata})
 
 
-async def redirect_with_result(visit: PageContext, answer: Answer) -> Response:
+async def redirect_with_result(page: PageContext, answer: Answer) -> Response:
     """Redirect to the subscription page, which shows the events of the command as a flash message."""
     events = [entry.sequence for entry in answer.events]
-    happened = await visit.desk.history(visit.subscription_id)
-    speak = MessageFormatter(visit.words, await visit.desk.price_book())
+    happened = await page.client.history(page.subscription_id)
+    speak = MessageFormatter(page.words, await page.client.price_book())
     said = " ".join(speak.event(happened[number - 1]) for number in events if number <= len(happened))
-    return await visit.go(f"/subscriptions/{visit.subscription_id}", said or answer.message)
+    return await page.go(f"/subscriptions/{page.subscription_id}", said or answer.message)
 
 
 async def form_page(
-    visit: PageContext,
+    page: PageContext,
     template: str,
-    standing: CurrentState,
+    current: CurrentState,
     action: Action,
     *,
     status: int = 200,
     **context: Any,
 ) -> Response:
     """Return the page of an action. If the action is not possible now, the page shows only the reason."""
-    refused = refusals(standing)[action]
-    return await visit.page(
+    refused = refusals(current)[action]
+    return await page.page(
         template if refused is None else "command/not_available.html",
         status=status if refused is None else 409,
         action=action,
-        state=standing.state,
-        today=day_of(standing.now),
-        account=account_of(standing),
-        speak=MessageFormatter(visit.words, standing.book),
+        state=current.state,
+        today=day_of(current.now),
+        account=account_of(current),
+        speak=MessageFormatter(page.words, current.book),
         command_id=str(uuid.uuid4()),
-        refused=refused and visit.refusal(refused),
+        refused=refused and page.refusal(refused),
         **context,
     )
 
 
-def changed_meanwhile(visit: PageContext) -> str:
+def changed_meanwhile(page: PageContext) -> str:
     """Return the message for a confirmation of facts that have changed since the page was shown."""
-    return visit.refusal(Problem.of(RefusalCode.CHANGED_MEANWHILE))
+    return page.refusal(Problem.of(RefusalCode.CHANGED_MEANWHILE))
 
 
 # -- withdrawal, domain verification ------------------------------------------------------------------
 
 
-async def withdraw(visit: PageContext) -> Response:
-    standing = await visit.desk.standing(visit.subscription_id)
-    if not await was_carried_out(visit) and not is_as_shown(visit, withdrawal_shown(visit, standing)):
-        return await shown(visit, problems={"": changed_meanwhile(visit)}, status=409)
+async def withdraw(page: PageContext) -> Response:
+    current = await page.client.current_state(page.subscription_id)
+    if not await was_carried_out(page) and not is_as_shown(page, withdrawal_shown(page, current)):
+        return await shown(page, problems={"": changed_meanwhile(page)}, status=409)
     try:
-        return await redirect_with_result(
-            visit, await run_client(visit, "withdraw_reservation", {}, standing)
-        )
+        return await redirect_with_result(page, await run_client(page, "withdraw_reservation", {}, current))
     except RefusalError as refusal:
-        return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
+        return await shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
 
 
-async def check_domain(visit: PageContext) -> Response:
-    say = visit.words.say
+async def check_domain(page: PageContext) -> Response:
+    say = page.words.say
     try:
-        answer = await run_client(visit, "check_domain", {})
+        answer = await run_client(page, "check_domain", {})
     except RefusalError as refusal:
-        return await shown(visit, problems={"": visit.refusal(refusal.refused)}, status=422)
+        return await shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
     if not answer.events:
         not_yet = say("Record not found yet. We will keep checking; DNS changes can take up to 72 hours.")
-        return await visit.go(f"/subscriptions/{visit.subscription_id}", not_yet)
-    return await redirect_with_result(visit, answer)
+        return await page.go(f"/subscriptions/{page.subscription_id}", not_yet)
+    return await redirect_with_result(page, answer)
 
 
 # -- rename (R10) --------------------------------------------------------------------------------------
 
 
-async def show_rename(visit: PageContext) -> Response:
-    standing = await visit.desk.standing(visit.subscription_id)
-    account = standing.state.account
-    return await _rename_page(visit, standing, account.kind.value if account else "GROUP", "")
+async def show_rename(page: PageContext) -> Response:
+    current = await page.client.current_state(page.subscription_id)
+    account = current.state.account
+    return await _rename_page(page, current, account.kind.value if account else "GROUP", "")
 
 
-async def take_rename(visit: PageContext) -> Response:
-    standing = await visit.desk.standing(visit.subscription_id)
-    kind = "DOMAIN" if visit.form.get("kind") == "DOMAIN" else "GROUP"
-    name = visit.form.get("name", "").strip()[:300]
-    if visit.chooses_language:
-        return await _rename_page(visit, standing, kind, name)
-    if not await was_carried_out(visit) and not is_as_shown(visit, _rename_shown(visit, standing)):
-        return await _rename_page(visit, standing, kind, name, {"": changed_meanwhile(visit)}, 409)
+async def take_rename(page: PageContext) -> Response:
+    current = await page.client.current_state(page.subscription_id)
+    kind = "DOMAIN" if page.form.get("kind") == "DOMAIN" else "GROUP"
+    name = page.form.get("name", "").strip()[:300]
+    if page.chooses_language:
+        return await _rename_page(page, current, kind, name)
+    if not await was_carried_out(page) and not is_as_shown(page, _rename_shown(page, current)):
+        return await _rename_page(page, current, kind, name, {"": changed_meanwhile(page)}, 409)
     try:
         return await redirect_with_result(
-            visit, await run_client(visit, "rename_account", {kind.lower(): name}, standing)
+            page, await run_client(page, "rename_account", {kind.lower(): name}, current)
         )
     except RefusalError as refusal:
-        problems = visit.problems(refusal.refused, group="name", domain="name", account_group="name")
+        problems = page.problems(refusal.refused, group="name", domain="name", account_group="name")
         problems = {"name": " ".join(problems.values())}
-        standing = await visit.desk.standing(visit.subscription_id)
-        return await _rename_page(visit, standing, kind, name, problems, 422)
+        current = await page.client.current_state(page.subscription_id)
+        return await _rename_page(page, current, kind, name, problems, 422)
 
 
 async def _rename_page(
-    visit: PageContext,
-    standing: CurrentState,
+    page: PageContext,
+    current: CurrentState,
     kind: str,
     name: str,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
     return await form_page(
-        visit,
+        page,
         "command/rename.html",
-        standing,
+        current,
         Action.RENAME,
         entered={"kind": kind, "name": name},
-        lock_hours=catalogue.account.rename_lock_hours if (catalogue := catalogue_now(standing)) else 0,
-        shown=_rename_shown(visit, standing),
+        lock_hours=catalogue.account.rename_lock_hours if (catalogue := catalogue_now(current)) else 0,
+        shown=_rename_shown(page, current),
         problems=problems or {},
         status=status,
     )
 
 
-def _rename_shown(visit: PageContext, standing: CurrentState) -> str:
-    state = standing.state
-    held = state.rename_claim.name if state.rename_claim else None
-    return digest(visit, "rename", state.subscription_id, state.account, held)
+def _rename_shown(page: PageContext, current: CurrentState) -> str:
+    state = current.state
+    held = state.pending_rename_domain.name if state.pending_rename_domain else None
+    return digest(page, "rename", state.subscription_id, state.account, held)

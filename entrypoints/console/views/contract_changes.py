@@ -47,7 +47,7 @@ _FIELDS = ("date", "plan", "term", "members", "agreed")
 class _Choice:
     """Entered values of a form, and their effects by the rules."""
 
-    standing: CurrentState
+    current: CurrentState
     action: Action
     entered: Fields
     argument: Mapping[str, Any]
@@ -55,84 +55,84 @@ class _Choice:
     cost: ChangeQuote | None
     problems: Mapping[str, str]
 
-    def shown(self, visit: PageContext) -> str:
+    def shown(self, page: PageContext) -> str:
         """Return the digest of the facts that the review page shows."""
-        state = self.standing.state
+        state = self.current.state
         return digest(
-            visit,
+            page,
             self.action,
             state.subscription_id,
             self.argument,
-            day_of(self.standing.now),
+            day_of(self.current.now),
             self.foreseen,
             self.cost,
             state.reservation,
-            state.claim is not None,
-            now=self.standing.now,
+            state.pending_domain is not None,
+            now=self.current.now,
         )
 
 
-async def show_switch(visit: PageContext) -> Response:
+async def show_switch(page: PageContext) -> Response:
     """Show the form, or, with `review` in the query, the effects of the switch for confirmation."""
-    return await _show(visit, Action.SWITCH)
+    return await _show(page, Action.SWITCH)
 
 
-async def show_renewal(visit: PageContext) -> Response:
-    return await _show(visit, Action.RENEWAL)
+async def show_renewal(page: PageContext) -> Response:
+    return await _show(page, Action.RENEWAL)
 
 
-async def show_upgrade(visit: PageContext) -> Response:
+async def show_upgrade(page: PageContext) -> Response:
     """Show the steps of an upgrade, which are those of a request: product, terms, details."""
-    return await _show(visit, Action.UPGRADE)
+    return await _show(page, Action.UPGRADE)
 
 
-async def take_switch(visit: PageContext) -> Response:
-    return await _confirm(visit, Action.SWITCH)
+async def take_switch(page: PageContext) -> Response:
+    return await _confirm(page, Action.SWITCH)
 
 
-async def take_renewal(visit: PageContext) -> Response:
-    return await _confirm(visit, Action.RENEWAL)
+async def take_renewal(page: PageContext) -> Response:
+    return await _confirm(page, Action.RENEWAL)
 
 
-async def take_upgrade(visit: PageContext) -> Response:
-    return await _confirm(visit, Action.UPGRADE)
+async def take_upgrade(page: PageContext) -> Response:
+    return await _confirm(page, Action.UPGRADE)
 
 
-async def _show(visit: PageContext, action: Action) -> Response:
-    standing = await visit.desk.standing(visit.subscription_id)
-    query = visit.request.query_params
+async def _show(page: PageContext, action: Action) -> Response:
+    current = await page.client.current_state(page.subscription_id)
+    query = page.request.query_params
     typed = {name: query[name] for name in _FIELDS if name in query}
     if "agreed" in typed:
         typed["agreed"] = ",".join(query.getlist("agreed"))
-    entered = {**_initial_values(standing, action), **typed}
+    entered = {**_initial_values(current, action), **typed}
     if "review" in query:
-        return await _review(visit, _choice(visit, standing, action, entered))
+        return await _review(page, _choice(page, current, action, entered))
     if action is Action.UPGRADE and "terms" in query:
-        agreeing = {**entered, "agreed": ",".join(f"{term.id}:{term.version}" for term in _terms(standing))}
-        choice = _choice(visit, standing, action, agreeing)
+        agreeing = {**entered, "agreed": ",".join(f"{term.id}:{term.version}" for term in _terms(current))}
+        choice = _choice(page, current, action, agreeing)
         if not choice.problems:
-            return await _terms_page(visit, standing, entered)
-        return await _form(visit, standing, action, entered, choice.problems, 422)
-    return await _form(visit, standing, action, entered)
+            return await _terms_page(page, current, entered)
+        return await _form(page, current, action, entered, choice.problems, 422)
+    return await _form(page, current, action, entered)
 
 
-async def _confirm(visit: PageContext, action: Action) -> Response:
+async def _confirm(page: PageContext, action: Action) -> Response:
     """Send the command that the page showed. If the page would now show other facts, show it again."""
-    standing = await visit.desk.standing(visit.subscription_id)
-    entered = {name: visit.form.get(name, "") for name in _FIELDS}
-    choice = _choice(visit, standing, action, entered)
-    if not await was_carried_out(visit) and not is_as_shown(visit, choice.shown(visit)):
-        return await _review(visit, choice, {"": changed_meanwhile(visit)})
+    current = await page.client.current_state(page.subscription_id)
+    entered = {name: page.form.get(name, "") for name in _FIELDS}
+    choice = _choice(page, current, action, entered)
+    if not await was_carried_out(page) and not is_as_shown(page, choice.shown(page)):
+        return await _review(page, choice, {"": changed_meanwhile(page)})
     try:
         return await redirect_with_result(
-            visit, await run_client(visit, _COMMANDS[action], choice.argument, standing)
+            page, await run_client(page, _COMMANDS[action], choice.argument, current)
         )
     except RefusalError as refusal:
-        choice = _choice(visit, await visit.desk.standing(visit.subscription_id), action, entered)
-        return await _review(visit, choice, visit.problems(refusal.refused))
+        choice = _choice(page, await page.client.current_state(page.subscription_id), action, entered)
+        return await _review(page, choice, page.problems(refusal.refused))
 
 
-async def _review(visit: PageContext, choice: _Choice, problems: Mapping[str, str] | None = None) -> Response:
+async def _review(page: PageContext, choice: _Choice, problems: Mapping[str, str] | None = None) -> Response:
     """Return the confirmation page of the choice, or the form if the rules would refuse the choice.
 
     `problems` explain why a confirmation was not executed. Their status is 409 (conflict) on both pages.
@@ -141,67 +141,67 @@ async def _review(visit: PageContext, choice: _Choice, problems: Mapping[str, st
     found = {**(problems or {}), **choice.problems}
     if choice.foreseen is not None:
         return await form_page(
-            visit,
+            page,
             "command/review.html",
-            choice.standing,
+            choice.current,
             choice.action,
             entered=choice.entered,
             foreseen=choice.foreseen,
             cost=choice.cost,
             agreed_terms=choice.argument.get("agreed_terms", ()),
-            shown=choice.shown(visit),
+            shown=choice.shown(page),
             problems=found,
             status=409 if found else 200,
         )
     if "agreed_terms" in found:
-        return await _terms_page(visit, choice.standing, choice.entered, found, status)
-    return await _form(visit, choice.standing, choice.action, choice.entered, found, status)
+        return await _terms_page(page, choice.current, choice.entered, found, status)
+    return await _form(page, choice.current, choice.action, choice.entered, found, status)
 
 
 async def _terms_page(
-    visit: PageContext,
-    standing: CurrentState,
+    page: PageContext,
+    current: CurrentState,
     entered: Fields,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
     return await form_page(
-        visit,
+        page,
         "command/upgrade_terms.html",
-        standing,
+        current,
         Action.UPGRADE,
         entered=entered,
-        terms=_terms(standing),
+        terms=_terms(current),
         problems=problems or {},
         status=status,
     )
 
 
 async def _form(
-    visit: PageContext,
-    standing: CurrentState,
+    page: PageContext,
+    current: CurrentState,
     action: Action,
     entered: Fields,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    today = day_of(standing.now)
+    today = day_of(current.now)
     return await form_page(
-        visit,
+        page,
         f"command/{action}.html",
-        standing,
+        current,
         action,
         entered=entered,
-        plans=plans_to_upgrade_to(standing) if action is Action.UPGRADE else plans_to_choose(standing),
-        latest=latest_switch(standing.state) if standing.state.grace_ends_at else today,
+        plans=plans_to_upgrade_to(current) if action is Action.UPGRADE else plans_to_choose(current),
+        latest=latest_switch(current.state) if current.state.grace_ends_at else today,
         problems=problems or {},
         status=status,
     )
 
 
-def _initial_values(standing: CurrentState, action: Action) -> dict[str, str]:
+def _initial_values(current: CurrentState, action: Action) -> dict[str, str]:
     """Return the initial values of the form: the reserved or current ones."""
-    state = standing.state
+    state = current.state
     if action is Action.RENEWAL:
         option = state.renewal
         return {
@@ -214,33 +214,33 @@ def _initial_values(standing: CurrentState, action: Action) -> dict[str, str]:
         return {"plan": state.plan, "members": str(state.members), "term": term.value}
     reserved = state.reservation if isinstance(state.reservation, ReservedSwitch) else None
     return {
-        "date": f"{reserved.date if reserved else day_of(standing.now)}",
+        "date": f"{reserved.date if reserved else day_of(current.now)}",
         "term": (reserved.term if reserved else ContractTerm.ANNUAL).value,
         "plan": reserved.plan if reserved else state.plan,
         "members": str(reserved.members if reserved else state.members),
     }
 
 
-def _choice(visit: PageContext, standing: CurrentState, action: Action, entered: Fields) -> _Choice:
-    argument = _argument(standing, action, entered)
+def _choice(page: PageContext, current: CurrentState, action: Action, entered: Fields) -> _Choice:
+    argument = _argument(current, action, entered)
     command = parse_command(_COMMANDS[action], argument)
-    foreseen = command if isinstance(command, Refusal) else preview_command(standing, command)
-    problems = visit.problems(foreseen) if isinstance(foreseen, Refusal) else {}
+    foreseen = command if isinstance(command, Refusal) else preview_command(current, command)
+    problems = page.problems(foreseen) if isinstance(foreseen, Refusal) else {}
     if "members" not in argument and (entered.get("members") or action is not Action.RENEWAL):
-        problems["members"] = visit.refusal(NOT_A_NUMBER)
+        problems["members"] = page.refusal(NOT_A_NUMBER)
     possible = not problems and not isinstance(foreseen, Refusal) and not isinstance(command, Refusal)
     return _Choice(
-        standing=standing,
+        current=current,
         action=action,
         entered=entered,
         argument=argument,
         foreseen=foreseen if possible and isinstance(foreseen, CommandPreview) else None,
-        cost=cost_of(standing, command) if possible and not isinstance(command, Refusal) else None,
+        cost=cost_of(current, command) if possible and not isinstance(command, Refusal) else None,
         problems=problems,
     )
 
 
-def _argument(standing: CurrentState, action: Action, entered: Fields) -> dict[str, Any]:
+def _argument(current: CurrentState, action: Action, entered: Fields) -> dict[str, Any]:
     """Convert form fields to the argument of a command. Empty fields are omitted."""
     argument: dict[str, Any] = {name: entered[name] for name in ("date", "plan", "term") if entered.get(name)}
     members = whole_number(entered.get("members", ""))
@@ -252,12 +252,12 @@ def _argument(standing: CurrentState, action: Action, entered: Fields) -> dict[s
         ticked = entered.get("agreed", "").split(",")
         argument["agreed_terms"] = [
             {"id": term.id, "version": term.version}
-            for term in _terms(standing)
+            for term in _terms(current)
             if f"{term.id}:{term.version}" in ticked
         ]
     return argument
 
 
-def _terms(standing: CurrentState) -> tuple[Any, ...]:
-    catalogue = catalogue_now(standing)
+def _terms(current: CurrentState) -> tuple[Any, ...]:
+    catalogue = catalogue_now(current)
     return catalogue.terms if catalogue else ()

@@ -17,67 +17,67 @@ _A_PAGE = 50
 _SHOWN_STATES = (State.TRIAL, State.SUSPENDED, State.ACTIVE, State.CANCELED, State.ERASED)
 
 
-async def home(visit: PageContext) -> Response:
-    return await visit.go("/subscriptions" if visit.caller.customer_id else "/operator")
+async def home(page: PageContext) -> Response:
+    return await page.go("/subscriptions" if page.caller.customer_id else "/operator")
 
 
-async def my_product(visit: PageContext) -> Response:
-    found = await visit.desk.find(after=visit.request.query_params.get("after", ""), limit=_A_PAGE)
-    return await visit.page("my_product.html", **await _list(visit, found))
+async def my_product(page: PageContext) -> Response:
+    found = await page.client.find(after=page.request.query_params.get("after", ""), limit=_A_PAGE)
+    return await page.page("my_product.html", **await _list(page, found))
 
 
-async def all_subscriptions(visit: PageContext) -> Response:
+async def all_subscriptions(page: PageContext) -> Response:
     """List the subscriptions of all customers, filtered by state, by customer, or by a saved search."""
-    query = visit.request.query_params
+    query = page.request.query_params
     ready_made, state, customer = query.get("show", ""), query.get("state", ""), query.get("customer", "")
     selection, today = Filters(), day_of(datetime.now(KST))
     problems: dict[str, str] = {}
     if ready_made in NAMED_FILTERS:
         selection += NAMED_FILTERS[ready_made].on(today)
     elif ready_made:
-        problems["show"] = _no_such_filter(visit, ready_made)
+        problems["show"] = _no_such_filter(page, ready_made)
     if state in tuple(State):
         selection += state_is(State(state))
     elif state:
-        problems["state"] = _no_such_filter(visit, state)
+        problems["state"] = _no_such_filter(page, state)
     if customer:
         selection += customer_is(customer)
     found = (
-        SearchPage(subscriptions=(), total=0, after=None, query=None)
+        SearchPage(subscriptions=(), total=0, next_cursor=None, query=None)
         if problems
-        else await visit.desk.find(selection, after=query.get("after", ""), limit=_A_PAGE)
+        else await page.client.find(selection, after=query.get("after", ""), limit=_A_PAGE)
     )
-    attention = await visit.desk.find(NAMED_FILTERS["needs-attention"].on(today), limit=_A_PAGE)
-    return await visit.page(
+    attention = await page.client.find(NAMED_FILTERS["needs-attention"].on(today), limit=_A_PAGE)
+    return await page.page(
         "operator.html",
         status=422 if problems else 200,
         problems=problems,
-        **await _list(visit, found),
-        ready_made=_ready_made(visit),
+        **await _list(page, found),
+        ready_made=_ready_made(page),
         show=ready_made,
         state=state,
         customer=customer,
         states=_SHOWN_STATES,
         needing_attention={
             *(each.subscription_id for each in attention.subscriptions),
-            *attention.unrecorded,
+            *attention.missing_in_database,
         },
         attention_reasons=attention.attention,
         attention_total=attention.total,
-        temporal_ui=visit.console.settings.temporal_ui_url,
+        temporal_ui=page.console.settings.temporal_ui_url,
     )
 
 
-def _no_such_filter(visit: PageContext, value: str) -> str:
-    return visit.words.say("There is no filter %(value)s. Choose one of the list.", value=value)
+def _no_such_filter(page: PageContext, value: str) -> str:
+    return page.words.say("There is no filter %(value)s. Choose one of the list.", value=value)
 
 
-async def _list(visit: PageContext, found: SearchPage) -> dict[str, Any]:
-    book = await visit.desk.price_book()
+async def _list(page: PageContext, found: SearchPage) -> dict[str, Any]:
+    book = await page.client.price_book()
     return {
         "found": found,
-        "names": await visit.desk.account_names(found.subscriptions),
-        "speak": MessageFormatter(visit.words, book),
+        "names": await page.client.account_names(found.subscriptions),
+        "speak": MessageFormatter(page.words, book),
         "next_of": {
             each.subscription_id: Deadline(at=each.next_deadline_at, what=DeadlineKind(each.next_deadline))
             for each in found.subscriptions
@@ -86,8 +86,8 @@ async def _list(visit: PageContext, found: SearchPage) -> dict[str, Any]:
     }
 
 
-def _ready_made(visit: PageContext) -> dict[str, str]:
-    say = visit.words.say
+def _ready_made(page: PageContext) -> dict[str, str]:
+    say = page.words.say
     return {
         "needs-attention": say("Needing attention"),
         "trials-ending": say("Trials that end this week"),

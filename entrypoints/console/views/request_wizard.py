@@ -38,141 +38,141 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 """Fields of a request by wizard step."""
 
 
-async def begin(visit: PageContext) -> Response:
+async def begin(page: PageContext) -> Response:
     """Start a new request with a new draft."""
-    return await visit.go(_path(_new_draft(visit), "product"))
+    return await page.go(_path(_new_draft(page), "product"))
 
 
-async def _begin_again(visit: PageContext) -> Response:
+async def _begin_again(page: PageContext) -> Response:
     """Start a new request instead of a draft that no longer exists, and explain this."""
-    forgotten = visit.words.say(
+    forgotten = page.words.say(
         "What was entered is not kept any more: it is kept for an hour, until you sign in again, and for "
         "your last %(most)s requests. Please begin again.",
-        most=visit.words.number(request_draft.MOST_KEPT),
+        most=page.words.number(request_draft.MOST_KEPT),
     )
-    return await visit.go(_path(_new_draft(visit), "product"), forgotten)
+    return await page.go(_path(_new_draft(page), "product"), forgotten)
 
 
-async def show(visit: PageContext) -> Response:
+async def show(page: PageContext) -> Response:
     """Show a step with the entered values, or redirect to the first unfinished step before it."""
-    step, draft = _step(visit), _draft(visit)
+    step, draft = _step(page), _draft(page)
     if draft is None:
-        return await _begin_again(visit)
+        return await _begin_again(page)
     if draft.completed:
-        return await _completed(visit, draft)
-    unfinished = await _first_unfinished(visit, draft, step)
+        return await _completed(page, draft)
+    unfinished = await _first_unfinished(page, draft, step)
     if unfinished:
-        return await visit.go(_path(draft, unfinished))
-    return await _shown(visit, step, draft)
+        return await page.go(_path(draft, unfinished))
+    return await _shown(page, step, draft)
 
 
-async def take(visit: PageContext) -> Response:
+async def take(page: PageContext) -> Response:
     """Process the submitted form of a step."""
-    step, draft = _step(visit), _draft(visit)
+    step, draft = _step(page), _draft(page)
     if draft is None:
-        return await _begin_again(visit)
+        return await _begin_again(page)
     if draft.completed:
-        return await _completed(visit, draft)
+        return await _completed(page, draft)
     match step:
         case "product":
-            return await _take_product(visit, draft)
+            return await _take_product(page, draft)
         case "terms":
-            return await _take_terms(visit, draft)
+            return await _take_terms(page, draft)
         case "information":
-            return await _take_information(visit, draft)
+            return await _take_information(page, draft)
         case _:
-            return await _finalize(visit, draft)
+            return await _finalize(page, draft)
 
 
-async def _take_product(visit: PageContext, draft: Draft) -> Response:
-    return await _on(visit, "product", draft.entered(visit.form, "region", "platform", "plan", "members"))
+async def _take_product(page: PageContext, draft: Draft) -> Response:
+    return await _on(page, "product", draft.entered(page.form, "region", "platform", "plan", "members"))
 
 
-async def _take_terms(visit: PageContext, draft: Draft) -> Response:
+async def _take_terms(page: PageContext, draft: Draft) -> Response:
     """Store the agreed terms. A term counts as agreed only in the version that was shown (R3)."""
-    ticked = set(visit.several.get("agreed", ()))
-    terms = (await _catalogue(visit)).terms
+    ticked = set(page.several.get("agreed", ()))
+    terms = (await _catalogue(page)).terms
     agreed = tuple((term.id, term.version) for term in terms if f"{term.id}:{term.version}" in ticked)
-    return await _on(visit, "terms", draft.model_copy(update={"agreed": agreed}))
+    return await _on(page, "terms", draft.model_copy(update={"agreed": agreed}))
 
 
-async def _take_information(visit: PageContext, draft: Draft) -> Response:
-    form = visit.form
+async def _take_information(page: PageContext, draft: Draft) -> Response:
+    form = page.form
     draft = draft.entered(form, "kind", "group", "domain", "admin_id", "company_name", "company_phone")
     kind = draft.kind if draft.kind in tuple(AccountKind) else AccountKind.GROUP.value
     draft = draft.model_copy(update={"kind": kind, "password_hash": ""})
     if form.get("do") == "check-duplicates":
-        _keep(visit, draft)
-        return await _shown(visit, "information", draft, duplicates=await _duplicates(visit, draft))
-    if visit.chooses_language:
-        return await _on(visit, "information", draft)
+        _keep(page, draft)
+        return await _shown(page, "information", draft, duplicates=await _duplicates(page, draft))
+    if page.chooses_language:
+        return await _on(page, "information", draft)
     wrong = password_problems(form.get("password", ""))
     if not wrong and form.get("password") != form.get("password_again"):
         wrong = (Problem.of(RefusalCode.PASSWORDS_DIFFER, "password_again"),)
     if not wrong:
-        password, customer_id = form.get("password", ""), visit.caller.customer_id or ""
-        password_hash = await visit.console.hashing.hash(password, customer_id)
+        password, customer_id = form.get("password", ""), page.caller.customer_id or ""
+        password_hash = await page.console.hashing.hash(password, customer_id)
         draft = draft.model_copy(update={"password_hash": password_hash})
-    return await _on(visit, "information", draft, wrong)
+    return await _on(page, "information", draft, wrong)
 
 
-async def _finalize(visit: PageContext, draft: Draft) -> Response:
+async def _finalize(page: PageContext, draft: Draft) -> Response:
     """Send the request that the page showed. If the page would now show other facts, show it again."""
-    if unfinished := await _first_unfinished(visit, draft, "check"):
-        return await visit.go(_path(draft, unfinished))
-    if not is_as_shown(visit, _check_shown(visit, draft, await _catalogue(visit))):
-        said = visit.words.say(
+    if unfinished := await _first_unfinished(page, draft, "check"):
+        return await page.go(_path(draft, unfinished))
+    if not is_as_shown(page, _check_shown(page, draft, await _catalogue(page))):
+        said = page.words.say(
             "The request has changed since you opened the page. Nothing was sent; check it again."
         )
-        return await _shown(visit, "check", draft, problems={"": said}, status=409)
+        return await _shown(page, "check", draft, problems={"": said}, status=409)
     try:
-        answer = await visit.desk.request(draft.as_request(_customer(visit)))
+        answer = await page.client.request(draft.as_request(_customer(page)))
     except RefusalError as refusal:
-        problems = visit.problems(refusal.refused)
+        problems = page.problems(refusal.refused)
         problems = {"": " ".join(dict.fromkeys(problems.values()))}
-        return await _shown(visit, "check", draft, problems=problems, status=422)
+        return await _shown(page, "check", draft, problems=problems, status=422)
     completed = Draft(id=draft.id, completed=answer.subscription_id)
-    _keep(visit, completed)
-    return await _completed(visit, completed)
+    _keep(page, completed)
+    return await _completed(page, completed)
 
 
-def _check_shown(visit: PageContext, draft: Draft, catalogue: Catalogue) -> str:
+def _check_shown(page: PageContext, draft: Draft, catalogue: Catalogue) -> str:
     """Return the digest of the facts that the check page shows."""
     titles = {plan: offer.title for plan, offer in catalogue.plans.items()}
-    return digest(visit, "request", draft, titles, catalogue.trial)
+    return digest(page, "request", draft, titles, catalogue.trial)
 
 
-async def _completed(visit: PageContext, draft: Draft) -> Response:
-    return await visit.go(f"/request/complete/{draft.completed}")
+async def _completed(page: PageContext, draft: Draft) -> Response:
+    return await page.go(f"/request/complete/{draft.completed}")
 
 
-async def complete(visit: PageContext) -> Response:
+async def complete(page: PageContext) -> Response:
     """Show the fifth step: the created subscription in its current state."""
-    standing = await visit.desk.standing(visit.subscription_id)
-    return await visit.page(
+    current = await page.client.current_state(page.subscription_id)
+    return await page.page(
         "request/complete.html",
-        state=standing.state,
-        speak=MessageFormatter(visit.words, standing.book),
-        admin_closed=admin_closed_state(standing.state),
+        state=current.state,
+        speak=MessageFormatter(page.words, current.book),
+        admin_closed=admin_closed_state(current.state),
     )
 
 
-async def duplicates(visit: PageContext) -> Response:
+async def duplicates(page: PageContext) -> Response:
     """Return the result of [Check for Duplicates] as an HTML fragment for console.js."""
-    draft = Draft().entered(visit.form, "kind", "group", "domain")
-    return await visit.page("request/duplicates.html", duplicates=await _duplicates(visit, draft))
+    draft = Draft().entered(page.form, "kind", "group", "domain")
+    return await page.page("request/duplicates.html", duplicates=await _duplicates(page, draft))
 
 
-async def _duplicates(visit: PageContext, draft: Draft) -> dict[str, object]:
+async def _duplicates(page: PageContext, draft: Draft) -> dict[str, object]:
     """Check whether the name is available (R5), and return a message."""
-    say, is_domain = visit.words.say, draft.kind == AccountKind.DOMAIN
+    say, is_domain = page.words.say, draft.kind == AccountKind.DOMAIN
     typed = draft.domain if is_domain else draft.group
     try:
         name = domain_name(typed) if is_domain else group_name(typed)
     except PydanticCustomError as error:
-        return {"free": False, "words": visit.refusal(problem_in(error))}
+        return {"free": False, "words": page.refusal(problem_in(error))}
     kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
-    if (await visit.desk.check_name(Account(kind=kind, name=name))).available:
+    if (await page.client.check_name(Account(kind=kind, name=name))).available:
         return {"free": True, "words": say("%(name)s is available.", name=name)}
     return {"free": False, "words": say("%(name)s is already taken. Choose another name.", name=name)}
 
@@ -180,8 +180,8 @@ async def _duplicates(visit: PageContext, draft: Draft) -> dict[str, object]:
 # -- the steps ---------------------------------------------------------------------------------------
 
 
-def _step(visit: PageContext) -> str:
-    step: str = visit.request.path_params["step"]
+def _step(page: PageContext) -> str:
+    step: str = page.request.path_params["step"]
     return step if step in _STEPS else _STEPS[0]
 
 
@@ -189,52 +189,52 @@ def _path(draft: Draft, step: str) -> str:
     return f"/request/{draft.id}/{step}"
 
 
-async def _on(visit: PageContext, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
+async def _on(page: PageContext, step: str, draft: Draft, more: tuple[Problem, ...] = ()) -> Response:
     """Redirect to the next step if this one is valid; else show this step with its error messages.
 
     If another language is chosen, show this step again with the entered values.
     """
-    _keep(visit, draft)
-    if visit.chooses_language:
-        return await visit.go(_path(draft, step))
-    problems = await _wrong(visit, draft, step)
+    _keep(page, draft)
+    if page.chooses_language:
+        return await page.go(_path(draft, step))
+    problems = await _wrong(page, draft, step)
     for problem in more:
-        said = visit.refusal(problem)
+        said = page.refusal(problem)
         field = problem.field or ""
         problems[field] = f"{problems[field]} {said}" if field in problems else said
     if problems:
-        return await _shown(visit, step, draft, problems=problems, status=422)
-    return await visit.go(_path(draft, _STEPS[_STEPS.index(step) + 1]))
+        return await _shown(page, step, draft, problems=problems, status=422)
+    return await page.go(_path(draft, _STEPS[_STEPS.index(step) + 1]))
 
 
-async def _first_unfinished(visit: PageContext, draft: Draft, before: str) -> str | None:
+async def _first_unfinished(page: PageContext, draft: Draft, before: str) -> str | None:
     for step in _STEPS[: _STEPS.index(before)]:
         unhashed = step == "information" and not draft.password_hash
-        if unhashed or await _wrong(visit, draft, step):
+        if unhashed or await _wrong(page, draft, step):
             return step
     return None
 
 
-async def _wrong(visit: PageContext, draft: Draft, step: str) -> dict[str, str]:
+async def _wrong(page: PageContext, draft: Draft, step: str) -> dict[str, str]:
     """Return the error messages for the fields of this step."""
-    body = draft.as_request(_customer(visit))
-    refused = await visit.desk.check_request({**body, "password_hash": draft.password_hash or PLACEHOLDER})
+    body = draft.as_request(_customer(page))
+    refused = await page.client.check_request({**body, "password_hash": draft.password_hash or PLACEHOLDER})
     if refused is None:
         return {}
     if refused.code is RefusalCode.NOTHING_ON_SALE:
-        return {"": visit.refusal(refused)}
+        return {"": page.refusal(refused)}
     problems = tuple(p for p in refused.problems if (p.field or "").replace(".", "_") in _FIELDS[step])
     if not problems:
         return {}
     of_step = Refusal.of_problems(refused.code, problems, whole="the request")
-    said = visit.problems(of_step, account_group="group", account_domain="domain", account="group")
+    said = page.problems(of_step, account_group="group", account_domain="domain", account="group")
     if "members" in said and request_draft.whole_number(draft.members) is None:
-        said["members"] = visit.refusal(request_draft.NOT_A_NUMBER)
+        said["members"] = page.refusal(request_draft.NOT_A_NUMBER)
     return said
 
 
 async def _shown(
-    visit: PageContext,
+    page: PageContext,
     step: str,
     draft: Draft,
     *,
@@ -242,8 +242,8 @@ async def _shown(
     duplicates: Mapping[str, object] | None = None,
     status: int = 200,
 ) -> Response:
-    book, catalogue = await visit.desk.price_book(), await _catalogue(visit)
-    return await visit.page(
+    book, catalogue = await page.client.price_book(), await _catalogue(page)
+    return await page.page(
         f"request/{step}.html",
         status=status,
         step=_STEPS.index(step) + 1,
@@ -252,46 +252,46 @@ async def _shown(
         problems=problems or {},
         duplicates=duplicates,
         catalogue=catalogue,
-        shown=_check_shown(visit, draft, catalogue),
-        speak=MessageFormatter(visit.words, book),
+        shown=_check_shown(page, draft, catalogue),
+        speak=MessageFormatter(page.words, book),
     )
 
 
-async def _catalogue(visit: PageContext) -> Catalogue:
-    catalogue = (await visit.desk.price_book()).in_force(day_of(datetime.now(KST)))
+async def _catalogue(page: PageContext) -> Catalogue:
+    catalogue = (await page.client.price_book()).in_force(day_of(datetime.now(KST)))
     if catalogue is None:
         raise refusal(RefusalCode.NOTHING_ON_SALE)
     return catalogue
 
 
-def _customer(visit: PageContext) -> str:
-    assert visit.session is not None
-    assert visit.session.customer_id is not None, "only customers request"
-    return visit.session.customer_id
+def _customer(page: PageContext) -> str:
+    assert page.session is not None
+    assert page.session.customer_id is not None, "only customers request"
+    return page.session.customer_id
 
 
 # -- the draft, stored in the browser --------------------------------------------------------------
 
 
-def _new_draft(visit: PageContext) -> Draft:
-    assert visit.session is not None
-    for cookie in request_draft.in_excess(visit.request.cookies, visit.session.key):
-        clear_cookie(visit, cookie)
+def _new_draft(page: PageContext) -> Draft:
+    assert page.session is not None
+    for cookie in request_draft.in_excess(page.request.cookies, page.session.key):
+        clear_cookie(page, cookie)
     draft = Draft()
-    _keep(visit, draft)
+    _keep(page, draft)
     return draft
 
 
-def _draft(visit: PageContext) -> Draft | None:
-    assert visit.session is not None
+def _draft(page: PageContext) -> Draft | None:
+    assert page.session is not None
     return request_draft.decrypt_draft(
-        visit.request.cookies, visit.request.path_params["draft"], visit.session.key
+        page.request.cookies, page.request.path_params["draft"], page.session.key
     )
 
 
-def _keep(visit: PageContext, draft: Draft) -> None:
-    assert visit.session is not None
-    visit.cookies[request_draft.cookie_of(draft.id)] = (
-        request_draft.encrypt_draft(draft, visit.session.key),
+def _keep(page: PageContext, draft: Draft) -> None:
+    assert page.session is not None
+    page.cookies[request_draft.cookie_of(draft.id)] = (
+        request_draft.encrypt_draft(draft, page.session.key),
         request_draft.KEPT_SECONDS,
     )

@@ -32,145 +32,145 @@ _log = logging.getLogger("worksub")
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
-async def sign_in(visit: PageContext) -> Response:
+async def sign_in(page: PageContext) -> Response:
     """Show the sign-in page, or redirect a user who is already signed in."""
-    if visit.session is not None:
-        return await visit.go(_next(visit))
-    return await _sign_in_page(visit)
+    if page.session is not None:
+        return await page.go(_next(page))
+    return await _sign_in_page(page)
 
 
-async def developer_sign_in(visit: PageContext) -> Response:
+async def developer_sign_in(page: PageContext) -> Response:
     """Sign in as any customer or operator without a password, on the local development stack only."""
-    if not visit.console.settings.embedded or not _is_from_this_machine(visit):
-        return await visit.gone()
-    if visit.chooses_language:
-        return await _sign_in_page(visit)
-    customer_id = visit.form.get("customer_id", "").strip()
-    operator = visit.form.get("as") == "operator"
+    if not page.console.settings.embedded or not _is_from_this_machine(page):
+        return await page.gone()
+    if page.chooses_language:
+        return await _sign_in_page(page)
+    customer_id = page.form.get("customer_id", "").strip()
+    operator = page.form.get("as") == "operator"
     if not operator and _CUSTOMER_ID.fullmatch(customer_id) is None:
-        visit.refuse_sign_in(SignInRefusal.CUSTOMER_ID_INVALID)
-        said = visit.words.say("Letters, digits, '.', '_', ':' or '-', the first a letter or digit.")
-        return await _sign_in_page(visit, problems={"customer_id": said}, status=422)
-    return await _signed_in(visit, None if operator else customer_id, "developer", _next(visit))
+        page.refuse_sign_in(SignInRefusal.CUSTOMER_ID_INVALID)
+        said = page.words.say("Letters, digits, '.', '_', ':' or '-', the first a letter or digit.")
+        return await _sign_in_page(page, problems={"customer_id": said}, status=422)
+    return await _signed_in(page, None if operator else customer_id, "developer", _next(page))
 
 
-def _is_from_this_machine(visit: PageContext) -> bool:
+def _is_from_this_machine(page: PageContext) -> bool:
     """Check the client address, which comes from the connection or the proxy, and never the Host header."""
-    client = visit.request.client
+    client = page.request.client
     try:
         return client is not None and ip_address(client.host).is_loopback
     except ValueError:
         return False
 
 
-async def start_oidc(visit: PageContext) -> Response:
+async def start_oidc(page: PageContext) -> Response:
     """Redirect to the issuer, with a state, a nonce and a PKCE challenge bound to this browser."""
-    if visit.console.oidc is None:
-        return await visit.gone()
-    return await _to_issuer(visit, Prompt.SELECT_ACCOUNT if _choose(visit) else None, _next(visit))
+    if page.console.oidc is None:
+        return await page.gone()
+    return await _to_issuer(page, Prompt.SELECT_ACCOUNT if _choose(page) else None, _next(page))
 
 
-async def _to_issuer(visit: PageContext, prompt: Prompt | None, next_path: str) -> Response:
-    settings, oidc = visit.console.settings, visit.console.oidc
+async def _to_issuer(page: PageContext, prompt: Prompt | None, next_path: str) -> Response:
+    settings, oidc = page.console.settings, page.console.oidc
     assert settings.oidc is not None
     assert oidc is not None
     oauth_state: dict[str, Any] = {}
-    visit.request.scope["session"] = oauth_state
+    page.request.scope["session"] = oauth_state
     try:
-        response = await oidc.begin(visit.request, settings.url + CALLBACK, prompt)
+        response = await oidc.begin(page.request, settings.url + CALLBACK, prompt)
     except SignInFailedError as failure:
-        return await _failed(visit, failure, next_path)
+        return await _failed(page, failure, next_path)
     # Browsers discard cookies of more than 4 kB.
     next_path = next_path if len(next_path) <= _LONGEST_NEXT else "/"
     state = {"authlib": oauth_state, "next": next_path, "prompt": prompt}
-    cookie = sign_in_state.sealed(state, settings.oidc.client_secret)
-    visit.cookies[_oidc_cookie_name(visit)] = (cookie, sign_in_state.KEPT_SECONDS)
+    cookie = sign_in_state.signed(state, settings.oidc.client_secret)
+    page.cookies[_oidc_cookie_name(page)] = (cookie, sign_in_state.KEPT_SECONDS)
     return response
 
 
-async def oidc_callback(visit: PageContext) -> Response:
+async def oidc_callback(page: PageContext) -> Response:
     """Sign in with the claims of the ID token, and of the userinfo endpoint if they are not sufficient."""
-    settings, oidc = visit.console.settings, visit.console.oidc
+    settings, oidc = page.console.settings, page.console.oidc
     if settings.oidc is None or oidc is None:
-        return await visit.gone()
-    cookie = visit.request.cookies.get(_oidc_cookie_name(visit), "")
+        return await page.gone()
+    cookie = page.request.cookies.get(_oidc_cookie_name(page), "")
     state = sign_in_state.opened(cookie, settings.oidc.client_secret)
     if state is None:
-        return await _failed(visit, SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, None), "/")
-    clear_cookie(visit, _oidc_cookie_name(visit))
-    visit.request.scope["session"] = dict(state["authlib"])
+        return await _failed(page, SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, None), "/")
+    clear_cookie(page, _oidc_cookie_name(page))
+    page.request.scope["session"] = dict(state["authlib"])
     next_path = local_path(state["next"])
     try:
-        identity = await oidc.finish(visit.request)
+        identity = await oidc.finish(page.request)
     except SignInFailedError as failure:
         if failure.issuer_error == "invalid_request" and state["prompt"] == Prompt.SELECT_ACCOUNT:
             # The issuer does not support this prompt and lists no supported prompts; `login` is required.
-            return await _to_issuer(visit, Prompt.LOGIN, next_path)
-        return await _failed(visit, failure, next_path)
+            return await _to_issuer(page, Prompt.LOGIN, next_path)
+        return await _failed(page, failure, next_path)
     claims = identity.claims
     operator = settings.oidc.is_operator(claims)
     customer_id = claims.get(settings.oidc.customer_claim)
     known = isinstance(customer_id, str) and _CUSTOMER_ID.fullmatch(customer_id)
     if not operator and not known:
-        return await _failed(visit, SignInFailedError(SignInRefusal.ACCOUNT_UNKNOWN, None), next_path)
+        return await _failed(page, SignInFailedError(SignInRefusal.ACCOUNT_UNKNOWN, None), next_path)
     name = str(claims.get("name") or claims.get("email") or claims.get("sub") or "")[:200]
     name = name if is_storable(name) else ""
     return await _signed_in(
-        visit, None if operator else customer_id, name, next_path, {"id_token": identity.id_token}
+        page, None if operator else customer_id, name, next_path, {"id_token": identity.id_token}
     )
 
 
-async def sign_out(visit: PageContext) -> Response:
+async def sign_out(page: PageContext) -> Response:
     """End the session, then sign out at the issuer, which would otherwise sign in again without a prompt."""
-    assert visit.session is not None
-    oidc, id_token = visit.console.oidc, visit.session.document.get("id_token")
-    await visit.console.sessions.end(visit.token)
-    clear_cookie(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
-    for cookie in cookies_in(visit.request.cookies):
-        clear_cookie(visit, cookie)
-    visit.session = None
+    assert page.session is not None
+    oidc, id_token = page.console.oidc, page.session.document.get("id_token")
+    await page.console.sessions.end(page.token)
+    clear_cookie(page, cookie_name(page.realm, secure=page.console.settings.secure))
+    for cookie in cookies_in(page.request.cookies):
+        clear_cookie(page, cookie)
+    page.session = None
     if oidc is None or id_token is None:
-        return await visit.go("/sign-in")
+        return await page.go("/sign-in")
     try:
-        url = await oidc.logout_url(id_token, visit.console.settings.url + SIGNED_OUT)
+        url = await oidc.logout_url(id_token, page.console.settings.url + SIGNED_OUT)
     except SignInFailedError as failure:
-        fields = {"code": failure.code, "request_id": visit.request_id}
+        fields = {"code": failure.code, "request_id": page.request_id}
         _log.warning("sign-out at the issuer failed", exc_info=failure.cause, extra={"fields": fields})
         url = None
     if url is None:
-        return await visit.go(SIGNED_OUT)
+        return await page.go(SIGNED_OUT)
     # Not a redirect: browsers also apply the Content-Security-Policy's form-action to redirects of a form.
-    response = await visit.page("signed_out.html", url=url)
+    response = await page.page("signed_out.html", url=url)
     response.headers["Refresh"] = f"0; url={url}"
     return response
 
 
-async def signed_out(visit: PageContext) -> Response:
+async def signed_out(page: PageContext) -> Response:
     """Redirect after the issuer's logout to the sign-in page, which lets the user choose the account."""
-    return await visit.go("/sign-in?choose=1")
+    return await page.go("/sign-in?choose=1")
 
 
 async def _signed_in(
-    visit: PageContext,
+    page: PageContext,
     customer_id: str | None,
     name: str,
     next_path: str,
     document: Mapping[str, Any] | None = None,
 ) -> Response:
-    if visit.session is not None:
-        await visit.console.sessions.end(visit.token)
-    token = await visit.console.sessions.begin(
+    if page.session is not None:
+        await page.console.sessions.end(page.token)
+    token = await page.console.sessions.begin(
         SessionKind.CONSOLE, customer_id=customer_id, name=name, document=document
     )
-    set_session_cookie(visit, token)
-    return await visit.go(next_path)
+    set_session_cookie(page, token)
+    return await page.go(next_path)
 
 
-async def _failed(visit: PageContext, failure: SignInFailedError, next_path: str) -> Response:
-    visit.refuse_sign_in(failure.code, failure.cause, issuer_error=failure.issuer_error)
+async def _failed(page: PageContext, failure: SignInFailedError, next_path: str) -> Response:
+    page.refuse_sign_in(failure.code, failure.cause, issuer_error=failure.issuer_error)
     return await _sign_in_page(
-        visit,
-        problems={"": _words_of(failure.code, visit.words)},
+        page,
+        problems={"": _words_of(failure.code, page.words)},
         status=_STATUS.get(failure.code, 403),
         choose=failure.code is SignInRefusal.ACCOUNT_UNKNOWN,
         next_path=next_path,
@@ -196,33 +196,33 @@ def _words_of(code: SignInRefusal, words: Translator) -> str:
 
 
 async def _sign_in_page(
-    visit: PageContext,
+    page: PageContext,
     *,
     problems: Mapping[str, str] | None = None,
     status: int = 200,
     choose: bool = False,
     next_path: str | None = None,
 ) -> Response:
-    settings = visit.console.settings
-    return await visit.page(
+    settings = page.console.settings
+    return await page.page(
         "sign_in.html",
         status=status,
         problems=problems or {},
-        next_path=next_path or _next(visit),
-        choose=choose or _choose(visit),
+        next_path=next_path or _next(page),
+        choose=choose or _choose(page),
         with_issuer=settings.oidc is not None,
         as_developer=settings.embedded,
     )
 
 
-def _choose(visit: PageContext) -> bool:
+def _choose(page: PageContext) -> bool:
     """Return True if the issuer must show the account chooser, even to a signed-in browser."""
-    return "choose" in visit.request.query_params
+    return "choose" in page.request.query_params
 
 
-def _next(visit: PageContext) -> str:
-    return local_path(visit.form.get("next") or visit.request.query_params.get("next", "/"))
+def _next(page: PageContext) -> str:
+    return local_path(page.form.get("next") or page.request.query_params.get("next", "/"))
 
 
-def _oidc_cookie_name(visit: PageContext) -> str:
-    return "__Host-signing-in" if visit.console.settings.secure else "signing-in"
+def _oidc_cookie_name(page: PageContext) -> str:
+    return "__Host-signing-in" if page.console.settings.secure else "signing-in"

@@ -29,33 +29,33 @@ class Proof(Frozen):
 
     domain: str
     records: tuple[tuple[str, str, str], ...]
-    last_look_at: datetime | None
-    next_look_at: datetime
+    last_check_at: datetime | None
+    next_check_at: datetime
 
 
-async def detail(visit: PageContext) -> Response:
-    return await shown(visit)
+async def detail(page: PageContext) -> Response:
+    return await shown(page)
 
 
-async def shown(visit: PageContext, *, problems: dict[str, str] | None = None, status: int = 200) -> Response:
-    subscription_id, desk = visit.subscription_id, visit.desk
-    standing = await desk.standing(subscription_id)
-    past = await desk.history(subscription_id)
-    state, invoices = standing.state, await _invoices(visit, standing)
-    ledger, adjustments = await desk.ledger(subscription_id), await desk.adjustments(subscription_id)
+async def shown(page: PageContext, *, problems: dict[str, str] | None = None, status: int = 200) -> Response:
+    subscription_id, client = page.subscription_id, page.client
+    current = await client.current_state(subscription_id)
+    past = await client.history(subscription_id)
+    state, invoices = current.state, await _invoices(page, current)
+    ledger, adjustments = await client.ledger(subscription_id), await client.adjustments(subscription_id)
     charges: list[LedgerLine | Adjustment] = [*ledger, *adjustments]
     numbers = {key: invoice.number for invoice in invoices for key in invoice.keys}
-    return await visit.page(
+    return await page.page(
         "detail.html",
         status=status,
         problems=problems or {},
         state=state,
-        today=day_of(standing.now),
-        now=standing.now,
-        speak=MessageFormatter(visit.words, standing.book),
-        account=account_of(standing),
-        picture=picture_of(standing, past),
-        coming=upcoming_events(state, standing.book, 6),
+        today=day_of(current.now),
+        now=current.now,
+        speak=MessageFormatter(page.words, current.book),
+        account=account_of(current),
+        picture=picture_of(current, past),
+        coming=upcoming_events(state, current.book, 6),
         past=tuple(reversed(past)),
         ledger=ledger,
         adjustments=adjustments,
@@ -63,64 +63,62 @@ async def shown(visit: PageContext, *, problems: dict[str, str] | None = None, s
         charged=sum(each.amount for each in charges),
         not_invoiced=sum(each.amount for each in charges if each.key not in numbers),
         invoices=invoices,
-        certificates=await desk.certificates(subscription_id) if state.state.over else (),
-        refusals={
-            action: refused and visit.refusal(refused) for action, refused in refusals(standing).items()
-        },
-        attention=await _attention(visit, state),
+        certificates=await client.certificates(subscription_id) if state.state.is_terminal else (),
+        refusals={action: refused and page.refusal(refused) for action, refused in refusals(current).items()},
+        attention=await _attention(page, state),
         command_id=str(uuid.uuid4()),
-        withdrawal_shown=withdrawal_shown(visit, standing),
+        withdrawal_shown=withdrawal_shown(page, current),
         next_deadline=next_deadline(state),
-        clock_shown=clock_shown(visit, standing, standing.now.isoformat()),
+        clock_shown=clock_shown(page, current, current.now.isoformat()),
         admin_closed=admin_closed_state(state),
-        proofs=[_proof(claim, standing) for claim in state.claims],
-        clock_moves=visit.console.settings.embedded and not state.state.over,
-        temporal_ui=visit.console.settings.temporal_ui_url if visit.caller.is_operator else None,
+        proofs=[_proof(domain, current) for domain in state.pending_domains],
+        clock_moves=page.console.settings.embedded and not state.state.is_terminal,
+        temporal_ui=page.console.settings.temporal_ui_url if page.caller.is_operator else None,
     )
 
 
-def withdrawal_shown(visit: PageContext, standing: CurrentState) -> str:
+def withdrawal_shown(page: PageContext, current: CurrentState) -> str:
     """Return the digest of the facts of [Withdraw the Reservation]."""
-    return digest(visit, "withdraw", standing.state.subscription_id, standing.state.reservation)
+    return digest(page, "withdraw", current.state.subscription_id, current.state.reservation)
 
 
-def clock_shown(visit: PageContext, standing: CurrentState, now: str) -> str:
+def clock_shown(page: PageContext, current: CurrentState, now: str) -> str:
     """Return the digest of the facts of the test clock: its time and the next deadline."""
-    return digest(visit, "clock", standing.state.subscription_id, now, next_deadline(standing.state))
+    return digest(page, "clock", current.state.subscription_id, now, next_deadline(current.state))
 
 
-def account_of(standing: CurrentState) -> str | None:
+def account_of(current: CurrentState) -> str | None:
     """Return `ID@name`; None after the erasure."""
-    state = standing.state
+    state = current.state
     named = state.admin_id is not None and state.account is not None
     return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
 
 
-async def _attention(visit: PageContext, state: Subscription) -> ShownAttention | None:
+async def _attention(page: PageContext, state: Subscription) -> ShownAttention | None:
     """Return the reason for NeedsAttention, for operators only."""
-    if not visit.caller.is_operator or state.state.over:
+    if not page.caller.is_operator or state.state.is_terminal:
         return None
-    return await visit.desk.attention(state.subscription_id)
+    return await page.client.attention(state.subscription_id)
 
 
-def _proof(claim: PendingDomain, standing: CurrentState) -> Proof:
-    policy = standing.book.domain_policy
-    proof = verification_records(claim.name, claim.token, policy.cname_target)
+def _proof(pending_domain: PendingDomain, current: CurrentState) -> Proof:
+    policy = current.book.domain_policy
+    proof = verification_records(pending_domain.name, pending_domain.token, policy.cname_target)
     return Proof(
-        domain=claim.name,
+        domain=pending_domain.name,
         records=(
             ("TXT", proof.txt_name, proof.txt_value),
             ("CNAME", proof.cname_name, proof.cname_target),
         ),
-        last_look_at=last_check_at(claim, standing.now, policy),
-        next_look_at=claim.after_failed_check(standing.now, policy).next_look_at,
+        last_check_at=last_check_at(pending_domain, current.now, policy),
+        next_check_at=pending_domain.after_failed_check(current.now, policy).next_check_at,
     )
 
 
-async def _invoices(visit: PageContext, standing: CurrentState) -> list[Invoice]:
+async def _invoices(page: PageContext, current: CurrentState) -> list[Invoice]:
     """Return the invoices that contain this subscription, the latest first."""
-    invoices = await visit.desk.invoices(customer_id=standing.state.customer_id, limit=500)
-    subscription_id = standing.state.subscription_id
+    invoices = await page.client.invoices(customer_id=current.state.customer_id, limit=500)
+    subscription_id = current.state.subscription_id
     return [
         invoice
         for invoice in reversed(invoices)
@@ -128,10 +126,10 @@ async def _invoices(visit: PageContext, standing: CurrentState) -> list[Invoice]
     ]
 
 
-async def invoice(visit: PageContext) -> Response:
+async def invoice(page: PageContext) -> Response:
     """Return the invoice document with a Content-Security-Policy that allows only its inline style."""
-    number: str = visit.request.path_params["number"]
-    found = await visit.desk.invoice(number)
-    page = invoice_page(found, visit.words.language, await visit.desk.price_book())
+    number: str = page.request.path_params["number"]
+    found = await page.client.invoice(number)
+    document = invoice_page(found, page.words.language, await page.client.price_book())
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox"
-    return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+    return HTMLResponse(document, headers={"Content-Security-Policy": policy})

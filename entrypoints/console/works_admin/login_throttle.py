@@ -21,7 +21,7 @@ class Throttle:
     async def count(self, account: str, address: str) -> bool:
         """Count an attempt and return True, or return False if it would exceed a limit."""
         await self._pool.execute(
-            "DELETE FROM sign_in_attempts WHERE began_at < clock_timestamp() - make_interval(mins => $1)",
+            "DELETE FROM sign_in_attempts WHERE started_at < clock_timestamp() - make_interval(mins => $1)",
             MINUTES,
         )
         counted: list[bytes] = []
@@ -41,8 +41,8 @@ class Throttle:
         return bool(
             await self._pool.fetchval(
                 """
-                INSERT INTO sign_in_attempts AS counted (who_hash) VALUES ($1)
-                ON CONFLICT (who_hash) DO UPDATE SET attempts = counted.attempts + 1
+                INSERT INTO sign_in_attempts AS counted (subject_hash) VALUES ($1)
+                ON CONFLICT (subject_hash) DO UPDATE SET attempts = counted.attempts + 1
                  WHERE counted.attempts < $2 RETURNING true
                 """,
                 key,
@@ -53,7 +53,8 @@ class Throttle:
     async def _take_back(self, keys: Iterable[bytes]) -> None:
         for key in keys:
             await self._pool.execute(
-                "UPDATE sign_in_attempts SET attempts = attempts - 1 WHERE who_hash = $1 AND attempts > 0",
+                "UPDATE sign_in_attempts SET attempts = attempts - 1"
+                " WHERE subject_hash = $1 AND attempts > 0",
                 key,
             )
 

@@ -28,90 +28,90 @@ from subscription.validation import has_control_characters, problem_in
 _FAILURE_STEP_SECONDS = 1.0
 
 
-async def show_sign_in(visit: PageContext) -> Response:
-    if visit.session is not None:
-        return await visit.go("/works")
-    return await visit.page("works_admin/sign_in.html", account="")
+async def show_sign_in(page: PageContext) -> Response:
+    if page.session is not None:
+        return await page.go("/works")
+    return await page.page("works_admin/sign_in.html", account="")
 
 
-async def sign_in(visit: PageContext) -> Response:
+async def sign_in(page: PageContext) -> Response:
     """Sign in an administrator. All failures have the same response and, for unknown accounts, the same cost.
 
     Otherwise a response or its duration would reveal whether an account exists (user enumeration).
     """
-    account, password = visit.form.get("account", "").strip()[:300], visit.form.get("password", "")[:200]
-    if visit.chooses_language:
-        return await visit.page("works_admin/sign_in.html", account=account)
-    address = client_address(visit.request.scope)
+    account, password = page.form.get("account", "").strip()[:300], page.form.get("password", "")[:200]
+    if page.chooses_language:
+        return await page.page("works_admin/sign_in.html", account=account)
+    address = client_address(page.request.scope)
     began = asyncio.get_running_loop().time()
-    throttle, record = Throttle(visit.console.pool), WorksAdminRepository(visit.console.pool)
+    throttle, record = Throttle(page.console.pool), WorksAdminRepository(page.console.pool)
     if not await throttle.count(account, address):
-        visit.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
-        said = visit.words.say("Too many attempts. Wait a quarter of an hour and try again.")
-        return await _sign_in_again(visit, account, said, 429)
+        page.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
+        said = page.words.say("Too many attempts. Wait a quarter of an hour and try again.")
+        return await _sign_in_again(page, account, said, 429)
     admin_id, _, name = account.partition("@")
     administrator = await record.administrator(admin_id, name)
     if administrator is not None and not await _is_current_account(
-        visit, administrator.subscription_id, account
+        page, administrator.subscription_id, account
     ):
         administrator = None
     stored = administrator.password_hash if administrator else None
     try:
-        right = await visit.console.hashing.verify(stored, password)
+        right = await page.console.hashing.verify(stored, password)
     except HashingBusyError as error:
         await throttle.uncount(account, address)  # the password was not verified
-        visit.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
+        page.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
         raise
     if administrator is None or not right:
         await _until_next_step(began)
-        visit.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
+        page.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
         return await _sign_in_again(
-            visit, account, visit.words.say("The account or the password is wrong."), 403
+            page, account, page.words.say("The account or the password is wrong."), 403
         )
     await throttle.uncount(account, address)
-    standing = await visit.console.client.standing(administrator.subscription_id)
-    if standing.state.access is Access.NONE:
-        visit.refuse_sign_in(SignInRefusal.NO_ACCESS)
-        return await _closed(visit, standing)
-    if visit.session is not None:
-        await visit.console.sessions.end(visit.token)
-    token = await visit.console.sessions.begin(
+    current = await page.console.client.current_state(administrator.subscription_id)
+    if current.state.access is Access.NONE:
+        page.refuse_sign_in(SignInRefusal.NO_ACCESS)
+        return await _closed(page, current)
+    if page.session is not None:
+        await page.console.sessions.end(page.token)
+    token = await page.console.sessions.begin(
         SessionKind.WORKS_ADMIN, subscription_id=administrator.subscription_id
     )
-    set_session_cookie(visit, token)
-    return await visit.go("/works")
+    set_session_cookie(page, token)
+    return await page.go("/works")
 
 
-async def home(visit: PageContext) -> Response:
-    return await _shown(visit, await _open(visit))
+async def home(page: PageContext) -> Response:
+    return await _shown(page, await _open(page))
 
 
-async def set_company(visit: PageContext) -> Response:
+async def set_company(page: PageContext) -> Response:
     """Replace the company information if it is still the one that the page showed."""
-    standing, form, say = await _open(visit), visit.form, visit.words.say
+    current, form, say = await _open(page), page.form, page.words.say
     entered = {
         name: form.get(name, "").strip() for name in ("company_name", "company_phone", "company_address")
     }
-    if visit.chooses_language:
-        return await _shown(visit, standing, entered=visit.form)
-    record, subscription_id = WorksAdminRepository(visit.console.pool), standing.state.subscription_id
+    if page.chooses_language:
+        return await _shown(page, current, entered=page.form)
+    record, subscription_id = WorksAdminRepository(page.console.pool), current.state.subscription_id
     present = await record.company(subscription_id)
-    entry = _company(visit, entered)
+    entry = _company(page, entered)
     if entry == present:  # the same form sent twice
-        return await visit.go("/works", say("The company information is saved."))
-    if present is None or not is_as_shown(visit, _company_shown(visit, present)):
-        return await _shown(visit, standing, entered=entered, problems={"": _changed(visit, present)})
+        return await page.go("/works", say("The company information is saved."))
+    if present is None or not is_as_shown(page, _company_shown(page, present)):
+        return await _shown(page, current, entered=entered, problems={"": _changed(page, present)})
     if not isinstance(entry, Company):
-        return await _shown(visit, standing, entered=entered, problems=entry)
+        return await _shown(page, current, entered=entered, problems=entry)
     if not await record.set_company(subscription_id, entry, seen=present):
-        changed = _changed(visit, await record.company(subscription_id))
-        return await _shown(visit, standing, entered=entered, problems={"": changed})
-    return await visit.go("/works", say("The company information is saved."))
+        changed = _changed(page, await record.company(subscription_id))
+        return await _shown(page, current, entered=entered, problems={"": changed})
+    return await page.go("/works", say("The company information is saved."))
 
 
-def _company(visit: PageContext, entered: Mapping[str, str]) -> Company | dict[str, str]:
+def _company(page: PageContext, entered: Mapping[str, str]) -> Company | dict[str, str]:
     """Return the entered company, or the error messages by field."""
-    say = visit.words.say
+    say = page.words.say
     problems: dict[str, str] = {}
     if not 1 <= len(entered["company_name"]) <= 100 or has_control_characters(entered["company_name"]):
         problems["company_name"] = say("A company name has 1 to 100 characters.")
@@ -120,7 +120,7 @@ def _company(visit: PageContext, entered: Mapping[str, str]) -> Company | dict[s
     try:
         phone = phone_number(entered["company_phone"][:100])
     except PydanticCustomError as error:
-        return {**problems, "company_phone": visit.refusal(problem_in(error))}
+        return {**problems, "company_phone": page.refusal(problem_in(error))}
     return problems or Company(
         company_name=entered["company_name"],
         company_phone=phone,
@@ -128,112 +128,112 @@ def _company(visit: PageContext, entered: Mapping[str, str]) -> Company | dict[s
     )
 
 
-async def add_member(visit: PageContext) -> Response:
-    standing, say = await _open(visit), visit.words.say
+async def add_member(page: PageContext) -> Response:
+    current, say = await _open(page), page.words.say
     entered = {
-        "member_id": visit.form.get("member_id", "").strip(),
-        "name": visit.form.get("name", "").strip(),
+        "member_id": page.form.get("member_id", "").strip(),
+        "name": page.form.get("name", "").strip(),
     }
     problems: dict[str, str] = {}
     try:
         checked_id(entered["member_id"][:100])
     except PydanticCustomError as error:
-        problems["member_id"] = visit.refusal(problem_in(error))
+        problems["member_id"] = page.refusal(problem_in(error))
     if not 1 <= len(entered["name"]) <= 100 or has_control_characters(entered["name"]):
         problems["name"] = say("A name has 1 to 100 characters.")
-    state = standing.state
+    state = current.state
     if not problems:
         member = Member(member_id=entered["member_id"], name=entered["name"])
-        record = WorksAdminRepository(visit.console.pool)
+        record = WorksAdminRepository(page.console.pool)
         if entered["member_id"] != state.admin_id and await record.add_member(state.subscription_id, member):
-            return await visit.go("/works", say("The member is added."))
+            return await page.go("/works", say("The member is added."))
         present = {state.admin_id, *(each.member_id for each in await record.members(state.subscription_id))}
         problems["member_id"] = (
             say("This ID is already in use.")
             if entered["member_id"] in present
             else say(
                 "All %(most)s seats are used. Upgrade the subscription to add members.",
-                most=visit.words.number(state.members),
+                most=page.words.number(state.members),
             )
         )
-    return await _shown(visit, standing, entered=entered, problems=problems)
+    return await _shown(page, current, entered=entered, problems=problems)
 
 
-async def remove_member(visit: PageContext) -> Response:
+async def remove_member(page: PageContext) -> Response:
     """Remove the member whose ID and name the page showed."""
-    standing = await _open(visit)
-    record, subscription_id = WorksAdminRepository(visit.console.pool), standing.state.subscription_id
+    current = await _open(page)
+    record, subscription_id = WorksAdminRepository(page.console.pool), current.state.subscription_id
     for member in await record.members(subscription_id):
-        named = member.member_id == visit.form.get("member_id")
-        as_shown = named and is_as_shown(visit, _member_shown(visit, member))
+        named = member.member_id == page.form.get("member_id")
+        as_shown = named and is_as_shown(page, _member_shown(page, member))
         if as_shown and await record.remove_member(subscription_id, member):
-            return await visit.go("/works", visit.words.say("The member is removed."))
-    said = visit.words.say("The members have changed since you opened the page. No member was removed.")
-    return await _shown(visit, standing, problems={"": said})
+            return await page.go("/works", page.words.say("The member is removed."))
+    said = page.words.say("The members have changed since you opened the page. No member was removed.")
+    return await _shown(page, current, problems={"": said})
 
 
-async def sign_out(visit: PageContext) -> Response:
-    await visit.console.sessions.end(visit.token)
-    clear_cookie(visit, cookie_name(visit.realm, secure=visit.console.settings.secure))
-    return await visit.go("/works/sign-in")
+async def sign_out(page: PageContext) -> Response:
+    await page.console.sessions.end(page.token)
+    clear_cookie(page, cookie_name(page.realm, secure=page.console.settings.secure))
+    return await page.go("/works/sign-in")
 
 
-async def _open(visit: PageContext) -> CurrentState:
+async def _open(page: PageContext) -> CurrentState:
     """Return the current state of the subscription if its access allows NAVER WORKS Admin."""
-    assert visit.session is not None
-    assert visit.session.subscription_id is not None
-    standing = await visit.console.client.standing(visit.session.subscription_id)
-    if standing.state.access is Access.NONE:
-        raise ShortCircuitResponse(await _closed(visit, standing))
-    return standing
+    assert page.session is not None
+    assert page.session.subscription_id is not None
+    current = await page.console.client.current_state(page.session.subscription_id)
+    if current.state.access is Access.NONE:
+        raise ShortCircuitResponse(await _closed(page, current))
+    return current
 
 
-async def _closed(visit: PageContext, standing: CurrentState) -> Response:
-    say = visit.words.say
+async def _closed(page: PageContext, current: CurrentState) -> Response:
+    say = page.words.say
     why = {
         State.SUSPENDED: say(
             "The trial has ended and use is suspended. It opens again with the switch to a paid plan."
         ),
         State.CANCELED: say("The subscription has been canceled."),
         State.ERASED: say("The subscription has been canceled and all data deleted."),
-    }.get(standing.state.state, say("The subscription has not started yet."))
-    return await visit.page("works_admin/no_access.html", why=why, status=403)
+    }.get(current.state.state, say("The subscription has not started yet."))
+    return await page.page("works_admin/no_access.html", why=why, status=403)
 
 
 async def _shown(
-    visit: PageContext,
-    standing: CurrentState,
+    page: PageContext,
+    current: CurrentState,
     *,
     entered: Mapping[str, str] | None = None,
     problems: Mapping[str, str] | None = None,
 ) -> Response:
-    record, state = WorksAdminRepository(visit.console.pool), standing.state
+    record, state = WorksAdminRepository(page.console.pool), current.state
     company = await record.company(state.subscription_id)
-    return await visit.page(
+    return await page.page(
         "works_admin/home.html",
         status=200 if not problems else 409 if "" in problems else 422,
         problems=problems or {},
         entered=entered or {},
         state=state,
         restricted=state.access is Access.RESTRICTED,
-        speak=MessageFormatter(visit.words, standing.book),
+        speak=MessageFormatter(page.words, current.book),
         company=company,
-        company_shown=_company_shown(visit, company),
-        member_shown=partial(_member_shown, visit),
+        company_shown=_company_shown(page, company),
+        member_shown=partial(_member_shown, page),
         members=await record.members(state.subscription_id),
     )
 
 
-def _company_shown(visit: PageContext, company: Company | None) -> str:
-    return digest(visit, "company", company)
+def _company_shown(page: PageContext, company: Company | None) -> str:
+    return digest(page, "company", company)
 
 
-def _member_shown(visit: PageContext, member: Member) -> str:
-    return digest(visit, "member", member)
+def _member_shown(page: PageContext, member: Member) -> str:
+    return digest(page, "member", member)
 
 
-def _changed(visit: PageContext, company: Company | None) -> str:
-    return visit.words.say(
+def _changed(page: PageContext, company: Company | None) -> str:
+    return page.words.say(
         "The company information has changed since you opened the page, and nothing was saved. "
         "It is now: %(now)s",
         now=", ".join(filter(None, (company.company_name, company.company_phone, company.company_address)))
@@ -242,16 +242,16 @@ def _changed(visit: PageContext, company: Company | None) -> str:
     )
 
 
-async def _is_current_account(visit: PageContext, subscription_id: str, account: str) -> bool:
+async def _is_current_account(page: PageContext, subscription_id: str, account: str) -> bool:
     """Return True if this is the current account name, and not a name that is only reserved (R10)."""
     try:
-        return (await visit.console.client.status(subscription_id)).account == account
+        return (await page.console.client.status(subscription_id)).account == account
     except RefusalError:
         return False
 
 
-async def _sign_in_again(visit: PageContext, account: str, said: str, status: int) -> Response:
-    return await visit.page("works_admin/sign_in.html", account=account, problems={"": said}, status=status)
+async def _sign_in_again(page: PageContext, account: str, said: str, status: int) -> Response:
+    return await page.page("works_admin/sign_in.html", account=account, problems={"": said}, status=status)
 
 
 async def _until_next_step(began: float) -> None:

@@ -347,7 +347,7 @@ async def test_r11_switch_with_unverified_domain_reports_restriction(
 ) -> None:
     """Switching to paid is allowed; the response states that use is restricted."""
     subscription = await service_env.requested(
-        START, account={"domain": f"{unique_name('unproved')}.example"}
+        START, account={"domain": f"{unique_name('unverified')}.example"}
     )
     answer = await subscription.send("switch_to_paid", at=START, date="2027-01-10", term="MONTHLY")
     assert (answer.state, answer.access) == (State.ACTIVE, Access.RESTRICTED)

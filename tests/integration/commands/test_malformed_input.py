@@ -285,7 +285,7 @@ JOBS: list[tuple[str, Any]] = [
     ("PurgeWorkflow", {"grace_minutes": 10**12}),
     ("ReconcileWorkflow", {"grace_minutes": 10**12}),
     ("ReconcileWorkflow", {"after": "a\0b"}),
-    ("ReconcileWorkflow", {"looked_at": 10**12}),
+    ("ReconcileWorkflow", {"checked": 10**12}),
     ("NoticesWorkflow", {"day": "9999-12-31"}),
     ("NoticesWorkflow", {"day": "0001-01-01"}),
     ("NoticesWorkflow", {"after": "a\0b"}),

@@ -23,7 +23,6 @@ from activities.transitions import RecordDivergedError, TransitionActivities
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner, wanted_workspace
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import (
-    AnswerRecalled,
     DeleteHistoriesInput,
     DomainCheckInput,
     DomainTokenInput,
@@ -36,6 +35,7 @@ from subscription.activity_contracts import (
     RequestRefused,
     StoredAnswer,
     StoredAnswerInput,
+    StoredAnswerResult,
     Transition,
 )
 from subscription.apply import apply, apply_all
@@ -111,7 +111,7 @@ def transition_of(
         first_sequence=state.sequence + 1,
         events=events,
         state=after,
-        edition=book.edition,
+        revision=book.revision,
         answer=stored,
         by=("somebody",),
     )
@@ -295,19 +295,23 @@ async def test_reading_activities_change_nothing(activities: DirectActivities) -
         input_ = StoredAnswerInput(
             subscription_id=state.subscription_id, command_id="read", fingerprint=command.fingerprint()
         )
-        recalled = await activities.recording.recall_answer(input_)
+        recalled = await activities.recording.get_stored_answer(input_)
         assert recalled.answer is not None
         assert recalled.answer.command == "switch_to_paid"
         other = input_.model_copy(update={"fingerprint": "another"})
-        assert await activities.recording.recall_answer(other) == AnswerRecalled(reused=True)
+        assert await activities.recording.get_stored_answer(other) == StoredAnswerResult(reused=True)
         unknown = input_.model_copy(update={"command_id": "unknown"})
-        assert await activities.recording.recall_answer(unknown) == AnswerRecalled()
+        assert await activities.recording.get_stored_answer(unknown) == StoredAnswerResult()
         too_old = other.model_copy(update={"since": START + timedelta(seconds=1)})
-        assert await activities.recording.recall_answer(too_old) == AnswerRecalled()
-        assert (await catalogues.newer_catalogues(NewerCataloguesInput(edition=0))).newer == book.versions
-        assert (await catalogues.newer_catalogues(NewerCataloguesInput(edition=book.edition))).newer == ()
+        assert await activities.recording.get_stored_answer(too_old) == StoredAnswerResult()
+        assert (
+            await catalogues.get_newer_catalogues(NewerCataloguesInput(revision=0))
+        ).newer == book.versions
+        assert (
+            await catalogues.get_newer_catalogues(NewerCataloguesInput(revision=book.revision))
+        ).newer == ()
         proof = DomainCheckInput(tokens={"acme.example": "t"}, cname_target="verify.example")
-        assert (await domain_checks.look_for_proof(proof)).proved == ()
+        assert (await domain_checks.check_domain_records(proof)).verified == ()
     assert await everything(activities.service_env) == before
 
 
@@ -355,7 +359,7 @@ async def test_r31_interrupted_erasure_has_erased_nothing(activities: DirectActi
     before = await everything(activities.service_env)
     async with activities.service_env.owner.acquire() as other, other.transaction():
         # Another transaction locks the last of the tables, so the erasure waits there.
-        await other.execute("LOCK TABLE event_notes")
+        await other.execute("LOCK TABLE event_private_data")
         attempt = asyncio.create_task(activities.erasure.erase_subscription(erase))
 
         async def waits() -> bool:

@@ -116,7 +116,7 @@ def test_no_object_is_defined_by_two_migrations() -> None:
         "".join(migration.sql for migration in migrations()),
     )
     # The triggers of several tables have the same name, that of the rule that they enforce.
-    several = {("TRIGGER", "append_only"), ("TRIGGER", "refuse_return")}
+    several = {("TRIGGER", "append_only"), ("TRIGGER", "refuse_after_erasure")}
     assert {each for each, times in Counter(defined).items() if times > 1} <= several
 
 
@@ -185,7 +185,7 @@ async def test_webhook_manager_role_reads_no_personal_data_or_secret(
         ("lifecycle_events", "event"),
         ("webhook_secrets", "endpoint_id"),
         ("webhook_secrets", "created_at"),
-        ("webhook_secrets", "ends_at"),
+        ("webhook_secrets", "expires_at"),
     }
 
 

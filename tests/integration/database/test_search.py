@@ -90,7 +90,7 @@ def suspended(requested: date) -> Factory:
 
 def restricted(requested: date) -> Factory:
     async def make(service_env: ServiceEnv, payer: str) -> CreatedSubscription:
-        account = {"domain": f"{unique_name('unproved')}.example"}
+        account = {"domain": f"{unique_name('unverified')}.example"}
         subscription = await service_env.requested(at_nine(requested), customer_id=payer, account=account)
         if requested.day % 2:
             await subscription.send(
@@ -174,9 +174,9 @@ async def all_pages(
     while True:
         page = await service_env.client.find(selection, query=query, after=after, limit=7)
         pages.append(page)
-        if page.after is None:
+        if page.next_cursor is None:
             return pages
-        after = page.after
+        after = page.next_cursor
 
 
 def ids(pages: list[SearchPage]) -> list[str]:
@@ -202,7 +202,7 @@ async def test_predefined_search_returns_matches_page_by_page(
     pages = await all_pages(service_env, NAMED_FILTERS[name].on(TODAY) + population.payer)
     assert ids(pages) == sorted(population.matching[name])
     assert {page.total for page in pages} == {len(population.matching[name])}
-    assert [page.unrecorded for page in pages if page.unrecorded] == []
+    assert [page.missing_in_database for page in pages if page.missing_in_database] == []
 
 
 @pytest.mark.parametrize("name", sorted({*NAMED_FILTERS} - {"reservations-due"}))
@@ -247,7 +247,7 @@ async def test_workflow_missing_in_database_is_reported(service_env: ServiceEnv)
         async def found() -> tuple[str, ...]:
             page = await service_env.client.find(query=f"CustomerId = '{payer}'")
             assert page.subscriptions == ()
-            return page.unrecorded
+            return page.missing_in_database
 
         assert await wait_for("it is listed", found) == (subscription_id,)
     finally:

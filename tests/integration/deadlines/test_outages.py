@@ -36,11 +36,11 @@ async def test_deadline_during_postgresql_outage_is_shown_and_met(
     stack: EmbeddedStack, temporal: Client, tmp_path: Path
 ) -> None:
     """NeedsAttention is shown during the outage; the deadline is met when PostgreSQL is back."""
-    async with AsyncExitStack() as standing, TcpProxy() as proxy:
+    async with AsyncExitStack() as resources, TcpProxy() as proxy:
         async with PostgresServer(tmp_path) as server:
             url = await server.ensure_database(DATABASE)
             await set_up(temporal, url, catalogue())
-            service_env = await standing.enter_async_context(
+            service_env = await resources.enter_async_context(
                 open_service_env(stack, temporal, database_url=proxy.leads_to_database(url))
             )
             subscription = await service_env.requested()
@@ -95,4 +95,4 @@ async def test_deadline_during_postgresql_outage_is_shown_and_met(
             assert (await service_env.client.request(body)).subscription_id == requested.id
             await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
             assert (await subscription.status()).state is State.ACTIVE
-            await standing.aclose()
+            await resources.aclose()

@@ -168,7 +168,7 @@ async def test_r31_certificate_has_erased_tables_counts_and_times(service_env: S
         )
         for table in PERSONAL_DATA
     }
-    assert counts["event_notes"] >= 8
+    assert counts["event_private_data"] >= 8
     await subscription.cancel_and_wait("2028-02-15 09:00")
     [database, histories] = await subscription.client.certificates(subscription.id)
     assert dict(database.rows) == counts
@@ -233,7 +233,13 @@ async def test_r31_another_worker_finishes_interrupted_erasure(
             await is_deleted_from_workflow(temporal, subscription.workflow_id, names)
             certificates = await subscription.client.certificates(subscription.id)
             assert [counted(certificate) for certificate in certificates] == [
-                {"account_names": 1, "administrators": 1, "companies": 1, "workspaces": 1, "event_notes": 1},
+                {
+                    "account_names": 1,
+                    "administrators": 1,
+                    "companies": 1,
+                    "workspaces": 1,
+                    "event_private_data": 1,
+                },
                 {"workflow_runs": 1},
             ]
 
@@ -284,7 +290,7 @@ async def test_erasure_waiting_for_mail_server_blocks_no_other(
     async with service_env.owner.acquire() as connection:
         number = await connection.fetchval(
             """
-            INSERT INTO notices (subscription_id, customer_id, kind, about, days)
+            INSERT INTO notices (subscription_id, customer_id, kind, event_date, threshold_days)
             VALUES ($1, $2, 'TRIAL_ENDING', current_date, 7) RETURNING number
             """,
             ending.id,

@@ -32,7 +32,7 @@ ERASED = """
 END = CANCELED + ERASED
 NAMELESS = """
     UPDATE subscriptions
-       SET snapshot = snapshot || '{{"account": null, "admin_id": null, "claim": null}}'
+       SET snapshot = snapshot || '{{"account": null, "admin_id": null, "pending_domain": null}}'
      WHERE subscription_id = '{0}';
 """
 ERASE = "SELECT erase_personal_data('{0}')"
@@ -77,7 +77,7 @@ FORGERIES = {
     "with functions and operators of one's own": (
         END
         + """
-        CREATE FUNCTION pg_temp.names_somebody(jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT false';
+        CREATE FUNCTION pg_temp.contains_personal_data(jsonb) RETURNS boolean LANGUAGE sql AS 'SELECT false';
         CREATE FUNCTION pg_temp.never(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
         CREATE OPERATOR pg_temp.= (FUNCTION = pg_temp.never, LEFTARG = text, RIGHTARG = text);
         SET search_path = pg_temp, public, pg_catalog;
@@ -105,7 +105,7 @@ FORGERIES = {
     ),
     "with another function in its place": (
         """
-        CREATE OR REPLACE FUNCTION public.names_somebody(snapshot jsonb) RETURNS boolean LANGUAGE sql
+        CREATE OR REPLACE FUNCTION public.contains_personal_data(snapshot jsonb) RETURNS boolean LANGUAGE sql
             AS 'SELECT false'
         """,
         NO_RIGHT,
@@ -118,8 +118,8 @@ FORGERIES = {
         NO_RIGHT,
     ),
     "with a role of one's own": ("CREATE ROLE mine SUPERUSER", NO_RIGHT),
-    "by the trigger's function": ("SELECT refuse_return()", NO_RIGHT),
-    "by the owner's procedure": ("CALL erased_with_its_subscription('companies')", NO_RIGHT),
+    "by the trigger's function": ("SELECT refuse_after_erasure()", NO_RIGHT),
+    "by the owner's procedure": ("CALL register_personal_data('companies')", NO_RIGHT),
     "by a program of the server": ("COPY companies FROM PROGRAM 'true'", NO_RIGHT),
     "with a sequence set back": ("SELECT setval('notices_number_seq', 1)", NO_RIGHT),
     "under another id": (
@@ -165,7 +165,9 @@ async def test_r31_no_certificate_is_forged(
     assert await active.client.certificates(active.id) == []
     assert await rows_of(service_env, active) == {
         **dict.fromkeys(PERSONAL_DATA, 0),
-        **dict.fromkeys(("account_names", "administrators", "companies", "workspaces", "event_notes"), 1),
+        **dict.fromkeys(
+            ("account_names", "administrators", "companies", "workspaces", "event_private_data"), 1
+        ),
     }
 
 
@@ -202,7 +204,7 @@ async def test_r31_erased_data_stays_erased(service_env: ServiceEnv, attacker: C
         "INSERT INTO members VALUES ('{0}', 'hong')",
         "INSERT INTO workspaces VALUES ('{0}', 'acme', 'KR', 'VPC', 'basic', 1, 'FULL', 1)",
         "INSERT INTO domain_tokens VALUES ('{0}', 'acme.example', 'token')",
-        "INSERT INTO event_notes VALUES ('{0}', 1, 'hong', '{{}}')",
+        "INSERT INTO event_private_data VALUES ('{0}', 1, 'hong', '{{}}')",
         "UPDATE subscriptions SET state = 'ACTIVE' WHERE subscription_id = '{0}'",
         """
         UPDATE subscriptions SET snapshot = snapshot || '{{"admin_id": "hong"}}' WHERE subscription_id = '{0}'
@@ -267,7 +269,7 @@ async def test_erasure_covers_every_table_with_personal_data(service_env: Servic
     known = await service_env.owner.fetch("SELECT relation FROM personal_data")
     assert {relation for [relation] in known} == {*PERSONAL_DATA}
     guarded = await service_env.owner.fetch(
-        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'refuse_return'"
+        "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'refuse_after_erasure'"
     )
     assert {table for [table] in guarded} == {*PERSONAL_DATA}
 

@@ -37,8 +37,8 @@ from dev_stack.postgres_server import PostgresServer
 from dev_stack.stack import EmbeddedStack
 
 PERSONAL_TABLES = {
-    *("account_names", "administrators", "companies", "domain_tokens", "event_notes"),
-    *("notice_letters", "workspaces", "subscriptions"),
+    *("account_names", "administrators", "companies", "domain_tokens", "event_private_data"),
+    *("notice_emails", "workspaces", "subscriptions"),
 }
 
 

@@ -121,16 +121,17 @@ async def test_purge_deletes_emails_before_notices(
 ) -> None:
     """Notices that can become due again are kept."""
     subscription = await isolated_env.requested(account={"domain": f"{unique_name('letters')}.example"})
-    settled = {"TRIAL_ENDING": (89, 91, 401), "DOMAIN_UNPROVED": (401,)}
+    settled = {"TRIAL_ENDING": (89, 91, 401), "DOMAIN_UNVERIFIED": (401,)}
     for kind, ages in settled.items():
         for number, age in enumerate(ages):
             await isolated_env.owner.execute(
                 """
                 WITH notice AS (
-                    INSERT INTO notices (subscription_id, customer_id, kind, about, days, state, settled_at)
+                    INSERT INTO notices (subscription_id, customer_id, kind, event_date, threshold_days,
+                                         state, completed_at)
                     VALUES ($1, 'C-1', $2, '2026-01-01', $3, 'SENT', clock_timestamp() - $4::interval)
                     RETURNING number, subscription_id)
-                INSERT INTO notice_letters (number, subscription_id, recipient, subject, body)
+                INSERT INTO notice_emails (number, subscription_id, recipient, subject, body)
                 SELECT number, subscription_id, 'admin@acme.example', '', '' FROM notice
                 """,
                 subscription.id,
@@ -142,9 +143,13 @@ async def test_purge_deletes_emails_before_notices(
     rows = (await purged(isolated_env))["rows"]
 
     # Of four emails, three are older than 90 days; of two notices older than 400 days, one may be due again.
-    assert (rows["notice_letters"], rows["notices"]) == (3, 1)
-    left = await isolated_env.owner.fetch("SELECT kind, days FROM notices ORDER BY kind, days")
-    assert [tuple(row) for row in left] == [("DOMAIN_UNPROVED", 0), ("TRIAL_ENDING", 0), ("TRIAL_ENDING", 1)]
+    assert (rows["notice_emails"], rows["notices"]) == (3, 1)
+    left = await isolated_env.owner.fetch("SELECT kind, threshold_days FROM notices ORDER BY 1, 2")
+    assert [tuple(row) for row in left] == [
+        ("DOMAIN_UNVERIFIED", 0),
+        ("TRIAL_ENDING", 0),
+        ("TRIAL_ENDING", 1),
+    ]
 
 
 async def test_history_with_unstorable_id_is_deleted(

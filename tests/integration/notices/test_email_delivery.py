@@ -62,10 +62,10 @@ async def test_refused_address_fails_and_other_emails_are_sent(
         )
         report = await run_notices_job(isolated_env)
         assert report["summary"] == "3 new notices. 2 sent, 1 given up, 0 waiting."
-        assert (await run_notices_job(isolated_env))["given_up"] == 0
+        assert (await run_notices_job(isolated_env))["undeliverable"] == 0
     assert sorted(message["To"] for message in smtp_server.taken) == sorted(map(address, known))
     notice = await notice_of(unknown)
-    assert (notice.state, notice.attempts) == (NoticeState.GIVEN_UP, 1)
+    assert (notice.state, notice.attempts) == (NoticeState.UNDELIVERABLE, 1)
     # The server's own text has the address.
     assert notice.last_error == "the address is refused: 550 5.1.1"
 
@@ -91,7 +91,7 @@ async def test_temporarily_refused_email_is_retried_and_sent_once(
 @pytest.mark.parametrize(
     ("answer", "state", "reason"),
     [
-        ("554 5.6.0 not like this", NoticeState.GIVEN_UP, "the message is refused: 554 5.6.0"),
+        ("554 5.6.0 not like this", NoticeState.UNDELIVERABLE, "the message is refused: 554 5.6.0"),
         ("452 4.3.1 no room", NoticeState.WAITING, "the message is refused: 452 4.3.1"),
         ("451 later", NoticeState.WAITING, "the message is refused: 451"),
     ],
@@ -117,7 +117,7 @@ async def test_email_fails_after_three_days_of_attempts(isolated_env: ServiceEnv
         subscription = await trial(isolated_env)
         await run_notices_job(isolated_env)
         await isolated_env.owner.execute("UPDATE notices SET attempts = 18")
-        for attempts, state in ((19, NoticeState.WAITING), (20, NoticeState.GIVEN_UP)):
+        for attempts, state in ((19, NoticeState.WAITING), (20, NoticeState.UNDELIVERABLE)):
             await make_due_now(isolated_env)
             await run_notices_job(isolated_env)
             notice = await notice_of(subscription)

@@ -45,7 +45,7 @@ async def outbox(
     found = await service_env.client.notices(
         subscription_id=subscription.id if subscription else None, limit=1000
     )
-    return [(each.kind, each.about.isoformat(), each.days, each.state) for each in found]
+    return [(each.kind, each.event_date.isoformat(), each.threshold_days, each.state) for each in found]
 
 
 async def trial(service_env: ServiceEnv, **changes: Any) -> SubscriptionDriver:
@@ -69,12 +69,12 @@ async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, Subscrip
     renewing = await service_env.paid("2026-07-23 09:00", plan="lite")
     option = {"term": "ANNUAL", "plan": "basic", "members": 5}
     await renewing.send("change_renewal_option", at="2026-07-23 09:00", **option)
-    unproved = await service_env.requested(
+    unverified = await service_env.requested(
         "2027-06-20 09:00", account={"domain": f"{unique_name('acme')}.co.kr"}
     )
     renaming = await service_env.paid("2027-06-20 09:00")
     await renaming.send("rename_account", at="2027-06-20 09:00", domain=f"{unique_name('acme')}.co.kr")
-    return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unproved, renaming), strict=True))
+    return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unverified, renaming), strict=True))
 
 
 async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: ServiceEnv) -> None:
@@ -86,7 +86,7 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
         )
 
         assert report["summary"] == "6 new notices. 6 sent, 0 given up, 0 waiting."
-        assert {each["told"] + each["sent"] for each in again} == {0}
+        assert {each["queued"] + each["sent"] for each in again} == {0}
         assert len(smtp_server.taken) == len(set(smtp_server.message_ids)) == 6
         assert [state for *_, state in await outbox(isolated_env)] == [NoticeState.SENT] * 6
 
@@ -118,14 +118,14 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
     assert "Plan: Basic, 5 members" in renewing
     assert "This is the renewal option that you chose." in renewing
 
-    unproved = text(NoticeKind.DOMAIN_UNPROVED)
-    domain = subscriptions[NoticeKind.DOMAIN_UNPROVED].request["account"]["domain"]
-    assert f"admin@{domain}" in unproved
-    [proof] = (await subscriptions[NoticeKind.DOMAIN_UNPROVED].status()).proofs
-    assert unproved.count(f'{domain}  TXT  "{proof.txt_value}"') == 2
+    unverified = text(NoticeKind.DOMAIN_UNVERIFIED)
+    domain = subscriptions[NoticeKind.DOMAIN_UNVERIFIED].request["account"]["domain"]
+    assert f"admin@{domain}" in unverified
+    [proof] = (await subscriptions[NoticeKind.DOMAIN_UNVERIFIED].status()).proofs
+    assert unverified.count(f'{domain}  TXT  "{proof.txt_value}"') == 2
 
-    [proof] = (await subscriptions[NoticeKind.RENAME_UNPROVED].status()).proofs
-    assert proof.cname_name in text(NoticeKind.RENAME_UNPROVED)
+    [proof] = (await subscriptions[NoticeKind.RENAME_UNVERIFIED].status()).proofs
+    assert proof.cname_name in text(NoticeKind.RENAME_UNVERIFIED)
 
 
 async def test_email_is_valid_for_every_mail_server(isolated_env: ServiceEnv) -> None:
@@ -165,12 +165,12 @@ async def test_job_without_argument_runs_for_today(isolated_env: ServiceEnv) -> 
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscription = await isolated_env.requested()
         report = await run_notices_job(isolated_env, None)
-    assert (report["told"], report["sent"]) == (1, 1)
+    assert (report["queued"], report["sent"]) == (1, 1)
     assert report["day"] == (await subscription.today()).isoformat()
     [notice] = await isolated_env.client.notices()
     status = await subscription.status()
     assert status.trial_ends_at is not None
-    assert (notice.about, notice.days) == (status.trial_ends_at.date(), 7)
+    assert (notice.event_date, notice.threshold_days) == (status.trial_ends_at.date(), 7)
 
 
 async def test_concurrent_runs_send_each_notice_once(
@@ -200,7 +200,7 @@ async def test_concurrent_runs_send_each_notice_once(
         await wait_for("nothing waits", nothing_waits)
         went_on = f"TaskQueue = '{isolated_env.task_queue}' AND ExecutionStatus = 'ContinuedAsNew'"
         assert (await isolated_env.temporal.count_workflows(went_on)).count >= 2
-    assert sum(report["told"] for report in reports) == 521
+    assert sum(report["queued"] for report in reports) == 521
     assert len(smtp_server.message_ids) == len(set(smtp_server.message_ids)) == 521
 
 
@@ -223,7 +223,7 @@ async def test_without_mail_server_outbox_fills_and_job_reports_it(isolated_env:
         [notice] = await isolated_env.client.notices()
         assert report["summary"] == "1 new notice. No mail server is set; waiting in the outbox: 1."
         assert (notice.state, notice.attempts, notice.last_error) == (NoticeState.WAITING, 0, NO_SERVER)
-        assert (notice.recipient, notice.settled_at) == (address(subscription), None)
+        assert (notice.recipient, notice.completed_at) == (address(subscription), None)
         # Without a mail server, other systems send from the outbox, so its content must stay current.
         await run_notices_job(isolated_env, "2027-06-27")
         assert [state for *_, state in await outbox(isolated_env)] == [
@@ -243,7 +243,7 @@ async def test_queued_notice_is_sent_with_current_content(isolated_env: ServiceE
         await subscription.send("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         report = await run_notices_job(isolated_env, "2027-06-24")
-    assert (report["told"], report["sent"]) == (0, 1)
+    assert (report["queued"], report["sent"]) == (0, 1)
     assert "Plan: Premium, 10 members" in smtp_server.taken[0].get_content()
 
 
@@ -282,10 +282,10 @@ async def test_r31_erased_customer_gets_no_email(
         subscription = await trial(isolated_env, admin_id="hong.gildong", account={"group": group})
         await run_notices_job(isolated_env)
         found = await found_in_database(isolated_env, ["hong.gildong", group])
-        assert {"notice_letters"} < {table for table, _ in found}
+        assert {"notice_emails"} < {table for table, _ in found}
         await subscription.cancel_and_wait("2027-06-20 09:00")
         [certificate, _] = await isolated_env.client.certificates(subscription.id)
-        assert certificate.rows["notice_letters"] == 1
+        assert certificate.rows["notice_emails"] == 1
         assert await found_in_database(isolated_env, ["hong.gildong", group]) == []
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         assert (await run_notices_job(isolated_env, "2027-06-24"))["waiting"] == 0
@@ -327,7 +327,7 @@ async def test_r31_erasure_waits_for_email_in_flight(
         may_arrive.set()
         await asyncio.gather(working, leaving)
         await subscription.has_closed()
-        assert (await run_notices_job(isolated_env, "2027-06-27"))["told"] == 0
+        assert (await run_notices_job(isolated_env, "2027-06-27"))["queued"] == 0
     assert len(smtp_server.taken) == 1
     [notice] = await isolated_env.client.notices()
     assert (notice.state, notice.recipient) == (NoticeState.SENT, None)

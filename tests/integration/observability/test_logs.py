@@ -113,7 +113,7 @@ async def subscription_with_every_failure(
     await renaming
     await send_invalid_calls(service_env, subscription)
     confirmation = await subscription.confirmation()
-    async with insert_refused(service_env, worker, "event_notes"):
+    async with insert_refused(service_env, worker, "event_private_data"):
         ending = asyncio.create_task(
             subscription.send("cancel", date=today, confirmation=confirmation, by=CALLER)
         )

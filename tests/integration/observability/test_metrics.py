@@ -113,10 +113,11 @@ async def attention_cases(service_env: ServiceEnv) -> None:
     )
     await service_env.owner.execute(
         """
-        INSERT INTO reconciliations (run, started_at, finished_at, looked_at) VALUES
+        INSERT INTO reconciliations (run, started_at, finished_at, checked) VALUES
             ('the latest', '2027-03-15 03:00Z', '2027-03-15 03:05Z', 4),
             ('the one before', '2027-03-14 03:00Z', '2027-03-14 03:05Z', 4);
-        INSERT INTO reconciliation_findings (run, subscription_id, code, message, repaired, well_at) VALUES
+        INSERT INTO reconciliation_findings (run, subscription_id, code, message, repaired, resolved_at)
+            VALUES
             ('the latest', 'a', 'ROW_DIFFERS', '', true, NULL),
             ('the latest', 'b', 'WORKFLOW_STUCK', '', false, NULL),
             ('the latest', 'c', 'CHARGE_UNRECKONED', '', false, NULL),
@@ -138,8 +139,9 @@ async def webhook_cases(service_env: ServiceEnv) -> None:
             ('here', 'nobody', 'https://hooks.example', NULL),
             ('removed', 'nobody', 'https://hooks.example', clock_timestamp());
         WITH event AS (SELECT subscription_id, sequence, row_number() OVER () AS number FROM lifecycle_events)
-        INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence, state, queued_at, settled_at)
-        SELECT endpoint_id, subscription_id, sequence, state, queued_at, settled_at
+        INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence, state, queued_at,
+                                        completed_at)
+        SELECT endpoint_id, subscription_id, sequence, state, queued_at, completed_at
           FROM event JOIN (VALUES
             (1, 'here', 'WAITING', clock_timestamp() - interval '2 hours', NULL::timestamptz),
             (2, 'here', 'WAITING', clock_timestamp() - interval '1 hour', NULL),
@@ -147,8 +149,8 @@ async def webhook_cases(service_env: ServiceEnv) -> None:
             (4, 'here', 'PARKED', '2027-03-10 04:00Z', '2027-03-13 04:00Z'),
             (5, 'here', 'DELIVERED', '2027-03-10 05:00Z', '2027-03-10 05:00Z'),
             (6, 'removed', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z'))
-               AS delivery (number, endpoint_id, state, queued_at, settled_at) USING (number);
-        INSERT INTO webhook_deliveries (endpoint_id, state, queued_at, settled_at) VALUES
+               AS delivery (number, endpoint_id, state, queued_at, completed_at) USING (number);
+        INSERT INTO webhook_deliveries (endpoint_id, state, queued_at, completed_at) VALUES
             ('here', 'WAITING', clock_timestamp() - interval '9 hours', NULL),
             ('here', 'PARKED', '2027-03-10 03:00Z', '2027-03-13 03:00Z')
         """
@@ -213,8 +215,8 @@ def test_every_ledger_line_is_counted_once(metrics: Scraped) -> None:
 
 
 def test_every_refusal_is_counted_by_its_code(metrics: Scraped) -> None:
-    def refusals(command: str, code: str, asked_by: str) -> float | None:
-        return metrics.value("worksub_refusals_total", command=command, code=code, asked_by=asked_by)
+    def refusals(command: str, code: str, message_type: str) -> float | None:
+        return metrics.value("worksub_refusals_total", command=command, code=code, message_type=message_type)
 
     assert refusals("cancel", "CONFIRMATION_DIFFERS", "UPDATE") == 1
     assert refusals("cancel", "INVALID_ARGUMENT", "SIGNAL") == 1

@@ -92,7 +92,7 @@ async def test_current_details_show_state_and_next_deadline(service_env: Service
     assert await card(subscription) == {
         "Customer": subscription.request["customer_id"],
         "State": "TRIAL",
-        "Access": "RESTRICTED, until the ownership of the domain is proved",
+        "Access": "RESTRICTED, until the ownership of the domain is verified",
         "Plan": "basic, 10 members",
         "Trial ends": "2027-02-09 09:00 KST",
         "Grace ends": "2027-03-11 09:00 KST",
@@ -107,12 +107,12 @@ async def test_current_details_show_state_and_next_deadline(service_env: Service
     assert await card(subscription) == {
         "Customer": subscription.request["customer_id"],
         "State": "ACTIVE",
-        "Access": "RESTRICTED, until the ownership of the domain is proved",
+        "Access": "RESTRICTED, until the ownership of the domain is verified",
         "Plan": "basic, 12 members",
         "Contract": "annual, 2027-01-20 to 2028-01-20",
         "Renewal": "monthly on the plan that it has then for 3 members",
         "Reserved": "cancellation on 2027-03-01",
-        "New name": "a domain is reserved until its ownership is proved",
+        "New name": "a domain is reserved until its ownership is verified",
         "Next": "service fees for January 2027, 2027-02-01 00:00 KST",
         "Due so far in January 2027": "20,903 KRW",
     }

@@ -24,7 +24,7 @@ async def restricted(service_env: ServiceEnv) -> SubscriptionDriver:
     return await service_env.requested("2026-01-10 09:00", account={"domain": f"{unique_name('acme')}.co.kr"})
 
 
-async def proved(service_env: ServiceEnv) -> SubscriptionDriver:
+async def verified(service_env: ServiceEnv) -> SubscriptionDriver:
     subscription = await restricted(service_env)
     [proof] = (await subscription.status()).proofs
     service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
@@ -99,7 +99,7 @@ async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None
             on_a_clock_of_its_own(isolated_env, 10),
             on_a_clock_of_its_own(isolated_env, 40),
             restricted(isolated_env),
-            proved(isolated_env),
+            verified(isolated_env),
             renamed(isolated_env),
             reserved(isolated_env),
             paid_for_years(isolated_env, "MONTHLY"),
@@ -123,7 +123,7 @@ async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None
 
     report = await reconciled(isolated_env)
     assert report["summary"] == "12 subscriptions checked, no findings."
-    assert (report["looked_at"], report["by_code"]) == (12, {})
+    assert (report["checked"], report["by_code"]) == (12, {})
     states = {(await subscription.status()).state for subscription in subscriptions}
     assert states == {State.TRIAL, State.SUSPENDED, State.ACTIVE, State.ERASED}
 

@@ -89,7 +89,7 @@ async def test_unreadable_row_does_not_stop_other_notices(stack: EmbeddedStack, 
         await execute_as_superuser(service_env, UNREADABLE, bad.id)
         for queued in (2, 0):
             report = await run_notices_job(service_env)
-            assert (report["told"], report["failed"]) == (queued, 1)
+            assert (report["queued"], report["failed"]) == (queued, 1)
             assert report["failures"] == [{"member": bad.id, "error": "ValidationError"}]
             assert f"1 failed: {bad.id} (ValidationError)." in report["summary"]
         assert [len(await outbox(service_env, subscription)) for subscription in (bad, *others)] == [0, 1, 1]
@@ -102,7 +102,7 @@ async def test_failing_notice_does_not_stop_other_emails(stack: EmbeddedStack, t
                 await gather_all(trial(service_env) for _ in range(3)),
                 key=lambda subscription: subscription.id,
             )
-            assert (await run_notices_job(service_env))["told"] == 3
+            assert (await run_notices_job(service_env))["queued"] == 3
         await execute_as_superuser(service_env, UNREADABLE, bad.id)
         async with SmtpServer() as smtp_server, service_env.worker(mail_server=smtp_server.mail_server()):
             # The first run also fails to fill the outbox for it; the second skips it for an hour.

@@ -200,7 +200,7 @@ async def days(stack: EmbeddedStack, tmp_path_factory: pytest.TempPathFactory) -
             assert len(ended) >= 2
             assert any(case.lost for case in cases if case not in ended)
             known = {case.id: await stored_rows(service_env, case) for case in cases}
-            await run(postgres("psql"), service_env.people_url, "--command", KEEP_APART, cwd=directory)
+            await run(postgres("psql"), service_env.reader_url, "--command", KEEP_APART, cwd=directory)
     return Days(yesterday, today, cases, ended, known, directory / "certificates.tsv")
 
 

@@ -219,7 +219,7 @@ async def test_r31_certified_erasure_is_repeated_for_any_backup(
 
 async def is_diverged(subscription: SubscriptionDriver) -> bool:
     pending = (await subscription.handle.describe()).raw_description.pending_activities
-    return any(each.last_failure.application_failure_info.type == "RecordDivergedError" for each in pending)
+    return any(each.last_failure.application_failure_info.type == "RECORD_DIVERGED" for each in pending)
 
 
 async def test_name_taken_by_another_customer_is_left_to_operator(

@@ -88,13 +88,13 @@ async def test_run_report_is_in_database_and_web_ui(isolated_env: ServiceEnv) ->
     assert report == {
         "summary": summary,
         "run": handle.result_run_id,
-        "looked_at": 1,
+        "checked": 1,
         "found": 2,
         "repaired": 1,
         "by_code": {"EVENT_DIFFERS": 1, "NAME_DIFFERS": 1},
     }
     recorded = await isolated_env.client.reconciliation()
-    assert (recorded.run, recorded.looked_at, recorded.found, recorded.repaired) == (report["run"], 1, 2, 1)
+    assert (recorded.run, recorded.checked, recorded.found, recorded.repaired) == (report["run"], 1, 2, 1)
     assert recorded.finished_at is not None
     findings = await isolated_env.client.findings(report["run"])
     assert [(finding.code, finding.subscription_id) for finding in findings] == [
@@ -129,15 +129,15 @@ async def test_page_heartbeats_and_repeats_no_finding(
         isolated_env.pool,
         isolated_env.temporal,
         PostgresWorkspaceProvisioner(isolated_env.pool),
-        isolated_env.seals,
+        isolated_env.signer,
     )
     page = ReconcilePage(run="by-hand", grace_minutes=0)
 
     first = await environment.run(activities.reconcile_record, page)
     again = await environment.run(activities.reconcile_record, page)
 
-    assert (first.looked_at, first.found, first.next_after) == (3, 1, None)
-    assert (again.looked_at, again.found) == (3, 0)
+    assert (first.checked, first.found, first.next_after) == (3, 1, None)
+    assert (again.checked, again.found) == (3, 0)
     assert len(heartbeats) >= 6
     [finding] = await isolated_env.client.findings("by-hand")
     assert (finding.subscription_id, finding.repaired) == (subscriptions[0].id, True)

@@ -42,7 +42,7 @@ async def test_concurrent_publications_publish_once(stack: EmbeddedStack, tempor
         published = await gather_all(publish(service_env.pool, newer) for _ in range(5))
         assert sorted(published) == [False, False, False, False, True]
         assert not await publish(service_env.pool, catalogue())
-        assert (await load_price_book(service_env.pool)).edition == 2
+        assert (await load_price_book(service_env.pool)).revision == 2
 
 
 async def test_concurrently_published_version_is_no_error(stack: EmbeddedStack, temporal: Client) -> None:
@@ -159,14 +159,14 @@ async def test_r19_newly_published_plan_can_be_chosen(catalogue_env: ServiceEnv)
 
 
 async def test_r19_command_uses_prices_seen_by_caller(catalogue_env: ServiceEnv) -> None:
-    """The workflow has only the first edition until a command makes it load the next one."""
+    """The workflow has only the first revision until a command makes it load the next one."""
     subscription = await catalogue_env.paid(START, "MONTHLY")
-    seen = {"sequence": len(await subscription.events()), "date": "2027-01-20", "edition": 1}
+    seen = {"sequence": len(await subscription.events()), "date": "2027-01-20", "revision": 1}
     assert await publish(catalogue_env.pool, catalogue("newer", "2027-01-20", **DEARER))
     at = "2027-01-20 09:00"
     refused = await subscription.expect_refusal("upgrade", at=at, plan="premium", expects=seen)
     assert refused.code is RefusalCode.CHANGED_MEANWHILE
-    await subscription.send("upgrade", at=at, plan="premium", expects={**seen, "edition": 2})
+    await subscription.send("upgrade", at=at, plan="premium", expects={**seen, "revision": 2})
 
 
 async def test_r19_discontinued_plan_can_be_kept_but_not_chosen(catalogue_env: ServiceEnv) -> None:
@@ -285,7 +285,7 @@ async def test_r19_decision_by_older_price_book_is_not_written(catalogue_env: Se
     assert await recording.record_transition(transition) == PriceBookOutdated(newer=(newer,))
     assert await subscription.client.timeline(subscription.id) == before
     assert await subscription.ledger() == []
-    up_to_date = transition.model_copy(update={"edition": 2})
+    up_to_date = transition.model_copy(update={"revision": 2})
     assert await recording.record_transition(up_to_date) == Recorded()
     assert len(await subscription.ledger()) == 1
 
@@ -320,7 +320,7 @@ def transition_of(state: Subscription, event: Event, book: PriceBook) -> Transit
         first_sequence=state.sequence + 1,
         events=(event,),
         state=apply(state, event),
-        edition=book.edition,
+        revision=book.revision,
     )
 
 

@@ -113,8 +113,8 @@ async def test_r13_wrong_dns_records_are_unverified_not_errors(dns_env: ServiceE
 async def nothing_is_found_where_no_resolver_is() -> None:
     wanted = DomainCheckInput(tokens={"acme.example": "token"}, cname_target=CNAME_TARGET)
     checks = [DomainVerificationActivities([address]) for address in ("127.0.0.1:1", "::1", "192.0.2.1")]
-    found = await gather_all(look.look_for_proof(wanted) for look in checks)
-    assert [each.proved for each in found] == [(), (), ()]
+    found = await gather_all(look.check_domain_records(wanted) for look in checks)
+    assert [each.verified for each in found] == [(), (), ()]
 
 
 async def test_r12_long_and_international_names_are_resolved(
@@ -130,7 +130,7 @@ async def test_r12_long_and_international_names_are_resolved(
         dns.publish_txt("exact.example", "v" * 255)
         wanted = DomainCheckInput(tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET)
         # The CNAME needs the token in front of the name, for which the longest name has no room.
-        assert (await checks.look_for_proof(wanted)).proved == tuple(names)
+        assert (await checks.check_domain_records(wanted)).verified == tuple(names)
 
 
 # -- check schedule (R13) ----------------------------------------------------------------------------
@@ -161,7 +161,7 @@ async def test_r13_scheduled_checks_verify_domain_and_stop(service_env: ServiceE
 
 async def checks_in_history(subscription: SubscriptionDriver) -> int:
     return sum(
-        event.activity_task_scheduled_event_attributes.activity_type.name == "look_for_proof"
+        event.activity_task_scheduled_event_attributes.activity_type.name == "check_domain_records"
         for event in await subscription.whole_history()
     )
 

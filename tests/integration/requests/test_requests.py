@@ -385,7 +385,7 @@ async def test_r31_kept_request_data_is_not_personal(service_env: ServiceEnv) ->
     await subscription.send("cancel", date=f"{await subscription.today()}")
     await subscription.has_closed()
     stored = await service_env.owner.fetchval(
-        "SELECT erased_request FROM subscriptions WHERE subscription_id = $1", subscription.id
+        "SELECT erased_request_hash FROM subscriptions WHERE subscription_id = $1", subscription.id
     )
     assert len(stored) == 32
     # Without the key, the fingerprint of a guessed body cannot be computed.

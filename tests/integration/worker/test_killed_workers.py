@@ -48,7 +48,7 @@ ERASING = (
     "administrators/DELETE",
     "companies/DELETE",
     "domain_tokens/DELETE",
-    "event_notes/DELETE",
+    "event_private_data/DELETE",
     "lifecycle_events/INSERT/ERASED",
     "erasure_certificates/INSERT/DATABASE",
     "erasure_certificates/INSERT/HISTORIES",
@@ -291,7 +291,8 @@ async def is_erased_once(service_env: ServiceEnv, subscription: SubscriptionDriv
     assert await subscription.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
     database, histories = await subscription.client.certificates(subscription.id)
     once = dict.fromkeys(
-        ("account_names", "administrators", "companies", "workspaces", "domain_tokens", "event_notes"), 1
+        ("account_names", "administrators", "companies", "workspaces", "domain_tokens", "event_private_data"),
+        1,
     )
     assert {table: rows for table, rows in database.rows.items() if rows} == once
     assert histories.rows == {"workflow_runs": 1}

@@ -20,7 +20,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.interceptors.caller_verification import NOT_THE_SERVICE
 from adapters.postgres.catalogue_repository import load_price_book
-from adapters.postgres.worker_keys import worker_seals
+from adapters.postgres.worker_keys import worker_signer
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import ACTIVITIES, CALLERS, DeleteHistoriesInput, EraseInput, Transition
 from subscription.apply import apply_all
@@ -29,7 +29,7 @@ from subscription.event_replay import cancellation_events
 from subscription.events import Erased
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.invoice import IssueInvoices
-from subscription.message_authentication import Seals, UnknownSealKeyError
+from subscription.message_authentication import MessageSigner, UnknownSigningKeyError
 from subscription.notice_outbox import DeliverNoticesInput, QueueNoticesInput
 from subscription.reconciliation import FinishReconciliation
 from subscription.retention import PurgeRowsInput
@@ -90,14 +90,14 @@ async def arguments(service_env: ServiceEnv, subscription: SubscriptionDriver) -
             first_sequence=state.sequence + 1,
             events=(canceled,),
             state=apply_all(state, (canceled,)),
-            edition=99,
+            revision=99,
         ),
         "delete_histories": DeleteHistoriesInput(run_ids=(), erased_at=at),
-        "tell_notices": QueueNoticesInput(day=at.date()),
+        "queue_notices": QueueNoticesInput(day=at.date()),
         "deliver_notices": DeliverNoticesInput(day=at.date()),
         "purge_rows": PurgeRowsInput(),
         "issue_invoices": IssueInvoices(month=date(2027, 1, 1), issued_on=date(2027, 2, 3)),
-        "finish_reconciliation": FinishReconciliation(run="forged", looked_at=7),
+        "finish_reconciliation": FinishReconciliation(run="forged", checked=7),
     }
 
 
@@ -140,7 +140,7 @@ async def test_activity_call_of_attackers_workflow_is_refused(
 
 
 CALLS = [
-    *("erase_subscription", "record_transition", "delete_histories", "tell_notices"),
+    *("erase_subscription", "record_transition", "delete_histories", "queue_notices"),
     *("deliver_notices", "purge_rows", "issue_invoices", "finish_reconciliation"),
 ]
 
@@ -275,26 +275,26 @@ async def test_forged_state_is_refused_in_a_later_run(
         assert await service_env.owner.fetchval("SELECT count(*) FROM subscriptions") == 1
 
 
-async def test_seal_covers_workflow_run_and_argument() -> None:
-    seals = Seals((b"new", b"old"))
-    seal = seals.of_run("subscription-1", "run", [b"state"])
-    assert seals.is_of_run(seal, "subscription-1", "run", [b"state"])
+async def test_signature_covers_workflow_run_and_argument() -> None:
+    signer = MessageSigner((b"new", b"old"))
+    signature = signer.of_run("subscription-1", "run", [b"state"])
+    assert signer.is_of_run(signature, "subscription-1", "run", [b"state"])
     for other in (
         ("subscription-2", "run", [b"state"]),
         ("subscription-1", "another run", [b"state"]),
         ("subscription-1", "run", [b"another state"]),
         ("subscription-1", "run", [b"st", b"ate"]),
     ):
-        assert not seals.is_of_run(seal, *other)
-    assert not seals.is_of_call(seal, "subscription-1", "run", [b"state"])
-    assert not seals.is_of_run("", "subscription-1", "run", [b"state"])
+        assert not signer.is_of_run(signature, *other)
+    assert not signer.is_of_call(signature, "subscription-1", "run", [b"state"])
+    assert not signer.is_of_run("", "subscription-1", "run", [b"state"])
 
 
 async def test_replaced_key_verifies_and_unknown_key_is_waited_for() -> None:
-    old = Seals((b"old",)).of_call("subscription-1", "erase_subscription", [b"{}"])
-    assert Seals((b"new", b"old")).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
-    with pytest.raises(UnknownSealKeyError):
-        Seals((b"new",)).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
+    old = MessageSigner((b"old",)).of_call("subscription-1", "erase_subscription", [b"{}"])
+    assert MessageSigner((b"new", b"old")).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
+    with pytest.raises(UnknownSigningKeyError):
+        MessageSigner((b"new",)).is_of_call(old, "subscription-1", "erase_subscription", [b"{}"])
 
 
 async def test_runs_and_calls_continue_with_a_new_key(stack: EmbeddedStack, temporal: Client) -> None:
@@ -303,8 +303,8 @@ async def test_runs_and_calls_continue_with_a_new_key(stack: EmbeddedStack, temp
             subscription = await service_env.paid(PAID)
             await subscription.has_run(2)
         await service_env.owner.execute("INSERT INTO worker_keys DEFAULT VALUES")
-        rotated = dataclasses.replace(service_env, seals=await worker_seals(service_env.pool))
-        assert rotated.seals.keys[1:] == service_env.seals.keys
+        rotated = dataclasses.replace(service_env, signer=await worker_signer(service_env.pool))
+        assert rotated.signer.keys[1:] == service_env.signer.keys
         async with rotated.worker():
             await subscription.send("rename_account", at="2027-01-11 09:00", group=unique_name("rotated"))
             await subscription.advance_to("2027-02-02 09:00")

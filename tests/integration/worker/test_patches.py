@@ -34,7 +34,7 @@ async def deprecated(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any
 
 
 async def without_the_patch(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
-    await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+    await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
     return await execute_until_success(name, argument, *shown_and_urgent)
 
 

@@ -15,7 +15,7 @@ START = "2027-01-10 09:00"
 
 
 async def careless(name: str, argument: Frozen, *more: Any) -> Any:
-    await execute_until_success("newer_catalogues", NewerCataloguesInput(edition=1))
+    await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
     return await execute_until_success(name, argument, *more)
 
 

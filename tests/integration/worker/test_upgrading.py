@@ -57,10 +57,10 @@ FURTHER = timedelta(days=400)
 """Additional duration of each subscription; it always includes the end of a contract year."""
 
 # Activities that use more than the database.
-EXTERNAL = ("look_for_proof", "erase_subscription", "delete_histories")
-# A domain's token is random. A worker seals a result with a key of its installation, and here no worker
+EXTERNAL = ("check_domain_records", "erase_subscription", "delete_histories")
+# A domain's token is random. A worker signer a result with a key of its installation, and here no worker
 # executes the activities.
-NOT_COMPARED = WORDS | {"token", "seal"}
+NOT_COMPARED = WORDS | {"token", "signature"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class StartedSubscription:
             state.reservation and state.reservation.kind,
             state.renewal and state.renewal.term,
             state.access,
-            state.rename_claim is not None,
+            state.pending_rename_domain is not None,
         )
 
 
@@ -174,15 +174,15 @@ async def executed(service_env: ServiceEnv, effect: Effect) -> Any:
             return await provisioning.provision_subscription(argument)
         case "issue_domain_token":
             return await provisioning.issue_domain_token(argument)
-        case "record_transition":
+        case "record_transition" | "post_charges":
             if effect.local:  # the history does not have its price book, only that it was recorded
-                edition = (await load_price_book(service_env.pool)).edition
-                argument = argument.model_copy(update={"edition": edition})
+                revision = (await load_price_book(service_env.pool)).revision
+                argument = argument.model_copy(update={"revision": revision})
             return await recording.record_transition(argument)
-        case "recall_answer":
-            return await recording.recall_answer(argument)
-        case "newer_catalogues":
-            return await CatalogueActivities(service_env.pool).newer_catalogues(argument)
+        case "get_stored_answer":
+            return await recording.get_stored_answer(argument)
+        case "get_newer_catalogues":
+            return await CatalogueActivities(service_env.pool).get_newer_catalogues(argument)
     raise AssertionError(f"{effect.name} is an activity that this test does not support yet")
 
 

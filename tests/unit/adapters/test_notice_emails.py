@@ -186,8 +186,8 @@ def test_contract_end_email_mentions_reserved_cancellation() -> None:
 
 def test_domain_email_lists_missing_records() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
-    present = email_for(subscription, "2027-01-04", NoticeKind.DOMAIN_UNPROVED)
-    new = email_for(subscription, "2027-01-04", NoticeKind.RENAME_UNPROVED)
+    present = email_for(subscription, "2027-01-04", NoticeKind.DOMAIN_UNVERIFIED)
+    new = email_for(subscription, "2027-01-04", NoticeKind.RENAME_UNVERIFIED)
     assert present.recipient == new.recipient == "admin@acme.co.kr"
     for each, domain in ((present, "acme.co.kr"), (new, "acme.example")):
         records = (

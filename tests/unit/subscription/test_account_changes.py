@@ -121,11 +121,11 @@ def test_r10_r27_the_typed_confirmation_follows_the_name() -> None:
     subscription.send("cancel", confirmation="admin@other")
 
 
-def test_r10_r11_unproved_domain_to_group_lifts_restriction() -> None:
+def test_r10_r11_unverified_domain_to_group_lifts_restriction() -> None:
     subscription = acme(account={"domain": "acme.co.kr"})
     assert subscription.state.access == "RESTRICTED"
     subscription.send("rename_account", group="acme")
-    assert (subscription.state.access, subscription.state.claims, released(subscription)) == (
+    assert (subscription.state.access, subscription.state.pending_domains, released(subscription)) == (
         "FULL",
         (),
         ("acme.co.kr",),
@@ -144,7 +144,7 @@ def test_r10_same_text_of_other_kind_is_another_name() -> None:
 def test_r10_pending_domain_keeps_old_name_and_access() -> None:
     subscription = acme().send("rename_account", domain="acme.co.kr")
     assert (subscription.state.account, subscription.state.access) == (group("acme"), "FULL")
-    assert [claim.name for claim in subscription.state.claims] == ["acme.co.kr"]
+    assert [domain.name for domain in subscription.state.pending_domains] == ["acme.co.kr"]
     assert released(subscription) == ()
 
 
@@ -152,7 +152,7 @@ def test_r10_domain_name_takes_effect_on_verification() -> None:
     subscription = acme().send("rename_account", domain="acme.co.kr")
     subscription.at("2027-01-03 12:00").proves("acme.co.kr")
     assert (subscription.state.account, subscription.state.access) == (domain("acme.co.kr"), "FULL")
-    assert (released(subscription), subscription.state.claims) == (("acme",), ())
+    assert (released(subscription), subscription.state.pending_domains) == (("acme",), ())
 
 
 def test_r10_waiting_day_counts_from_effective_domain_change() -> None:
@@ -168,7 +168,7 @@ def test_r10_waiting_day_counts_from_effective_domain_change() -> None:
 
 def test_r10_pending_rename_is_no_change_and_is_replaceable() -> None:
     subscription = acme().send("rename_account", domain="one.kr").send("rename_account", domain="two.kr")
-    assert [claim.name for claim in subscription.state.claims] == ["two.kr"]
+    assert [domain.name for domain in subscription.state.pending_domains] == ["two.kr"]
     assert released(subscription) == ("one.kr",)
     assert subscription.at("2027-01-02 09:00").proves("one.kr").state.account == group("acme")
     assert subscription.proves("two.kr").state.account == domain("two.kr")
@@ -176,20 +176,20 @@ def test_r10_pending_rename_is_no_change_and_is_replaceable() -> None:
 
 def test_r10_group_name_replaces_held_domain_and_frees_names() -> None:
     subscription = acme().send("rename_account", domain="one.kr").send("rename_account", group="other")
-    assert (subscription.state.account, subscription.state.claims) == (group("other"), ())
+    assert (subscription.state.account, subscription.state.pending_domains) == (group("other"), ())
     assert sorted(released(subscription)) == ["acme", "one.kr"]
 
 
 def test_r10_repeated_rename_keeps_proof_and_schedule() -> None:
     subscription = acme().send("rename_account", domain="one.kr")
-    held = subscription.state.rename_claim
+    held = subscription.state.pending_rename_domain
     subscription.at("2027-01-01 10:00").send("rename_account", domain="one.kr")
-    assert (subscription.state.rename_claim, released(subscription)) == (held, ())
+    assert (subscription.state.pending_rename_domain, released(subscription)) == (held, ())
 
 
 def test_r10_renaming_to_current_name_withdraws_the_held_name() -> None:
     subscription = acme().send("rename_account", domain="one.kr").send("rename_account", group="acme")
-    assert (subscription.state.account, subscription.state.claims, released(subscription)) == (
+    assert (subscription.state.account, subscription.state.pending_domains, released(subscription)) == (
         group("acme"),
         (),
         ("one.kr",),
@@ -202,12 +202,12 @@ def test_r10_renaming_to_current_name_without_held_is_refused() -> None:
     assert acme().expect_refusal("rename_account", group="acme").code is RefusalCode.NAME_UNCHANGED
 
 
-def test_r10_unproved_domain_is_replaced_by_another() -> None:
+def test_r10_unverified_domain_is_replaced_by_another() -> None:
     subscription = acme(account={"domain": "one.kr"}).send("rename_account", domain="two.kr")
     assert (subscription.state.account, subscription.state.access) == (domain("one.kr"), "RESTRICTED")
     subscription.proves("two.kr")
     assert (subscription.state.account, subscription.state.access) == (domain("two.kr"), "FULL")
-    assert (released(subscription), subscription.state.claims) == (("one.kr",), ())
+    assert (released(subscription), subscription.state.pending_domains) == (("one.kr",), ())
 
 
 def test_r10_both_domains_verified_in_one_check() -> None:
@@ -220,7 +220,7 @@ def test_r10_both_domains_verified_in_one_check() -> None:
 
 def test_r10_a_held_name_ends_with_the_subscription() -> None:
     subscription = acme().send("rename_account", domain="one.kr").at("2027-03-02 09:00")
-    assert (subscription.state.state, subscription.state.claims) == ("ERASED", ())
+    assert (subscription.state.state, subscription.state.pending_domains) == ("ERASED", ())
 
 
 def test_r10_waiting_time_follows_the_current_catalogue() -> None:

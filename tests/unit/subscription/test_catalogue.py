@@ -1,5 +1,8 @@
 """The catalogue: validation, and the effects of a newer version (R19)."""
 
+import copy
+import tomllib
+
 import pytest
 from support.scenario_builder import (
     BOOK,
@@ -18,6 +21,7 @@ from support.scenario_builder import (
 from subscription.catalogue import Catalogue, CatalogueError, NoticePolicy, PriceBook, parse_catalogue
 from subscription.refusals import RefusalCode
 from subscription.request import Request
+from subscription.validation import parse_strict
 
 # -- validation --------------------------------------------------------------------------------------
 
@@ -68,7 +72,7 @@ def refusal(text: str) -> CatalogueError:
         ("annual_contract_days", 'annual_contract_days = ["30"]', "notices.annual_contract_days.0"),
         # A month may have 28 days, and no end notice is due on the first day of a contract.
         ("monthly_contract_days", "monthly_contract_days = [28]", "notices.monthly_contract_days.0"),
-        ("unproved_domain_days", "unproved_domain_days = [1.5]", "notices.unproved_domain_days.0"),
+        ("unverified_domain_days", "unverified_domain_days = [1.5]", "notices.unverified_domain_days.0"),
         ("group_mail_domain", 'group_mail_domain = "@worksmobile"', "notices.group_mail_domain"),
         ('id = "privacy"', 'id = "service"', "terms.1.id"),
         ('id = "privacy"', "id = 2", "terms.1.id"),
@@ -106,8 +110,8 @@ def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) 
         (
             "{ every_minutes = 5",
             "{ every_minutes = 0, up_to_hours = 1 },",
-            "domain.looks.0.every_minutes",
-            "looks",
+            "domain.check_intervals.0.every_minutes",
+            "check_intervals",
         ),
         ("{ every_minutes = 5", "{ every_minutes = 5, up_to_hours = 72 },", "domain", "[domain]"),
         # The list price of lite is raised above that of basic, so the price falls at basic.
@@ -188,7 +192,7 @@ def test_the_catalogue_of_the_repository() -> None:
     assert sold.notices == NoticePolicy()
     assert (sold.notices.trial_days, sold.notices.reservation_days) == ((7, 3, 1), (1,))
     assert (sold.notices.annual_contract_days, sold.notices.monthly_contract_days) == ((30, 7), (7,))
-    assert sold.notices.unproved_domain_days == (3,)
+    assert sold.notices.unverified_domain_days == (3,)
 
 
 # -- versions (R19): from 1 July 2027 lite costs 4,000 and 3,300, and leaving early 20% ---------------
@@ -220,8 +224,8 @@ def test_r19_latest_published_version_of_a_date_applies() -> None:
 
 
 def test_r19_price_book_is_append_only() -> None:
-    assert (BOOK.edition, BOOK.with_versions([LATER])) == (1, DEARER)
-    assert DEARER.edition == 2
+    assert (BOOK.revision, BOOK.with_versions([LATER])) == (1, DEARER)
+    assert DEARER.revision == 2
 
 
 def test_r19_contract_keeps_prices_and_renewal_takes_new_ones() -> None:
@@ -446,3 +450,14 @@ def test_r25_plans_of_equal_rank_are_no_upgrade() -> None:
         is RefusalCode.LOWERED_BY_UPGRADE
     )
     assert subscription.send("upgrade", members=101).state.plan == "premium"
+
+
+def test_former_key_names_are_accepted() -> None:
+    """Catalogues written before 0.1.0 have other keys in the sections `domain` and `notices`."""
+    interval = {"every_minutes": 30, "up_to_hours": 1}
+    table = tomllib.loads(catalogue_text())
+    former, present = copy.deepcopy(table), copy.deepcopy(table)
+    del former["domain"]["check_intervals"], former["notices"]["unverified_domain_days"]
+    former["domain"]["looks"], former["notices"]["unproved_domain_days"] = [interval], [5]
+    present["domain"]["check_intervals"], present["notices"]["unverified_domain_days"] = [interval], [5]
+    assert parse_strict(Catalogue, former) == parse_strict(Catalogue, present)

@@ -21,7 +21,7 @@ def on_a_domain() -> ScenarioBuilder:
 # -- R11 ---------------------------------------------------------------------------------------------
 
 
-def test_r11_a_domain_is_restricted_until_it_is_proved() -> None:
+def test_r11_a_domain_is_restricted_until_it_is_verified() -> None:
     subscription = on_a_domain()
     assert (subscription.state.state, subscription.state.access) == ("TRIAL", "RESTRICTED")
     assert subscription.proves("acme.co.kr").state.access == "FULL"
@@ -29,12 +29,12 @@ def test_r11_a_domain_is_restricted_until_it_is_proved() -> None:
 
 def test_r11_group_name_is_never_restricted() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
-    assert (subscription.state.access, subscription.state.claims) == ("FULL", ())
+    assert (subscription.state.access, subscription.state.pending_domains) == ("FULL", ())
 
 
-def test_r11_trial_runs_while_domain_is_unproved() -> None:
-    waiting, proved = on_a_domain(), on_a_domain().proves("acme.co.kr")
-    assert waiting.state.trial_ends_at == proved.state.trial_ends_at == on("2027-01-31 09:00")
+def test_r11_trial_runs_while_domain_is_unverified() -> None:
+    waiting, verified = on_a_domain(), on_a_domain().proves("acme.co.kr")
+    assert waiting.state.trial_ends_at == verified.state.trial_ends_at == on("2027-01-31 09:00")
 
 
 def test_r11_switch_is_allowed_and_reports_restriction() -> None:
@@ -68,11 +68,14 @@ def test_r12_either_of_two_records_proves_ownership() -> None:
 
 def test_r12_each_name_has_its_own_token() -> None:
     subscription = on_a_domain()
-    assert subscription.state.claim is not None
-    assert (subscription.state.claim.name, subscription.state.claim.token) == ("acme.co.kr", TOKEN)
+    assert subscription.state.pending_domain is not None
+    assert (subscription.state.pending_domain.name, subscription.state.pending_domain.token) == (
+        "acme.co.kr",
+        TOKEN,
+    )
     started = subscription.events[0]
     assert started.event == "TRIAL_STARTED"
-    assert started.claim == subscription.state.claim
+    assert started.pending_domain == subscription.state.pending_domain
 
 
 def test_r12_status_shows_pending_dns_records() -> None:
@@ -90,12 +93,12 @@ SINCE = on("2027-01-01 09:00")
 
 
 def check_delays(until: datetime, policy: DomainPolicy = POLICY) -> list[timedelta]:
-    """Return the delay of each check after the claim, if every check is on time."""
+    """Return the delay of each check after the pending_domain, if every check is on time."""
     waiting, found = new_pending_domain("acme.co.kr", TOKEN, SINCE), []
-    while (check_time := waiting.next_look_at) <= until:
+    while (check_time := waiting.next_check_at) <= until:
         found.append(check_time - SINCE)
         waiting = waiting.after_failed_check(check_time, policy)
-        assert waiting.next_look_at > check_time
+        assert waiting.next_check_at > check_time
     return found
 
 
@@ -119,11 +122,11 @@ def test_r13_at_once_then_every_5_minutes_then_hourly_then_daily() -> None:
 )
 def test_r13_missed_checks_are_not_repeated(checked_at: str, following: str) -> None:
     waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).after_failed_check(on(checked_at), POLICY)
-    assert waiting.next_look_at == on(following)
+    assert waiting.next_check_at == on(following)
 
 
 def test_r13_requested_check_keeps_the_schedule() -> None:
-    # The schedule counts from the claim, so a requested check does not move it.
+    # The schedule counts from the pending_domain, so a requested check does not move it.
     waiting = new_pending_domain("acme.co.kr", TOKEN, SINCE).after_failed_check(
         on("2027-01-01 09:05"), POLICY
     )
@@ -132,7 +135,7 @@ def test_r13_requested_check_keeps_the_schedule() -> None:
 
 def test_r13_check_schedule_is_policy() -> None:
     policy = DomainPolicy.model_validate(
-        {"looks": [{"every_minutes": 30, "up_to_hours": 1}], "then_every_minutes": 120}
+        {"check_intervals": [{"every_minutes": 30, "up_to_hours": 1}], "then_every_minutes": 120}
     )
     assert check_delays(SINCE + timedelta(hours=5), policy) == [
         timedelta(minutes=m) for m in (0, 30, 60, 180, 300)
@@ -141,14 +144,14 @@ def test_r13_check_schedule_is_policy() -> None:
 
 def test_r13_uneven_interval_ends_with_its_stage() -> None:
     policy = DomainPolicy.model_validate(
-        {"looks": [{"every_minutes": 40, "up_to_hours": 1}], "then_every_minutes": 60}
+        {"check_intervals": [{"every_minutes": 40, "up_to_hours": 1}], "then_every_minutes": 60}
     )
     assert check_delays(SINCE + timedelta(hours=2), policy) == [
         timedelta(minutes=m) for m in (0, 40, 60, 120)
     ]
 
 
-def test_r13_unproved_result_changes_nothing() -> None:
+def test_r13_unverified_result_changes_nothing() -> None:
     subscription = on_a_domain()
     before = subscription.state
     subscription.send("check_domain")
@@ -159,13 +162,13 @@ def test_r13_unproved_result_changes_nothing() -> None:
 def test_r13_checks_continue_while_subscription_is_active() -> None:
     subscription = on_a_domain()
     for moment in ("2027-01-15 09:00", "2027-02-15 09:00", "2027-03-01 09:00"):
-        assert [c.name for c in subscription.at(moment).state.claims] == ["acme.co.kr"]
-    assert subscription.at("2027-03-02 09:00").state.claims == ()
+        assert [c.name for c in subscription.at(moment).state.pending_domains] == ["acme.co.kr"]
+    assert subscription.at("2027-03-02 09:00").state.pending_domains == ()
 
 
 def test_r13_checks_stop_after_verification() -> None:
     subscription = on_a_domain().proves("acme.co.kr")
-    assert subscription.state.claims == ()
+    assert subscription.state.pending_domains == ()
     assert subscription.expect_refusal("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
@@ -182,5 +185,5 @@ def test_r13_late_verification_changes_nothing() -> None:
 
 def test_r13_new_claim_is_due_immediately() -> None:
     assert new_pending_domain("acme.co.kr", TOKEN, SINCE) == PendingDomain(
-        name="acme.co.kr", token=TOKEN, since=SINCE, next_look_at=SINCE
+        name="acme.co.kr", token=TOKEN, since=SINCE, next_check_at=SINCE
     )

@@ -104,8 +104,8 @@ CASES: list[tuple[Event, dict[str, Any]]] = [
         },
     ),
     (
-        ServiceFeesPosted(at=AT, billed_up_to=day("2027-04-01"), posted=()),
-        {"billed_up_to": day("2027-04-02"), "posted": FEES},
+        ServiceFeesPosted(at=AT, billed_until=day("2027-04-01"), posted=()),
+        {"billed_until": day("2027-04-02"), "posted": FEES},
     ),
     (
         ContractRenewed(at=AT, contract=CONTRACT, rate=RATE),
@@ -123,7 +123,7 @@ CASES: list[tuple[Event, dict[str, Any]]] = [
         {"withdrawn": ReservedCancellation(date=SWITCH.date)},
     ),
     (
-        Canceled(at=AT, because="ASKED", billed_up_to=None, posted=()),
+        Canceled(at=AT, because="ASKED", billed_until=None, posted=()),
         {"because": "RESERVED", "posted": FEES, "cleared": SWITCH},
     ),
     (Erased(at=AT), {}),
@@ -142,14 +142,14 @@ OMITTED_FIELDS = {
     "at": "the time of the entry",
     "event": "the kind",
     "agreed_terms": "kept as evidence",
-    "claim": "private",
+    "pending_domain": "private",
     "account": "private",
     "released": "private",
     "reason": "the same sentence in other words",
     "problems": "said after the refusal",
     "message": "the refusal in English",
     ("TRIAL_STARTED", "grace_ends_at"): "said when the trial ends",
-    ("CANCELED", "billed_up_to"): "the day of the cancellation",
+    ("CANCELED", "billed_until"): "the day of the cancellation",
     ("REFUSED", "count"): "said by the refusal's own sentence, as its parameter `more`",
 }
 

@@ -15,14 +15,14 @@ def cancelled_in_july() -> ScenarioBuilder:
 
 def test_rebuilt_state_corrects_a_changed_state() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10).at("2027-03-01")
-    changed = subscription.state.model_copy(update={"members": 11, "reservation": None, "billed_up_to": None})
+    changed = subscription.state.model_copy(update={"members": 11, "reservation": None, "billed_until": None})
     assert rebuild_state(changed, subscription.events) == subscription.state
 
 
 def test_rebuilt_state_keeps_personal_data_until_erasure() -> None:
     subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"})
     assert rebuild_state(subscription.state, subscription.events).account == subscription.state.account
-    assert rebuild_state(subscription.state, subscription.events).claims[0].token == TOKEN
+    assert rebuild_state(subscription.state, subscription.events).pending_domains[0].token == TOKEN
     erased = subscription.send("cancel").at(subscription.now)
     restored = erased.state.model_copy(update={"admin_id": "admin"})
     assert rebuild_state(restored, erased.events) == erased.state
@@ -30,13 +30,17 @@ def test_rebuilt_state_keeps_personal_data_until_erasure() -> None:
 
 def test_transient_fields_are_ignored_in_comparison() -> None:
     state = ScenarioBuilder.requested("2027-01-01 09:00", account={"domain": "acme.co.kr"}).state
-    assert state.claim is not None
+    assert state.pending_domain is not None
     checked = state.model_copy(
-        update={"claim": state.claim.model_copy(update={"next_look_at": on("2027-01-01 10:00")})}
+        update={
+            "pending_domain": state.pending_domain.model_copy(
+                update={"next_check_at": on("2027-01-01 10:00")}
+            )
+        }
     )
     assert checked != state
     assert without_transient_fields(checked) == without_transient_fields(state)
-    other = state.model_copy(update={"claim": None})
+    other = state.model_copy(update={"pending_domain": None})
     assert without_transient_fields(other) != without_transient_fields(state)
 
 

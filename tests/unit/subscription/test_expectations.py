@@ -38,12 +38,12 @@ def test_command_is_refused_in_unexpected_state_or_day(command: str, earlier: in
 
 def test_r19_command_is_refused_after_a_new_catalogue_version() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2027-03-15 09:00")
-    seen = {"sequence": subscription.state.sequence, "date": "2027-03-15", "edition": 1}
+    seen = {"sequence": subscription.state.sequence, "date": "2027-03-15", "revision": 1}
     dearer = {"premium": {"list": 20_000, "annual": 18_000}}
     subscription.book = book_of(*subscription.book.versions, catalogue("2027-03-15", plans=dearer))
     refused = subscription.expect_refusal("upgrade", plan="premium", expects=seen)
     assert (refused.code, refused.judged_by_catalogue) == (RefusalCode.CHANGED_MEANWHILE, True)
-    subscription.send("upgrade", plan="premium", expects={**seen, "edition": 2})
+    subscription.send("upgrade", plan="premium", expects={**seen, "revision": 2})
 
 
 def test_expectation_does_not_change_the_fingerprint() -> None:

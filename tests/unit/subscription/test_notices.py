@@ -14,14 +14,16 @@ from subscription.notice_outbox import NoticeKind, retry_delay
 from subscription.notices import Notice, notices_due, recipient
 from subscription.request import Account, AccountKind
 
-TRIAL_ENDING, SWITCH_DUE, CANCELLATION_DUE, CONTRACT_ENDING, DOMAIN_UNPROVED, RENAME_UNPROVED = NoticeKind
+TRIAL_ENDING, SWITCH_DUE, CANCELLATION_DUE, CONTRACT_ENDING, DOMAIN_UNVERIFIED, RENAME_UNVERIFIED = NoticeKind
 
 DueNotice = tuple[NoticeKind, str, int]
 
 
 def due_notices(subscription: ScenarioBuilder, on_day: str) -> list[DueNotice]:
     """Return the notices due on a day, if no further command arrives until then."""
-    return [(each.kind, each.about.isoformat(), each.days) for each in due(subscription, on_day)]
+    return [
+        (each.kind, each.event_date.isoformat(), each.threshold_days) for each in due(subscription, on_day)
+    ]
 
 
 def due(subscription: ScenarioBuilder, on_day: str) -> tuple[Notice, ...]:
@@ -300,23 +302,23 @@ def test_r25_annual_upgrade_moves_the_notice() -> None:
 # -- domains -----------------------------------------------------------------------------------------
 
 
-def test_r11_unproved_domain_notice_lasts_until_verification() -> None:
+def test_r11_unverified_domain_notice_lasts_until_verification() -> None:
     subscription = trial(account={"domain": "acme.co.kr"})
     assert due_notices(subscription, "2027-01-03") == []
     assert (
         due_notices(subscription, "2027-01-04")
         == due_notices(subscription, "2027-01-20")
-        == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
+        == [(DOMAIN_UNVERIFIED, "2027-01-01", 3)]
     )
     subscription.at("2027-01-20 12:00").proves("acme.co.kr")
     assert due_notices(subscription, "2027-01-21") == []
 
 
-def test_r10_new_unproved_name_has_its_own_notice() -> None:
+def test_r10_new_unverified_name_has_its_own_notice() -> None:
     subscription = trial(account={"domain": "acme.co.kr"}).send("rename_account", domain="acme.example")
     assert due_notices(subscription, "2027-01-04") == [
-        (DOMAIN_UNPROVED, "2027-01-01", 3),
-        (RENAME_UNPROVED, "2027-01-01", 3),
+        (DOMAIN_UNVERIFIED, "2027-01-01", 3),
+        (RENAME_UNVERIFIED, "2027-01-01", 3),
     ]
     held = (
         ScenarioBuilder.paid("2027-01-01", "ANNUAL")
@@ -324,16 +326,16 @@ def test_r10_new_unproved_name_has_its_own_notice() -> None:
         .send("rename_account", domain="acme.co.kr")
     )
     assert due_notices(held, "2027-01-07") == []
-    assert due_notices(held, "2027-01-08") == [(RENAME_UNPROVED, "2027-01-05", 3)]
+    assert due_notices(held, "2027-01-08") == [(RENAME_UNVERIFIED, "2027-01-05", 3)]
     held.send("rename_account", group="acme")
     assert due_notices(held, "2027-01-08") == []
 
 
-def test_unproved_domain_notice_uses_the_latest_reached_day() -> None:
-    book = book_of(catalogue(notices={"unproved_domain_days": [10, 3]}))
+def test_unverified_domain_notice_uses_the_latest_reached_day() -> None:
+    book = book_of(catalogue(notices={"unverified_domain_days": [10, 3]}))
     subscription = trial(book=book, account={"domain": "acme.co.kr"})
-    assert due_notices(subscription, "2027-01-10") == [(DOMAIN_UNPROVED, "2027-01-01", 3)]
-    assert due_notices(subscription, "2027-01-11") == [(DOMAIN_UNPROVED, "2027-01-01", 10)]
+    assert due_notices(subscription, "2027-01-10") == [(DOMAIN_UNVERIFIED, "2027-01-01", 3)]
+    assert due_notices(subscription, "2027-01-11") == [(DOMAIN_UNVERIFIED, "2027-01-01", 10)]
 
 
 def test_ended_subscription_has_no_notices() -> None:

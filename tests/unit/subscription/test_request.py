@@ -206,7 +206,7 @@ def test_r05_an_erased_subscription_holds_no_name() -> None:
     subscription.proves("acme.co.kr").send("rename_account", domain="acme.kr").send("cancel").at(
         subscription.now
     )
-    assert (subscription.state.state, subscription.state.account, subscription.state.claims) == (
+    assert (subscription.state.state, subscription.state.account, subscription.state.pending_domains) == (
         "ERASED",
         None,
         (),
