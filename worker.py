@@ -32,7 +32,7 @@ from workflows.registry import INTERCEPTORS, WORKFLOW_RUNNER, WORKFLOWS, extend_
 _SHUTDOWN_TIMEOUT = timedelta(seconds=20)
 _RESERVED_CONNECTIONS = 2
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger("worker")  # __name__ is "__main__" in a worker process
 
 
 def create_worker(

@@ -15,7 +15,7 @@ from subscription.batch import MemberFailure
 
 T = TypeVar("T")
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 class Batch:

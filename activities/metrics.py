@@ -12,7 +12,7 @@ from adapters.observability.logging import error_type
 from subscription.events import Event
 from subscription.ids import subscription_id_of
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 def count_recorded_events(subscription_id: str, first_sequence: int, events: Sequence[Event]) -> None:

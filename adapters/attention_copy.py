@@ -19,7 +19,7 @@ _PAUSE_SECONDS = 5.0
 _PAUSE_FACTOR = 2
 """The pause after a copy is at least twice the duration of that copy."""
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager

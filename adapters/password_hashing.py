@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 5.0
 CUSTOMER_PLACES = 2
 
 T = TypeVar("T")
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 class HashingBusyError(Exception):

@@ -27,7 +27,7 @@ from adapters.webhooks.dispatcher import CONNECTIONS, run_webhook_dispatcher
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 10.0
 _DATABASE_ROLE: Final = "worksub_worker"
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 

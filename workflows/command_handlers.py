@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 NO_ARGUMENT = RawValue(Payload())
 """Default of the handlers' parameter, for callers that send no argument."""
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 _reported_keys: dict[str, bool] = {}
 
 _Workflow = TypeVar("_Workflow", bound="CommandReceiver")

@@ -22,7 +22,7 @@ _MAX_CLASSIFIED = 1000
 _UNKNOWN_KIND = "UNKNOWN"
 _SCHEDULE_ID_PREFIX = "worksub-"
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager

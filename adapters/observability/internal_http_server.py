@@ -15,7 +15,7 @@ from typing import Any, cast
 
 _POLL_SECONDS = 0.1
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Process logging as text or JSON, with personal data removed.
 
-Log records of this service have a constant message and `fields` with IDs and codes. From records of libraries
-only parts without personal data are kept: the first words of the message, IDs and numbers. From an error only
-its type and stack locations are kept. Its message is dropped, because it may quote a value.
+Each module logs under its own name, so that a level can be set for a module or a package. Log records of this
+service have a constant message and `fields` with IDs and codes. From records of libraries only parts without
+personal data are kept: the first words of the message, IDs and numbers. From an error only its type and stack
+locations are kept. Its message is dropped, because it may quote a value.
 """
 
 import contextlib
@@ -24,7 +25,6 @@ from temporalio.exceptions import ApplicationError
 
 from subscription.ids import WORKFLOW_ID_PREFIX, subscription_id_of
 
-_LOGGER = "worksub"
 _HOME = Path(__file__).parents[2]
 _OWN_CODE = (
     "subscription",
@@ -34,8 +34,9 @@ _OWN_CODE = (
     "starter",
     "dev_stack",
     "entrypoints",
-    "worker.py",
+    "worker",
 )
+"""Top-level packages and modules of this service. Its loggers have the same names."""
 _MAX_LOCATIONS = 3
 # The start of a value, or of a second line, in the message of a library.
 _MESSAGE_PREFIX_END = re.compile(r"[:=({<\"'\n]")
@@ -56,7 +57,8 @@ def configure_logging(log_format: LogFormat) -> None:
     logging.captureWarnings(True)
     # A record that cannot be formatted is dropped: logging's error report would quote it on standard error.
     logging.raiseExceptions = False
-    logging.getLogger(_LOGGER).setLevel(logging.INFO)
+    for name in _OWN_CODE:
+        logging.getLogger(name).setLevel(logging.INFO)
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
 
@@ -84,7 +86,7 @@ class _TextLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().isoformat(" ", timespec="seconds")
         fields = "".join(f" {name}={_in_text(value)}" for name, value in _fields(record).items())
-        return f"{time} {record.levelname} {_message(record)}{fields}"
+        return f"{time} {record.levelname} {record.name} {_message(record)}{fields}"
 
 
 def _in_text(value: Any) -> str:
@@ -94,7 +96,7 @@ def _in_text(value: Any) -> str:
 
 
 def _message(record: logging.LogRecord) -> str:
-    if record.name == _LOGGER:
+    if record.name.partition(".")[0] in _OWN_CODE:
         return record.getMessage()
     message = str(record.msg)
     if isinstance(record.args, tuple):
@@ -159,4 +161,4 @@ def _own_path(filename: str) -> str | None:
     if not path.is_relative_to(_HOME):
         return None
     relative = path.relative_to(_HOME)
-    return str(relative) if relative.parts[0] in _OWN_CODE else None
+    return str(relative) if relative.with_suffix("").parts[0] in _OWN_CODE else None

@@ -38,7 +38,7 @@ _CLAIM_MARGIN_SECONDS = 10.0
 CONNECTIONS = 6
 """Database connections. They are used for single statements, never held during an HTTP call."""
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager

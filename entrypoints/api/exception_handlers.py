@@ -41,7 +41,7 @@ _IDEMPOTENCY_KEY_REFUSALS = (
     RefusalCode.ADJUSTMENT_ID_REUSED,
 )
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 def add_handlers(api: FastAPI) -> None:

@@ -29,7 +29,7 @@ _METRICS_ADDRESS = "WORKSUB_API_METRICS_ADDRESS"
 _READING, _OWN = 20, 4
 """Sizes of the connection pools: for queries, and for each of the API's and the console's own tables."""
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 async def serve(

@@ -28,7 +28,7 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 
 _HEADERS = ("Authorization", "Authorization-Extras", "Content-Type", "X-Namespace")
 _SERVER = "codec"
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 Coding = Callable[[Sequence[Payload]], Awaitable[list[Payload]]]
 

@@ -29,7 +29,7 @@ from entrypoints.console.urls import LANGUAGE, without_language
 from starter.command_rate_limits import TooManyCommandsError
 from subscription.refusals import RefusalCode, RefusalError
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 Handler = Callable[[PageContext], Awaitable[Response]]
 Endpoint = Callable[[Request], Awaitable[Response]]

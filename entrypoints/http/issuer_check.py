@@ -10,7 +10,7 @@ from prometheus_client import Gauge
 
 _INTERVAL_SECONDS = 30.0
 _TIMEOUT_SECONDS = 5.0
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 class IssuerWatch:

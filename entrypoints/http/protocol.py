@@ -8,7 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from entrypoints.http.metrics import HttpMetrics
 from subscription.request import is_opaque_id
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 @dataclass

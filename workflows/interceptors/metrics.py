@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.ids import subscription_id_of
     from subscription.refusals import RefusalCode
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 def record_deadline_lateness(event: Event, late: timedelta) -> None:

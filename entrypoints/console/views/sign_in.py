@@ -28,7 +28,7 @@ _STATUS = {
 }
 """HTTP status by code; 403 is the default."""
 _LONGEST_NEXT = 1000
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 _CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 

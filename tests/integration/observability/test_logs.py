@@ -63,6 +63,13 @@ def is_logged(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
     assert {field for line in log for field in line} <= set(documented_fields())
     assert all(datetime.fromisoformat(line["time"]).utcoffset() is not None for line in log)
     ours = [line for line in log if line.get("subscription_id") == subscription_id]
+    assert {
+        line["message"]: line["logger"] for line in ours if not line["logger"].startswith("temporalio")
+    } == {
+        "event recorded": "activities.metrics",
+        "attempt failed": "activities.metrics",
+        "command refused": "workflows.interceptors.metrics",
+    }
     assert [line["event"] for line in ours if line["message"] == "event recorded"] == [
         *("TRIAL_STARTED", "REFUSED", "REFUSED", "ACCOUNT_RENAMED", "CANCELED", "ERASED")
     ]
@@ -212,17 +219,45 @@ from adapters.observability.logging import LogFormat, configure_logging
 
 configure_logging(LogFormat("{log_format}"))
 fields = {"subscription_id": "by\nhand", "attempt": 2, "activity": None, "command": "an unknown signal"}
-logging.getLogger("worksub").info("command refused", extra={"fields": fields})
+logging.getLogger("workflows.lifecycle").info("command refused", extra={"fields": fields})
 """
 
 
 def test_log_line_is_one_line_for_any_id() -> None:
     [line] = logged(OURS, "text")
     assert line.partition(" INFO ")[2] == (
-        r'command refused subscription_id="by\nhand" attempt=2 command="an unknown signal"'
+        "workflows.lifecycle command refused "
+        r'subscription_id="by\nhand" attempt=2 command="an unknown signal"'
     )
     [line] = logged(OURS, "json")
-    assert json.loads(line).items() >= {"subscription_id": "by\nhand", "attempt": 2, "level": "INFO"}.items()
+    assert (
+        json.loads(line).items()
+        >= {
+            "logger": "workflows.lifecycle",
+            "level": "INFO",
+            "subscription_id": "by\nhand",
+            "attempt": 2,
+        }.items()
+    )
+
+
+LEVELS = r"""
+import logging
+from adapters.observability.logging import LogFormat, configure_logging
+
+configure_logging(LogFormat("{log_format}"))
+logging.getLogger("entrypoints.http").setLevel(logging.WARNING)
+for module in ("entrypoints.http.request_log", "entrypoints.api.server", "worker", "library"):
+    logging.getLogger(module).info("Started %s", "with-a-value")
+"""
+
+
+def test_log_level_can_be_set_per_package() -> None:
+    lines = [json.loads(line) for line in logged(LEVELS, "json")]
+    assert [(line["logger"], line["message"]) for line in lines] == [
+        ("entrypoints.api.server", "Started with-a-value"),
+        ("worker", "Started with-a-value"),
+    ]
 
 
 def logged(program: str, log_format: str) -> list[str]:
