@@ -1,16 +1,10 @@
-"""Rate limits per API key and per unauthenticated address: moving windows in process memory.
-
-Each process counts separately, so the effective limit of a key is multiplied by the number of processes.
-This avoids a database write per request, and still stops a runaway client.
-"""
+"""Rate limits per API key and per unauthenticated address, with the values of their response headers."""
 
 import math
 import time
 from dataclasses import dataclass
 
-from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
+from entrypoints.http.rate_limits import RateLimit
 
 
 @dataclass(frozen=True)
@@ -30,24 +24,24 @@ class RateLimits:
     """Rate limits in the notation `600/minute`: per API key, and per address without a valid key."""
 
     def __init__(self, per_key: str = "600/minute", unauthenticated: str = "60/minute") -> None:
-        self._per_key = parse(per_key)
-        self._unauthenticated = parse(unauthenticated)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._per_key = RateLimit(per_key)
+        self._unauthenticated = RateLimit(unauthenticated)
 
     async def key(self, prefix: str) -> Quota:
         """Count a request with the API key of this prefix."""
-        return await self._count(self._per_key, "key", prefix)
+        return await _count(self._per_key, "key", prefix)
 
     async def unauthenticated(self, address: str) -> Quota:
         """Count a request without a valid key."""
-        return await self._count(self._unauthenticated, "address", address)
+        return await _count(self._unauthenticated, "address", address)
 
-    async def _count(self, limit: RateLimitItem, name: str, identity: str) -> Quota:
-        allowed = await self._limiter.hit(limit, name, identity)
-        window = await self._limiter.get_window_stats(limit, name, identity)
-        reset = max(1, math.ceil(window.reset_time - time.time()))
-        return Quota(
-            policy=f'"{name}";q={limit.amount};w={limit.get_expiry()}',
-            left=f'"{name}";r={max(0, window.remaining)};t={reset}',
-            wait=None if allowed else reset,
-        )
+
+async def _count(limit: RateLimit, policy: str, identity: str) -> Quota:
+    allowed = await limit.hit(identity)
+    window = await limit.stats(identity)
+    reset = max(1, math.ceil(window.reset_time - time.time()))
+    return Quota(
+        policy=f'"{policy}";q={limit.amount};w={limit.window_seconds}',
+        left=f'"{policy}";r={max(0, window.remaining)};t={reset}',
+        wait=None if allowed else reset,
+    )

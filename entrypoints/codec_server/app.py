@@ -17,9 +17,9 @@ from temporalio.api.common.v1 import Payload, Payloads
 from adapters.temporal.encrypted_payload import UnknownKeyError
 from adapters.temporal.payload_codec import AesGcmPayloadCodec
 from entrypoints.codec_server.authentication import Authenticator, IssuerUnavailableError, NotAllowedError
-from entrypoints.codec_server.rate_limits import TokenBucket
 from entrypoints.http.client_address import client_address
 from entrypoints.http.metrics import HttpMetrics
+from entrypoints.http.rate_limits import FailureLimit, RateLimit
 from entrypoints.http.request_log import ObservedRequests
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 
@@ -52,8 +52,8 @@ def codec_app(
     origin: str,
     callers: Authenticator,
     encodes: bool = False,
-    request_limit: TokenBucket | None = None,
-    failure_limit: TokenBucket | None = None,
+    request_limit: str = "400/4 seconds",
+    failure_limit: str = "100/8 minutes",
     metrics: HttpMetrics | None = None,
 ) -> FastAPI:
     """Create the application for one namespace and one allowed CORS origin.
@@ -65,17 +65,14 @@ def codec_app(
     app.add_middleware(
         CORSMiddleware, allow_origins=[origin], allow_methods=["POST"], allow_headers=_HEADERS, max_age=600
     )
-    request_limit = request_limit or TokenBucket(400, 100.0)
-    failure_limit = failure_limit or TokenBucket(100, 0.2)
+    requests, failures = RateLimit(request_limit), FailureLimit(failure_limit)
 
     async def authorize(request: Request) -> str:
         """Return the caller's name, or raise `CodecRefusal`."""
         address = client_address(request.scope)
         if request.headers.get("Origin", origin).lower() != origin:
             raise CodecRefusal(403, "ORIGIN_REFUSED", "Origin not allowed.")
-        # The failure is counted before the token is checked and undone on success. Otherwise a burst of
-        # concurrent attempts would pass the limit.
-        if not failure_limit.take(address):
+        if not await failures.hit(address):
             refuse_sign_in(request.scope, SignInRefusal.TOO_MANY_FAILURES)
             message = "Too many failed authentication attempts."
             raise CodecRefusal(429, SignInRefusal.TOO_MANY_FAILURES, message)
@@ -85,11 +82,11 @@ def codec_app(
             refuse_sign_in(request.scope, error.code, error.cause)
             raise CodecRefusal(401, error.code, str(error), {"WWW-Authenticate": "Bearer"}) from None
         except IssuerUnavailableError as error:
-            failure_limit.give_back(address)
+            await failures.undo(address)
             refuse_sign_in(request.scope, SignInRefusal.ISSUER_UNREACHABLE, error)
             raise CodecRefusal(503, SignInRefusal.ISSUER_UNREACHABLE, str(error)) from None
-        failure_limit.give_back(address)
-        if not request_limit.take(caller):
+        await failures.undo(address)
+        if not await requests.hit(caller):
             raise CodecRefusal(429, "RATE_LIMITED", "Rate limit exceeded.")
         if request.headers.get("X-Namespace") != namespace:
             message = "X-Namespace is missing or is not the namespace of this server."

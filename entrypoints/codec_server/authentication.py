@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import jwt
+from limits import parse
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
 
 from entrypoints.codec_server.operator_tokens import digest_of
-from entrypoints.codec_server.rate_limits import TokenBucket
 from entrypoints.http.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _REQUIRED_CLAIMS = ("exp", "iss", "aud", "sub")
 _TIMEOUT_SECONDS = 5.0
 _FAILURE_CACHE_SECONDS = 5.0
-# A token with an unknown key ID causes a fetch of the issuer's keys: a burst of five, then one per 10 s.
-_REFETCH_BURST, _REFETCHES_PER_SECOND = 5, 0.1
+_REFETCHES = parse("6/minute")
+"""Limit of the fetches of the issuer's keys that tokens with an unknown key ID cause."""
 
 
 class NotAllowedError(Exception):
@@ -79,13 +81,13 @@ class _IssuerKeys(jwt.PyJWKClient):
 
     def __init__(self, url: str) -> None:
         super().__init__(url, timeout=_TIMEOUT_SECONDS, cooldown_duration=0)
-        self._refetches = TokenBucket(_REFETCH_BURST, _REFETCHES_PER_SECOND)
+        self._refetches = MovingWindowRateLimiter(MemoryStorage())
         self._fetching = threading.Lock()
         self._failed_until = 0.0
 
     def get_jwk_set(self, refresh: bool = False) -> jwt.PyJWKSet:
         if refresh:
-            refresh = self._refetches.take("")
+            refresh = self._refetches.hit(_REFETCHES)
         return super().get_jwk_set(refresh)
 
     def fetch_data(self) -> Any:

@@ -12,15 +12,13 @@ from authlib.integrations.base_client import OAuthError
 from authlib.integrations.base_client.errors import MismatchingStateError
 from authlib.integrations.starlette_client import OAuth
 from joserfc.errors import ExpiredTokenError, JoseError
-from limits import parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from entrypoints.console.oidc_discovery import TIMEOUT_SECONDS, Discovery
 from entrypoints.console.settings import OidcSettings
 from entrypoints.http.client_address import client_address
+from entrypoints.http.rate_limits import RateLimit
 from entrypoints.http.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 
 _EXCHANGES = "60/minute"
@@ -67,8 +65,7 @@ class OidcClient:
         self._settings = settings
         self._discovery = discovery or Discovery(settings.issuer)
         self._tls = httpx2.create_ssl_context()  # shared: creating it is the slowest step of a sign-in
-        self._exchanges = parse(_EXCHANGES)
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._exchanges = RateLimit(_EXCHANGES)
 
     async def begin(self, request: Request, callback_url: str, prompt: Prompt | None) -> Response:
         """Redirect to the issuer; state, nonce and PKCE verifier go into `request.session`."""
@@ -87,7 +84,7 @@ class OidcClient:
         """
         if error := request.query_params.get("error"):
             raise SignInFailedError(SignInRefusal.AUTHORIZATION_REFUSED, None, error)
-        if not await self._limiter.hit(self._exchanges, client_address(request.scope)):
+        if not await self._exchanges.hit(client_address(request.scope)):
             raise SignInFailedError(SignInRefusal.TOO_MANY_SIGN_INS, None)
         with _classified():
             metadata = await self._metadata()
