@@ -1,36 +1,18 @@
 """Inputs and results of every activity, shared by workflows and activities.
 
-Workflows and activities share no other types. `ACTIVITIES` lists the activities by name; a test checks that
-each of them is implemented with exactly this signature.
+Workflows and activities share no other types. `workflows/activity_stubs.py` has the signatures.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
-
-from subscription.adjustment import AdjustmentInput, AdjustmentResult
 from subscription.business_calendar import Instant
 from subscription.catalogue import Catalogue
 from subscription.events import Erased, Event
-from subscription.invoice import InvoicesIssued, IssueInvoices
 from subscription.model import Frozen
-from subscription.notice_outbox import (
-    DeliverNoticesInput,
-    DeliverNoticesResult,
-    QueueNoticesInput,
-    QueueNoticesResult,
-)
-from subscription.reconciliation import (
-    FinishReconciliation,
-    ReconcilePage,
-    ReconcilePageResult,
-    ReconcileReport,
-)
 from subscription.refusals import Refusal
-from subscription.retention import PurgeHistoriesInput, PurgeHistoriesResult, PurgeRowsInput, PurgeRowsResult
 from subscription.state import State, Subscription
-from subscription.timeline import Answer, ErasureCertificate, TimelineEntry
+from subscription.timeline import Answer, TimelineEntry
 
 
 class ProvisionInput(Frozen):
@@ -63,7 +45,7 @@ class RequestRefused(Frozen):
     refused: Refusal
 
 
-ProvisionResult = Annotated[Provisioned | RequestRefused, Field(discriminator="outcome")]
+ProvisionResult = Provisioned | RequestRefused
 
 
 class StoredAnswer(Frozen):
@@ -120,7 +102,7 @@ class PriceBookOutdated(Frozen):
     newer: tuple[Catalogue, ...]
 
 
-RecordResult = Annotated[Recorded | NameTaken | PriceBookOutdated, Field(discriminator="outcome")]
+RecordResult = Recorded | NameTaken | PriceBookOutdated
 
 
 class NewerCataloguesInput(Frozen):
@@ -204,30 +186,6 @@ class DeleteHistoriesInput(Frozen):
 class DeleteHistoriesResult(Frozen):
     runs: int
 
-
-ACTIVITIES: Mapping[str, tuple[type[Frozen], Any]] = {
-    "provision_subscription": (ProvisionInput, ProvisionResult),
-    "record_transition": (Transition, RecordResult),
-    "post_charges": (Transition, RecordResult),
-    "get_newer_catalogues": (NewerCataloguesInput, NewerCataloguesResult),
-    "get_stored_answer": (StoredAnswerInput, StoredAnswerResult),
-    "issue_domain_token": (DomainTokenInput, DomainTokenResult),
-    "check_domain_records": (DomainCheckInput, DomainCheckResult),
-    "erase_subscription": (EraseInput, ErasureCertificate),
-    "delete_histories": (DeleteHistoriesInput, DeleteHistoriesResult),
-    "adjust_ledger": (AdjustmentInput, AdjustmentResult),
-    "issue_invoices": (IssueInvoices, InvoicesIssued),
-    "reconcile_record": (ReconcilePage, ReconcilePageResult),
-    "reconcile_running": (ReconcilePage, ReconcilePageResult),
-    "reconcile_closed": (ReconcilePage, ReconcilePageResult),
-    "reconcile_adjustments": (ReconcilePage, ReconcilePageResult),
-    "reconcile_invoices": (ReconcilePage, ReconcilePageResult),
-    "finish_reconciliation": (FinishReconciliation, ReconcileReport),
-    "purge_histories": (PurgeHistoriesInput, PurgeHistoriesResult),
-    "purge_rows": (PurgeRowsInput, PurgeRowsResult),
-    "queue_notices": (QueueNoticesInput, QueueNoticesResult),
-    "deliver_notices": (DeliverNoticesInput, DeliverNoticesResult),
-}
 
 CALLERS: Mapping[str, tuple[str, ...]] = {
     name: callers

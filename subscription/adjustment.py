@@ -75,7 +75,7 @@ class AdjustmentRefused(Frozen):
     refused: Refusal
 
 
-AdjustmentResult = Annotated[AdjustmentApplied | AdjustmentRefused, Field(discriminator="outcome")]
+AdjustmentResult = AdjustmentApplied | AdjustmentRefused
 
 
 def refusal_of(request: AdjustmentRequest, charged: int, adjusted: int) -> Refusal | None:

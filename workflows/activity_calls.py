@@ -7,8 +7,9 @@ Commands must use a regular activity: the retried task may process a command lat
 at all.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
@@ -17,7 +18,6 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 from workflows.attention import set_needs_attention
 
 with workflow.unsafe.imports_passed_through():
-    from subscription.activity_contracts import ACTIVITIES
     from subscription.attention import effect_fails
     from subscription.model import Frozen
 
@@ -34,48 +34,52 @@ _RETRIES = RetryPolicy(
     initial_interval=timedelta(milliseconds=500), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
 )
 
-
 INTERACTIVE_PRIORITY = Priority(priority_key=2)
 """Priority of interactive commands: ahead of deadlines (3) and scheduled jobs."""
 
+Argument = TypeVar("Argument", bound=Frozen)
+Result = TypeVar("Result")
+
 
 async def execute_local_first(
-    name: str, argument: Frozen, summary: str | None = None, priority: Priority = Priority.default
-) -> Any:
+    stub: Callable[[Argument], Awaitable[Result]],
+    argument: Argument,
+    summary: str | None = None,
+    priority: Priority = Priority.default,
+) -> Result:
     """Execute a local activity; on failure, fall back to `execute_until_success`.
 
     Use it only for writes that take seconds and that a retried workflow task repeats unchanged.
     """
-    _, result_type = ACTIVITIES[name]
     try:
         return await workflow.execute_local_activity(
-            name,
+            stub,
             argument,
-            result_type=result_type,
             # Shorter than the workflow task timeout: an outage becomes visible, and queries are not blocked.
             schedule_to_close_timeout=_LOCAL_TIMEOUT,
             retry_policy=_LOCAL_RETRIES,
             summary=summary,
         )
     except FailureError:  # the error of the last attempt; a local activity does not wrap it in ActivityError
-        return await execute_until_success(name, argument, summary, priority)
+        return await execute_until_success(stub, argument, summary, priority)
 
 
 async def execute_until_success(
-    name: str, argument: Frozen, summary: str | None = None, priority: Priority = Priority.default
-) -> Any:
+    stub: Callable[[Argument], Awaitable[Result]],
+    argument: Argument,
+    summary: str | None = None,
+    priority: Priority = Priority.default,
+) -> Result:
     """Return the result of an activity; retry without limit, because the failure may be temporary.
 
     The Web UI shows `summary` beside the activity name. It must not contain personal data.
     """
-    _, result_type = ACTIVITIES[name]
     failing = False
     while True:
         try:
             result = await workflow.execute_activity(
-                name,
+                stub,
                 argument,
-                result_type=result_type,
                 # A timeout of the activity costs no history event; a timer beside it would cost two. After
                 # `NeedsAttention` is set the timeout is longer: an outage of weeks must not fill the history.
                 schedule_to_close_timeout=_RETRY_TIMEOUT_WHEN_FAILING if failing else _ATTENTION_AFTER,
@@ -87,8 +91,8 @@ async def execute_until_success(
             )
         except ActivityError as error:
             failing = True
-            set_needs_attention(effect_fails(name, _error_type(error)))
-            await workflow.sleep(_PAUSE, summary=f"{name} keeps failing")
+            set_needs_attention(effect_fails(stub.__name__, _error_type(error)))
+            await workflow.sleep(_PAUSE, summary=f"{stub.__name__} keeps failing")
             continue
         if failing:
             set_needs_attention(None)

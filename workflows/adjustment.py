@@ -5,6 +5,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from workflows import activity_stubs
 from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
@@ -19,9 +20,8 @@ class AdjustmentWorkflow:
     async def run(self, argument: Any = None) -> Adjustment:
         request = read_argument(AdjustmentRequest, argument)
         as_of = AdjustmentInput(wanted=request, effective_at=workflow.now())
-        result = await execute_page("adjust_ledger", as_of, summary=f"{request.amount:,} KRW")
+        result = await execute_page(activity_stubs.adjust_ledger, as_of, summary=f"{request.amount:,} KRW")
         if isinstance(result, AdjustmentRefused):
             refusal = result.refused
             raise ApplicationError(refusal.message, refusal, type=refusal.code, non_retryable=True)
-        adjustment: Adjustment = result.adjustment
-        return adjustment
+        return result.adjustment

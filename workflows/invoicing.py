@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from workflows import activity_stubs
 from workflows.scheduled_job import execute_page, read_argument, scheduled_day
 
 with workflow.unsafe.imports_passed_through():
@@ -14,7 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.batch import MemberFailure, failures_message, first_failures
     from subscription.business_calendar import add_months, first_of_month
     from subscription.event_text import format_krw
-    from subscription.invoice import InvoicesIssued, InvoicesReport, IssueInvoices
+    from subscription.invoice import InvoicesReport, IssueInvoices
     from subscription.model import Wire
     from subscription.refusals import RefusalCode
 
@@ -46,8 +47,8 @@ class InvoicesWorkflow:
         issued, total, failed, cursor = 0, 0, 0, ""
         failures: tuple[MemberFailure, ...] = ()
         while True:
-            page: InvoicesIssued = await execute_page(
-                "issue_invoices",
+            page = await execute_page(
+                activity_stubs.issue_invoices,
                 IssueInvoices(month=month, issued_on=today, after=cursor),
                 summary=f"invoices of {month:%Y-%m}{f' after {cursor}' if cursor else ''}",
             )

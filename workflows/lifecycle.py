@@ -7,6 +7,7 @@ from typing import NamedTuple
 from temporalio import workflow
 from temporalio.common import TypedSearchAttributes
 
+from workflows import activity_stubs
 from workflows.activity_calls import INTERACTIVE_PRIORITY, execute_local_first, execute_until_success
 from workflows.interceptors import metrics
 from workflows.run_input import RefusedSignals
@@ -23,7 +24,6 @@ with workflow.unsafe.imports_passed_through():
         RecordResult,
         StoredAnswer,
         StoredAnswerInput,
-        StoredAnswerResult,
         Transition,
     )
     from subscription.apply import apply_all
@@ -155,9 +155,10 @@ class SubscriptionLifecycle:
         policy = self.price_book.domain_policy
         tokens = {domain.name: domain.token for domain in self.state.pending_domains}
         result = await execute_until_success(
-            "check_domain_records", DomainCheckInput(tokens=tokens, cname_target=policy.cname_target)
+            activity_stubs.check_domain_records,
+            DomainCheckInput(tokens=tokens, cname_target=policy.cname_target),
         )
-        return tuple(result.verified)
+        return result.verified
 
     def _reschedule_domain_checks(self, now: datetime) -> None:
         policy, state = self.price_book.domain_policy, self.state
@@ -174,7 +175,7 @@ class SubscriptionLifecycle:
         after = apply_all(self.state, (event,))
         self.update_search_attributes()  # before the erasure, which may take long
         await execute_until_success(
-            "erase_subscription",
+            activity_stubs.erase_subscription,
             EraseInput(
                 subscription_id=after.subscription_id, sequence=after.sequence, event=event, state=after
             ),
@@ -255,16 +256,16 @@ class SubscriptionLifecycle:
 
     async def _load_newer_catalogues(self) -> bool:
         known = NewerCataloguesInput(revision=self.price_book.revision)
-        newer = (await execute_local_first("get_newer_catalogues", known)).newer
+        newer = (await execute_local_first(activity_stubs.get_newer_catalogues, known)).newer
         self.price_book = self.price_book.with_versions(newer)
         return bool(newer)
 
     async def _token(self, domain: str) -> str:
         input = DomainTokenInput(subscription_id=self.state.subscription_id, domain=domain)
-        token: str = (
-            await execute_until_success("issue_domain_token", input, priority=INTERACTIVE_PRIORITY)
-        ).token
-        return token
+        result = await execute_until_success(
+            activity_stubs.issue_domain_token, input, priority=INTERACTIVE_PRIORITY
+        )
+        return result.token
 
     async def _original_answer(self, command: Command) -> Answer | Refusal | None:
         """Return the stored answer of a repeated command ID (R22); None for a new command."""
@@ -280,7 +281,7 @@ class SubscriptionLifecycle:
             fingerprint=command.fingerprint(),
             since=self._lookup_time(command) - REMEMBERED_FOR,
         )
-        stored: StoredAnswerResult = await execute_local_first("get_stored_answer", input)
+        stored = await execute_local_first(activity_stubs.get_stored_answer, input)
         return ID_REUSED if stored.reused else stored.answer
 
     def _answer_for(self, command: Command, decision: Decision) -> Answer:
@@ -392,13 +393,10 @@ class SubscriptionLifecycle:
     async def _execute_record(self, transition: Transition, *, local_first: bool) -> RecordResult:
         summary = _summary(transition.events)
         posts_charges = all(isinstance(event, ServiceFeesPosted) for event in transition.events)
-        name = "post_charges" if posts_charges else "record_transition"
-        result: RecordResult
+        stub = activity_stubs.post_charges if posts_charges else activity_stubs.record_transition
         if local_first:
-            result = await execute_local_first(name, transition, summary)
-        else:
-            result = await execute_until_success(name, transition, summary, INTERACTIVE_PRIORITY)
-        return result
+            return await execute_local_first(stub, transition, summary)
+        return await execute_until_success(stub, transition, summary, INTERACTIVE_PRIORITY)
 
     def _set_state(self, after: Subscription, events: tuple[Event, ...]) -> None:
         entries = (*self.timeline, *_entries(self.state, events))

@@ -8,6 +8,7 @@ from temporalio import workflow
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
+from workflows import activity_stubs
 from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
@@ -20,7 +21,6 @@ with workflow.unsafe.imports_passed_through():
         NoticesReport,
         NoticesWorkflowInput,
         QueueNoticesInput,
-        QueueNoticesResult,
         retry_delay,
     )
 
@@ -43,8 +43,8 @@ class NoticesWorkflow:
         progress = read_argument(NoticesWorkflowInput, argument)
         for _ in range(_PAGES_A_RUN):
             day = progress.day or day_of(workflow.now())
-            page: QueueNoticesResult = await execute_page(
-                "queue_notices",
+            page = await execute_page(
+                activity_stubs.queue_notices,
                 QueueNoticesInput(day=day, after=progress.after),
                 summary=f"notices due on {day}",
             )
@@ -102,8 +102,8 @@ async def _deliver(day: date | None) -> DeliverNoticesResult:
     sent = undeliverable = 0
     failed: tuple[MemberFailure, ...] = ()
     while True:
-        page: DeliverNoticesResult = await execute_page(
-            "deliver_notices",
+        page = await execute_page(
+            activity_stubs.deliver_notices,
             DeliverNoticesInput(day=day or day_of(workflow.now())),
             summary="notices waiting in the outbox",
         )

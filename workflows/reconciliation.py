@@ -4,13 +4,13 @@ from typing import Any
 
 from temporalio import workflow
 
+from workflows import activity_stubs
 from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
     from subscription.reconciliation import (
         FinishReconciliation,
         ReconcilePage,
-        ReconcilePageResult,
         ReconcileProgress,
         ReconcileReport,
         ReconcileStep,
@@ -19,11 +19,11 @@ with workflow.unsafe.imports_passed_through():
 _PAGES_A_RUN = 500
 
 _STEPS = {
-    ReconcileStep.RECORD: ("reconcile_record", "subscriptions in the database"),
-    ReconcileStep.RUNNING: ("reconcile_running", "running workflows"),
-    ReconcileStep.CLOSED: ("reconcile_closed", "orphaned histories"),
-    ReconcileStep.ADJUSTMENTS: ("reconcile_adjustments", "adjustments"),
-    ReconcileStep.INVOICES: ("reconcile_invoices", "invoices"),
+    ReconcileStep.RECORD: (activity_stubs.reconcile_record, "subscriptions in the database"),
+    ReconcileStep.RUNNING: (activity_stubs.reconcile_running, "running workflows"),
+    ReconcileStep.CLOSED: (activity_stubs.reconcile_closed, "orphaned histories"),
+    ReconcileStep.ADJUSTMENTS: (activity_stubs.reconcile_adjustments, "adjustments"),
+    ReconcileStep.INVOICES: (activity_stubs.reconcile_invoices, "invoices"),
 }
 
 
@@ -46,15 +46,14 @@ class ReconcileWorkflow:
 
 
 async def _check_page(run: str, progress: ReconcileProgress) -> ReconcileProgress:
-    name, summary = _STEPS[progress.step]
+    stub, summary = _STEPS[progress.step]
     input = ReconcilePage(run=run, after=progress.after, grace_minutes=progress.grace_minutes)
-    page: ReconcilePageResult = await execute_page(name, input, summary=summary)
-    return progress.after_page(page)
+    return progress.after_page(await execute_page(stub, input, summary=summary))
 
 
 async def _report(run: str, progress: ReconcileProgress) -> ReconcileReport:
     input = FinishReconciliation(run=run, checked=progress.checked)
-    report: ReconcileReport = await execute_page("finish_reconciliation", input, summary="report")
+    report = await execute_page(activity_stubs.finish_reconciliation, input, summary="report")
     codes = "".join(f"\n- **{code}**: {number:,}" for code, number in report.by_code.items())
     workflow.set_current_details(report.summary + codes)
     return report

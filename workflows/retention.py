@@ -4,17 +4,16 @@ from typing import Any
 
 from temporalio import workflow
 
+from workflows import activity_stubs
 from workflows.scheduled_job import execute_page, read_argument
 
 with workflow.unsafe.imports_passed_through():
     from subscription.batch import MemberFailure, first_failures
     from subscription.retention import (
         PurgeHistoriesInput,
-        PurgeHistoriesResult,
         PurgeInput,
         PurgeReport,
         PurgeRowsInput,
-        PurgeRowsResult,
         purge_report,
     )
 
@@ -27,8 +26,8 @@ class PurgeWorkflow:
     async def run(self, argument: Any = None) -> PurgeReport:
         input = read_argument(PurgeInput, argument)
         histories, failed, failures = await _purge_histories(input.grace_minutes)
-        purged: PurgeRowsResult = await execute_page(
-            "purge_rows", PurgeRowsInput(), summary="rows past their retention period"
+        purged = await execute_page(
+            activity_stubs.purge_rows, PurgeRowsInput(), summary="rows past their retention period"
         )
         failed, failures = failed + len(purged.failed), (*failures, *purged.failed)
         report = purge_report(histories, purged.rows, failed, failures)
@@ -40,8 +39,8 @@ async def _purge_histories(grace_minutes: int) -> tuple[int, int, tuple[MemberFa
     histories, failed, cursor = 0, 0, ""
     failures: tuple[MemberFailure, ...] = ()
     while True:
-        page: PurgeHistoriesResult = await execute_page(
-            "purge_histories",
+        page = await execute_page(
+            activity_stubs.purge_histories,
             PurgeHistoriesInput(grace_minutes=grace_minutes, after=cursor),
             summary="orphaned histories",
         )

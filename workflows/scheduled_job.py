@@ -1,5 +1,6 @@
 """Shared helpers of scheduled workflows: input parsing, scheduled date, paged activities."""
 
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
@@ -10,7 +11,6 @@ from temporalio.exceptions import ApplicationError
 with workflow.unsafe.imports_passed_through():
     from pydantic import ValidationError
 
-    from subscription.activity_contracts import ACTIVITIES
     from subscription.business_calendar import day_of
     from subscription.model import Frozen, Wire
     from subscription.refusals import RefusalCode
@@ -23,6 +23,8 @@ _HEARTBEAT_TIMEOUT = timedelta(seconds=60)
 _RETRIES = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(minutes=5))
 
 T = TypeVar("T", bound=Wire)
+Argument = TypeVar("Argument", bound=Frozen)
+Result = TypeVar("Result")
 
 
 def read_argument(model: type[T], argument: Any) -> T:
@@ -47,13 +49,13 @@ def scheduled_day() -> date:
     return day_of(info.typed_search_attributes.get(_SCHEDULED_AT) or info.start_time)
 
 
-async def execute_page(name: str, argument: Frozen, summary: str) -> Any:
+async def execute_page(
+    stub: Callable[[Argument], Awaitable[Result]], argument: Argument, summary: str
+) -> Result:
     """Return the result of an activity that processes one page; retry until it succeeds."""
-    _, result_type = ACTIVITIES[name]
     return await workflow.execute_activity(
-        name,
+        stub,
         argument,
-        result_type=result_type,
         start_to_close_timeout=_ONE_PAGE,
         heartbeat_timeout=_HEARTBEAT_TIMEOUT,
         retry_policy=_RETRIES,

@@ -33,6 +33,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 
 from adapters.observability.trace_context import current_trace_header, use_trace_header
+from workflows import activity_stubs
 from workflows.activity_calls import INTERACTIVE_PRIORITY, execute_local_first, execute_until_success
 from workflows.attention import current_attention, set_needs_attention
 from workflows.cancellation_shield import run_shielded
@@ -201,7 +202,7 @@ class SubscriptionWorkflow:
             return
         simulated_at = _parse_instant(self._request.get("simulated_at"))
         result = await execute_local_first(
-            "provision_subscription",
+            activity_stubs.provision_subscription,
             ProvisionInput(
                 subscription_id=subscription_id,
                 request=self._request,
@@ -514,7 +515,7 @@ class SubscriptionWorkflow:
         """Delete the earlier runs (R31). This last run contains no personal data."""
         set_needs_attention(None)
         await execute_until_success(
-            "delete_histories",
+            activity_stubs.delete_histories,
             DeleteHistoriesInput(
                 run_ids=cleanup.run_ids, forgotten=cleanup.forgotten, erased_at=cleanup.erased_at
             ),

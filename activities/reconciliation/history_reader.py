@@ -17,10 +17,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.executions import list_runs
 from subscription.activity_contracts import (
-    ACTIVITIES,
     DeleteHistoriesInput,
     Provisioned,
+    ProvisionResult,
     Recorded,
+    RecordResult,
     Transition,
 )
 from subscription.apply import apply_all
@@ -29,7 +30,13 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.message_authentication import SIGNATURE_HEADER, MessageSigner
 from subscription.state import Subscription
 
-_TRANSITION_ACTIVITIES = ("provision_subscription", "record_transition", "post_charges")
+_RESULT_TYPES: Mapping[str, Any] = {
+    "provision_subscription": ProvisionResult,
+    "record_transition": RecordResult,
+    "post_charges": RecordResult,
+}
+"""The activities that record transitions, with the types of their results."""
+
 T = TypeVar("T")
 
 
@@ -159,7 +166,7 @@ async def _read_event(
     elif event.HasField("activity_task_scheduled_event_attributes"):
         scheduled_activity = event.activity_task_scheduled_event_attributes
         name = scheduled_activity.activity_type.name
-        if name not in (*_TRANSITION_ACTIVITIES, "delete_histories") or not await reader.is_call(
+        if name not in (*_RESULT_TYPES, "delete_histories") or not await reader.is_call(
             workflow_id, scheduled_activity
         ):
             return
@@ -171,14 +178,12 @@ async def _read_event(
         completed = event.activity_task_completed_event_attributes
         name, argument = scheduled.pop(completed.scheduled_event_id, ("", ()))
         if name:
-            _, result_type = ACTIVITIES[name]
-            result = await reader.decode(completed.result.payloads, result_type)
+            result = await reader.decode(completed.result.payloads, _RESULT_TYPES[name])
             await _add_result(reader, argument, result, history)
     elif local := local_result(event):
         name, payloads = local
-        if name in _TRANSITION_ACTIVITIES:
-            _, result_type = ACTIVITIES[name]
-            result = await reader.decode(payloads, result_type)
+        if name in _RESULT_TYPES:
+            result = await reader.decode(payloads, _RESULT_TYPES[name])
             if isinstance(result, Recorded | Provisioned) and reader.is_result(workflow_id, name, result):
                 await _add_result(reader, (), result, history)
 

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from support.activity_types import ACTIVITY_TYPES
 from temporalio.api.common.v1 import Payload, Payloads
 from temporalio.client import WorkflowHistory
 
 from activities.reconciliation.history_reader import HistoryTransitions, local_result
 from adapters.temporal.data_converter import data_converter
-from subscription.activity_contracts import ACTIVITIES, Provisioned, ProvisionInput, Recorded
+from subscription.activity_contracts import Provisioned, ProvisionInput, Recorded
 from subscription.model import Frozen
 
 
@@ -39,7 +40,7 @@ def effects_of(run: WorkflowHistory) -> list[Effect]:
         elif event.HasField("activity_task_scheduled_event_attributes"):
             scheduled = event.activity_task_scheduled_event_attributes
             name = scheduled.activity_type.name
-            argument_type, result_type = ACTIVITIES[name]
+            argument_type, result_type = ACTIVITY_TYPES[name]
             argument = first(scheduled.input, argument_type)
             payloads = results.get(event.event_id)
             result = None if payloads is None else first(payloads, result_type)
@@ -48,7 +49,7 @@ def effects_of(run: WorkflowHistory) -> list[Effect]:
             effects.append(Effect(event.event_id, name, argument, result))
         elif local := local_result(event):
             name, local_payloads = local
-            result = value(local_payloads[0], ACTIVITIES[name][1])
+            result = value(local_payloads[0], ACTIVITY_TYPES[name].result)
             effects.append(
                 Effect(event.event_id, name, _argument_from(result, given, transcript), result, local=True)
             )

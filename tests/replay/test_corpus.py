@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from support.activity_types import ACTIVITY_TYPES
 from support.service_env import PASSWORD
 
-from subscription.activity_contracts import ACTIVITIES, EraseInput, Provisioned, Transition
+from subscription.activity_contracts import EraseInput, Provisioned, Transition
 from subscription.commands import COMMANDS
 from subscription.events import EVENT_ADAPTER
 from workflows.registry import WORKFLOWS
@@ -75,7 +76,7 @@ def test_corpus_of_this_release_covers_every_scenario(recorded_today: list[Recor
     lacking = {
         "scenarios": {*SCENARIOS} ^ {subscription.name for subscription in recorded_today},
         "workflows": {each.__name__ for each in WORKFLOWS} - {*workflows_in(recorded_today)},
-        "activities": {*ACTIVITIES} - {effect.name for effect in effects},
+        "activities": {*ACTIVITY_TYPES} - {effect.name for effect in effects},
         "outcomes": OUTCOMES - {getattr(effect.result, "outcome", "") for effect in effects},
         "events": {*EVENT_ADAPTER.json_schema()["discriminator"]["mapping"]} - {*events_in(effects)},
         "commands": {*COMMANDS} - {*updates_in(recorded_today)},

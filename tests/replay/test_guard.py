@@ -1,6 +1,7 @@
 """The replay tests detect incompatible workflow changes and accept patched ones."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -12,10 +13,13 @@ from subscription.decide import Decision, decide
 from subscription.model import Frozen
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import Subscription
+from workflows import activity_stubs
 from workflows.activity_calls import execute_until_success
 
 from .command_comparison import differences
 from .corpus import RecordedScenario, recorded_scenarios, releases
+
+Stub = Callable[[Frozen], Awaitable[Any]]
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +32,15 @@ def subscription() -> RecordedScenario:
     return subscription
 
 
-async def load_prices_first(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
-    await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
-    return await execute_until_success(name, argument, *others, **named)
+async def load_prices_first(stub: Stub, argument: Frozen, *others: Any, **named: Any) -> Any:
+    await execute_until_success(activity_stubs.get_newer_catalogues, NewerCataloguesInput(revision=1))
+    return await execute_until_success(stub, argument, *others, **named)
 
 
-async def load_prices_first_if_patched(name: str, argument: Frozen, *others: Any, **named: Any) -> Any:
+async def load_prices_first_if_patched(stub: Stub, argument: Frozen, *others: Any, **named: Any) -> Any:
     if workflow.patched("ask-for-prices-first"):
-        await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
-    return await execute_until_success(name, argument, *others, **named)
+        await execute_until_success(activity_stubs.get_newer_catalogues, NewerCataloguesInput(revision=1))
+    return await execute_until_success(stub, argument, *others, **named)
 
 
 def refusing(state: Subscription, command: Command, *others: Any) -> Decision | Refusal:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
+from support.activity_types import ACTIVITY_TYPES
 
-from subscription.activity_contracts import ACTIVITIES
 from workflows.run_input import parse_run_input
 
 from .corpus import recorded_scenarios, releases
@@ -35,7 +35,7 @@ def newer(value: Any) -> Any:
 
 @pytest.mark.parametrize("name", sorted({effect.name for effect in EFFECTS}))
 def test_newer_activity_values_are_readable(name: str) -> None:
-    argument_type, result_type = ACTIVITIES[name]
+    argument_type, result_type = ACTIVITY_TYPES[name]
     for effect in [effect for effect in EFFECTS if effect.name == name][:20]:
         values = [(result_type, effect.result)]
         if effect.argument is not None:  # the history has no arguments of local activities

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from support.activity_types import ACTIVITY_TYPES
 from support.polling import wait_for
 from support.reconcile_job import codes
 from support.service_env import ServiceEnv, kst, open_service_env, unique_name
@@ -22,7 +23,7 @@ from activities.interceptors.caller_verification import NOT_THE_SERVICE
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.worker_keys import worker_signer
 from dev_stack.stack import EmbeddedStack
-from subscription.activity_contracts import ACTIVITIES, CALLERS, DeleteHistoriesInput, EraseInput, Transition
+from subscription.activity_contracts import CALLERS, DeleteHistoriesInput, EraseInput, Transition
 from subscription.apply import apply_all
 from subscription.catalogue import PriceBook
 from subscription.event_replay import cancellation_events
@@ -165,7 +166,7 @@ async def test_activity_call_without_workflow_is_refused(service_env: ServiceEnv
 
 
 def test_attack_cases_cover_every_activity() -> None:
-    assert CALLERS.keys() == ACTIVITIES.keys()
+    assert CALLERS.keys() == ACTIVITY_TYPES.keys()
     kinds = {workflow._Definition.must_from_class(each).name for each in WORKFLOWS}
     assert {caller for callers in CALLERS.values() for caller in callers} == kinds
 

@@ -1,6 +1,6 @@
 """The phases of a patch, as described in docs/upgrading.md: which code replays which histories."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -13,29 +13,32 @@ from temporalio import workflow
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import NewerCataloguesInput
 from subscription.model import Frozen
+from workflows import activity_stubs
 from workflows.activity_calls import execute_until_success
+
+Stub = Callable[[Frozen], Awaitable[Any]]
 
 PATCH = "ask-for-prices-first"
 
 
-async def before(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
-    return await execute_until_success(name, argument, *shown_and_urgent)
+async def before(stub: Stub, argument: Frozen, *shown_and_urgent: Any) -> Any:
+    return await execute_until_success(stub, argument, *shown_and_urgent)
 
 
-async def patched(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
+async def patched(stub: Stub, argument: Frozen, *shown_and_urgent: Any) -> Any:
     if workflow.patched(PATCH):
-        return await without_the_patch(name, argument, *shown_and_urgent)
-    return await before(name, argument, *shown_and_urgent)
+        return await without_the_patch(stub, argument, *shown_and_urgent)
+    return await before(stub, argument, *shown_and_urgent)
 
 
-async def deprecated(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
+async def deprecated(stub: Stub, argument: Frozen, *shown_and_urgent: Any) -> Any:
     workflow.deprecate_patch(PATCH)
-    return await without_the_patch(name, argument, *shown_and_urgent)
+    return await without_the_patch(stub, argument, *shown_and_urgent)
 
 
-async def without_the_patch(name: str, argument: Frozen, *shown_and_urgent: Any) -> Any:
-    await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
-    return await execute_until_success(name, argument, *shown_and_urgent)
+async def without_the_patch(stub: Stub, argument: Frozen, *shown_and_urgent: Any) -> Any:
+    await execute_until_success(activity_stubs.get_newer_catalogues, NewerCataloguesInput(revision=1))
+    return await execute_until_success(stub, argument, *shown_and_urgent)
 
 
 Release = Callable[..., Coroutine[Any, Any, Any]]

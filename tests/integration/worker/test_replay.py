@@ -1,5 +1,6 @@
 """Check of a release before its workers start: each open run replays, or is reported with the reason."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,14 +10,17 @@ from support.service_env import ServiceEnv
 from starter.replay import replay
 from subscription.activity_contracts import NewerCataloguesInput
 from subscription.model import Frozen
+from workflows import activity_stubs
 from workflows.activity_calls import execute_until_success
+
+Stub = Callable[[Frozen], Awaitable[Any]]
 
 START = "2027-01-10 09:00"
 
 
-async def careless(name: str, argument: Frozen, *more: Any) -> Any:
-    await execute_until_success("get_newer_catalogues", NewerCataloguesInput(revision=1))
-    return await execute_until_success(name, argument, *more)
+async def careless(stub: Stub, argument: Frozen, *more: Any) -> Any:
+    await execute_until_success(activity_stubs.get_newer_catalogues, NewerCataloguesInput(revision=1))
+    return await execute_until_success(stub, argument, *more)
 
 
 async def test_running_workflows_replay_or_are_named_with_reason(
