@@ -2,37 +2,26 @@
 
 import asyncio
 import gc
-import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from datetime import timedelta
-from functools import partial
 
-from asyncpg import UndefinedTableError
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.registry import activity_interceptors, create_activities
-from adapters import startup
 from adapters.email.settings import MailServer
-from adapters.observability.logging import configure_logging
-from adapters.postgres.catalogue_repository import PublishingError
-from adapters.postgres.pool import DatabaseError, Pool
-from adapters.postgres.worker_keys import worker_signer
+from adapters.postgres.pool import Pool
 from adapters.settings import DEFAULT_CACHED_WORKFLOWS, SettingsError, WorkerSettings, load_worker_settings
-from adapters.temporal.client import TASK_QUEUE, ConnectionSettingsError
-from adapters.temporal.encryption_keys import EncryptionSettingsError
+from adapters.temporal.client import TASK_QUEUE
+from adapters.worker_process import WorkerConnections, run_worker_process
 from subscription.message_authentication import MessageSigner
 from workflows.interceptors.message_authentication import SigningInterceptor
 from workflows.registry import INTERCEPTORS, WORKFLOW_RUNNER, WORKFLOWS, extend_deadlock_detection
 
 _SHUTDOWN_TIMEOUT = timedelta(seconds=20)
 _RESERVED_CONNECTIONS = 2
-
-_log = logging.getLogger("worker")  # __name__ is "__main__" in a worker process
 
 
 def create_worker(
@@ -77,59 +66,24 @@ def create_worker(
 
 
 async def serve(settings: WorkerSettings, *, allow_simulation: bool = False) -> None:
-    """Run the worker until SIGTERM or SIGINT, then finish running tasks. Wait for unavailable servers.
+    """Run the worker until SIGTERM or SIGINT. Raises `SettingsError`.
 
     No setting enables simulation, so that a worker for customers cannot run simulated subscriptions.
-
-    Raises `SettingsError` for a problem that waiting does not solve.
     """
-    configure_logging(settings.log_format)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    try:
-        async with AsyncExitStack() as stack:
-            await _run(settings, stop, stack, allow_simulation=allow_simulation)
-    except startup.ShutdownRequestedError:
-        pass
-    except UndefinedTableError:
-        raise SettingsError("The database is not set up yet: run `worksub setup`.") from None
-    except (DatabaseError, ConnectionSettingsError, EncryptionSettingsError, PublishingError) as error:
-        raise SettingsError(str(error)) from None
-    _log.info("Stopped.")
 
+    def create(connections: WorkerConnections) -> Worker:
+        return create_worker(
+            connections.client,
+            connections.pool,
+            connections.signer,
+            dns_resolvers=settings.dns_resolvers,
+            mail_server=settings.mail_server,
+            allow_simulation=allow_simulation,
+            deployment=settings.deployment,
+            cached_workflows=settings.cached_workflows,
+        )
 
-async def _run(
-    settings: WorkerSettings, stop: asyncio.Event, stack: AsyncExitStack, *, allow_simulation: bool
-) -> None:
-    health = await startup.start_health_server(settings, stack)
-    runtime = await startup.start_metrics(settings, stack)
-    health.client = client = await startup.connect_to_temporal(runtime, stop)
-    health.pool = pool = await startup.connect_to_postgres(settings, stack, stop)
-    await startup.publish_catalogue(settings, pool, stop)
-    if mail_server := settings.mail_server:
-        _log.info(f"Notices are sent by {mail_server.address}, as {mail_server.sender.addr_spec}.")
-    await startup.start_background_tasks(settings, client, pool, runtime, stack)
-    async with create_worker(
-        client,
-        pool,
-        await startup.retry_until_available("PostgreSQL", partial(worker_signer, pool), stop),
-        dns_resolvers=settings.dns_resolvers,
-        mail_server=mail_server,
-        allow_simulation=allow_simulation,
-        deployment=settings.deployment,
-        cached_workflows=settings.cached_workflows,
-    ) as health.worker:
-        _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
-        if settings.deployment:
-            version = settings.deployment.version
-            _log.info(
-                f"Build {version.build_id} of deployment {version.deployment_name}: it gets work while "
-                "Temporal has it as the current or the ramping version."
-            )
-        await stop.wait()
-        health.stopping = True
-        _log.info("Stopping: waiting for running tasks.")
+    await run_worker_process(settings, create)
 
 
 def main() -> int:

@@ -56,7 +56,7 @@ async def test_worker_logs_connections_and_shuts_down_cleanly(
         worker.send(number)
         assert await worker.exit_code() == 0
     lines = worker.output.splitlines()
-    assert lines[-1].endswith(" INFO worker Stopped.")
+    assert lines[-1].endswith(" INFO adapters.worker_process Stopped.")
     assert not any(word in worker.output for word in ("Traceback", "Error", "error"))
     password = worker_env.settings["DATABASE_URL"].split(":")[2].split("@")[0]
     assert password not in worker.output
@@ -158,7 +158,7 @@ async def test_worker_stops_while_waiting_for_servers(worker_env: WorkerEnv, mis
         await worker.says(f"Waiting for {missing}: ")
         worker.send(signal.SIGTERM)
         assert await worker.exit_code(seconds=10) == 0
-        assert worker.output.splitlines()[-1].endswith(" INFO worker Stopped.")
+        assert worker.output.splitlines()[-1].endswith(" INFO adapters.worker_process Stopped.")
 
 
 # -- invalid settings --------------------------------------------------------------------------------

@@ -1,28 +1,35 @@
-"""Start-up of the worker process: health and metrics endpoints, connections, background tasks, retries."""
+"""The worker process: start-up, retries while servers are unavailable, shutdown on a signal."""
 
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
+from asyncpg import UndefinedTableError
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
 
 from adapters.attention_copy import run_attention_copy
 from adapters.observability.gauges import run_gauge_sampler
 from adapters.observability.health_server import WorkerHealth, serve_health
+from adapters.observability.logging import configure_logging
 from adapters.observability.sdk_runtime import metrics_served, telemetry_runtime
-from adapters.postgres.catalogue_repository import publish
-from adapters.postgres.pool import CONNECT_ERRORS, Pool, create_pool, redacted_location
+from adapters.postgres.catalogue_repository import PublishingError, publish
+from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_pool, redacted_location
+from adapters.postgres.worker_keys import worker_signer
 from adapters.settings import SettingsError, WorkerSettings
-from adapters.temporal.client import connect
-from adapters.temporal.encryption_keys import keyring_from
+from adapters.temporal.client import TASK_QUEUE, ConnectionSettingsError, connect
+from adapters.temporal.encryption_keys import EncryptionSettingsError, keyring_from
 from adapters.temporal.search_attributes import missing_search_attributes
 from adapters.webhooks.dispatcher import CONNECTIONS, run_webhook_dispatcher
+from subscription.message_authentication import MessageSigner
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 10.0
 _DATABASE_ROLE: Final = "worksub_worker"
@@ -32,14 +39,74 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class ShutdownRequestedError(Exception):
+class _ShutdownRequestedError(Exception):
     """SIGTERM or SIGINT arrived while the worker was waiting for a server."""
 
 
-async def retry_until_available(server: str, attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
+@dataclass(frozen=True)
+class WorkerConnections:
+    """Connections of a worker, and the signer of its messages."""
+
+    client: Client
+    pool: Pool
+    signer: MessageSigner
+
+
+async def run_worker_process(
+    settings: WorkerSettings, create_worker: Callable[[WorkerConnections], Worker]
+) -> None:
+    """Run a worker until SIGTERM or SIGINT, then finish running tasks. Wait for unavailable servers.
+
+    Raises `SettingsError` for a problem that waiting does not solve.
+    """
+    configure_logging(settings.log_format)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with AsyncExitStack() as stack:
+            await _run(settings, create_worker, stop, stack)
+    except _ShutdownRequestedError:
+        pass
+    except UndefinedTableError:
+        raise SettingsError("The database is not set up yet: run `worksub setup`.") from None
+    except (DatabaseError, ConnectionSettingsError, EncryptionSettingsError, PublishingError) as error:
+        raise SettingsError(str(error)) from None
+    _log.info("Stopped.")
+
+
+async def _run(
+    settings: WorkerSettings,
+    create_worker: Callable[[WorkerConnections], Worker],
+    stop: asyncio.Event,
+    stack: AsyncExitStack,
+) -> None:
+    health = await _start_health_server(settings, stack)
+    runtime = await _start_metrics(settings, stack)
+    health.client = client = await _connect_to_temporal(runtime, stop)
+    health.pool = pool = await _connect_to_postgres(settings, stack, stop)
+    await _publish_catalogue(settings, pool, stop)
+    if mail_server := settings.mail_server:
+        _log.info(f"Notices are sent by {mail_server.address}, as {mail_server.sender.addr_spec}.")
+    await _start_background_tasks(settings, client, pool, runtime, stack)
+    signer = await _retry_until_available("PostgreSQL", partial(worker_signer, pool), stop)
+    async with create_worker(WorkerConnections(client, pool, signer)) as health.worker:
+        _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
+        if settings.deployment:
+            version = settings.deployment.version
+            _log.info(
+                f"Build {version.build_id} of deployment {version.deployment_name}: it gets work while "
+                "Temporal has it as the current or the ramping version."
+            )
+        await stop.wait()
+        health.stopping = True
+        _log.info("Stopping: waiting for running tasks.")
+
+
+async def _retry_until_available(server: str, attempt: Callable[[], Awaitable[T]], stop: asyncio.Event) -> T:
     """Return the result of `attempt`; retry with growing pauses while the server is unavailable.
 
-    Each failed attempt is logged with its reason. Raises `ShutdownRequestedError` once `stop` is set.
+    Each failed attempt is logged with its reason. Raises `_ShutdownRequestedError` once `stop` is set.
     """
     pause = _FIRST_PAUSE
     while True:
@@ -53,10 +120,10 @@ async def retry_until_available(server: str, attempt: Callable[[], Awaitable[T]]
         except TimeoutError:
             pause = min(pause * 2, _MAX_PAUSE)
         else:
-            raise ShutdownRequestedError
+            raise _ShutdownRequestedError
 
 
-async def start_health_server(settings: WorkerSettings, stack: AsyncExitStack) -> WorkerHealth:
+async def _start_health_server(settings: WorkerSettings, stack: AsyncExitStack) -> WorkerHealth:
     """Serve the health endpoint if an address is set; the caller fills in what it reports."""
     health, address = WorkerHealth(), settings.health_address
     if address:
@@ -68,7 +135,7 @@ async def start_health_server(settings: WorkerSettings, stack: AsyncExitStack) -
     return health
 
 
-async def start_metrics(settings: WorkerSettings, stack: AsyncExitStack) -> Runtime:
+async def _start_metrics(settings: WorkerSettings, stack: AsyncExitStack) -> Runtime:
     """Return the SDK runtime; serve its Prometheus metrics if an address is set."""
     address = settings.metrics_address
     if address is None:
@@ -81,12 +148,12 @@ async def start_metrics(settings: WorkerSettings, stack: AsyncExitStack) -> Runt
     return runtime
 
 
-async def connect_to_temporal(runtime: Runtime, stop: asyncio.Event) -> Client:
+async def _connect_to_temporal(runtime: Runtime, stop: asyncio.Event) -> Client:
     """Connect to Temporal and check that the namespace is set up."""
-    client = await retry_until_available(
+    client = await _retry_until_available(
         "Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop
     )
-    await retry_until_available("Temporal", partial(_check_namespace, client), stop)
+    await _retry_until_available("Temporal", partial(_check_namespace, client), stop)
     if keyring := keyring_from(os.environ):
         _log.info(f"Payloads are encrypted with the key {keyring.keys[0].id}.")
     target = client.service_client.config.target_host
@@ -94,9 +161,9 @@ async def connect_to_temporal(runtime: Runtime, stop: asyncio.Event) -> Client:
     return client
 
 
-async def connect_to_postgres(settings: WorkerSettings, stack: AsyncExitStack, stop: asyncio.Event) -> Pool:
+async def _connect_to_postgres(settings: WorkerSettings, stack: AsyncExitStack, stop: asyncio.Event) -> Pool:
     """Open the connection pool of the worker."""
-    pool = await retry_until_available(
+    pool = await _retry_until_available(
         "PostgreSQL",
         lambda: stack.enter_async_context(create_pool(settings.database_url, _DATABASE_ROLE)),
         stop,
@@ -105,13 +172,13 @@ async def connect_to_postgres(settings: WorkerSettings, stack: AsyncExitStack, s
     return pool
 
 
-async def publish_catalogue(settings: WorkerSettings, pool: Pool, stop: asyncio.Event) -> None:
+async def _publish_catalogue(settings: WorkerSettings, pool: Pool, stop: asyncio.Event) -> None:
     """Publish the catalogue of the settings if its version is new."""
-    if await retry_until_available("PostgreSQL", partial(publish, pool, settings.catalogue), stop):
+    if await _retry_until_available("PostgreSQL", partial(publish, pool, settings.catalogue), stop):
         _log.info(f"Published catalogue version {settings.catalogue.version}.")
 
 
-async def start_background_tasks(
+async def _start_background_tasks(
     settings: WorkerSettings, client: Client, pool: Pool, runtime: Runtime, stack: AsyncExitStack
 ) -> None:
     """Start the copy of `NeedsAttention`, the gauge sampler and the webhook dispatcher."""
