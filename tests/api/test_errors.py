@@ -10,6 +10,7 @@ import httpx
 import pytest
 from asyncpg import InternalClientError
 from support.api_client import ApiClient, ApiServer, open_api_server
+from support.lock_waits import wait_for_blocked_sessions
 from support.polling import wait_for
 from support.service_env import PASSWORD, ServiceEnv
 from support.tcp_proxy import TcpProxy
@@ -129,16 +130,10 @@ async def test_database_outage_is_reported_and_recovers(service_env: ServiceEnv)
 
 
 async def test_database_stop_during_query_is_retryable(service_env: ServiceEnv, acme: ApiClient) -> None:
-    async def is_waiting() -> int | None:
-        pid: int | None = await service_env.owner.fetchval(
-            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        )
-        return pid
-
     async with service_env.owner.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE api_keys")
         pending = asyncio.create_task(acme.gets("/subscriptions", 503))
-        pid = await wait_for("the key lookup is waiting", is_waiting)
+        [pid] = await wait_for_blocked_sessions(service_env.owner)
         await service_env.owner.execute("SELECT pg_terminate_backend($1)", pid)
         assert (await pending)["code"] == "DATABASE_UNREACHABLE"
     await acme.gets("/subscriptions")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from argon2 import PasswordHasher
 from support.data_search import found_in_database, found_in_workflow, is_deleted_from_workflow
+from support.lock_waits import wait_for_blocked_sessions
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver, is_known
@@ -300,17 +301,7 @@ async def test_erasure_waiting_for_mail_server_blocks_no_other(
             # A worker locks a notice like this until the mail server responds.
             await connection.execute("SELECT FROM notices WHERE number = $1 FOR UPDATE", number)
             await ending.send("cancel", date=f"{await ending.today()}")
-
-            async def waits() -> bool:
-                waiting: bool = await service_env.owner.fetchval(
-                    """
-                    SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
-                                   AND wait_event_type = 'Lock' AND query LIKE '%OUTDATED%')
-                    """
-                )
-                return waiting
-
-            await wait_for("the erasure waits", waits)
+            await wait_for_blocked_sessions(service_env.owner, query="OUTDATED")
             async with asyncio.timeout(15):
                 await other.send("switch_to_paid", date=f"{await other.today()}", term="ANNUAL")
     await ending.has_closed()

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from rich.console import Console
+from support.lock_waits import wait_for_blocked_sessions
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, kst, unique_name
 from support.subscription_driver import SubscriptionDriver
@@ -133,13 +134,6 @@ async def test_runs_with_different_numbering_years_invoice_once(isolated_env: Se
         answer: InvoicesIssued = await ActivityEnvironment().run(activities.issue_invoices, wanted)
         return answer
 
-    async def both_wait() -> bool:
-        waiting: int = await isolated_env.owner.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return waiting == 2
-
     # Each run has read the open entries, or waits until the other one has issued them.
     async with (
         asyncio.TaskGroup() as group,
@@ -148,7 +142,7 @@ async def test_runs_with_different_numbering_years_invoice_once(isolated_env: Se
     ):
         await connection.execute("LOCK TABLE invoice_entries IN SHARE MODE")
         runs = [group.create_task(issued(year)) for year in (2027, 2028)]
-        await wait_for("both wait", both_wait)
+        await wait_for_blocked_sessions(isolated_env.owner, 2)
     answers = [run.result() for run in runs]
     assert sorted(answer.issued for answer in answers) == [0, 1]
     assert [answer.failed for answer in answers] == [(), ()]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.data_search import found_in_database
+from support.lock_waits import wait_for_blocked_sessions
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, catalogue, open_service_env, publish, unique_name
 from support.smtp_server import SENDER, SmtpServer
@@ -305,24 +306,13 @@ async def test_r31_erasure_waits_for_email_in_flight(
         await may_arrive.wait()
         return "250 OK"
 
-    async def the_erasure_waits() -> bool:
-        return bool(
-            await isolated_env.owner.fetchval(
-                """
-                SELECT count(*) FROM pg_stat_activity
-                 WHERE datname = current_database() AND wait_event_type = 'Lock'
-                   AND query LIKE '%notices SET state = ''OUTDATED''%'
-                """
-            )
-        )
-
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         smtp_server.to_message = to_message
         subscription = await trial(isolated_env)
         working = asyncio.create_task(run_notices_job(isolated_env))
         await on_its_way.wait()
         leaving = asyncio.create_task(subscription.send("cancel", at="2027-06-20 09:00", date="2027-06-20"))
-        await wait_for("the erasure waits", the_erasure_waits)
+        await wait_for_blocked_sessions(isolated_env.owner, query="notices SET state = 'OUTDATED'")
         assert await isolated_env.client.certificates(subscription.id) == []
         may_arrive.set()
         await asyncio.gather(working, leaving)

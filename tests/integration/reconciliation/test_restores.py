@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.corruption import Backup, delete_all_histories, delete_run, reset_to_run_start, stored_rows
+from support.lock_waits import wait_for_blocked_sessions
 from support.namespaces import new_namespace
 from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, found, gets_attention, needs_attention
@@ -103,13 +104,6 @@ async def test_concurrent_runs_restore_an_adjustment_once(isolated_env: ServiceE
     known = await stored_rows(isolated_env, subscription)
     await backup.is_restored()
 
-    async def both_wait() -> bool:
-        waiting: int = await isolated_env.owner.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-        return waiting == 2
-
     async with (
         asyncio.TaskGroup() as group,
         isolated_env.owner.acquire() as connection,
@@ -119,7 +113,7 @@ async def test_concurrent_runs_restore_an_adjustment_once(isolated_env: ServiceE
             "SELECT FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription.id
         )
         runs = [group.create_task(found(isolated_env)) for _ in range(2)]
-        await wait_for("both are about to restore it", both_wait)
+        await wait_for_blocked_sessions(isolated_env.owner, 2)
     findings = [finding for run in runs for finding in run.result()]
     assert {(each.code.value, each.repaired) for each in findings} == {("ADJUSTMENT_MISSING", True)}
     assert await stored_rows(isolated_env, subscription) == known

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
 import pytest
-from support.polling import gather_all, wait_for
+from support.lock_waits import wait_for_blocked_sessions
+from support.polling import gather_all
 from support.service_env import ServiceEnv, catalogue, kst, open_service_env, publish
 from temporalio.client import Client
 
@@ -51,15 +52,6 @@ async def test_concurrently_published_version_is_no_error(stack: EmbeddedStack, 
         service_env.owner.acquire() as connection,
     ):
         newer = catalogue("newer", "2027-06-01", **DEARER)
-
-        async def waits() -> bool:
-            return bool(
-                await service_env.owner.fetchval(
-                    "SELECT count(*) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-                )
-            )
-
         # With another number, so that only version and date conflict.
         async with asyncio.TaskGroup() as group, connection.transaction():
             await connection.execute(
@@ -70,7 +62,7 @@ async def test_concurrently_published_version_is_no_error(stack: EmbeddedStack, 
                 newer.model_dump_json(),
             )
             publishing = group.create_task(publish(service_env.pool, newer))
-            await wait_for("the publication waits for the other one", waits)
+            await wait_for_blocked_sessions(service_env.owner)
         assert not publishing.result()
 
 

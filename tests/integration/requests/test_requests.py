@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from support.data_search import found_in_database, found_in_workflow, is_deleted_from_workflow
+from support.lock_waits import wait_for_blocked_sessions
 from support.polling import gather_all, wait_for
 from support.service_env import PASSWORD, ServiceEnv, kst, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver, has_closed, is_known
@@ -271,14 +272,6 @@ async def test_r9_concurrently_inserted_row_is_no_error(service_env: ServiceEnv,
             begun.set()
             return await insert_subscription(connection, *rows[1])
 
-    async def waits() -> bool:
-        return bool(
-            await service_env.owner.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO subscriptions%'"
-            )
-        )
-
     async with (
         asyncio.TaskGroup() as group,
         service_env.pool.acquire() as connection,
@@ -287,7 +280,7 @@ async def test_r9_concurrently_inserted_row_is_no_error(service_env: ServiceEnv,
         assert await insert_subscription(connection, *rows[0])
         inserting = group.create_task(second())
         await begun.wait()
-        await wait_for("the second insertion waits for the first", waits)
+        await wait_for_blocked_sessions(service_env.owner, query="INSERT INTO subscriptions")
     assert not inserting.result()
 
 
