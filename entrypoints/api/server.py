@@ -65,7 +65,7 @@ async def _run(app: ASGIApp, service: AppState, opened: socket.socket) -> None:
     def stop() -> None:
         _log.info("Stopping: finishing the requests in progress.")
         service.stopping.set()
-        server.should_exit = True
+        server.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

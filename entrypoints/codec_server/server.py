@@ -29,12 +29,8 @@ async def serve(settings: CodecSettings) -> None:
         metrics=metrics,
     )
     server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
-
-    def stop() -> None:
-        server.should_exit = True
-
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(number, server.stop)
     with bind_socket(settings.address, _ADDRESS) as opened:
         async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, metrics):
             await server.serve(sockets=[opened])

@@ -104,5 +104,5 @@ async def metrics_served(
         try:
             yield
         finally:
-            server.should_exit = True
+            server.stop()
             await serving

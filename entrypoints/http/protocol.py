@@ -34,6 +34,7 @@ class BoundedProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, limits: HttpLimits, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.closed = asyncio.Event()
         self._limits = limits
         self._receiving: type[h11.IDLE] | type[h11.SEND_BODY] | None = None
         self._sending_timer: asyncio.TimerHandle | None = None
@@ -51,6 +52,7 @@ class BoundedProtocol(H11Protocol):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        self.closed.set()
 
     def data_received(self, data: bytes) -> None:
         try:

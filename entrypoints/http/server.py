@@ -1,10 +1,12 @@
 """Shared uvicorn server: bind before start, no signal handlers, no access log."""
 
+import asyncio
 import functools
+import logging
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,11 +16,17 @@ from entrypoints.http.protocol import BoundedProtocol, HttpLimits
 from entrypoints.http.request_guard import HttpGuard
 
 _USUAL_LIMITS = HttpLimits()
+# uvicorn renews the Date header of its responses at each tenth tick.
+_TICKS_PER_DATE = 10
+_DATE_SECONDS = 1.0
+
+_log = logging.getLogger("worksub")
 
 
 class HttpServer(uvicorn.Server):
     """uvicorn server without its own access log, which would contain paths and queries chosen by callers.
 
+    It waits for the call of `stop` and for the end of connections; uvicorn polls for both ten times a second.
     `drain_seconds` is the time that requests in progress have to finish during shutdown.
     """
 
@@ -36,6 +44,43 @@ class HttpServer(uvicorn.Server):
                 lifespan="off",
             )
         )
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin the shutdown. `serve` returns when the requests in progress have finished."""
+        self.should_exit = True
+        self._stopping.set()
+
+    async def main_loop(self) -> None:
+        """Run until `stop` is called."""
+        tick = 0
+        while not await self.on_tick(tick):
+            tick += _TICKS_PER_DATE
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _DATE_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, close idle connections, and wait for the others until the drain time is over."""
+        for server in self.servers:
+            server.close()
+        for listening in sockets or ():
+            listening.close()
+        connections = [cast(BoundedProtocol, each) for each in self.server_state.connections]
+        requests = self.server_state.tasks
+        for connection in connections:
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                for connection in connections:
+                    await connection.closed.wait()
+                while requests:  # a request can run on after its client has disconnected
+                    await asyncio.wait(requests)
+                for server in self.servers:
+                    await server.wait_closed()
+        except TimeoutError:
+            _log.warning("requests cancelled at shutdown", extra={"fields": {"requests": len(requests)}})
+            for request in requests:
+                request.cancel()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

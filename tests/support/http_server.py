@@ -34,7 +34,7 @@ async def serve_app(app: ASGIApp, place: BoundSocket, **options: HttpLimits) -> 
     try:
         yield
     finally:
-        server.should_exit = True
+        server.stop()
         await serving
 
 
