@@ -92,7 +92,8 @@ async def _compare(
 ) -> _Comparison | None:
     """Settle and inspect the workflow, and load the record again; None if the subscription was erased."""
     blocker = first.blocker
-    if blocker and blocker.never_answers:
+    if blocker and (blocker.never_answers or blocker.contradicts_record):
+        # It cannot settle, and the wait would take its whole timeout.
         has_settled, status = False, first
     else:
         has_settled = await context.workflows.settle(before.id)

@@ -309,7 +309,9 @@ async def test_lost_namespace_restarts_all_workflows(isolated_env: ServiceEnv, s
         }
         assert await found(moved) == []
         assert [await subscription.ledger() for subscription in paying] == ledgers
-        for subscription in subscriptions:
-            assert await SubscriptionDriver(
-                moved.client, elsewhere, subscription.id, subscription.request
-            ).send("cancel", date=f"{await subscription.today()}")
+        await gather_all(
+            SubscriptionDriver(moved.client, elsewhere, subscription.id, subscription.request).send(
+                "cancel", date=f"{await subscription.today()}"
+            )
+            for subscription in subscriptions
+        )
