@@ -25,7 +25,7 @@ from adapters.webhooks.http_client import (
     WebhookHttpClient,
 )
 
-_POLL_SECONDS = 1.0
+POLL_SECONDS = 1.0
 # This time plus the worker's 20 seconds is less than the 30 seconds after which the container is killed.
 _FINISH_SECONDS = 3.0
 _BATCH = 4
@@ -33,7 +33,7 @@ _BATCH = 4
 _TURN_SECONDS = 2.0
 """Duration of a turn. An endpoint with more deliveries waits for its next turn (round-robin)."""
 _SLOW_SECONDS = 5.0
-_CLAIM_MARGIN_SECONDS = 10.0
+CLAIM_MARGIN_SECONDS = 10.0
 
 CONNECTIONS = 6
 """Database connections. They are used for single statements, never held during an HTTP call."""
@@ -43,11 +43,20 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def run_webhook_dispatcher(
-    pool: Pool, *, anywhere: bool, call_timeout: float = TIMEOUT_SECONDS
+    pool: Pool,
+    *,
+    anywhere: bool,
+    call_timeout: float = TIMEOUT_SECONDS,
+    claim_margin: float = CLAIM_MARGIN_SECONDS,
+    poll_seconds: float = POLL_SECONDS,
 ) -> AsyncIterator[None]:
-    """Deliver webhooks until the context exits; running calls then have a short time to finish."""
+    """Deliver webhooks until the context exits; running calls then have a short time to finish.
+
+    After a crash, another dispatcher repeats the call when the call timeout and the margin have passed.
+    """
     async with WebhookHttpClient(anywhere=anywhere, timeout=call_timeout) as caller:
-        dispatcher = Dispatcher(pool, caller, lease=timedelta(seconds=call_timeout + _CLAIM_MARGIN_SECONDS))
+        lease = timedelta(seconds=call_timeout + claim_margin)
+        dispatcher = Dispatcher(pool, caller, lease=lease, poll_seconds=poll_seconds)
         working = asyncio.create_task(dispatcher.work())
         try:
             yield
@@ -61,10 +70,13 @@ async def run_webhook_dispatcher(
 class Dispatcher:
     """Dispatcher loop. `lease` is the duration of a claim; it must exceed the timeout of a call."""
 
-    def __init__(self, pool: Pool, caller: WebhookHttpClient, *, lease: timedelta) -> None:
+    def __init__(
+        self, pool: Pool, caller: WebhookHttpClient, *, lease: timedelta, poll_seconds: float
+    ) -> None:
         self._pool = pool
         self._caller = caller
         self._lease = lease
+        self._poll_seconds = poll_seconds
         self._running: dict[ReadyEndpoint, asyncio.Task[None]] = {}
         self._turns: dict[str, int] = {}
         self._turn_number = 0
@@ -82,7 +94,7 @@ class Dispatcher:
             except Exception:
                 _log.exception("Webhook dispatcher failed unexpectedly; continuing")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), _POLL_SECONDS)
+                await asyncio.wait_for(self._more.wait(), self._poll_seconds)
 
     async def finish(self) -> None:
         """Wait briefly for running calls; cancel the remaining calls and release their claims."""

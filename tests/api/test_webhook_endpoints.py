@@ -31,7 +31,7 @@ async def test_endpoint_lifecycle(service_env: ServiceEnv, private_targets_api: 
     async with (
         receiving() as receiver,
         create_pool(service_env.worker_url, "worksub_worker", connections=4) as pool,
-        run_webhook_dispatcher(pool, anywhere=True),
+        run_webhook_dispatcher(pool, anywhere=True, poll_seconds=0.1),
     ):
         wanted = {"url": receiver.url, "events": ["TRIAL_STARTED", "SWITCH_RESERVED"]}
         created = await visitor.posts("/webhook-endpoints", wanted, 201)

@@ -1,6 +1,5 @@
 """Webhooks: delivered at least once and in order, with failing receivers and several dispatchers."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
@@ -30,6 +29,7 @@ from subscription.webhook_events import DeliveryState, EndpointStatus, make_test
 
 TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 TODAY = datetime.now(KST).date().isoformat()
+POLL_SECONDS = 0.05
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,9 @@ async def run_dispatchers(
                 create_pool(service_env.worker_url, "worksub_worker", connections=8)
             )
             await stack.enter_async_context(
-                run_webhook_dispatcher(pool, anywhere=True, call_timeout=call_timeout)
+                run_webhook_dispatcher(
+                    pool, anywhere=True, call_timeout=call_timeout, poll_seconds=POLL_SECONDS
+                )
             )
         yield
 
@@ -189,7 +191,7 @@ async def test_slow_responses_do_not_block_other_receivers(
         pool = await receivers.enter_async_context(
             create_pool(webhook_env.worker_url, "worksub_worker", connections=1)
         )
-        async with run_webhook_dispatcher(pool, anywhere=True):
+        async with run_webhook_dispatcher(pool, anywhere=True, poll_seconds=POLL_SECONDS):
             subscriptions = [await webhook_env.requested(customer_id=slow_customer) for _ in range(3)]
             other_subscription = await webhook_env.requested(customer_id=other_customer)
             for receiver in held:
@@ -422,8 +424,7 @@ async def test_interrupted_delivery_is_sent_again(
         await endpoint_store.add(receiver.url, customer)
         subscription = await webhook_env.requested(customer_id=customer)
         async with create_pool(webhook_env.worker_url, "worksub_worker", connections=2) as pool:
-            # The claim expires ten seconds after the request timeout.
-            async with run_webhook_dispatcher(pool, anywhere=True, call_timeout=1):
+            async with run_webhook_dispatcher(pool, anywhere=True, call_timeout=0.5, claim_margin=0.5):
                 await receiver.is_called(1)
                 # Simulate SIGKILL: connections close and the delivery is not settled.
                 pool.terminate()
@@ -537,13 +538,14 @@ async def test_removed_endpoint_receives_nothing(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, run_dispatchers(webhook_env):
+    async with receiving() as receiver, receiving() as other, run_dispatchers(webhook_env):
         created = await endpoint_store.add(receiver.url, customer)
+        await endpoint_store.add(other.url, customer)
         await endpoint_store.remove(created.endpoint_id)
-        await webhook_env.requested(customer_id=customer)
+        subscription = await webhook_env.requested(customer_id=customer)
         with pytest.raises(EndpointNotFoundError):
             await endpoint_store.deliveries(created.endpoint_id)
-        await asyncio.sleep(0)
+        await other.has(subscription.id, 1)
         assert receiver.calls == []
 
 

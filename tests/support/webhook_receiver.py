@@ -16,13 +16,17 @@ from support.polling import wait_for
 
 
 class Receiver:
-    """The receiver returns `status`, or nothing if `hangs`; events of subjects in `bad` get 500."""
+    """The receiver returns `status`, or nothing if `hangs`; events of subjects in `bad` get 500.
+
+    A call that began while `hangs` is set gets no response until the receiver ends.
+    """
 
     def __init__(self) -> None:
         self.url = ""
         self.status = 200
         self.hangs = False
         self.headers: dict[str, str] = {}
+        self.ended = asyncio.Event()
         self._released = asyncio.Event()
         self._released.set()
         self.bad: set[str] = set()
@@ -41,7 +45,9 @@ class Receiver:
         self.overlapped |= subject in self._at_once
         self._at_once.add(subject)
         try:
-            await asyncio.sleep(60 if self.hangs else 0.01)
+            if self.hangs:
+                await self.ended.wait()
+            await asyncio.sleep(0.01)  # overlapping calls of one subject must be visible
             await self._released.wait()
         finally:
             self._at_once.discard(subject)
@@ -95,4 +101,7 @@ async def receiving() -> AsyncIterator[Receiver]:
     receiver = Receiver()
     async with served(receiver) as url:
         receiver.url = f"{url}/hook"
-        yield receiver
+        try:
+            yield receiver
+        finally:
+            receiver.ended.set()
