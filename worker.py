@@ -10,6 +10,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
+from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from activities.registry import activity_interceptors, create_activities
 from adapters.email.settings import MailServer
 from adapters.postgres.pool import Pool
@@ -35,11 +36,13 @@ def create_worker(
     allow_simulation: bool = False,
     deployment: WorkerDeploymentConfig | None = None,
     cached_workflows: int = DEFAULT_CACHED_WORKFLOWS,
+    answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> Worker:
     """Return a worker with every workflow and activity.
 
     Set `allow_simulation` only for simulated subscriptions. A worker with a `deployment` receives tasks only
-    while its version is the current or the ramping version.
+    while its version is the current or the ramping version. `answer_timeout` is the time that the job
+    `reconcile` waits for each answer of a workflow.
     """
     worker = Worker(
         client,
@@ -52,6 +55,7 @@ def create_worker(
             dns_resolvers=dns_resolvers,
             mail_server=mail_server,
             allow_simulation=allow_simulation,
+            answer_timeout=answer_timeout,
         ),
         interceptors=[*INTERCEPTORS, SigningInterceptor(signer), *activity_interceptors(signer)],
         workflow_runner=WORKFLOW_RUNNER,

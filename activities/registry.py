@@ -1,6 +1,7 @@
 """Registry of activities and activity interceptors."""
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
@@ -18,6 +19,7 @@ from activities.metrics import FailureReportingInterceptor
 from activities.notifications import NotificationActivities
 from activities.provisioning import ProvisioningActivities
 from activities.reconciliation.activities import ReconciliationActivities
+from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from activities.retention import RetentionActivities
 from activities.transitions import TransitionActivities
 from adapters.email.settings import MailServer
@@ -34,12 +36,16 @@ def create_activities(
     dns_resolvers: Sequence[str],
     mail_server: MailServer | None,
     allow_simulation: bool,
+    answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> list[Callable[..., Any]]:
-    """Return every activity of the service, with its dependencies."""
+    """Return every activity of the service, with its dependencies.
+
+    `answer_timeout` is the time that the job `reconcile` waits for each answer of a workflow.
+    """
     workspaces = PostgresWorkspaceProvisioner(pool)
     provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
     transitions = TransitionActivities(pool, workspaces)
-    reconciliation = ReconciliationActivities(pool, client, workspaces, signer)
+    reconciliation = ReconciliationActivities(pool, client, workspaces, signer, answer_timeout=answer_timeout)
     retention = RetentionActivities(pool, client)
     notifications = NotificationActivities(pool, mail_server)
     return [

@@ -132,7 +132,9 @@ class TemporalServer(EmbeddedServer):
                 *(("--ui-codec-endpoint", self._codec_url) if self._codec_url else ()),
             ],
             log="temporal.log",
-            stop_signal=signal.SIGTERM,
+            # On SIGTERM the server would drain its connections for a second. It may be killed at any time,
+            # because its data are a SQLite write-ahead log.
+            stop_signal=signal.SIGKILL,
         )
         await process.wait_until(self._answers)
         await self._register_search_attributes()

@@ -38,15 +38,25 @@ _PAGE_SIZE = 100
 
 
 class ReconciliationActivities:
-    """Every activity may be retried: findings and repairs of an interrupted attempt stay in the report."""
+    """Every activity may be retried: findings and repairs of an interrupted attempt stay in the report.
+
+    `answer_timeout` is the time that a workflow has to answer a query or an update.
+    """
 
     def __init__(
-        self, pool: Pool, client: Client, workspaces: WorkspaceProvisioner, signer: MessageSigner
+        self,
+        pool: Pool,
+        client: Client,
+        workspaces: WorkspaceProvisioner,
+        signer: MessageSigner,
+        *,
+        answer_timeout: timedelta,
     ) -> None:
         self._pool = pool
         self._signer = signer
         self._client = client
         self._workspaces = workspaces
+        self._answer_timeout = answer_timeout
 
     @activity.defn
     async def reconcile_record(self, input: ReconcilePage) -> ReconcilePageResult:
@@ -127,7 +137,7 @@ class ReconciliationActivities:
             book=await load_price_book(self._pool),
             report=report,
             grace=timedelta(minutes=input.grace_minutes),
-            workflows=WorkflowProbe(self._client, WaitBudget()),
+            workflows=WorkflowProbe(self._client, WaitBudget(self._answer_timeout)),
             histories=HistoryReader(self._client, self._signer),
         )
 

@@ -40,7 +40,8 @@ from subscription.reconciliation import FindingCode
 from subscription.search_attributes import NEEDS_ATTENTION_NAME
 from subscription.state import Subscription
 
-_TIMEOUT_SECONDS, _MIN_TIMEOUT_SECONDS = 10.0, 1.0
+ANSWER_TIMEOUT = timedelta(seconds=10)
+_MIN_TIMEOUT_SECONDS = 1.0
 _START_TIMEOUT = timedelta(seconds=30)
 _POLL_SECONDS = 0.1
 # An activity restarted after a pause fails again within this many polls, if it fails.
@@ -79,9 +80,10 @@ class WorkflowStatus:
 
 
 class WaitBudget:
-    """Limit of the total time that a page waits for workflows that do not answer."""
+    """Limits of the time that a page waits for workflows that do not answer: for each answer, and in all."""
 
-    def __init__(self, seconds: float = 300.0) -> None:
+    def __init__(self, answer_timeout: timedelta, seconds: float = 300.0) -> None:
+        self._answer_seconds = answer_timeout.total_seconds()
         self._remaining = seconds
 
     @contextmanager
@@ -89,7 +91,7 @@ class WaitBudget:
         """Yield the timeout of this wait in seconds."""
         started_at = time.monotonic()
         try:
-            yield min(_TIMEOUT_SECONDS, max(self._remaining, _MIN_TIMEOUT_SECONDS))
+            yield min(self._answer_seconds, max(self._remaining, _MIN_TIMEOUT_SECONDS))
         finally:
             self._remaining -= time.monotonic() - started_at
 

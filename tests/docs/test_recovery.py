@@ -75,6 +75,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
 
 
 REPORTED_AFTER = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"
+TASK_TIMEOUT = "history.defaultWorkflowTaskTimeout"
 
 
 @workflow.defn(name="SubscriptionWorkflow")
@@ -97,13 +98,20 @@ def worker_of_another_release(service_env: ServiceEnv) -> Worker:
 
 @recipe("A worker does not replay")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
-    """Run on a separate server that reports a workflow task failure at the first attempt, not the fifth."""
+    """Run on a separate server.
+
+    It reports a workflow task failure at the first attempt, not the fifth. A workflow task of a stopped
+    worker times out after a second, not ten.
+    """
     [[listed, shown]] = blocks
     async with (
         await WorkflowEnvironment.start_local(
             data_converter=data_converter(),
             dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
-            dev_server_extra_args=["--dynamic-config-value", f"{REPORTED_AFTER}=1"],
+            dev_server_extra_args=[
+                *("--dynamic-config-value", f"{REPORTED_AFTER}=1"),
+                *("--dynamic-config-value", f'{TASK_TIMEOUT}="1s"'),
+            ],
         ) as server,
         open_service_env(
             shell.stack, server.client, works=False, database_url=shell.service_env.database_url

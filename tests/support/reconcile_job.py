@@ -1,12 +1,30 @@
 """Runs of the scheduled job `reconcile`, and their findings."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
+from temporalio.client import Client
+
+from dev_stack.stack import EmbeddedStack
 from subscription.reconciliation import ReportedFinding
 
 from .polling import wait_for
-from .service_env import ServiceEnv, unique_name
+from .service_env import ServiceEnv, open_service_env, unique_name
 from .subscription_driver import SubscriptionDriver
+
+ANSWER_TIMEOUT = timedelta(seconds=2)
+
+
+@asynccontextmanager
+async def stuck_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+    """Open an environment for workflows that do not answer: the job waits a short time for each answer."""
+    async with (
+        open_service_env(stack, temporal, works=False) as service_env,
+        service_env.worker(answer_timeout=ANSWER_TIMEOUT),
+    ):
+        yield service_env
 
 
 async def reconciled(service_env: ServiceEnv, grace_minutes: int = 0) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import asyncpg
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from adapters.email.settings import MailServer
 from adapters.postgres import catalogue_repository
 from adapters.postgres.pool import Pool, create_pool
@@ -108,7 +109,13 @@ class ServiceEnv:
         """Return the database URL of a client process."""
         return as_login(self.database_url, READER_LOGIN)
 
-    def worker(self, *, allow_simulation: bool = True, mail_server: MailServer | None = None) -> Worker:
+    def worker(
+        self,
+        *,
+        allow_simulation: bool = True,
+        mail_server: MailServer | None = None,
+        answer_timeout: timedelta = ANSWER_TIMEOUT,
+    ) -> Worker:
         return create_worker(
             self.temporal,
             self.pool,
@@ -117,6 +124,7 @@ class ServiceEnv:
             mail_server=mail_server,
             task_queue=self.task_queue,
             allow_simulation=allow_simulation,
+            answer_timeout=answer_timeout,
         )
 
     def request_body(self, **changes: Any) -> dict[str, Any]:

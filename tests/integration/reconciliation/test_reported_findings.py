@@ -14,7 +14,7 @@ from support.corruption import (
 )
 from support.paused_workflows import paused
 from support.polling import gather_all, wait_for
-from support.reconcile_job import codes, found, gets_attention
+from support.reconcile_job import ANSWER_TIMEOUT, codes, found, gets_attention, stuck_env
 from support.service_env import ServiceEnv, kst, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio import workflow
@@ -149,11 +149,14 @@ async def test_unrepairable_finding_is_shown_until_resolved(isolated_env: Servic
         await gets_attention(subscription, needed=False)
 
 
-async def test_stuck_workflow_is_distinguished_from_slow_one(
-    isolated_env: ServiceEnv,
-) -> None:
-    failing, elsewhere, sound = await gather_all(isolated_env.requested() for _ in range(3))
-    await isolated_env.owner.execute(
+async def test_stuck_workflow_is_distinguished_from_slow_one(stack: EmbeddedStack, temporal: Client) -> None:
+    async with stuck_env(stack, temporal) as service_env:
+        await check_stuck_and_slow(service_env)
+
+
+async def check_stuck_and_slow(service_env: ServiceEnv) -> None:
+    failing, elsewhere, sound = await gather_all(service_env.requested() for _ in range(3))
+    await service_env.owner.execute(
         """
         CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
         CREATE TRIGGER broken BEFORE INSERT ON lifecycle_events FOR EACH ROW WHEN (NEW.sequence > 1)
@@ -163,11 +166,11 @@ async def test_stuck_workflow_is_distinguished_from_slow_one(
     pending_command = asyncio.create_task(failing.send("rename_account", group=unique_name("renamed")))
     await wait_for("it has failed", lambda: is_failing(failing))
     await elsewhere.handle.terminate(reason="by an operator's mistake")
-    await isolated_env.temporal.start_workflow(
+    await service_env.temporal.start_workflow(
         "SubscriptionWorkflow", id=elsewhere.workflow_id, task_queue="misspelt"
     )
 
-    findings = await found(isolated_env)
+    findings = await found(service_env)
 
     assert {(each.subscription_id, each.code, each.message, each.repaired) for each in findings} == {
         (failing.id, "WORKFLOW_STUCK", "record_transition keeps failing, with RaiseError.", False),
@@ -179,12 +182,12 @@ async def test_stuck_workflow_is_distinguished_from_slow_one(
         ),
     }
     await gets_attention(failing)
-    await isolated_env.owner.execute("DROP TRIGGER broken ON lifecycle_events")
+    await service_env.owner.execute("DROP TRIGGER broken ON lifecycle_events")
     await pending_command
     await elsewhere.handle.terminate(reason="to be started anew")
-    assert await codes(isolated_env) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}
+    assert await codes(service_env) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}
     await gets_attention(failing, needed=False)
-    assert await found(isolated_env) == []
+    assert await found(service_env) == []
     assert await sound.events() == ["TRIAL_STARTED"]
 
 
@@ -217,7 +220,7 @@ async def test_non_replayable_workflow_is_found_before_deadline(
                 "SubscriptionWorkflow", id=subscription.workflow_id, task_queue=service_env.task_queue
             )
             await wait_for("the workflow is idle", lambda: is_asleep(subscription))
-        async with service_env.worker():
+        async with service_env.worker(answer_timeout=ANSWER_TIMEOUT):
             [finding] = await found(service_env)
             assert (finding.code, finding.repaired) == ("WORKFLOW_STUCK", False)
             assert finding.message.startswith("Its workflow tasks keep failing")

@@ -63,6 +63,15 @@ class Stranger(Impostor):
         return await Impostor.run(self, call)
 
 
+@workflow.defn(name="SubscriptionWorkflow")
+class Failing:
+    """A workflow that fails at once, so that the server starts its next run."""
+
+    @workflow.run
+    async def run(self, resumed: dict[str, Any]) -> None:
+        raise ApplicationError("on to the next run")
+
+
 @asynccontextmanager
 async def attacking(temporal: Client) -> AsyncIterator[str]:
     """Run the attacker's worker; yield its task queue."""
@@ -246,21 +255,26 @@ async def test_forged_state_is_refused_in_a_later_run(
             if way == "a retry policy"
             else {"cron_schedule": "@every 1s"}
         )
-        # The first run ends before a worker receives it, so that the next run has a predecessor.
-        first = await temporal.start_workflow(
-            "SubscriptionWorkflow",
-            resumed,
-            id=workflow_id,
-            task_queue=service_env.task_queue,
-            run_timeout=timedelta(seconds=3),
-            **options,
-        )
         handle = temporal.get_workflow_handle(workflow_id)
 
         async def has_another_run() -> bool:
             return (await handle.describe()).run_id != first.result_run_id
 
-        await wait_for("another run has followed", has_another_run)
+        # The attacker's own worker fails the first run, so that the next run has a predecessor.
+        async with Worker(
+            temporal,
+            task_queue=service_env.task_queue,
+            workflows=[Failing],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        ):
+            first = await temporal.start_workflow(
+                "SubscriptionWorkflow",
+                resumed,
+                id=workflow_id,
+                task_queue=service_env.task_queue,
+                **options,
+            )
+            await wait_for("another run has followed", has_another_run)
         seen = await temporal.get_workflow_handle(workflow_id).describe()
         async with service_env.worker():
 
