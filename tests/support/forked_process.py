@@ -14,7 +14,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from support import forked_command
+
 ROOT = Path(__file__).parents[2]
+_ADDRESS, _PROGRAMS = "server", "bin"
 
 
 class ForkedProcess:
@@ -73,7 +76,7 @@ async def start_forked(
     """Run `python -m module arguments…` with this environment in this directory, without its imports."""
     loop = asyncio.get_running_loop()
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.connect(_server_address())
+    connection.connect(str(_server_directory() / _ADDRESS))
     connection.setblocking(False)
     stdin_end, to_stdin = os.pipe()
     from_stdout, stdout_end = os.pipe()
@@ -115,11 +118,21 @@ async def _writer(descriptor: int) -> asyncio.StreamWriter:
     return asyncio.StreamWriter(transport, protocol, None, loop)
 
 
+def program_directory() -> Path:
+    """Return a directory for the PATH of a shell: the fork server runs its `worksub`."""
+    return _server_directory() / _PROGRAMS
+
+
 @functools.cache
-def _server_address() -> str:
-    """Return the address of this test process's fork server, which is started at the first call."""
+def _server_directory() -> Path:
+    """Return the directory of this test process's fork server, which is started at the first call."""
     directory = tempfile.TemporaryDirectory(prefix="worksub-fork-")
-    address = str(Path(directory.name) / "server")
+    place = Path(directory.name)
+    address = str(place / _ADDRESS)
+    (place / _PROGRAMS).mkdir()
+    program = place / _PROGRAMS / "worksub"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -SEs {forked_command.__file__} {address} "$@"\n')
+    program.chmod(0o700)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(address)
         listener.listen(64)
@@ -138,4 +151,4 @@ def _server_address() -> str:
         directory.cleanup()
 
     atexit.register(stop)
-    return address
+    return place

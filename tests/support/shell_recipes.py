@@ -14,6 +14,7 @@ from dev_stack.stack import EmbeddedStack
 from support.service_env import ServiceEnv
 from support.subscription_driver import SubscriptionDriver
 
+from .forked_process import program_directory
 from .markdown_pages import blocks, page, shell_lines
 
 EVERYDAY = "Find", "Inspect", "Send commands", "Batch operations", "Operations to avoid"
@@ -88,7 +89,7 @@ class Shell:
             stderr=asyncio.subprocess.STDOUT,
             cwd=self.directory,
             env={
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                "PATH": f"{program_directory()}:{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "HOME": str(self.directory),
                 "PYTHONUTF8": "1",
                 "TEMPORAL_ADDRESS": temporal.service_client.config.target_host,

@@ -14,6 +14,7 @@ from support.forked_process import ForkedProcess, start_forked
 _ROOT = Path(__file__).parents[2]
 _SETTINGS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG")
 _SHARED = (KEYS, KEYS_FILE)  # the whole suite may run encrypted
+_PATIENCE_SECONDS = 90.0
 
 
 class WorkerProcess:
@@ -22,23 +23,28 @@ class WorkerProcess:
     def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         self._process = process
         self.output = ""
+        self._changed = asyncio.Event()
         self._listening = asyncio.create_task(self._listen())
+        self._listening.add_done_callback(lambda _: self._changed.set())
 
-    async def says(self, text: str, *, seconds: float = 20.0) -> None:
+    async def says(self, text: str) -> None:
         """Wait until the output has this text."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
                 while text not in self.output:
                     if self._listening.done():
                         raise AssertionError(f"the worker ended without the output {text!r}:\n{self.output}")
-                    await asyncio.sleep(0.02)
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
-            raise AssertionError(f"no output {text!r} within {seconds:.0f} s:\n{self.output}") from None
+            raise AssertionError(
+                f"no output {text!r} within {_PATIENCE_SECONDS:.0f} s:\n{self.output}"
+            ) from None
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    async def exit_code(self, *, seconds: float = 25.0) -> int:
+    async def exit_code(self, *, seconds: float = _PATIENCE_SECONDS) -> int:
         """Wait until the process has ended; return its exit code."""
         try:
             async with asyncio.timeout(seconds):
@@ -58,15 +64,16 @@ class WorkerProcess:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
             self.output += line.decode()
+            self._changed.set()
 
 
 @asynccontextmanager
 async def worker_process(
-    settings: Mapping[str, str], home: Path, *, forked: bool = False
+    settings: Mapping[str, str], home: Path, *, forked: bool = True
 ) -> AsyncIterator[WorkerProcess]:
     """Run `python -m worker` with only these settings.
 
-    With `forked`, the fork server runs it; this is for workers that exit without a signal.
+    The fork server runs it. Tests of signals, of the exit and of imports start a new interpreter instead.
     """
     inherited = {
         name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_SETTINGS)

@@ -184,8 +184,8 @@ async def test_opentelemetry_is_required_only_with_tracing(worker_env: WorkerEnv
     (tmp_path / "opentelemetry").mkdir()
     (tmp_path / "opentelemetry" / "__init__.py").write_text("raise ImportError('as if not installed')\n")
     without = {**worker_env.settings, "PYTHONPATH": str(tmp_path)}
-    async with worker_process({**without, **NOBODY_COLLECTS}, worker_env.home) as worker:
+    async with worker_process({**without, **NOBODY_COLLECTS}, worker_env.home, forked=False) as worker:
         assert await worker.exit_code() == 2
     assert worker.output.endswith("is not installed: pip install 'worksub[tracing]'.\n")
-    async with worker_process(without, worker_env.home) as worker:
+    async with worker_process(without, worker_env.home, forked=False) as worker:
         await worker.says("Working on")

@@ -46,7 +46,7 @@ async def test_worker_logs_connections_and_shuts_down_cleanly(
         "WORKSUB_SMTP_PASSWORD": "mail secret",
         "WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>",
     }
-    async with worker_process(worker_env.settings | mail, worker_env.home) as worker:
+    async with worker_process(worker_env.settings | mail, worker_env.home, forked=False) as worker:
         for line in (*CONNECTED, "Notices are sent by 127.0.0.1:2525, as notices@works.example."):
             await worker.says(line)
         assert stack.addresses.temporal_address in worker.output
@@ -300,9 +300,9 @@ async def test_misconfiguration_is_one_message_and_exit_code_2(worker_env: Worke
     async def problem_of(what: str, wrong: Wrong) -> str | None:
         """Return the problem of the error message, or None."""
         settings = {**worker_env.settings, **wrong.settings}
-        async with at_once, worker_process(settings, worker_env.home, forked=True) as worker:
+        async with at_once, worker_process(settings, worker_env.home) as worker:
             try:
-                code = await worker.exit_code(seconds=60)
+                code = await worker.exit_code()
             except AssertionError as error:
                 return f"{what}: {error}"
         missing = [name for name in wrong.names if name not in worker.output]
