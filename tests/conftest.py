@@ -1,17 +1,24 @@
-"""Session fixtures: one Temporal server and one PostgreSQL server per test process."""
+"""Session fixtures: one Temporal server and one PostgreSQL server per test process.
+
+The fixtures import what they need, because a test of a rule needs none of it: the imports take a second.
+"""
+
+from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.longest import order_of
-from support.service_env import ServiceEnv, open_service_env, open_stack
-from temporalio.client import Client
 
-from adapters.temporal.data_converter import data_converter
-from dev_stack.stack import EmbeddedStack
+if TYPE_CHECKING:
+    from support.service_env import ServiceEnv
+    from temporalio.client import Client
+
+    from dev_stack.stack import EmbeddedStack
 
 OWN_DIRECTORY = pytest.StashKey[Path]()
 
@@ -45,17 +52,25 @@ def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
+    from support.service_env import open_stack
+
     async with open_stack(stack_directory) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 async def temporal(stack: EmbeddedStack) -> Client:
+    from temporalio.client import Client
+
+    from adapters.temporal.data_converter import data_converter
+
     return await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
 
 
 @pytest.fixture(scope="session")
 async def service_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
+    from support.service_env import open_service_env
+
     async with open_service_env(stack, temporal) as opened:
         yield opened
 
@@ -63,5 +78,7 @@ async def service_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[S
 @pytest.fixture
 async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
     """Open an isolated service environment for tests that affect every subscription in it."""
+    from support.service_env import open_service_env
+
     async with open_service_env(stack, temporal) as opened:
         yield opened
