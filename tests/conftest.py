@@ -6,6 +6,7 @@ The fixtures import what they need, because a test of a rule needs none of it: t
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -40,6 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.OK and "hypothesis" not in sys.modules:
+        # Its summary would import hypothesis, which takes longer than the test of a rule.
+        session.config.pluginmanager.unregister(name="hypothesispytest")
     directory = session.config.stash.get(OWN_DIRECTORY, None)
     if directory and exitstatus == pytest.ExitCode.OK:
         shutil.rmtree(directory, ignore_errors=True)
