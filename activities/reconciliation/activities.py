@@ -20,7 +20,7 @@ from activities.reconciliation.orphaned_histories import orphaned_history_page
 from activities.reconciliation.record_snapshot import page_of_ids, recorded_page
 from activities.reconciliation.report import Report
 from activities.reconciliation.subscription_check import check_subscription, update_attention
-from activities.reconciliation.workflow_probe import WaitBudget, WorkflowProbe
+from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT, WaitBudget, WorkflowProbe
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
@@ -50,7 +50,7 @@ class ReconciliationActivities:
         workspaces: WorkspaceProvisioner,
         signer: MessageSigner,
         *,
-        answer_timeout: timedelta,
+        answer_timeout: timedelta = ANSWER_TIMEOUT,
     ) -> None:
         self._pool = pool
         self._signer = signer
