@@ -29,7 +29,7 @@ PYTHON = $(shell for python in python3 python3.14 python3.13 python3.12 python3.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: $(LINTERS)
-.PHONY: demo dev test test-all mutants browser clients alerts encrypted lint format corpus chaos openapi bench constraints sbom help
+.PHONY: demo dev test test-all mutants browser clients alerts encrypted lint format corpus chaos openapi settings bench constraints sbom help
 
 demo: $(VENV)/embedded ## Run a subscription from request to erasure in less than a minute
 	@$(BIN)/worksub demo
@@ -95,6 +95,9 @@ openapi: $(VENV)/dev ## Generate the OpenAPI description of the HTTP API
 	@PYTHONPATH=tests $(BIN)/python -m support.api_examples > examples.json.new && mv examples.json.new entrypoints/api/examples.json
 	@$(BIN)/python -m entrypoints.api.openapi > docs/openapi.json
 	@$(BIN)/python -m entrypoints.api.openapi --event-schema > docs/schemas/subscription-event.json
+
+settings: $(VENV)/dev ## Generate the settings table of docs/configuration.md
+	@$(BIN)/python -m entrypoints.settings
 
 bench: $(VENV)/dev ## Benchmark against a plain Temporal service and a DBOS service; writes docs/performance.md
 	@$(BIN)/python -m benchmarks --page

@@ -14,9 +14,10 @@ from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from activities.registry import activity_interceptors, create_activities
 from adapters.email.settings import MailServer
 from adapters.postgres.pool import Pool
-from adapters.settings import DEFAULT_CACHED_WORKFLOWS, SettingsError, WorkerSettings, load_worker_settings
+from adapters.settings_error import SettingsError
 from adapters.temporal.client import TASK_QUEUE
 from adapters.worker_process import WorkerConnections, run_worker_process
+from adapters.worker_settings import DEFAULT_CACHED_WORKFLOWS, WorkerSettings
 from subscription.message_authentication import MessageSigner
 from workflows.interceptors.message_authentication import SigningInterceptor
 from workflows.registry import INTERCEPTORS, WORKFLOW_RUNNER, WORKFLOWS, extend_deadlock_detection
@@ -93,7 +94,7 @@ async def serve(settings: WorkerSettings, *, allow_simulation: bool = False) -> 
 def main() -> int:
     """Run the worker. Return 0 after an orderly shutdown, 2 for an invalid setting."""
     try:
-        asyncio.run(serve(load_worker_settings(os.environ)))
+        asyncio.run(serve(WorkerSettings.load(os.environ)))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2

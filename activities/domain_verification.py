@@ -59,5 +59,5 @@ class DomainVerificationActivities:
 
 
 def _nameserver(address: str) -> dns.nameserver.Nameserver:
-    host, port = HostPort.read(address, usual_port="53")
+    host, port = HostPort.parse(address, default_port="53")
     return dns.nameserver.Do53Nameserver(host, port)

@@ -1,26 +1,27 @@
-"""Settings from environment variables."""
+"""Settings from environment variables: the base class, and the settings that several processes share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from temporalio.worker import WorkerDeploymentConfig
+from pydantic import AfterValidator, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
-from adapters.email.settings import MailServer, MailSettingsError, mail_server
 from adapters.files import TooLargeError, read_text
 from adapters.observability.logging import LogFormat
 from adapters.postgres.pool import DatabaseError, validate_url
-from adapters.temporal.worker_deployment import VersionSettingsError, deployment_from
+from adapters.settings_error import SettingsError
+from adapters.temporal.encryption_keys import KEYS, KEYS_FILE, Keyring, keyring_from
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 
-DEFAULT_CACHED_WORKFLOWS = 1000
 DEFAULT_CATALOGUE = Path(__file__).parents[1] / "catalogue.toml"
-
-
-class SettingsError(Exception):
-    """A setting is missing or invalid; the message names the setting and a valid value."""
 
 
 class HostPort(NamedTuple):
@@ -30,10 +31,10 @@ class HostPort(NamedTuple):
     port: int
 
     @classmethod
-    def read(cls, text: str, usual_port: str = "") -> Self:
+    def parse(cls, text: str, default_port: str = "") -> Self:
         """Parse an address such as 1.1.1.1:53 or [::1]:53; raises `ValueError`."""
         bare = text.count(":") != 1 and "]:" not in text
-        host, _, port = (text, "", usual_port) if bare else text.rpartition(":")
+        host, _, port = (text, "", default_port) if bare else text.rpartition(":")
         address = cls(str(ip_address(host.strip("[]"))), int(port))
         if not 1 <= address.port <= 65535:
             raise ValueError
@@ -43,58 +44,75 @@ class HostPort(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
-class WorkerSettings:
-    """Environment settings of the worker, except the standard ones of Temporal and OpenTelemetry."""
+class Settings(BaseSettings):
+    """Settings of a process. A field's `validation_alias` is its variable; an empty variable is not set.
 
-    database_url: str
-    catalogue: Catalogue
-    dns_resolvers: tuple[str, ...]
-    metrics_address: HostPort | None
-    health_address: HostPort | None
-    log_format: LogFormat
-    mail_server: MailServer | None
-    deployment: WorkerDeploymentConfig | None
-    webhooks_anywhere: bool
-    """True if webhooks may target internal addresses and use plain HTTP."""
-    cached_workflows: int
+    A validator raises `ValueError` with the end of a sentence that begins with the variable's name; the
+    field's example is added. Messages contain no value of a field with `repr=False`.
 
+    Variables that make one object have separate fields. The last of them creates the object from
+    `ValidationInfo.data`, which does not contain invalid fields.
+    """
 
-def load_worker_settings(environment: Mapping[str, str]) -> WorkerSettings:
-    """Read the settings; raises `SettingsError`."""
-    return WorkerSettings(
-        database_url=database_url_from(environment),
-        catalogue=read_catalogue(Path(environment.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE)),
-        dns_resolvers=_resolvers(environment.get("WORKSUB_DNS_RESOLVERS", "")),
-        metrics_address=listening_address("WORKSUB_METRICS_ADDRESS", environment),
-        health_address=listening_address("WORKSUB_HEALTH_ADDRESS", environment),
-        log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
-        mail_server=_mail_server(environment),
-        deployment=_deployment(environment),
-        webhooks_anywhere=allow_private_webhook_targets(environment),
-        cached_workflows=_cached_workflows(environment.get("WORKSUB_CACHED_WORKFLOWS")),
+    model_config = SettingsConfigDict(
+        frozen=True,
+        case_sensitive=True,
+        extra="ignore",
+        enable_decoding=False,
+        validate_default=False,
+        arbitrary_types_allowed=True,
     )
 
+    @classmethod
+    def load(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings; raises `SettingsError` with one line for each invalid setting."""
+        source = EnvSettingsSource(cls)
+        source.env_vars = {name: value for name, value in environment.items() if value}
+        try:
+            return cls(**source())
+        except ValidationError as error:
+            raise SettingsError("\n".join(map(cls._message, error.errors()))) from None
 
-def allow_private_webhook_targets(environment: Mapping[str, str]) -> bool:
-    """Return whether webhooks may target internal addresses and use plain HTTP; raises `SettingsError`.
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read only the mapping that `load` receives, and not `os.environ`."""
+        return (init_settings,)
 
-    The default (`public`) enables the SSRF protection of `adapters.webhooks.url_policy`.
-    """
-    targets = environment.get("WORKSUB_WEBHOOK_TARGETS") or "public"
-    if targets not in ("public", "any"):
-        raise SettingsError(f"WORKSUB_WEBHOOK_TARGETS is {targets!r}; it must be public or any.")
-    return targets == "any"
+    @classmethod
+    def _message(cls, error: ErrorDetails) -> str:
+        cause = error.get("ctx", {}).get("error")
+        if isinstance(cause, SettingsError):
+            return str(cause)
+        place = error["loc"][0]  # the variable, or the field's name if its default is invalid
+        [field] = (f for name, f in cls.model_fields.items() if place in (name, f.validation_alias))
+        if cause:
+            problem = str(cause)
+        elif error["type"] == "missing":
+            problem = "is not set"
+        else:
+            problem = f"is {error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}"
+        example = f" Example: {field.examples[0]}" if field.examples else ""
+        return f"{field.validation_alias} {problem}.{example}"
 
 
-def database_url_from(environment: Mapping[str, str]) -> str:
-    """Return the validated URL of PostgreSQL; raises `SettingsError`."""
-    url = environment.get("DATABASE_URL")
-    if not url:
-        raise SettingsError(
-            "DATABASE_URL is not set. Set it to the URL of PostgreSQL, "
-            "such as postgresql://worksub@localhost:5432/worksub."
-        )
+def _listen_address(text: str) -> HostPort:
+    try:
+        return HostPort.parse(text)
+    except ValueError:
+        raise ValueError(f"is {text!r}, which is not an IP address and a port") from None
+
+
+ListenAddress = Annotated[HostPort, PlainValidator(_listen_address)]
+
+
+def _database_url(url: str) -> str:
     try:
         validate_url(url)
     except DatabaseError as error:
@@ -102,62 +120,57 @@ def database_url_from(environment: Mapping[str, str]) -> str:
     return url
 
 
-def _resolvers(setting: str) -> tuple[str, ...]:
-    addresses = tuple(address.strip() for address in setting.split(",") if address.strip())
-    for address in addresses:
-        try:
-            HostPort.read(address, usual_port="53")
-        except ValueError:
-            raise SettingsError(
-                f"WORKSUB_DNS_RESOLVERS names {address!r}, which is not an IP address, with or without a "
-                "port, as in 1.1.1.1,127.0.0.1:5353."
-            ) from None
-    return addresses
+class DatabaseSettings(Settings):
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        validation_alias="DATABASE_URL",
+        repr=False,
+        description="URL of PostgreSQL; `?sslmode=verify-full` enables verified TLS",
+        examples=["postgresql://worksub@localhost:5432/worksub"],
+    )
 
 
-def listening_address(name: str, environment: Mapping[str, str]) -> HostPort | None:
-    """Return the listen address of this setting, or None if it is not set; raises `SettingsError`."""
-    text = environment.get(name)
-    if not text:
-        return None
-    try:
-        return HostPort.read(text)
-    except ValueError:
-        raise SettingsError(
-            f"{name} is {text!r}, which is not an IP address and a port, as in 127.0.0.1:8080."
-        ) from None
+class LogSettings(Settings):
+    log_format: LogFormat = Field(
+        LogFormat.TEXT,
+        validation_alias="WORKSUB_LOG_FORMAT",
+        description="`text` or `json`: [logs](monitoring.md#logs)",
+    )
 
 
-def _mail_server(environment: Mapping[str, str]) -> MailServer | None:
-    try:
-        return mail_server(environment)
-    except MailSettingsError as error:
-        raise SettingsError(str(error)) from None
+class EncryptionSettings(Settings):
+    encryption_keys: str | None = Field(
+        None,
+        validation_alias=KEYS,
+        repr=False,
+        description="the keys themselves, separated by commas, instead of the file",
+    )
+    keyring: Keyring = Field(
+        Keyring(),
+        validation_alias=KEYS_FILE,
+        validate_default=True,
+        description="file with the keys that [encrypt Temporal payloads](encryption.md); "
+        "without keys, nothing is encrypted",
+        examples=["/etc/worksub/keys"],
+    )
+
+    @field_validator("keyring", mode="plain")
+    @classmethod
+    def _keyring(cls, file: str | Keyring, info: ValidationInfo) -> Keyring:
+        return keyring_from({KEYS: info.data["encryption_keys"] or "", KEYS_FILE: str(file or "")})
 
 
-def _deployment(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None:
-    try:
-        return deployment_from(environment)
-    except VersionSettingsError as error:
-        raise SettingsError(str(error)) from None
+class WebhookSettings(Settings):
+    webhook_targets: Literal["public", "any"] = Field(
+        "public",
+        validation_alias="WORKSUB_WEBHOOK_TARGETS",
+        description="allowed targets of [webhooks](webhooks.md#allowed-targets): `public`, or `any` to allow "
+        "internal addresses and plain HTTP",
+    )
 
-
-def _cached_workflows(text: str | None) -> int:
-    if not text:
-        return DEFAULT_CACHED_WORKFLOWS
-    if not text.isascii() or not text.isdigit():
-        raise SettingsError(
-            f"WORKSUB_CACHED_WORKFLOWS is {text!r}; it must be a whole number, 0 to keep none in memory."
-        )
-    return int(text)
-
-
-def log_format_of(text: str) -> LogFormat:
-    """Parse the log format; raises `SettingsError`."""
-    try:
-        return LogFormat(text)
-    except ValueError:
-        raise SettingsError(f"WORKSUB_LOG_FORMAT is {text!r}; it must be {' or '.join(LogFormat)}.") from None
+    @property
+    def allow_private_webhook_targets(self) -> bool:
+        """Return whether the SSRF protection of `adapters.webhooks.url_policy` is disabled."""
+        return self.webhook_targets == "any"
 
 
 def read_catalogue(path: Path) -> Catalogue:
@@ -170,3 +183,13 @@ def read_catalogue(path: Path) -> Catalogue:
         raise SettingsError(f"The catalogue {path} cannot be read: {error}.") from None
     except CatalogueError as error:
         raise SettingsError(str(error)) from None
+
+
+class CatalogueSettings(Settings):
+    catalogue: Annotated[Catalogue, PlainValidator(lambda path: read_catalogue(Path(path)))] = Field(
+        default_factory=lambda: read_catalogue(DEFAULT_CATALOGUE),
+        validation_alias="WORKSUB_CATALOGUE",
+        description="file with prices and policy values, which `setup` and the worker publish: "
+        "[the catalogue](scenarios.md#the-catalogue)",
+        examples=["/etc/worksub/catalogue.toml"],
+    )

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -24,11 +23,11 @@ from adapters.observability.sdk_runtime import metrics_served, telemetry_runtime
 from adapters.postgres.catalogue_repository import PublishingError, publish
 from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_pool, redacted_location
 from adapters.postgres.worker_keys import worker_signer
-from adapters.settings import SettingsError, WorkerSettings
-from adapters.temporal.client import TASK_QUEUE, ConnectionSettingsError, connect
-from adapters.temporal.encryption_keys import EncryptionSettingsError, keyring_from
+from adapters.settings_error import SettingsError
+from adapters.temporal.client import TASK_QUEUE, connect
 from adapters.temporal.search_attributes import missing_search_attributes
 from adapters.webhooks.dispatcher import CONNECTIONS, run_webhook_dispatcher
+from adapters.worker_settings import WorkerSettings
 from subscription.message_authentication import MessageSigner
 
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 10.0
@@ -70,7 +69,7 @@ async def run_worker_process(
         pass
     except UndefinedTableError:
         raise SettingsError("The database is not set up yet: run `worksub setup`.") from None
-    except (DatabaseError, ConnectionSettingsError, EncryptionSettingsError, PublishingError) as error:
+    except (DatabaseError, PublishingError) as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")
 
@@ -83,7 +82,7 @@ async def _run(
 ) -> None:
     health = await _start_health_server(settings, stack)
     runtime = await _start_metrics(settings, stack)
-    health.client = client = await _connect_to_temporal(runtime, stop)
+    health.client = client = await _connect_to_temporal(settings, runtime, stop)
     health.pool = pool = await _connect_to_postgres(settings, stack, stop)
     await _publish_catalogue(settings, pool, stop)
     if mail_server := settings.mail_server:
@@ -148,14 +147,14 @@ async def _start_metrics(settings: WorkerSettings, stack: AsyncExitStack) -> Run
     return runtime
 
 
-async def _connect_to_temporal(runtime: Runtime, stop: asyncio.Event) -> Client:
+async def _connect_to_temporal(settings: WorkerSettings, runtime: Runtime, stop: asyncio.Event) -> Client:
     """Connect to Temporal and check that the namespace is set up."""
     client = await _retry_until_available(
-        "Temporal", partial(connect, service="worksub-worker", runtime=runtime), stop
+        "Temporal", partial(connect, settings.keyring, service="worksub-worker", runtime=runtime), stop
     )
     await _retry_until_available("Temporal", partial(_check_namespace, client), stop)
-    if keyring := keyring_from(os.environ):
-        _log.info(f"Payloads are encrypted with the key {keyring.keys[0].id}.")
+    if settings.keyring:
+        _log.info(f"Payloads are encrypted with the key {settings.keyring.keys[0].id}.")
     target = client.service_client.config.target_host
     _log.info(f"Connected to Temporal at {target}, namespace {client.namespace}.")
     return client
@@ -188,7 +187,9 @@ async def _start_background_tasks(
     webhook_pool = await stack.enter_async_context(
         create_pool(settings.database_url, _DATABASE_ROLE, connections=CONNECTIONS)
     )
-    await stack.enter_async_context(run_webhook_dispatcher(webhook_pool, anywhere=settings.webhooks_anywhere))
+    await stack.enter_async_context(
+        run_webhook_dispatcher(webhook_pool, allow_private_targets=settings.allow_private_webhook_targets)
+    )
 
 
 async def _check_namespace(client: Client) -> None:

@@ -76,7 +76,7 @@ class SmtpSender:
     ) -> None:
         if error is None and self._connection and self._connection.is_connected:
             with contextlib.suppress(aiosmtplib.SMTPException, OSError, TimeoutError):
-                async with asyncio.timeout(self._server.answer_seconds):
+                async with asyncio.timeout(self._server.timeout_seconds):
                     await self._connection.quit()
         self._disconnect()
 
@@ -93,10 +93,10 @@ class SmtpSender:
             use_tls=server.tls,
             # None means STARTTLS if the server offers it; with a password it is required.
             start_tls=True if server.user and not server.tls else None,
-            timeout=server.answer_seconds,
+            timeout=server.timeout_seconds,
         )
         try:
-            async with asyncio.timeout(server.answer_seconds):
+            async with asyncio.timeout(server.timeout_seconds):
                 await self._connection.connect()
         except Exception as error:
             self._disconnect()
@@ -106,7 +106,7 @@ class SmtpSender:
         """Send one email. Raises `SmtpRejectedError`, `SmtpConnectionLostError` or `SmtpServerError`."""
         assert self._connection is not None
         try:
-            async with asyncio.timeout(self._server.answer_seconds):
+            async with asyncio.timeout(self._server.timeout_seconds):
                 await self._connection.sendmail(
                     self._server.sender.addr_spec, [recipient], message.as_bytes()
                 )

@@ -9,7 +9,9 @@ from temporalio.client import Client, Interceptor
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import Runtime
 
-from adapters.temporal.data_converter import data_converter
+from adapters.settings_error import SettingsError
+from adapters.temporal.data_converter import encrypting
+from adapters.temporal.encryption_keys import Keyring
 from adapters.temporal.paused_status import read_paused_as_running
 
 read_paused_as_running()
@@ -46,7 +48,7 @@ _DISCONNECT_MARKERS = (
 )
 
 
-class ConnectionSettingsError(Exception):
+class ConnectionSettingsError(SettingsError):
     """A setting of Temporal (TEMPORAL_ADDRESS, profiles, TLS, API keys) or of tracing is invalid."""
 
 
@@ -54,12 +56,18 @@ class TemporalUnavailableError(RuntimeError):
     """Temporal cannot be reached; the message contains the address and the reason."""
 
 
-async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runtime | None = None) -> Client:
+async def connect(
+    keyring: Keyring, *, lazy: bool = False, service: str = "worksub", runtime: Runtime | None = None
+) -> Client:
     """Connect a client with the standard Temporal settings; `service` is its service name in traces.
 
-    Raises `ConnectionSettingsError`, or `TemporalUnavailableError` if the server cannot be reached.
+    Raises `SettingsError`, or `TemporalUnavailableError` if the server cannot be reached.
     """
-    _check_environment()
+    # Imported here, because most commands of the CLI import this module and do not connect.
+    from adapters.temporal.settings import TemporalSettings
+
+    TemporalSettings.load(os.environ)
+    converter = encrypting(keyring)
     interceptors = tracing(service)
     try:
         config = ClientConfig.load_client_connect_config()
@@ -73,7 +81,7 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
         )
     try:
         return await Client.connect(
-            **config, data_converter=data_converter(), interceptors=interceptors, runtime=runtime, lazy=lazy
+            **config, data_converter=converter, interceptors=interceptors, runtime=runtime, lazy=lazy
         )
     except ValueError as error:
         raise ConnectionSettingsError(
@@ -83,16 +91,6 @@ async def connect(*, lazy: bool = False, service: str = "worksub", runtime: Runt
         if message := connection_error_message(str(error)):
             raise ConnectionSettingsError(f"Temporal at {address} {message}.") from None
         raise TemporalUnavailableError(f"{address} does not answer: {root_cause(str(error))}") from None
-
-
-def _check_environment() -> None:
-    """Reject settings that the SDK would misinterpret or ignore without an error."""
-    tls = os.environ.get("TEMPORAL_TLS")
-    if tls and tls.lower() not in ("true", "false", "1", "0"):
-        raise ConnectionSettingsError(f"TEMPORAL_TLS is {tls!r}; it must be true or false.")
-    file = os.environ.get("TEMPORAL_CONFIG_FILE")
-    if file and not os.path.exists(file):
-        raise ConnectionSettingsError(f"TEMPORAL_CONFIG_FILE is {file}, which does not exist.")
 
 
 def connection_error_message(sdk_error: str) -> str | None:

@@ -21,8 +21,9 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
+from adapters.settings_error import SettingsError
 from adapters.temporal.encrypted_payload import ENCODING, EncryptedPayload, UnknownKeyError
-from adapters.temporal.encryption_keys import EncryptionSettingsError, Keyring, keyring_from
+from adapters.temporal.encryption_keys import Keyring, keyring_from
 from subscription.refusals import RefusalCode
 
 _REFUSALS = frozenset(RefusalCode)
@@ -100,7 +101,7 @@ _PLAINTEXT = DataConverter(payload_converter_class=Payloads, failure_converter_c
 
 
 def data_converter(environment: Mapping[str, str] = os.environ) -> DataConverter:
-    """Return the data converter for the keys in the environment. Raises `EncryptionSettingsError`."""
+    """Return the data converter for the keys in the environment. Raises `SettingsError`."""
     return encrypting(keyring_from(environment))
 
 
@@ -111,7 +112,7 @@ def encrypting(keyring: Keyring) -> DataConverter:
     try:
         from adapters.temporal.payload_codec import AesGcmPayloadCodec
     except ImportError:
-        raise EncryptionSettingsError(
+        raise SettingsError(
             "Encryption keys are set, but the package cryptography is not installed: "
             "pip install 'worksub[encryption]'."
         ) from None

@@ -8,15 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from adapters.settings_error import SettingsError
+
 KEYS, KEYS_FILE = "WORKSUB_ENCRYPTION_KEYS", "WORKSUB_ENCRYPTION_KEYS_FILE"
 KEY_BYTES = 32
 
 _ID_PURPOSE = b"worksub encryption key id\n"
 _FORBIDDEN_MODE = stat.S_IWGRP | stat.S_IRWXO
-
-
-class EncryptionSettingsError(Exception):
-    """The keys are invalid; the message names the setting and the problem, but never contains a key."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,13 @@ class Keyring:
 
 
 def keyring_from(environment: Mapping[str, str]) -> Keyring:
-    """Read the keys; the keyring is empty if neither setting is set. Raises `EncryptionSettingsError`."""
+    """Read the keys; the keyring is empty if neither setting is set. Raises `SettingsError`.
+
+    The message names the setting and the problem, but never contains a key.
+    """
     text, file = environment.get(KEYS), environment.get(KEYS_FILE)
     if text and file:
-        raise EncryptionSettingsError(f"{KEYS} and {KEYS_FILE} are both set; set only one of them.")
+        raise SettingsError(f"{KEYS} and {KEYS_FILE} are both set; set only one of them.")
     if text:
         return _keyring(KEYS, enumerate(text.split(","), start=1), "key")
     if file:
@@ -67,15 +68,15 @@ def _keyring(source: str, written: Iterator[tuple[int, str]], unit: str) -> Keyr
             continue
         key = _key(text.strip())
         if key is None:
-            raise EncryptionSettingsError(
+            raise SettingsError(
                 f"{source}: {unit} {number} is not a key, which is {KEY_BYTES} bytes in base64; "
                 "`worksub codec generate-key` creates one."
             )
         if key in keys:
-            raise EncryptionSettingsError(f"{source}: {unit} {number} repeats an earlier key.")
+            raise SettingsError(f"{source}: {unit} {number} repeats an earlier key.")
         keys.append(key)
     if not keys:
-        raise EncryptionSettingsError(
+        raise SettingsError(
             f"{source} contains no key; create one with `worksub codec generate-key`, or unset it."
         )
     return Keyring(tuple(keys))
@@ -95,7 +96,7 @@ def _lines_of(file: Path) -> list[tuple[int, str]]:
         with file.open(encoding="ascii") as opened:
             mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
             if mode & _FORBIDDEN_MODE:
-                raise EncryptionSettingsError(
+                raise SettingsError(
                     f"{KEYS_FILE}: other accounts may read or change {file} (mode {mode:04o}); "
                     f"run `chmod 600 {file}`."
                 )
@@ -104,4 +105,4 @@ def _lines_of(file: Path) -> list[tuple[int, str]]:
         reason = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError:
         reason = "is not a list of keys"
-    raise EncryptionSettingsError(f"{KEYS_FILE}: {file} {reason}.")
+    raise SettingsError(f"{KEYS_FILE}: {file} {reason}.")

@@ -1,44 +1,61 @@
-"""Worker deployment settings (TEMPORAL_DEPLOYMENT_NAME, TEMPORAL_WORKER_BUILD_ID)."""
+"""Worker deployment settings, with the variables that the Temporal Worker Controller sets on Kubernetes."""
 
 import re
-from collections.abc import Mapping
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import WorkerDeploymentConfig
 
-# The variables that the Temporal Worker Controller sets on Kubernetes.
-_DEPLOYMENT, _BUILD = "TEMPORAL_DEPLOYMENT_NAME", "TEMPORAL_WORKER_BUILD_ID"
+from adapters.settings import Settings
+
 
 # Stricter than the server's rules: a worker with an invalid name receives no tasks and no error.
-_FORMS = {
-    _DEPLOYMENT: (re.compile(r"[A-Za-z0-9][A-Za-z0-9_/-]{0,199}"), "hyphens, underscores and slashes"),
-    _BUILD: (re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,199}"), "hyphens, underscores, dots and plus signs"),
-}
+def _check(name: str, symbols: str, described: str) -> str:
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9{symbols}]{{0,199}}", name):
+        raise ValueError(
+            f"is {name!r}; it must be 1 to 200 letters, digits, {described}, and begin with a letter or digit"
+        )
+    return name
 
 
-class VersionSettingsError(Exception):
-    """The version settings are invalid; the message names valid values."""
-
-
-def deployment_from(environment: Mapping[str, str]) -> WorkerDeploymentConfig | None:
-    """Return the deployment version of the environment, or None. Raises `VersionSettingsError`."""
-    named = {name: environment[name] for name in _FORMS if environment.get(name)}
-    if not named:
-        return None
-    for name, (form, characters) in _FORMS.items():
-        if name not in named:
-            [other] = named
-            raise VersionSettingsError(
-                f"{other} is set and {name} is not; set both, for example to worksub and 0.1.0, or neither."
-            )
-        if not form.fullmatch(named[name]):
-            raise VersionSettingsError(
-                f"{name} is {named[name]!r}; it must be 1 to 200 letters, digits, {characters}, "
-                "and begin with a letter or digit."
-            )
-    return WorkerDeploymentConfig(
-        version=WorkerDeploymentVersion(named[_DEPLOYMENT], named[_BUILD]),
-        use_worker_versioning=True,
-        # Subscriptions run for years. If they stayed pinned to a version, no version could be retired.
-        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+class DeploymentSettings(Settings):
+    build_id: (
+        Annotated[
+            str,
+            AfterValidator(lambda name: _check(name, "_.+-", "hyphens, underscores, dots and plus signs")),
+        ]
+        | None
+    ) = Field(
+        None,
+        validation_alias="TEMPORAL_WORKER_BUILD_ID",
+        description="version of this worker in its deployment",
+        examples=["0.1.0"],
     )
+    deployment: WorkerDeploymentConfig | None = Field(
+        None,
+        validation_alias="TEMPORAL_DEPLOYMENT_NAME",
+        validate_default=True,
+        description="deployment of this worker: [worker versioning](upgrading.md#with-worker-versions)",
+        examples=["worksub"],
+    )
+
+    @field_validator("deployment", mode="plain")
+    @classmethod
+    def _deployment(cls, name: str | None, info: ValidationInfo) -> WorkerDeploymentConfig | None:
+        build_id = info.data.get("build_id")
+        if not name and not build_id:
+            return None
+        if not name:
+            raise ValueError("is not set, but TEMPORAL_WORKER_BUILD_ID is; set both or neither")
+        _check(name, "_/-", "hyphens, underscores and slashes")
+        if "build_id" in info.data and not build_id:
+            raise ValueError("is set, but TEMPORAL_WORKER_BUILD_ID is not; set both or neither")
+        if build_id is None:
+            return None
+        return WorkerDeploymentConfig(
+            version=WorkerDeploymentVersion(name, build_id),
+            use_worker_versioning=True,
+            # Subscriptions run for years. If they stayed pinned to a version, no version could be retired.
+            default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+        )

@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 async def run_webhook_dispatcher(
     pool: Pool,
     *,
-    anywhere: bool,
+    allow_private_targets: bool,
     call_timeout: float = TIMEOUT_SECONDS,
     claim_margin: float = CLAIM_MARGIN_SECONDS,
     poll_seconds: float = POLL_SECONDS,
@@ -54,7 +54,7 @@ async def run_webhook_dispatcher(
 
     After a crash, another dispatcher repeats the call when the call timeout and the margin have passed.
     """
-    async with WebhookHttpClient(anywhere=anywhere, timeout=call_timeout) as caller:
+    async with WebhookHttpClient(allow_private_targets=allow_private_targets, timeout=call_timeout) as caller:
         lease = timedelta(seconds=call_timeout + claim_margin)
         dispatcher = Dispatcher(pool, caller, lease=lease, poll_seconds=poll_seconds)
         working = asyncio.create_task(dispatcher.work())

@@ -59,16 +59,16 @@ class _InternalAddressError(Exception):
 class WebhookHttpClient:
     """HTTP client that sends signed webhook events.
 
-    `anywhere` disables the SSRF protection: it allows internal addresses and plain HTTP. The local stack
-    needs this, because its endpoints are internal.
+    `allow_private_targets` disables the SSRF protection: it allows internal addresses and plain HTTP. The
+    local stack needs this, because its endpoints are internal.
     """
 
-    def __init__(self, *, anywhere: bool, timeout: float = TIMEOUT_SECONDS) -> None:
-        self._anywhere = anywhere
+    def __init__(self, *, allow_private_targets: bool, timeout: float = TIMEOUT_SECONDS) -> None:
+        self._allow_private_targets = allow_private_targets
         self._timeout = timeout
         self._http = httpcore.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
-            network_backend=_PublicAddressBackend(anywhere=anywhere),
+            network_backend=_PublicAddressBackend(allow_private_targets=allow_private_targets),
             # The dispatcher limits its calls. The pool's default of 10 would let slow calls block the others.
             max_connections=None,
             max_keepalive_connections=0,
@@ -88,7 +88,7 @@ class WebhookHttpClient:
 
         Raises `EventRejectedError`, `EndpointUnavailableError` or `EndpointGoneError`.
         """
-        if problem := url_problem(url, anywhere=self._anywhere):
+        if problem := url_problem(url, allow_private_targets=self._allow_private_targets):
             raise EndpointUnavailableError(f"the URL {problem}")
         body = event.model_dump_json(exclude_none=True)
         headers = _headers(event.id, body, secrets)
@@ -151,8 +151,8 @@ class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
     The host name is resolved once. A second resolution by the HTTP library could return another address.
     """
 
-    def __init__(self, *, anywhere: bool) -> None:
-        self._anywhere = anywhere
+    def __init__(self, *, allow_private_targets: bool) -> None:
+        self._allow_private_targets = allow_private_targets
         self._network = httpcore.AnyIOBackend()
         # A dedicated thread pool: slow DNS lookups would exhaust the event loop's default executor.
         self._dns_threads = ThreadPoolExecutor(_MAX_DNS_THREADS, thread_name_prefix="webhook-dns")
@@ -172,7 +172,8 @@ class _PublicAddressBackend(httpcore.AsyncNetworkBackend):
         except UnicodeError:  # raised for a name that cannot be encoded for DNS
             raise OSError(f"no address for port {port}") from None
         addresses = [str(result[4][0]) for result in results]
-        if not self._anywhere and not all(is_public(ip_address(address)) for address in addresses):
+        is_private = not all(is_public(ip_address(address)) for address in addresses)
+        if is_private and not self._allow_private_targets:
             raise _InternalAddressError
         failure: Exception | None = None
         for address in addresses:

@@ -31,10 +31,10 @@ _SPECIAL_V6 = tuple(
 )
 
 
-def url_problem(url: str, *, anywhere: bool) -> str | None:
+def url_problem(url: str, *, allow_private_targets: bool) -> str | None:
     """Return why this URL is not allowed, or None if it is allowed.
 
-    `anywhere` disables the SSRF protection: it allows plain HTTP and any address.
+    `allow_private_targets` disables the SSRF protection: it allows plain HTTP and any address.
     """
     try:
         parts = urlsplit(url)
@@ -43,7 +43,7 @@ def url_problem(url: str, *, anywhere: bool) -> str | None:
         return "is not a URL"
     if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
         return "must be at most 2000 printable ASCII characters without spaces"
-    if parts.scheme != "https" and not (anywhere and parts.scheme == "http"):
+    if parts.scheme != "https" and not (allow_private_targets and parts.scheme == "http"):
         return "must begin with https://"
     if not host or port == 0:
         return "must name a host"
@@ -55,7 +55,7 @@ def url_problem(url: str, *, anywhere: bool) -> str | None:
         labels = host.removesuffix(".").split(".")
         well_formed = all(1 <= len(label) <= 63 for label in labels)
         return None if well_formed else "must name a host with 1 to 63 characters between dots"
-    return None if anywhere or is_public(address) else "must not be at an internal address"
+    return None if allow_private_targets or is_public(address) else "must not be at an internal address"
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:

@@ -45,7 +45,7 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
             listening = socket.create_server(("127.0.0.1", 0))
             url = f"http://localhost:{listening.getsockname()[1]}"
             workflows = f"{addresses.ui_url}/namespaces/default/workflows"
-            settings = ConsoleSettings(url=url, embedded=True, temporal_ui_url=workflows)
+            settings = ConsoleSettings(url=url, developer_sign_in=True, temporal_ui_url=workflows)
             async with (
                 create_pool(addresses.worker_url, "worksub_worker") as pool,
                 create_pool(addresses.reader_url, "worksub_reader") as reading,

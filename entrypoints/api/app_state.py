@@ -29,7 +29,7 @@ class AppState:
     own: Pool
     keys: ApiKeyStore
     rates: RateLimits
-    webhooks_anywhere: bool = False
+    allow_private_webhook_targets: bool = False
     """True to allow webhook URLs with private addresses and plain HTTP (disables the SSRF protection)."""
     command_rates: CommandRates = field(default_factory=CommandRates)
     """Shared with the console."""

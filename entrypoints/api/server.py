@@ -11,8 +11,9 @@ from starlette.types import ASGIApp
 
 from adapters.observability.logging import configure_logging
 from adapters.postgres.pool import DatabaseError, create_pool, redacted_location
-from adapters.settings import HostPort, SettingsError
-from adapters.temporal.client import ConnectionSettingsError, connect
+from adapters.settings import HostPort
+from adapters.settings_error import SettingsError
+from adapters.temporal.client import connect
 from entrypoints.api.app import create_app
 from entrypoints.api.app_state import AppState
 from entrypoints.api.rate_limits import RateLimits
@@ -43,7 +44,7 @@ async def serve(
     unavailable.
     """
     configure_logging(settings.log_format)
-    if settings.console.embedded:
+    if settings.console.developer_sign_in:
         _log.warning(
             "WORKSUB_CONSOLE_SIGN_IN=developer: every user of this machine can sign in as any customer or "
             "operator."
@@ -54,7 +55,7 @@ async def serve(
                 app = put_together(service, console)
                 async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, service.metrics):
                     await _run(app, service, opened)
-    except (DatabaseError, ConnectionSettingsError) as error:
+    except DatabaseError as error:
         raise SettingsError(str(error)) from None
     _log.info("Stopped.")
 
@@ -79,7 +80,7 @@ async def _run(app: ASGIApp, service: AppState, opened: socket.socket) -> None:
 @asynccontextmanager
 async def _service(settings: ApiSettings) -> AsyncIterator[AppState]:
     url = settings.database_url
-    temporal = await connect(lazy=True, service="worksub-api")
+    temporal = await connect(settings.keyring, lazy=True, service="worksub-api")
     async with (
         create_pool(url, "worksub_reader", connections=_READING) as reading,
         create_pool(url, "worksub_api", connections=_OWN) as own,
@@ -96,7 +97,7 @@ async def _service(settings: ApiSettings) -> AsyncIterator[AppState]:
                 own=own,
                 keys=ApiKeyStore(own),
                 rates=RateLimits(settings.rate_limit),
-                webhooks_anywhere=settings.webhooks_anywhere,
+                allow_private_webhook_targets=settings.allow_private_webhook_targets,
                 metrics=metrics,
                 issuer=issuer,
             )

@@ -1,57 +1,67 @@
-"""API settings."""
+"""API settings, which include those of the console in the same process."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Annotated
 
-from limits import parse
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from adapters.observability.logging import LogFormat
 from adapters.settings import (
+    DatabaseSettings,
+    EncryptionSettings,
     HostPort,
-    SettingsError,
-    allow_private_webhook_targets,
-    database_url_from,
-    listening_address,
-    log_format_of,
+    ListenAddress,
+    LogSettings,
+    WebhookSettings,
 )
-from entrypoints.console.settings import ConsoleSettings, console_settings
-
-_DEFAULT_ADDRESS = HostPort("127.0.0.1", 8080)
-_DEFAULT_RATE = "600/minute"
-
-
-@dataclass(frozen=True)
-class ApiSettings:
-    """Settings of the API process. `rate_limit` is the rate limit per API key, such as `600/minute`."""
-
-    database_url: str
-    address: HostPort
-    metrics_address: HostPort | None
-    log_format: LogFormat
-    rate_limit: str
-    webhooks_anywhere: bool
-    console: ConsoleSettings
-
-
-def api_settings_from(environment: Mapping[str, str]) -> ApiSettings:
-    """Read the settings; raises `SettingsError`."""
-    address = listening_address("WORKSUB_API_ADDRESS", environment) or _DEFAULT_ADDRESS
-    return ApiSettings(
-        database_url=database_url_from(environment),
-        address=address,
-        metrics_address=listening_address("WORKSUB_API_METRICS_ADDRESS", environment),
-        log_format=log_format_of(environment.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT),
-        rate_limit=_rate(environment.get("WORKSUB_API_RATE_LIMIT") or _DEFAULT_RATE),
-        webhooks_anywhere=allow_private_webhook_targets(environment),
-        console=console_settings(environment, address),
-    )
+from adapters.temporal.settings import TemporalSettings
+from entrypoints.console.settings import ConsoleEnvironment
 
 
 def _rate(text: str) -> str:
+    from limits import (
+        parse,  # imported here, because the table of settings is read without the API's packages
+    )
+
     try:
         parse(text)
     except ValueError:
-        raise SettingsError(
-            f"WORKSUB_API_RATE_LIMIT is {text!r}; it must be a number and a time, as in {_DEFAULT_RATE}."
-        ) from None
+        raise ValueError(f"is {text!r}, which is not a number and a time") from None
     return text
+
+
+class ApiSettings(
+    DatabaseSettings, EncryptionSettings, WebhookSettings, ConsoleEnvironment, TemporalSettings, LogSettings
+):
+    """Settings of the API process."""
+
+    address: ListenAddress = Field(
+        HostPort("127.0.0.1", 8080),
+        validation_alias="WORKSUB_API_ADDRESS",
+        description="listen address of `worksub api`: [the HTTP API](api.md)",
+        examples=["127.0.0.1:8080"],
+    )
+    metrics_address: ListenAddress | None = Field(
+        None,
+        validation_alias="WORKSUB_API_METRICS_ADDRESS",
+        description="listen address of the Prometheus endpoint of `worksub api`: "
+        "[metrics](monitoring.md#metrics)",
+        examples=["127.0.0.1:9466"],
+    )
+    rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
+        "600/minute",
+        validation_alias="WORKSUB_API_RATE_LIMIT",
+        description="rate limit of each API key",
+        examples=["600/minute"],
+    )
+
+    @field_validator("address")
+    @classmethod
+    def _loopback_for_developers(cls, address: HostPort, info: ValidationInfo) -> HostPort:
+        # A client that reaches the port can forge the Host header "localhost", so the listen address itself
+        # must be a loopback address.
+        if info.data.get("console_sign_in") == "developer" and not ip_address(address.host).is_loopback:
+            raise ValueError(
+                f"is {address}; it must be a loopback address, because WORKSUB_CONSOLE_SIGN_IN is developer, "
+                "which allows every user to sign in as any customer or operator"
+            )
+        return address

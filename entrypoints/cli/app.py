@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.temporal.encryption_keys import EncryptionSettingsError
+from adapters.settings_error import SettingsError
 from entrypoints.cli import (
     api_keys,
     billing,
@@ -117,7 +117,7 @@ def _run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         show_error(as_json, _usage_error(error))
         return ExitCode.USAGE
-    except EncryptionSettingsError as error:
+    except SettingsError as error:
         show_error(as_json, CommandError(ExitCode.USAGE, "SETTINGS", str(error)))
         return ExitCode.USAGE
     except typer.Abort:  # Ctrl-D; Typer returns Ctrl-C as an exit code

@@ -83,26 +83,18 @@ def serve(as_json: AsJson = False) -> None:
     """Run the codec server for the Web UI and the temporal command until Ctrl-C or SIGTERM."""
     from temporalio.envconfig import ClientConfig
 
-    from adapters.observability.logging import LogFormat, configure_logging
-    from adapters.settings import SettingsError, log_format_of
+    from entrypoints.codec_server.settings import CodecSettings
+    from entrypoints.settings import start_settings
 
     try:
         from entrypoints.codec_server.server import serve as serve_codec
-        from entrypoints.codec_server.settings import codec_settings_from
     except ImportError as error:
         message = f"The codec server needs {error.name}: pip install 'worksub[codec]'."
         raise CommandError(ExitCode.USAGE, "SETTINGS", message) from None
     namespace = ClientConfig.load_client_connect_config().get("namespace") or "default"
-    try:
-        settings = codec_settings_from(os.environ, namespace)
-        log_format = log_format_of(os.environ.get("WORKSUB_LOG_FORMAT") or LogFormat.TEXT)
-        configure_logging(LogFormat.JSON if as_json else log_format)
-        print_status(
-            f"Decrypting for {settings.origin}, namespace {namespace}, at http://{settings.address}."
-        )
-        event_loop.run(serve_codec(settings))
-    except SettingsError as error:
-        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+    settings = start_settings(CodecSettings, as_json=as_json)
+    print_status(f"Decrypting for {settings.origin}, namespace {namespace}, at http://{settings.address}.")
+    event_loop.run(serve_codec(settings, namespace))
 
 
 def _keys_table(usage: "list[KeyUsage]") -> "RenderableType":

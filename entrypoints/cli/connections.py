@@ -175,15 +175,19 @@ async def find_services() -> ServiceTargets:
 
     Raises `CommandError` as `find_database` does, or if Temporal's settings are invalid.
     """
-    from adapters.temporal.client import ConnectionSettingsError, connect, tracing
+    from adapters.settings_error import SettingsError
+    from adapters.temporal.client import connect, tracing
+    from adapters.temporal.encryption_keys import keyring_from
 
     database = find_database()
+    keyring = keyring_from(os.environ)
     try:
         if addresses := dev_stack():
             client = await dev_client(addresses, tracing("worksub"))
             return ServiceTargets(database.database_url, client, addresses.database_url)
-        return ServiceTargets(database.database_url, await connect(lazy=True), database.database_url)
-    except ConnectionSettingsError as error:
+        client = await connect(keyring, lazy=True)
+        return ServiceTargets(database.database_url, client, database.database_url)
+    except SettingsError as error:
         raise unavailable("TEMPORAL_SETTINGS", str(error)) from None
 
 

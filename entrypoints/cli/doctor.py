@@ -1,6 +1,6 @@
 """`worksub doctor`: check every dependency and report what to do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -19,6 +19,7 @@ from adapters.temporal.search_attributes import missing_search_attributes
 from entrypoints.cli.clock_skew import postgres_clock_offset, temporal_clock_offset
 from entrypoints.cli.database_logins import connected_logins, logins
 from entrypoints.cli.worker_versions import idle_version
+from entrypoints.settings import unknown_settings
 from starter.schedules import list_schedules
 from subscription.business_calendar import day_of
 from subscription.model import Frozen
@@ -44,6 +45,12 @@ class CheckResult(Frozen):
     what: str
     verdict: CheckStatus
     text: str
+
+
+def check_settings(environment: Mapping[str, str]) -> Iterator[CheckResult]:
+    """Report variables that no process reads."""
+    for text in unknown_settings(environment):
+        yield CheckResult(what="settings", verdict=CheckStatus.NOTE, text=text)
 
 
 async def check_temporal(client: Client) -> AsyncIterator[CheckResult]:

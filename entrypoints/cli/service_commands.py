@@ -126,25 +126,22 @@ def _activation() -> str:
 @app.command(rich_help_panel=_PANEL)
 def worker(as_json: AsJson = False) -> None:
     """Run the worker until Ctrl-C or SIGTERM. Equivalent to `python worker.py`."""
-    from adapters.settings import SettingsError, load_worker_settings
+    from adapters.worker_settings import WorkerSettings
+    from entrypoints.settings import start_settings
     from worker import serve
 
-    environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
-    try:
-        event_loop.run(serve(load_worker_settings(environment)))
-    except SettingsError as error:
-        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+    event_loop.run(serve(start_settings(WorkerSettings, as_json=as_json)))
 
 
 @app.command(rich_help_panel=_PANEL)
 def api(as_json: AsJson = False) -> None:
     """Run the HTTP API until Ctrl-C or SIGTERM. `worksub keys` manages its API keys."""
     from adapters.postgres.pool import CONNECT_ERRORS
-    from adapters.settings import SettingsError
+    from entrypoints.settings import start_settings
 
     try:
         from entrypoints.api.server import serve
-        from entrypoints.api.settings import api_settings_from
+        from entrypoints.api.settings import ApiSettings
     except ImportError as error:
         raise CommandError(
             ExitCode.UNAVAILABLE,
@@ -152,11 +149,8 @@ def api(as_json: AsJson = False) -> None:
             f"The HTTP API is not installed ({error.name} is missing).",
             advice="pip install 'worksub[api]'",
         ) from None
-    environment = {**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ
     try:
-        event_loop.run(serve(api_settings_from(environment)))
-    except SettingsError as error:
-        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+        event_loop.run(serve(start_settings(ApiSettings, as_json=as_json)))
     except CONNECT_ERRORS as error:
         reason = str(error) or type(error).__name__
         raise unavailable(
@@ -203,9 +197,10 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 async def _run_checks(services: ServiceTargets) -> "list[CheckResult]":
-    from entrypoints.cli.doctor import check_database, check_temporal
+    from entrypoints.cli.doctor import check_database, check_settings, check_temporal
 
-    findings = [finding async for finding in check_temporal(services.temporal)]
+    findings = [*check_settings(os.environ)]
+    findings += [finding async for finding in check_temporal(services.temporal)]
     database = check_database(services.database_url, services.database_address)
     return findings + [finding async for finding in database]
 
@@ -230,10 +225,7 @@ def _findings_view(findings: "list[CheckResult]") -> "RenderableType":
 
 
 def catalogue_from_environment() -> "Catalogue":
-    """Return the catalogue of WORKSUB_CATALOGUE, or the default catalogue."""
-    from adapters.settings import DEFAULT_CATALOGUE, SettingsError, read_catalogue
+    """Return the catalogue of WORKSUB_CATALOGUE, or the default catalogue; raises `SettingsError`."""
+    from adapters.settings import CatalogueSettings
 
-    try:
-        return read_catalogue(Path(os.environ.get("WORKSUB_CATALOGUE") or DEFAULT_CATALOGUE))
-    except SettingsError as error:
-        raise usage_error(str(error), field="WORKSUB_CATALOGUE") from None
+    return CatalogueSettings.load(os.environ).catalogue

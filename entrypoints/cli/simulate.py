@@ -71,7 +71,8 @@ def _is_standard_input(file: Path | None) -> bool:
 
 
 def _price_book(catalogue: Path | None) -> "PriceBook":
-    from adapters.settings import DEFAULT_CATALOGUE, SettingsError, read_catalogue
+    from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+    from adapters.settings_error import SettingsError
     from subscription.catalogue import PriceBook
 
     try:

@@ -75,7 +75,7 @@ def add_endpoint(
             "It begins with a letter or digit.",
             field="customer",
         )
-    if problem := url_problem(url, anywhere=_allow_private_targets()):
+    if problem := url_problem(url, allow_private_targets=_allow_private_targets()):
         raise usage_error(f"The URL {problem}.", field="url")
     kinds = [kind.upper() for kind in events or ()] or None
     if unknown := [kind for kind in kinds or () if kind not in EVENT_KINDS]:
@@ -230,13 +230,10 @@ async def _send_test_event(webhooks: "WebhookEndpointStore", endpoint: str) -> "
 
 def _allow_private_targets() -> bool:
     """Return whether private addresses are allowed: by the workers' setting, or with `worksub dev`."""
-    from adapters.settings import SettingsError, allow_private_webhook_targets
+    from adapters.settings import WebhookSettings
     from entrypoints.cli.connections import dev_stack
 
-    try:
-        return allow_private_webhook_targets(os.environ) or dev_stack() is not None
-    except SettingsError as error:
-        raise CommandError(ExitCode.USAGE, "SETTINGS", str(error)) from None
+    return WebhookSettings.load(os.environ).allow_private_webhook_targets or dev_stack() is not None
 
 
 def _with_webhooks(task: "Callable[[WebhookEndpointStore], Awaitable[T]]") -> T:

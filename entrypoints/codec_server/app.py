@@ -24,7 +24,7 @@ from entrypoints.http.request_log import ObservedRequests
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
-"""Twice the size limit of a Temporal message, because base64 encodes three bytes as four."""
+"""Twice the size limit of a Temporal message, because base64 allow_encode three bytes as four."""
 
 _HEADERS = ("Authorization", "Authorization-Extras", "Content-Type", "X-Namespace")
 _SERVER = "codec"
@@ -50,8 +50,8 @@ def codec_app(
     *,
     namespace: str,
     origin: str,
-    callers: Authenticator,
-    encodes: bool = False,
+    authenticator: Authenticator,
+    allow_encode: bool = False,
     request_limit: str = "400/4 seconds",
     failure_limit: str = "100/8 minutes",
     metrics: HttpMetrics | None = None,
@@ -77,7 +77,7 @@ def codec_app(
             message = "Too many failed authentication attempts."
             raise CodecRefusal(429, SignInRefusal.TOO_MANY_FAILURES, message)
         try:
-            caller = await callers.named(request.headers.get("Authorization"))
+            caller = await authenticator.named(request.headers.get("Authorization"))
         except NotAllowedError as error:
             refuse_sign_in(request.scope, error.code, error.cause)
             raise CodecRefusal(401, error.code, str(error), {"WWW-Authenticate": "Bearer"}) from None
@@ -109,7 +109,7 @@ def codec_app(
 
     @app.post("/encode")
     async def encode(request: Request) -> Response:
-        if not encodes:
+        if not allow_encode:
             message = "Encoding is disabled on this server: see WORKSUB_CODEC_ENCODE."
             raise CodecRefusal(403, "ENCODING_OFF", message)
         return await respond(request, "encoded", encryption.encode)

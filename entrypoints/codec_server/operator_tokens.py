@@ -10,7 +10,7 @@ _LINE = re.compile(rf"({_NAME}):([0-9a-f]{{64}})")
 
 
 class TokensError(ValueError):
-    """Invalid token name or tokens file; the message is a complete sentence."""
+    """Invalid token name."""
 
 
 def new_token() -> str:
@@ -33,19 +33,19 @@ def token_line(name: str, token: str) -> str:
 
 
 def names_in(file: Path) -> dict[str, str]:
-    """Return the token names of the file by digest. Raises `TokensError`."""
+    """Return the token names of the file by digest; raises `ValueError` with the end of a sentence."""
     try:
         lines = file.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise TokensError(f"{file} cannot be read.") from None
+        raise ValueError(f"is {file}, which cannot be read") from None
     names = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())
         if match is None:
-            raise TokensError(
-                f"{file}, line {number}, is not NAME:SHA256, as `worksub codec generate-token` writes it."
+            raise ValueError(
+                f"is {file}, whose line {number} is not NAME:SHA256; `worksub codec generate-token` writes it"
             )
         names[match[2]] = match[1]
     return names

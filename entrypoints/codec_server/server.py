@@ -17,15 +17,15 @@ _METRICS_ADDRESS = "WORKSUB_CODEC_METRICS_ADDRESS"
 _DRAIN_SECONDS = 5
 
 
-async def serve(settings: CodecSettings) -> None:
+async def serve(settings: CodecSettings, namespace: str) -> None:
     """Run until SIGTERM or SIGINT, then finish the requests in progress. Raises `SettingsError`."""
     metrics = HttpMetrics("codec")
     app = codec_app(
         AesGcmPayloadCodec(settings.keyring),
-        namespace=settings.namespace,
+        namespace=namespace,
         origin=settings.origin,
-        callers=settings.callers,
-        encodes=settings.encodes,
+        authenticator=settings.authenticator,
+        allow_encode=settings.allow_encode,
         metrics=metrics,
     )
     server = HttpServer(app, drain_seconds=_DRAIN_SECONDS)
@@ -39,7 +39,11 @@ async def serve(settings: CodecSettings) -> None:
 async def serve_here(address: HostPort, keyring: Keyring, *, namespace: str, origin: str) -> None:
     """Decode and encode without authentication, for `worksub dev`, until the task is cancelled."""
     app = codec_app(
-        AesGcmPayloadCodec(keyring), namespace=namespace, origin=origin, callers=AllowAll(), encodes=True
+        AesGcmPayloadCodec(keyring),
+        namespace=namespace,
+        origin=origin,
+        authenticator=AllowAll(),
+        allow_encode=True,
     )
     with bind_socket(address, _ADDRESS) as opened:
         await HttpServer(app, drain_seconds=_DRAIN_SECONDS).serve(sockets=[opened])

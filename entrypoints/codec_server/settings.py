@@ -1,99 +1,109 @@
 """Codec server settings."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from adapters.settings import HostPort, SettingsError, listening_address
-from adapters.temporal.encryption_keys import KEYS, KEYS_FILE, Keyring, keyring_from
-from entrypoints.codec_server.authentication import (
-    Authenticator,
-    CombinedAuthenticator,
-    Issuer,
-    OidcAuthenticator,
-    TokenAuthenticator,
-)
-from entrypoints.codec_server.operator_tokens import TokensError, names_in
+from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, field_validator
 
-_DEFAULT_ADDRESS = "127.0.0.1:8234"
-_OIDC = ("WORKSUB_CODEC_OIDC_ISSUER", "WORKSUB_CODEC_OIDC_AUDIENCE", "WORKSUB_CODEC_OIDC_KEYS_URL")
+from adapters.settings import EncryptionSettings, HostPort, ListenAddress, LogSettings
+from adapters.temporal.encryption_keys import KEYS, Keyring
+from entrypoints.codec_server.operator_tokens import names_in
 
-
-@dataclass(frozen=True)
-class CodecSettings:
-    keyring: Keyring
-    namespace: str
-    address: HostPort
-    origin: str
-    """Allowed CORS origin, that of the Web UI: scheme, host and port, without a path."""
-    callers: Authenticator
-    encodes: bool
-    metrics_address: HostPort | None
-
-
-def codec_settings_from(environment: Mapping[str, str], namespace: str) -> CodecSettings:
-    """Read the settings; raises `SettingsError` or `EncryptionSettingsError`."""
-    keyring = keyring_from(environment)
-    if not keyring:
-        raise SettingsError(f"No encryption keys: set {KEYS_FILE} or {KEYS}.")
-    return CodecSettings(
-        keyring=keyring,
-        namespace=namespace,
-        address=_address(environment.get("WORKSUB_CODEC_ADDRESS") or _DEFAULT_ADDRESS),
-        origin=_origin(environment.get("WORKSUB_CODEC_ORIGIN") or ""),
-        callers=_callers(environment),
-        encodes=_yes_or_no(environment.get("WORKSUB_CODEC_ENCODE") or "false"),
-        metrics_address=listening_address("WORKSUB_CODEC_METRICS_ADDRESS", environment),
-    )
-
-
-def _address(text: str) -> HostPort:
-    try:
-        return HostPort.read(text)
-    except ValueError:
-        raise SettingsError(
-            f"WORKSUB_CODEC_ADDRESS is {text!r}, which is not an IP address and a port, "
-            f"as in {_DEFAULT_ADDRESS}."
-        ) from None
+if TYPE_CHECKING:
+    from entrypoints.codec_server.authentication import Authenticator
 
 
 def _origin(text: str) -> str:
     if re.fullmatch(r"https?://[^/\s*]+", text) is None:
-        raise SettingsError(
-            f"WORKSUB_CODEC_ORIGIN is {text!r}; it must be the origin of the Web UI, without a path, "
-            "as in https://temporal.example."
-        )
+        raise ValueError(f"is {text!r}; it must be the origin of the Web UI, without a path")
     return text.lower()
 
 
-def _callers(environment: Mapping[str, str]) -> Authenticator:
-    file = environment.get("WORKSUB_CODEC_TOKENS_FILE")
-    tokens = _token_authenticator(file) if file else None
-    oidc = [environment.get(name) or "" for name in _OIDC]
-    if any(oidc) and not all(oidc):
-        missing = ", ".join(name for name, value in zip(_OIDC, oidc, strict=True) if not value)
-        raise SettingsError(f"{missing} is not set. Issuer, audience and keys URL must be set together.")
-    signed_in = OidcAuthenticator(Issuer(*oidc)) if all(oidc) else None
-    if tokens and signed_in:
-        return CombinedAuthenticator(tokens, signed_in)
-    callers = tokens or signed_in
-    if callers is None:
-        raise SettingsError(
-            f"No caller could be authenticated: set {', '.join(_OIDC)} for users of the Web UI, "
-            "or WORKSUB_CODEC_TOKENS_FILE for operators."
+class CodecSettings(EncryptionSettings, LogSettings):
+    """Settings of the codec server."""
+
+    address: ListenAddress = Field(
+        HostPort("127.0.0.1", 8234),
+        validation_alias="WORKSUB_CODEC_ADDRESS",
+        description="listen address of [the codec server](encryption.md#codec-server)",
+        examples=["127.0.0.1:8234"],
+    )
+    metrics_address: ListenAddress | None = Field(
+        None,
+        validation_alias="WORKSUB_CODEC_METRICS_ADDRESS",
+        description="listen address of the codec server's Prometheus endpoint: "
+        "[metrics](monitoring.md#metrics)",
+        examples=["127.0.0.1:9467"],
+    )
+    origin: Annotated[str, AfterValidator(_origin)] = Field(
+        validation_alias="WORKSUB_CODEC_ORIGIN",
+        description="allowed CORS origin, that of the Web UI: scheme, host and port, without a path",
+        examples=["https://temporal.example"],
+    )
+    allow_encode: bool = Field(
+        False,
+        validation_alias="WORKSUB_CODEC_ENCODE",
+        description="`true` allows the codec server to encrypt, so that commands can be sent from the Web UI",
+        examples=["true"],
+    )
+    token_names: Annotated[dict[str, str], PlainValidator(lambda file: names_in(Path(file)))] | None = Field(
+        None,
+        validation_alias="WORKSUB_CODEC_TOKENS_FILE",
+        repr=False,
+        description="operators' tokens, as `NAME:SHA256`, one per line",
+        examples=["/etc/worksub/tokens"],
+    )
+    oidc_audience: str | None = Field(
+        None,
+        validation_alias="WORKSUB_CODEC_OIDC_AUDIENCE",
+        description="required audience of access tokens; use a separate audience for the codec server",
+    )
+    oidc_keys_url: str | None = Field(
+        None,
+        validation_alias="WORKSUB_CODEC_OIDC_KEYS_URL",
+        description="URL of the issuer's keys (JWKS)",
+        examples=["https://login.example/keys"],
+    )
+    oidc_issuer: str | None = Field(
+        None,
+        validation_alias="WORKSUB_CODEC_OIDC_ISSUER",
+        validate_default=True,
+        description="issuer of the accepted access tokens",
+        examples=["https://login.example"],
+    )
+
+    @field_validator("keyring")
+    @classmethod
+    def _has_keys(cls, keyring: Keyring) -> Keyring:
+        if not keyring:
+            raise ValueError(f"and {KEYS} are not set, so there is no key")
+        return keyring
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _authenticates(cls, issuer: str | None, info: ValidationInfo) -> str | None:
+        oidc = (issuer, info.data["oidc_audience"], info.data["oidc_keys_url"])
+        if any(oidc) and not all(oidc):
+            raise ValueError(
+                "must be set together with WORKSUB_CODEC_OIDC_AUDIENCE and WORKSUB_CODEC_OIDC_KEYS_URL"
+            )
+        if issuer is None and info.data.get("token_names", ()) is None:
+            raise ValueError("and WORKSUB_CODEC_TOKENS_FILE are not set, so no caller could be authenticated")
+        return issuer
+
+    @property
+    def authenticator(self) -> "Authenticator":
+        from entrypoints.codec_server.authentication import (
+            CombinedAuthenticator,
+            Issuer,
+            OidcAuthenticator,
+            TokenAuthenticator,
         )
-    return callers
 
-
-def _token_authenticator(file: str) -> TokenAuthenticator:
-    try:
-        return TokenAuthenticator(names_in(Path(file)))
-    except TokensError as error:
-        raise SettingsError(f"WORKSUB_CODEC_TOKENS_FILE: {error}") from None
-
-
-def _yes_or_no(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise SettingsError(f"WORKSUB_CODEC_ENCODE is {text!r}; it must be true or false.")
-    return text.lower() == "true"
+        tokens = None if self.token_names is None else TokenAuthenticator(self.token_names)
+        if not (self.oidc_issuer and self.oidc_audience and self.oidc_keys_url):
+            assert tokens is not None
+            return tokens
+        users = OidcAuthenticator(Issuer(self.oidc_issuer, self.oidc_audience, self.oidc_keys_url))
+        return users if tokens is None else CombinedAuthenticator(tokens, users)

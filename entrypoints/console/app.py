@@ -111,7 +111,7 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         endpoint = protect(console, handler, Audience.SIGNED_IN, SessionKind.CONSOLE)
         return Route(f"/subscriptions/{{subscription_id}}{path}", endpoint, methods=[method])
 
-    moving = [page("/clock", clock_controls.advance, "POST")] if console.settings.embedded else []
+    moving = [page("/clock", clock_controls.advance, "POST")] if console.settings.developer_sign_in else []
     return [
         page("", subscription_detail.detail),
         page("/switch", contract_changes.show_switch),

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from adapters.settings import HostPort, SettingsError
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from adapters.settings import Settings
 
 # Browsers send internationalized host names in Punycode, so only that form is accepted.
 _SCHEME_AND_HOST = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _ISSUER = r"https?://[A-Za-z0-9._:\[\]-]+(/[^\s?#]*)?"
 DEFAULT_SCOPE = "openid profile email"
-THIS_MACHINE = ("localhost", "127.0.0.1")
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class OidcSettings:
 class ConsoleSettings:
     """Settings of the console. `url` is its public URL; with https, cookies are `Secure` and `__Host-`.
 
-    `embedded` is True for a local development stack: sign-in needs no password, and test clocks can be moved.
+    `developer_sign_in` is True for a local stack: sign-in needs no password, and test clocks can be moved.
     `temporal_ui_url` is the page of the namespace's workflows in the Temporal Web UI, for operators.
     """
 
     url: str
     oidc: OidcSettings | None = None
-    embedded: bool = False
+    developer_sign_in: bool = False
     temporal_ui_url: str | None = None
 
     @property
@@ -56,8 +57,8 @@ class ConsoleSettings:
     @property
     def hosts(self) -> tuple[str, ...]:
         """Return the accepted values of the Host header, without the port."""
-        if self.embedded:
-            return THIS_MACHINE
+        if self.developer_sign_in:
+            return LOOPBACK_HOSTS
         host = urlsplit(self.url).hostname or ""
         return (f"[{host}]" if ":" in host else host,)
 
@@ -65,91 +66,127 @@ class ConsoleSettings:
     def origins(self) -> tuple[str, ...]:
         """Return the origins of the console's own pages, in the form of the Origin header."""
         parts = urlsplit(self.url)
-        usual = {"http": 80, "https": 443}[parts.scheme]
-        port = f":{parts.port}" if parts.port not in (None, usual) else ""
+        default = {"http": 80, "https": 443}[parts.scheme]
+        port = f":{parts.port}" if parts.port not in (None, default) else ""
         return tuple(f"{parts.scheme}://{host}{port}" for host in self.hosts)
 
 
-def console_settings(environment: Mapping[str, str], listening_at: HostPort) -> ConsoleSettings:
-    """Read the settings; raises `SettingsError`. Without an issuer, no user can sign in."""
-    url = (environment.get("WORKSUB_CONSOLE_URL") or "http://localhost:8080").rstrip("/")
-    parts = _parts_of(url)
-    return ConsoleSettings(
-        url=url,
-        oidc=_oidc(environment),
-        embedded=_is_embedded(environment, parts.hostname, listening_at),
-        temporal_ui_url=environment.get("WORKSUB_TEMPORAL_UI_URL") or None,
-    )
-
-
-def _parts_of(url: str) -> SplitResult:
+def _console_url(text: str) -> str:
+    url = text.rstrip("/")
     try:
         parts = urlsplit(url)
-        whole = parts.hostname and parts.port != 0 and re.fullmatch(_SCHEME_AND_HOST, url)
+        valid = parts.hostname and parts.port != 0 and re.fullmatch(_SCHEME_AND_HOST, url)
     except ValueError:
-        whole = False
-    if not whole:
-        raise SettingsError(
-            f"WORKSUB_CONSOLE_URL is {url!r}; it must be a scheme and a host, as in https://console.example."
-        )
-    return parts
-
-
-def _is_embedded(environment: Mapping[str, str], host: str | None, listening_at: HostPort) -> bool:
-    sign_in = environment.get("WORKSUB_CONSOLE_SIGN_IN") or "oidc"
-    if sign_in not in ("oidc", "developer"):
-        raise SettingsError(f"WORKSUB_CONSOLE_SIGN_IN is {sign_in!r}; it must be oidc or developer.")
-    if sign_in == "developer" and host not in THIS_MACHINE:
-        raise SettingsError(
-            "WORKSUB_CONSOLE_SIGN_IN is developer, which allows every user to sign in as any customer or "
-            f"operator, so WORKSUB_CONSOLE_URL must be on {' or '.join(THIS_MACHINE)}."
-        )
-    # A client that reaches the port can forge the Host header "localhost", so the listening address itself
-    # must be a loopback address.
-    if sign_in == "developer" and not ip_address(listening_at.host).is_loopback:
-        raise SettingsError(
-            "WORKSUB_CONSOLE_SIGN_IN is developer, which allows every user to sign in as any customer or "
-            "operator, so WORKSUB_API_ADDRESS must be a loopback address such as 127.0.0.1:8080, and not "
-            f"{listening_at}."
-        )
-    return sign_in == "developer"
-
-
-def _oidc(environment: Mapping[str, str]) -> OidcSettings | None:
-    issuer = environment.get("WORKSUB_OIDC_ISSUER")
-    if not issuer:
-        return None
-    client_id = environment.get("WORKSUB_OIDC_CLIENT_ID")
-    client_secret = environment.get("WORKSUB_OIDC_CLIENT_SECRET")
-    if not client_id or not client_secret:
-        raise SettingsError(
-            "WORKSUB_OIDC_ISSUER is set, so WORKSUB_OIDC_CLIENT_ID and WORKSUB_OIDC_CLIENT_SECRET "
-            "must be set too."
-        )
-    return OidcSettings(
-        issuer=_issuer(issuer),
-        client_id=client_id,
-        client_secret=client_secret,
-        customer_claim=environment.get("WORKSUB_OIDC_CUSTOMER_CLAIM") or "customer_id",
-        operator_claim=environment.get("WORKSUB_OIDC_OPERATOR_CLAIM") or "groups",
-        operator_group=environment.get("WORKSUB_OIDC_OPERATOR_GROUP") or "worksub-operators",
-        scope=_scope(environment.get("WORKSUB_OIDC_SCOPE") or DEFAULT_SCOPE),
-    )
-
-
-def _issuer(text: str) -> str:
-    if re.fullmatch(_ISSUER, text) is None or "/.well-known/" in text:
-        raise SettingsError(
-            f"WORKSUB_OIDC_ISSUER is {text!r}; it must be the issuer's URL, as in https://login.example, "
-            "without /.well-known/openid-configuration."
-        )
-    return text.rstrip("/")
+        valid = False
+    if not valid:
+        raise ValueError(f"is {text!r}; it must be a scheme and a host")
+    return url
 
 
 def _scope(text: str) -> str:
-    scopes = text.split()
-    if "openid" not in scopes:
-        raise SettingsError(
-            f"WORKSUB_OIDC_SCOPE is {text!r}; it must contain openid, as in {DEFAULT_SCOPE!r}."
+    if "openid" not in text.split():
+        raise ValueError(f"is {text!r}; it must contain openid")
+    return " ".join(text.split())
+
+
+class ConsoleEnvironment(Settings):
+    """Variables of the console. Without an issuer, no user can sign in."""
+
+    console_url: Annotated[str, AfterValidator(_console_url)] = Field(
+        "http://localhost:8080",
+        validation_alias="WORKSUB_CONSOLE_URL",
+        description="public URL of [the console](console.md): scheme and host. The console accepts only that "
+        "host",
+        examples=["https://console.example"],
+    )
+    console_sign_in: Literal["oidc", "developer"] = Field(
+        "oidc",
+        validation_alias="WORKSUB_CONSOLE_SIGN_IN",
+        description="`developer` allows sign-in on this machine as any customer, and test clocks: for "
+        "`worksub dev` only. `WORKSUB_API_ADDRESS` must then be a loopback address",
+    )
+    temporal_ui_url: str | None = Field(
+        None,
+        validation_alias="WORKSUB_TEMPORAL_UI_URL",
+        description="workflow page of Temporal's Web UI, for operators; without it, the console has no links",
+        examples=["https://ui.example/namespaces/default/workflows"],
+    )
+    oidc_client_id: str | None = Field(
+        None, validation_alias="WORKSUB_OIDC_CLIENT_ID", description="client ID of the console"
+    )
+    oidc_client_secret: str | None = Field(
+        None,
+        validation_alias="WORKSUB_OIDC_CLIENT_SECRET",
+        repr=False,
+        description="client secret of the console",
+    )
+    oidc_customer_claim: str = Field(
+        OidcSettings.customer_claim,
+        validation_alias="WORKSUB_OIDC_CUSTOMER_CLAIM",
+        description="claim that contains the customer ID",
+    )
+    oidc_operator_claim: str = Field(
+        OidcSettings.operator_claim,
+        validation_alias="WORKSUB_OIDC_OPERATOR_CLAIM",
+        description="claim that identifies operators",
+    )
+    oidc_operator_group: str = Field(
+        OidcSettings.operator_group,
+        validation_alias="WORKSUB_OIDC_OPERATOR_GROUP",
+        description="the claim's value, or one of its values, for operators",
+    )
+    oidc_scope: Annotated[str, AfterValidator(_scope)] = Field(
+        OidcSettings.scope,
+        validation_alias="WORKSUB_OIDC_SCOPE",
+        description="requested scopes; add the scope that provides the claims of customers and operators",
+        examples=[OidcSettings.scope],
+    )
+    oidc: OidcSettings | None = Field(
+        None,
+        validation_alias="WORKSUB_OIDC_ISSUER",
+        description="OpenID Connect issuer for [the console](console.md#authentication); without it, sign-in "
+        "is disabled",
+        examples=["https://login.example"],
+    )
+
+    @field_validator("console_sign_in")
+    @classmethod
+    def _only_on_this_machine(cls, sign_in: str, info: ValidationInfo) -> str:
+        url = info.data.get("console_url")
+        if sign_in == "developer" and url and urlsplit(url).hostname not in LOOPBACK_HOSTS:
+            raise ValueError(
+                "is developer, which allows every user to sign in as any customer or operator, so "
+                f"WORKSUB_CONSOLE_URL must be on {' or '.join(LOOPBACK_HOSTS)}"
+            )
+        return sign_in
+
+    @field_validator("oidc", mode="plain")
+    @classmethod
+    def _oidc(cls, issuer: str | None, info: ValidationInfo) -> OidcSettings | None:
+        if not issuer:
+            return None
+        if re.fullmatch(_ISSUER, issuer) is None or "/.well-known/" in issuer:
+            raise ValueError(
+                f"is {issuer!r}; it must be the issuer's URL without /.well-known/openid-configuration"
+            )
+        client_id, client_secret = info.data["oidc_client_id"], info.data["oidc_client_secret"]
+        if not client_id or not client_secret:
+            raise ValueError("requires WORKSUB_OIDC_CLIENT_ID and WORKSUB_OIDC_CLIENT_SECRET")
+        return OidcSettings(
+            issuer.rstrip("/"),
+            client_id,
+            client_secret,
+            info.data["oidc_customer_claim"],
+            info.data["oidc_operator_claim"],
+            info.data["oidc_operator_group"],
+            info.data.get("oidc_scope", DEFAULT_SCOPE),
         )
-    return " ".join(scopes)
+
+    @property
+    def console(self) -> ConsoleSettings:
+        return ConsoleSettings(
+            url=self.console_url,
+            oidc=self.oidc,
+            developer_sign_in=self.console_sign_in == "developer",
+            temporal_ui_url=self.temporal_ui_url,
+        )

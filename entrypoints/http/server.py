@@ -11,7 +11,8 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import ASGIApp
 
-from adapters.settings import HostPort, SettingsError
+from adapters.settings import HostPort
+from adapters.settings_error import SettingsError
 from entrypoints.http.protocol import BoundedProtocol, HttpLimits
 from entrypoints.http.request_guard import HttpGuard
 

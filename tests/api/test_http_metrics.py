@@ -88,7 +88,7 @@ async def test_open_event_streams_are_counted(service_env: ServiceEnv) -> None:
 
 async def test_console_pages_are_counted_separately(service_env: ServiceEnv, api_server: ApiServer) -> None:
     with bind("localhost") as place:
-        settings = ConsoleSettings(url=place.url, embedded=True)
+        settings = ConsoleSettings(url=place.url, developer_sign_in=True)
         async with (
             create_pool(service_env.api_url, "worksub_console", connections=2) as pool,
             serve_app(

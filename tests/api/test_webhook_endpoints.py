@@ -22,7 +22,7 @@ TOMORROW = (datetime.now(KST).date() + timedelta(days=1)).isoformat()
 @pytest.fixture(scope="module")
 async def private_targets_api(service_env: ServiceEnv) -> AsyncIterator[ApiServer]:
     """Run the API of a deployment that allows webhooks to private addresses."""
-    async with open_api_server(service_env, webhooks_anywhere=True) as opened:
+    async with open_api_server(service_env, allow_private_webhook_targets=True) as opened:
         yield opened
 
 
@@ -31,7 +31,7 @@ async def test_endpoint_lifecycle(service_env: ServiceEnv, private_targets_api: 
     async with (
         receiving() as receiver,
         create_pool(service_env.worker_url, "worksub_worker", connections=4) as pool,
-        run_webhook_dispatcher(pool, anywhere=True, poll_seconds=0.1),
+        run_webhook_dispatcher(pool, allow_private_targets=True, poll_seconds=0.1),
     ):
         wanted = {"url": receiver.url, "events": ["TRIAL_STARTED", "SWITCH_RESERVED"]}
         created = await visitor.posts("/webhook-endpoints", wanted, 201)

@@ -57,7 +57,7 @@ async def run_dispatchers(
             )
             await stack.enter_async_context(
                 run_webhook_dispatcher(
-                    pool, anywhere=True, call_timeout=call_timeout, poll_seconds=POLL_SECONDS
+                    pool, allow_private_targets=True, call_timeout=call_timeout, poll_seconds=POLL_SECONDS
                 )
             )
         yield
@@ -191,7 +191,7 @@ async def test_slow_responses_do_not_block_other_receivers(
         pool = await receivers.enter_async_context(
             create_pool(webhook_env.worker_url, "worksub_worker", connections=1)
         )
-        async with run_webhook_dispatcher(pool, anywhere=True, poll_seconds=POLL_SECONDS):
+        async with run_webhook_dispatcher(pool, allow_private_targets=True, poll_seconds=POLL_SECONDS):
             subscriptions = [await webhook_env.requested(customer_id=slow_customer) for _ in range(3)]
             other_subscription = await webhook_env.requested(customer_id=other_customer)
             for receiver in held:
@@ -296,7 +296,7 @@ async def test_endpoint_receives_only_subscribed_event_types(
 )
 async def test_retry_after_is_respected_up_to_a_limit(status: int, header: str, pause: timedelta) -> None:
     event = make_test_event(1, datetime.now(KST))
-    async with receiving() as receiver, WebhookHttpClient(anywhere=True) as caller:
+    async with receiving() as receiver, WebhookHttpClient(allow_private_targets=True) as caller:
         receiver.status, receiver.headers = status, {"Retry-After": header}
         with pytest.raises((EndpointUnavailableError, EventRejectedError)) as failed:
             await caller.call(receiver.url, event, ["c2VjcmV0"])
@@ -424,7 +424,9 @@ async def test_interrupted_delivery_is_sent_again(
         await endpoint_store.add(receiver.url, customer)
         subscription = await webhook_env.requested(customer_id=customer)
         async with create_pool(webhook_env.worker_url, "worksub_worker", connections=2) as pool:
-            async with run_webhook_dispatcher(pool, anywhere=True, call_timeout=0.5, claim_margin=0.5):
+            async with run_webhook_dispatcher(
+                pool, allow_private_targets=True, call_timeout=0.5, claim_margin=0.5
+            ):
                 await receiver.is_called(1)
                 # Simulate SIGKILL: connections close and the delivery is not settled.
                 pool.terminate()
@@ -563,7 +565,7 @@ async def test_private_targets_and_redirects_are_not_requested() -> None:
     event = make_test_event(1, datetime.now(KST))
     async with receiving() as receiver:
         port = receiver.url.rpartition(":")[2]
-        async with WebhookHttpClient(anywhere=False) as caller:
+        async with WebhookHttpClient(allow_private_targets=False) as caller:
             for url in (
                 receiver.url,
                 f"https://localhost:{port}",
@@ -577,7 +579,7 @@ async def test_private_targets_and_redirects_are_not_requested() -> None:
                     await caller.call(url, event, ["c2VjcmV0"])
         assert receiver.calls == []
         receiver.status = 302
-        async with WebhookHttpClient(anywhere=True) as caller:
+        async with WebhookHttpClient(allow_private_targets=True) as caller:
             with pytest.raises(EventRejectedError, match="302"):
                 await caller.call(receiver.url, event, ["c2VjcmV0"])
         assert len(receiver.calls) == 1

@@ -14,7 +14,7 @@ from entrypoints.api.app import create_app
 from entrypoints.api.app_state import AppState
 from entrypoints.api.dependencies import ApiKeyDep, ServiceDep, scoped_client
 from entrypoints.api.server import serve
-from entrypoints.api.settings import api_settings_from
+from entrypoints.api.settings import ApiSettings
 from starter.caller import Caller
 from starter.client import SubscriptionClient
 from starter.scoped_client import ScopedClient
@@ -47,6 +47,6 @@ def create_simulated_app(service: AppState, console: ASGIApp) -> ASGIApp:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(serve(api_settings_from(os.environ), put_together=create_simulated_app))
+        asyncio.run(serve(ApiSettings.load(os.environ), put_together=create_simulated_app))
     finally:
         gc.collect()  # as worker.py does

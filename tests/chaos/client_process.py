@@ -8,6 +8,7 @@ Arguments: the URL of the database, for a login that may read, and that of the A
 import asyncio
 import gc
 import json
+import os
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 
 from adapters.postgres.pool import create_pool
 from adapters.temporal.client import connect
+from adapters.temporal.encryption_keys import keyring_from
 from chaos.polling import ApiAwayError, quiet, retry_while_unavailable
 from entrypoints.api.problem_details import ApiCode
 from starter.client import SubscriptionClient
@@ -108,7 +110,8 @@ async def main(database_url: str, api_url: str) -> None:
         create_pool(database_url, "worksub_reader") as pool,
         httpx.AsyncClient(base_url=api_url, timeout=_PATIENCE_SECONDS) as api,
     ):
-        client = Client(SubscriptionClient(await connect(runtime=quiet()), pool), api)
+        temporal = await connect(keyring_from(os.environ), runtime=quiet())
+        client = Client(SubscriptionClient(temporal, pool), api)
         print("ready", flush=True)
         while line := await reader.readline():
             task = asyncio.create_task(respond(client, json.loads(line)))

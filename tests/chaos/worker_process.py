@@ -4,11 +4,11 @@ import asyncio
 import gc
 import os
 
-from adapters.settings import load_worker_settings
+from adapters.worker_settings import WorkerSettings
 from worker import serve
 
 if __name__ == "__main__":
     try:
-        asyncio.run(serve(load_worker_settings(os.environ), allow_simulation=True))
+        asyncio.run(serve(WorkerSettings.load(os.environ), allow_simulation=True))
     finally:
         gc.collect()  # as worker.py does

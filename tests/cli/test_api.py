@@ -53,7 +53,7 @@ async def test_webhooks_are_managed(service: Service, cli: Cli) -> None:
     async with (
         receiving() as receiver,
         create_pool(url, "worksub_worker", connections=3) as pool,
-        run_webhook_dispatcher(pool, anywhere=True, poll_seconds=0.1),
+        run_webhook_dispatcher(pool, allow_private_targets=True, poll_seconds=0.1),
     ):
         created = await private_targets_cli.json("webhooks", "add", receiver.url, "--customer", "C-cli")
         endpoint = created["endpoint_id"]

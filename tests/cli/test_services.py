@@ -255,11 +255,30 @@ def test_clock_difference_excludes_the_round_trip() -> None:
 
 async def test_doctor_names_unavailable_servers(unconfigured_cli: Cli) -> None:
     away = unconfigured_cli.with_settings(
-        TEMPORAL_ADDRESS=NOWHERE, DATABASE_URL=f"postgresql://{NOWHERE}/worksub"
+        TEMPORAL_ADDRESS=NOWHERE, DATABASE_URL=f"postgresql://{NOWHERE}/worksub", WORKSUB_SMTP_PASSWD="x"
     )
-    result = await away.run("doctor")
+    result = await away.run("doctor", "--json")
     assert result.code == 3
-    assert result.out.count("unreachable") == 2
+    settings, *servers = result.json["findings"]
+    assert [server["verdict"] for server in servers] == ["UNREACHABLE", "UNREACHABLE"]
+    assert settings["text"] == "WORKSUB_SMTP_PASSWD is not a setting. Did you mean WORKSUB_SMTP_PASSWORD?"
+
+
+async def test_worker_reports_all_invalid_settings_at_once(unconfigured_cli: Cli) -> None:
+    wrong = unconfigured_cli.with_settings(WORKSUB_LOG_FORMAT="xml", TEMPORAL_TLS="maybe")
+    result = await wrong.run("worker")
+    assert result.code == 2
+    assert len(result.err.splitlines()) == 3
+    for name in ("DATABASE_URL", "WORKSUB_LOG_FORMAT", "TEMPORAL_TLS"):
+        assert f"{name} is" in result.err
+
+
+async def test_process_warns_of_unknown_settings(unconfigured_cli: Cli) -> None:
+    command = unconfigured_cli.with_settings(
+        DATABASE_URL="postgresql://localhost/worksub", WORKSUB_HEALTH_ADRESS="x", TEMPORAL_PROFILE="none"
+    )
+    result = await command.run("worker")
+    assert "Did you mean WORKSUB_HEALTH_ADDRESS?" in result.out
 
 
 async def test_worker_without_settings_exits_immediately(unconfigured_cli: Cli) -> None:

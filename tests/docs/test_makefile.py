@@ -27,7 +27,7 @@ TARGETS = [
         "lint",
         "format",
     ),
-    *("corpus", "chaos", "openapi", "bench", "constraints", "sbom", "help"),
+    *("corpus", "chaos", "openapi", "settings", "bench", "constraints", "sbom", "help"),
 ]
 
 LINTERS = ["ruff check", "ruff format --check", "mypy", "lint-imports", "detect-secrets-hook", "bandit"]

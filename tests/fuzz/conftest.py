@@ -33,7 +33,8 @@ async def web_server(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[We
         create_pool(service_env.api_url, "worksub_console", connections=4) as pool,
     ):
         with bind() as place:
-            console = create_console(service_env.client, pool, ConsoleSettings(url=place.url, embedded=True))
+            settings = ConsoleSettings(url=place.url, developer_sign_in=True)
+            console = create_console(service_env.client, pool, settings)
             # Short timeouts, because half of the requests here never end.
             limits = HttpLimits(head_seconds=1, body_seconds=1)
             async with serve_app(create_app(api_server.service, console), place, limits=limits):

@@ -8,7 +8,8 @@ from support.scenario_builder import BOOK, book_of, catalogue, on, request_body
 from support.scenario_builder import problems as problems_of_a_request
 
 from adapters.files import TooLargeError, read_text
-from adapters.settings import SettingsError, read_catalogue
+from adapters.settings import read_catalogue
+from adapters.settings_error import SettingsError
 from subscription.account_names import domain_name
 from subscription.apply import apply_all
 from subscription.catalogue import Catalogue

@@ -17,7 +17,8 @@ from support.scenario_builder import BOOK, catalogue_text, on, request_body
 from support.sizes import SIZES
 from temporalio.api.common.v1 import Payload
 
-from adapters.settings import SettingsError, read_catalogue
+from adapters.settings import read_catalogue
+from adapters.settings_error import SettingsError
 from adapters.temporal.data_converter import data_converter
 from entrypoints.cli.yaml_documents import DocumentError, read_documents
 from subscription.adjustment import AdjustmentRequest

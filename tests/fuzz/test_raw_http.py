@@ -67,7 +67,7 @@ async def test_the_codec_server(caplog: pytest.LogCaptureFixture) -> None:
         AesGcmPayloadCodec(new_keyring()),
         namespace="n",
         origin="https://a.example",
-        callers=TokenAuthenticator({}),
+        authenticator=TokenAuthenticator({}),
     )
     async with served(app, limits=SHORT) as url:
         found = await statuses(

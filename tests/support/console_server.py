@@ -42,7 +42,7 @@ async def run_console(
 ) -> AsyncIterator[ConsoleServer]:
     """Serve the console; without settings, as on the local stack of a developer."""
     with bind("localhost") as place:
-        settings = replace(settings or ConsoleSettings(url=place.url, embedded=True), url=place.url)
+        settings = replace(settings or ConsoleSettings(url=place.url, developer_sign_in=True), url=place.url)
         async with create_pool(service_env.api_url, "worksub_console", connections=4) as pool:
             app = create_console(service_env.client, pool, settings, hashing=hashing)
             metrics = HttpMetrics("console")

@@ -141,7 +141,7 @@ async def silent_server() -> AsyncIterator[MailServer]:
     server = await asyncio.start_server(lambda _, writer: writers.append(writer), LOOPBACK, 0)
     port = server.sockets[0].getsockname()[1]
     try:
-        yield MailServer(host=LOOPBACK, port=port, sender=SENDER, answer_seconds=0.5)
+        yield MailServer(host=LOOPBACK, port=port, sender=SENDER, timeout_seconds=0.5)
     finally:
         for writer in writers:
             writer.transport.abort()

@@ -114,7 +114,7 @@ async def create_webhook_endpoint(
     own = key.caller.customer_id
     if own is not None and parsed.customer_id not in (None, own):
         raise ApiError(ApiCode.OPERATORS_ONLY, MESSAGES[ApiCode.OPERATORS_ONLY], "customer_id")
-    if problem := url_problem(parsed.url, anywhere=service.webhooks_anywhere):
+    if problem := url_problem(parsed.url, allow_private_targets=service.allow_private_webhook_targets):
         raise ApiError(ApiCode.INVALID_URL, f"The URL {problem}.", "url")
     customer_id = own or parsed.customer_id
 

@@ -41,7 +41,7 @@ async def sign_in(page: PageContext) -> Response:
 
 async def developer_sign_in(page: PageContext) -> Response:
     """Sign in as any customer or operator without a password, on the local development stack only."""
-    if not page.console.settings.embedded or not _is_from_this_machine(page):
+    if not page.console.settings.developer_sign_in or not _is_from_this_machine(page):
         return await page.gone()
     if page.chooses_language:
         return await _sign_in_page(page)
@@ -211,7 +211,7 @@ async def _sign_in_page(
         next_path=next_path or _next(page),
         choose=choose or _choose(page),
         with_issuer=settings.oidc is not None,
-        as_developer=settings.embedded,
+        as_developer=settings.developer_sign_in,
     )
 
 

@@ -72,7 +72,7 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
         clock_shown=clock_shown(page, current, current.now.isoformat()),
         admin_closed=admin_closed_state(state),
         proofs=[_proof(domain, current) for domain in state.pending_domains],
-        clock_moves=page.console.settings.embedded and not state.state.is_terminal,
+        clock_moves=page.console.settings.developer_sign_in and not state.state.is_terminal,
         temporal_ui=page.console.settings.temporal_ui_url if page.caller.is_operator else None,
     )
 

@@ -24,7 +24,7 @@ from support.encryption_keys import new_keyring
 from support.http_server import served
 from temporalio.api.common.v1 import Payload, Payloads
 
-from adapters.settings import SettingsError
+from adapters.settings_error import SettingsError
 from adapters.temporal.encryption_keys import KEYS, Keyring
 from adapters.temporal.payload_codec import AesGcmPayloadCodec
 from entrypoints.codec_server.app import MAX_BODY_BYTES, codec_app
@@ -36,7 +36,7 @@ from entrypoints.codec_server.authentication import (
     TokenAuthenticator,
 )
 from entrypoints.codec_server.operator_tokens import digest_of, new_token, token_line
-from entrypoints.codec_server.settings import codec_settings_from
+from entrypoints.codec_server.settings import CodecSettings
 
 PERSON = "한빛서점 Hanbit"
 ORIGIN, NAMESPACE, AUDIENCE = "https://temporal.example", "worksub", "worksub-codec"
@@ -96,13 +96,15 @@ def in_json(payloads: list[Payload]) -> bytes:
 
 
 @asynccontextmanager
-async def codec_server(callers: Authenticator | None = None, **options: Any) -> AsyncIterator[CodecServer]:
+async def codec_server(
+    authenticator: Authenticator | None = None, **options: Any
+) -> AsyncIterator[CodecServer]:
     keyring = new_keyring()
     app = codec_app(
         AesGcmPayloadCodec(keyring),
         namespace=NAMESPACE,
         origin=ORIGIN,
-        callers=callers or TokenAuthenticator({digest_of(TOKEN): "kim"}),
+        authenticator=authenticator or TokenAuthenticator({digest_of(TOKEN): "kim"}),
         **options,
     )
     async with served(app) as url:
@@ -126,7 +128,7 @@ async def test_encoding_needs_the_setting() -> None:
     async with codec_server() as server:
         refused = await server.send("/encode", in_json([CLEAR]))
     assert (refused.status, "WORKSUB_CODEC_ENCODE" in refused.message) == (403, True)
-    async with codec_server(encodes=True) as server:
+    async with codec_server(allow_encode=True) as server:
         encoded = await server.send("/encode", in_json([CLEAR]))
         assert PERSON not in encoded.body
         assert (await server.send("/decode", encoded.body.encode())).payloads == json.loads(in_json([CLEAR]))[
@@ -423,26 +425,30 @@ ENOUGH = {**KEY, **OIDC, "WORKSUB_CODEC_ORIGIN": ORIGIN}
 
 
 def test_default_settings_decode_and_listen_on_loopback() -> None:
-    settings = codec_settings_from(ENOUGH, NAMESPACE)
-    assert (str(settings.address), settings.origin, settings.encodes) == ("127.0.0.1:8234", ORIGIN, False)
+    settings = CodecSettings.load(ENOUGH)
+    assert (str(settings.address), settings.origin, settings.allow_encode) == (
+        "127.0.0.1:8234",
+        ORIGIN,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({KEYS: ""}, "No encryption keys"),
+        ({KEYS: ""}, "WORKSUB_ENCRYPTION_KEYS_FILE and WORKSUB_ENCRYPTION_KEYS are not set"),
         ({"WORKSUB_CODEC_ORIGIN": "*"}, "WORKSUB_CODEC_ORIGIN is '\\*'"),
         ({"WORKSUB_CODEC_ORIGIN": f"{ORIGIN}/ui"}, "without a path"),
-        ({"WORKSUB_CODEC_OIDC_AUDIENCE": ""}, "WORKSUB_CODEC_OIDC_AUDIENCE is not set"),
-        (dict.fromkeys(OIDC, ""), "No caller could be authenticated"),
+        ({"WORKSUB_CODEC_OIDC_AUDIENCE": ""}, "set together with WORKSUB_CODEC_OIDC_AUDIENCE"),
+        (dict.fromkeys(OIDC, ""), "no caller could be authenticated"),
         ({"WORKSUB_CODEC_ADDRESS": "8234"}, "WORKSUB_CODEC_ADDRESS is '8234'"),
-        ({"WORKSUB_CODEC_ENCODE": "perhaps"}, "must be true or false"),
-        ({"WORKSUB_CODEC_TOKENS_FILE": "/nowhere"}, "/nowhere cannot be read"),
+        ({"WORKSUB_CODEC_ENCODE": "perhaps"}, "should be a valid boolean"),
+        ({"WORKSUB_CODEC_TOKENS_FILE": "/nowhere"}, "/nowhere, which cannot be read"),
     ],
 )
 def test_invalid_setting_is_named_in_the_error(changed: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
-        codec_settings_from({**ENOUGH, **changed}, NAMESPACE)
+        CodecSettings.load({**ENOUGH, **changed})
 
 
 async def test_token_file_contains_only_hashes(tmp_path: Path) -> None:
@@ -450,9 +456,9 @@ async def test_token_file_contains_only_hashes(tmp_path: Path) -> None:
     file.write_text(f"# operators\n{token_line('kim', TOKEN)}\n")
     assert TOKEN not in file.read_text()
     only_tokens = {**ENOUGH, **dict.fromkeys(OIDC, ""), "WORKSUB_CODEC_TOKENS_FILE": str(file)}
-    callers = codec_settings_from(only_tokens, NAMESPACE).callers
+    callers = CodecSettings.load(only_tokens).authenticator
     assert await callers.named(f"Bearer {TOKEN}") == "token kim"
     file.write_text(f"kim:{TOKEN}\n")
-    with pytest.raises(SettingsError, match="line 1, is not NAME:SHA256") as refused:
-        codec_settings_from(only_tokens, NAMESPACE)
+    with pytest.raises(SettingsError, match="line 1 is not NAME:SHA256") as refused:
+        CodecSettings.load(only_tokens)
     assert TOKEN not in str(refused.value)

@@ -14,6 +14,7 @@ from support.tls_proxy import front, postgres_front, written_file
 
 from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, create_pool, redacted_location
 from adapters.temporal.client import ConnectionSettingsError, TemporalUnavailableError, connect
+from adapters.temporal.encryption_keys import Keyring
 from dev_stack.stack import EmbeddedStack
 
 API_KEY = "an api key that nobody may read"
@@ -85,7 +86,7 @@ class TlsClient:
         with cls.monkeypatch.context() as environment:
             for name, value in {"TEMPORAL_ADDRESS": address, **settings}.items():
                 environment.setenv(name, value)
-            client = await connect()
+            client = await connect(Keyring())
             assert await client.service_client.check_health()
 
     @classmethod

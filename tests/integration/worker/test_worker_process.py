@@ -265,7 +265,9 @@ async def wrong_settings(worker_env: WorkerEnv, new_server: PostgresServer) -> d
         "health where another listens": Wrong(
             {"WORKSUB_HEALTH_ADDRESS": taken}, ("WORKSUB_HEALTH_ADDRESS", taken, "Address already in use")
         ),
-        "a log format that is none": Wrong({"WORKSUB_LOG_FORMAT": "xml"}, ("text or json",)),
+        "a log format that is none": Wrong(
+            {"WORKSUB_LOG_FORMAT": "xml"}, ("WORKSUB_LOG_FORMAT", "'text' or 'json'")
+        ),
         "a deployment without a build": Wrong(
             {"TEMPORAL_DEPLOYMENT_NAME": "worksub"}, ("TEMPORAL_WORKER_BUILD_ID is not", "or neither")
         ),

@@ -12,12 +12,12 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError
 
+from adapters.settings_error import SettingsError
 from adapters.temporal.data_converter import data_converter, encrypting
 from adapters.temporal.encrypted_payload import EncryptedPayload, UnknownKeyError
 from adapters.temporal.encryption_keys import (
     KEYS,
     KEYS_FILE,
-    EncryptionSettingsError,
     Key,
     Keyring,
     keyring_from,
@@ -185,7 +185,7 @@ def test_keys_are_read_from_the_environment() -> None:
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o606, 0o660, 0o777])
 def test_key_file_accessible_to_others_is_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(EncryptionSettingsError, match=rf"mode {mode:04o}.*chmod 600"):
+    with pytest.raises(SettingsError, match=rf"mode {mode:04o}.*chmod 600"):
         keyring_from(key_file(tmp_path, f"{new_key()}\n", mode))
 
 
@@ -207,15 +207,15 @@ SHORT = base64.b64encode(b"sixteen bytes ok").decode()
 def test_invalid_key_list_is_refused_without_quoting_keys(
     tmp_path: Path, written: str, error_text: str
 ) -> None:
-    with pytest.raises(EncryptionSettingsError, match=error_text) as refused:
+    with pytest.raises(SettingsError, match=error_text) as refused:
         keyring_from(key_file(tmp_path, written))
     assert not any(key in str(refused.value) for key in (GOOD, SHORT, "nonsense"))
 
 
 def test_missing_file_and_conflicting_settings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(EncryptionSettingsError, match="No such file"):
+    with pytest.raises(SettingsError, match="No such file"):
         keyring_from({KEYS_FILE: str(tmp_path / "nowhere")})
-    with pytest.raises(EncryptionSettingsError, match="both set"):
+    with pytest.raises(SettingsError, match="both set"):
         keyring_from({KEYS: GOOD, **key_file(tmp_path, GOOD)})
 
 

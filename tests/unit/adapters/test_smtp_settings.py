@@ -2,14 +2,15 @@
 
 import pytest
 
-from adapters.email.settings import MailServer, MailSettingsError, mail_server
+from adapters.email.settings import MailServer, SmtpSettings
+from adapters.settings_error import SettingsError
 
 FROM = {"WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>"}
 SECRET = "do not show"
 
 
 def server(url: str, **settings: str) -> MailServer:
-    parsed = mail_server({"WORKSUB_SMTP_URL": url, **FROM, **settings})
+    parsed = SmtpSettings.load({"WORKSUB_SMTP_URL": url, **FROM, **settings}).mail_server
     assert parsed is not None
     return parsed
 
@@ -40,7 +41,7 @@ def test_smtp_user_requires_a_password_never_shown(user: str) -> None:
 
 @pytest.mark.parametrize("environment", [{}, {"WORKSUB_SMTP_URL": "", "WORKSUB_SMTP_FROM": ""}])
 def test_missing_url_disables_smtp(environment: dict[str, str]) -> None:
-    assert mail_server(environment) is None
+    assert SmtpSettings.load(environment).mail_server is None
 
 
 @pytest.mark.parametrize(
@@ -69,21 +70,21 @@ def test_missing_url_disables_smtp(environment: dict[str, str]) -> None:
         ),
         (
             {"WORKSUB_SMTP_URL": "smtp://worksub@mail.acme.example", **FROM},
-            "WORKSUB_SMTP_PASSWORD must have the password",
+            "WORKSUB_SMTP_URL names a user, so WORKSUB_SMTP_PASSWORD must be set",
         ),
         (
             {"WORKSUB_SMTP_URL": "smtp://mail.acme.example", "WORKSUB_SMTP_PASSWORD": SECRET, **FROM},
-            "WORKSUB_SMTP_URL must name the user",
+            "WORKSUB_SMTP_URL must name the user, because WORKSUB_SMTP_PASSWORD is set",
         ),
-        (FROM, "WORKSUB_SMTP_FROM is set and WORKSUB_SMTP_URL is not"),
-        ({"WORKSUB_SMTP_PASSWORD": SECRET}, "WORKSUB_SMTP_PASSWORD is set and WORKSUB_SMTP_URL is not"),
+        (FROM, "WORKSUB_SMTP_URL is not set, but WORKSUB_SMTP_FROM is"),
+        ({"WORKSUB_SMTP_PASSWORD": SECRET}, "WORKSUB_SMTP_URL is not set, but WORKSUB_SMTP_PASSWORD is"),
+        ({"WORKSUB_SMTP_URL": "smtp://mail.acme.example"}, "requires WORKSUB_SMTP_FROM"),
         *(
             (
                 {"WORKSUB_SMTP_URL": "smtp://mail.acme.example", "WORKSUB_SMTP_FROM": sender},
                 "WORKSUB_SMTP_FROM must be exactly one sender address",
             )
             for sender in (
-                "",
                 "notices",
                 "@works.example",
                 "NAVER WORKS",
@@ -98,10 +99,10 @@ def test_missing_url_disables_smtp(environment: dict[str, str]) -> None:
     ],
 )
 def test_invalid_setting_is_reported_in_one_sentence(settings: dict[str, str], named: str) -> None:
-    with pytest.raises(MailSettingsError) as error:
-        mail_server(settings)
+    with pytest.raises(SettingsError) as error:
+        SmtpSettings.load(settings)
     message = str(error.value)
     assert named in message
-    assert message.endswith(".")
+    assert ". Example: " in message
     assert "\n" not in message
     assert SECRET not in message

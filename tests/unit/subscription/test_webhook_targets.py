@@ -94,14 +94,14 @@ def test_public_addresses(address: str) -> None:
     ],
 )
 def test_invalid_urls_are_refused(url: str) -> None:
-    assert url_problem(url, anywhere=False)
+    assert url_problem(url, allow_private_targets=False)
 
 
 def test_valid_urls_are_accepted() -> None:
-    assert url_problem("https://hooks.acme.example:8443/worksub?a=1", anywhere=False) is None
-    assert url_problem("https://hooks.acme.example./", anywhere=False) is None
-    assert url_problem(f"https://{'a' * 63}.example/", anywhere=False) is None
-    assert url_problem("http://127.0.0.1:9000/", anywhere=True) is None
+    assert url_problem("https://hooks.acme.example:8443/worksub?a=1", allow_private_targets=False) is None
+    assert url_problem("https://hooks.acme.example./", allow_private_targets=False) is None
+    assert url_problem(f"https://{'a' * 63}.example/", allow_private_targets=False) is None
+    assert url_problem("http://127.0.0.1:9000/", allow_private_targets=True) is None
 
 
 def test_retry_delays_grow_and_end() -> None:

@@ -1,0 +1,70 @@
+"""Worker settings."""
+
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, PlainValidator
+
+from adapters.email.settings import SmtpSettings
+from adapters.settings import (
+    CatalogueSettings,
+    DatabaseSettings,
+    EncryptionSettings,
+    HostPort,
+    ListenAddress,
+    LogSettings,
+    WebhookSettings,
+)
+from adapters.temporal.settings import TemporalSettings
+from adapters.temporal.worker_deployment import DeploymentSettings
+
+DEFAULT_CACHED_WORKFLOWS = 1000
+
+
+def _resolvers(setting: str) -> tuple[str, ...]:
+    addresses = tuple(address.strip() for address in setting.split(",") if address.strip())
+    for address in addresses:
+        try:
+            HostPort.parse(address, default_port="53")
+        except ValueError:
+            raise ValueError(
+                f"contains {address!r}, which is not an IP address, with or without a port"
+            ) from None
+    return addresses
+
+
+class WorkerSettings(
+    DatabaseSettings,
+    CatalogueSettings,
+    EncryptionSettings,
+    SmtpSettings,
+    WebhookSettings,
+    TemporalSettings,
+    DeploymentSettings,
+    LogSettings,
+):
+    """Settings of the worker, except those that the SDKs of Temporal and OpenTelemetry read."""
+
+    dns_resolvers: Annotated[tuple[str, ...], PlainValidator(_resolvers)] = Field(
+        (),
+        validation_alias="WORKSUB_DNS_RESOLVERS",
+        description="DNS resolvers for domain verification; by default those of the machine",
+        examples=["1.1.1.1,127.0.0.1:5353"],
+    )
+    metrics_address: ListenAddress | None = Field(
+        None,
+        validation_alias="WORKSUB_METRICS_ADDRESS",
+        description="listen address of the worker's Prometheus endpoint: [metrics](monitoring.md#metrics)",
+        examples=["127.0.0.1:9464"],
+    )
+    health_address: ListenAddress | None = Field(
+        None,
+        validation_alias="WORKSUB_HEALTH_ADDRESS",
+        description="listen address of the worker's health endpoint: [health](monitoring.md#health)",
+        examples=["127.0.0.1:9465"],
+    )
+    cached_workflows: NonNegativeInt = Field(
+        DEFAULT_CACHED_WORKFLOWS,
+        validation_alias="WORKSUB_CACHED_WORKFLOWS",
+        description="number of workflows that a worker caches between their tasks; 0 disables the cache, and "
+        "each task then replays its run",
+    )
