@@ -45,8 +45,8 @@ async def test_notices_are_listed_and_shown(cli: Cli, notified_id: str) -> None:
     assert listed.code == 0
     [week, three_days] = in_json["notices"]
     assert in_json["next_cursor"] is None
-    assert (week["kind"], week["days"], week["state"]) == ("TRIAL_ENDING", 7, "OUTDATED")
-    assert (three_days["days"], three_days["state"], three_days["attempts"]) == (3, "WAITING", 0)
+    assert (week["kind"], week["threshold_days"], week["state"]) == ("TRIAL_ENDING", 7, "OUTDATED")
+    assert (three_days["threshold_days"], three_days["state"], three_days["attempts"]) == (3, "WAITING", 0)
     for words in (notified_id, "TRIAL_ENDING", "no mail server is set: WORKSUB_SMTP_URL"):
         assert words in listed.out
 
@@ -64,13 +64,13 @@ async def test_notices_are_listed_by_state_and_page(cli: Cli, notified_id: str) 
         cli.json("notices", "list", "--subscription", notified_id, "--state", "waiting"),
         cli.json("notices", "list", "--subscription", notified_id, "--limit", "1"),
     )
-    assert [each["days"] for each in waiting["notices"]] == [3]
-    assert [each["days"] for each in first["notices"]] == [7]
+    assert [each["threshold_days"] for each in waiting["notices"]] == [3]
+    assert [each["threshold_days"] for each in first["notices"]] == [7]
     second, none = await asyncio.gather(
         cli.json("notices", "list", "--subscription", notified_id, "--after", str(first["next_cursor"])),
         cli.run("notices", "list", "--subscription", notified_id, "--state", "UNDELIVERABLE"),
     )
-    assert [each["days"] for each in second["notices"]] == [3]
+    assert [each["threshold_days"] for each in second["notices"]] == [3]
     assert none.out.strip() == "There are no notices."
 
 
