@@ -6,19 +6,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from entrypoints.cli.connections import DatabaseTarget, ServiceTargets, find_database, find_services
-from entrypoints.cli.errors import CommandError, convert_refusals, unavailable
+from entrypoints.cli.errors import convert_refusals
 from entrypoints.cli.event_loop import collect_garbage, disable_sdk_logging, ignore_pending_futures
 from entrypoints.cli.options import DEFAULT_TIMEOUT
-from entrypoints.cli.output import print_status
+from entrypoints.cli.reported_wait import ReportedWait
 
 if TYPE_CHECKING:
     from adapters.postgres.pool import Pool
     from starter.client import SubscriptionClient
     from starter.queries import SubscriptionQueries
-
-_QUIET_SECONDS = 2.0
-_POLL_SECONDS = 0.25
-_REPORT_SECONDS = 10.0
 
 T = TypeVar("T")
 R = TypeVar("R", bound=DatabaseTarget)
@@ -35,13 +31,11 @@ class Session:
     def __init__(self, *, timeout: float = DEFAULT_TIMEOUT) -> None:
         import asyncio  # deferred, because --help does not need it
 
-        self._timeout = timeout
+        self._wait = ReportedWait(timeout)
         self._runner = asyncio.Runner()
         self._resources = contextlib.AsyncExitStack()
         self._services: ServiceTargets | None = None
         self._pool: Pool | None = None
-        self._last_progress_at = 0.0
-        self._progress: str | None = None
 
     def __enter__(self) -> Self:
         ignore_pending_futures(self._runner.get_loop())
@@ -116,8 +110,7 @@ class Session:
 
     def reset_timeout(self, progress: str | None = None) -> None:
         """Restart the timeout during a long task; set the progress message for the periodic report."""
-        self._last_progress_at = self._runner.get_loop().time()
-        self._progress = progress
+        self._wait.reset_timeout(progress)
 
     def wait(self, seconds: float) -> None:
         """Sleep inside the event loop, where Ctrl-C interrupts the sleep immediately."""
@@ -142,45 +135,6 @@ class Session:
     async def _convert_errors(self, target: R, task: Callable[[R], Awaitable[T]]) -> T:
         with convert_refusals():
             try:
-                return await self._with_timeout(task(target))
+                return await self._wait.result_of(task(target))
             except Exception as error:
                 raise target.to_command_error(error) from None
-
-    async def _with_timeout(self, result: Awaitable[T]) -> T:
-        import asyncio
-
-        self.reset_timeout()
-        task = asyncio.ensure_future(result)
-        clock = asyncio.get_running_loop().time
-        begin = clock()
-        report_at = first = begin + _QUIET_SECONDS
-        try:
-            while not task.done():
-                await asyncio.wait({task}, timeout=_POLL_SECONDS)
-                if task.done():
-                    break
-                silence = clock() - self._last_progress_at
-                if silence > self._timeout:
-                    raise self._timeout_error()
-                if clock() > report_at and (self._progress or silence > _QUIET_SECONDS):
-                    print_status(
-                        self._progress
-                        or self._waiting_message(None if report_at == first else clock() - begin)
-                    )
-                    report_at = clock() + _REPORT_SECONDS
-            return task.result()
-        finally:
-            task.cancel()
-
-    def _waiting_message(self, seconds: float | None) -> str:
-        elapsed = "" if seconds is None else f"{seconds:.0f} s elapsed, "
-        return f"Waiting for a worker to answer ({elapsed}timeout {self._timeout:g} s)…"
-
-    def _timeout_error(self) -> CommandError:
-        return unavailable(
-            "TIMEOUT",
-            f"No worker has answered within {self._timeout:g} s. The command may still be executed when a "
-            "worker is available.",
-            advice="Run `worksub doctor` to find the cause; `worksub worker` starts a worker. Then check "
-            "`worksub status ID`, or repeat the command with the same --id.",
-        )

@@ -10,6 +10,7 @@ import pytest
 import typer
 from argon2 import PasswordHasher
 from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli
+from support.forked_process import ForkedProcess
 from support.request_files import PASSWORD, fresh, request_fields
 
 from entrypoints.cli.app import app
@@ -187,8 +188,8 @@ async def watch_until_end(cli: Cli, subscription_id: str) -> list[Any]:
 async def test_watched_status_prints_one_document_per_change(service: Service, cli: Cli) -> None:
     group = fresh("lookup")
     await service.subscribed(account={"group": group})
-    status = await cli.start("status", group, "--watch", "--json")
-    timeline = await cli.start("timeline", group, "--watch", "--json")
+    status = await cli.begin("status", group, "--watch", "--json")
+    timeline = await cli.begin("timeline", group, "--watch", "--json")
     assert (await next_document(status))["reservation"] is None
     assert [entry["event"] for entry in await next_document(timeline)] == ["TRIAL_STARTED"]
     await cli.json("switch", group, "--date", "tomorrow", "--term", "ANNUAL")
@@ -204,8 +205,7 @@ async def test_watched_status_prints_one_document_per_change(service: Service, c
     assert (status.returncode, timeline.returncode) == (0, 0)
 
 
-async def next_document(process: asyncio.subprocess.Process) -> Any:
-    assert process.stdout is not None
+async def next_document(process: ForkedProcess) -> Any:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return json.loads(await process.stdout.readline())
 

@@ -89,10 +89,9 @@ async def test_server_lost_during_command_prints_one_result(
     async with TcpProxy() as to_temporal:
         to_temporal.leads_to(service.stack.addresses.temporal_address)
         cli = cli_without_worker.with_settings(TEMPORAL_ADDRESS=to_temporal.address)
-        process = await cli.start(
-            *("request", request_file(cli), "--password-stdin", "--timeout", "12", "--json")
+        process = await cli.begin(
+            *("request", request_file(cli), "--password-stdin", "--timeout", "5", "--json")
         )
-        assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(PASSWORD.encode())
         process.stdin.close()
@@ -107,14 +106,13 @@ async def test_server_lost_during_command_prints_one_result(
 async def test_waiting_for_a_worker_is_logged_and_bounded(cli_without_worker: Cli) -> None:
     file = request_file(cli_without_worker)
     result = await cli_without_worker.run(
-        "request", file, "--password-stdin", "--timeout", "14", typed=PASSWORD
+        "request", file, "--password-stdin", "--timeout", "3", typed=PASSWORD
     )
     assert result.code == 3
-    waiting, still_waiting, *rest = result.err.splitlines()
-    assert waiting == "Waiting for a worker to answer (timeout 14 s)…"
-    assert re.fullmatch(r"Waiting for a worker to answer \(1\d s elapsed, timeout 14 s\)…", still_waiting)
-    assert "No worker has answered within 14 s" in rest[0]
-    assert "may still be executed" in rest[0]
+    waiting, error, *_ = result.err.splitlines()
+    assert waiting == "Waiting for a worker to answer (timeout 3 s)…"
+    assert "No worker has answered within 3 s" in error
+    assert "may still be executed" in error
 
 
 async def test_doctor_passes_on_a_healthy_service(cli: Cli) -> None:

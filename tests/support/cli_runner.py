@@ -45,8 +45,8 @@ class Cli:
 
     settings: Mapping[str, str]
     directory: Path
-    started: list[asyncio.subprocess.Process] = field(default_factory=list)
-    """The processes with an interpreter of their own; `stop` ends those that still run."""
+    started: list[asyncio.subprocess.Process | ForkedProcess] = field(default_factory=list)
+    """The processes that `stop` ends if they still run."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -71,11 +71,17 @@ class Cli:
         self.started.append(process)
         return process
 
-    async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
-        """Run a command to its end, by the fork server; `start` and terminals start a new interpreter."""
+    async def begin(self, *arguments: str) -> ForkedProcess:
+        """Start a command by the fork server."""
         process = await start_forked(
             "entrypoints.cli", arguments, environment=self.environment, directory=self.directory
         )
+        self.started.append(process)
+        return process
+
+    async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
+        """Run a command to its end, by the fork server; `start` and terminals start a new interpreter."""
+        process = await self.begin(*arguments)
         return await _ended(process, typed.encode() if isinstance(typed, str) else typed)
 
     async def python(self, *arguments: str) -> Ended:
