@@ -21,6 +21,8 @@ from adapters.settings_error import SettingsError
 from adapters.temporal.encryption_keys import KEYS, KEYS_FILE, Keyring, keyring_from
 from subscription.catalogue import Catalogue, CatalogueError, parse_catalogue
 
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 DEFAULT_CATALOGUE = Path(__file__).parents[1] / "catalogue.toml"
 
 
@@ -129,11 +131,27 @@ class DatabaseSettings(Settings):
     )
 
 
+def _log_levels(text: str) -> Mapping[str, str]:
+    levels = {}
+    for item in text.split(","):
+        name, _, level = item.strip().partition("=")
+        if not name or level not in _LOG_LEVELS:
+            raise ValueError(f"contains {item!r}, which is not a module and one of {', '.join(_LOG_LEVELS)}")
+        levels[name] = level
+    return levels
+
+
 class LogSettings(Settings):
     log_format: LogFormat = Field(
         LogFormat.TEXT,
         validation_alias="WORKSUB_LOG_FORMAT",
         description="`text` or `json`: [logs](monitoring.md#logs)",
+    )
+    log_levels: Annotated[Mapping[str, str], PlainValidator(_log_levels)] = Field(
+        {},
+        validation_alias="WORKSUB_LOG_LEVELS",
+        description="[log levels](monitoring.md#logs) of modules and packages, separated by commas",
+        examples=["entrypoints.http=WARNING,activities=ERROR"],
     )
 
 

@@ -58,7 +58,7 @@ async def run_worker_process(
 
     Raises `SettingsError` for a problem that waiting does not solve.
     """
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, settings.log_levels)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

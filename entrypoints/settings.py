@@ -30,7 +30,7 @@ from entrypoints.codec_server.settings import CodecSettings
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
 
 _TABLE = re.compile(r"(<!-- settings: .* -->\n).*?(?=\n<!-- /settings -->)", re.DOTALL)
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 P = TypeVar("P", bound=LogSettings)
 
@@ -50,7 +50,7 @@ PROCESSES: Mapping[str, type[Settings]] = {
 def start_settings(settings: type[P], *, as_json: bool) -> P:
     """Read the settings of this process, configure its logging, and warn of unknown variables."""
     loaded = settings.load({**os.environ, "WORKSUB_LOG_FORMAT": "json"} if as_json else os.environ)
-    configure_logging(loaded.log_format)
+    configure_logging(loaded.log_format, loaded.log_levels)
     for warning in unknown_settings(os.environ):
         _log.warning(warning)
     return loaded

@@ -12,7 +12,7 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -48,8 +48,14 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def configure_logging(log_format: LogFormat) -> None:
-    """Write each log record and warning of this process as one line to standard output."""
+def configure_logging(log_format: LogFormat, levels: Mapping[str, str] | None = None) -> None:
+    """Write each log record and warning of this process as one line to standard output.
+
+    Args:
+        log_format: text or JSON.
+        levels: levels by the name of a module or package. The default is INFO for the service, and WARNING
+            for libraries.
+    """
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLine() if log_format is LogFormat.JSON else _TextLine())
     handler.addFilter(_not_reported_elsewhere)
@@ -57,8 +63,8 @@ def configure_logging(log_format: LogFormat) -> None:
     logging.captureWarnings(True)
     # A record that cannot be formatted is dropped: logging's error report would quote it on standard error.
     logging.raiseExceptions = False
-    for name in _OWN_CODE:
-        logging.getLogger(name).setLevel(logging.INFO)
+    for name, level in {**dict.fromkeys(_OWN_CODE, "INFO"), **(levels or {})}.items():
+        logging.getLogger(name).setLevel(level)
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
 

@@ -43,7 +43,7 @@ async def serve(
     Raises `SettingsError` for errors that a retry cannot resolve, and one of `UNREACHABLE` if PostgreSQL is
     unavailable.
     """
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, settings.log_levels)
     if settings.console.developer_sign_in:
         _log.warning(
             "WORKSUB_CONSOLE_SIGN_IN=developer: every user of this machine can sign in as any customer or "

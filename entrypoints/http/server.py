@@ -21,7 +21,7 @@ _USUAL_LIMITS = HttpLimits()
 _TICKS_PER_DATE = 10
 _DATE_SECONDS = 1.0
 
-_log = logging.getLogger("worksub")
+_log = logging.getLogger(__name__)
 
 
 class HttpServer(uvicorn.Server):

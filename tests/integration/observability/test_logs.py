@@ -245,8 +245,7 @@ LEVELS = r"""
 import logging
 from adapters.observability.logging import LogFormat, configure_logging
 
-configure_logging(LogFormat("{log_format}"))
-logging.getLogger("entrypoints.http").setLevel(logging.WARNING)
+configure_logging(LogFormat("{log_format}"), {"entrypoints.http": "WARNING"})
 for module in ("entrypoints.http.request_log", "entrypoints.api.server", "worker", "library"):
     logging.getLogger(module).info("Started %s", "with-a-value")
 """
@@ -258,6 +257,18 @@ def test_log_level_can_be_set_per_package() -> None:
         ("entrypoints.api.server", "Started with-a-value"),
         ("worker", "Started with-a-value"),
     ]
+
+
+def test_loggers_have_the_names_of_their_modules() -> None:
+    """`configure_logging` does not know a logger of another name, whose records count as a library's."""
+    loggers = {
+        line
+        for package in ("adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
+        for path in (ROOT / package).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if line.startswith("_log = ")
+    }
+    assert loggers == {"_log = logging.getLogger(__name__)"}
 
 
 def logged(program: str, log_format: str) -> list[str]:

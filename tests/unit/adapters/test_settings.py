@@ -13,7 +13,7 @@ DATABASE = {"DATABASE_URL": "postgresql://worksub@localhost/worksub"}
 def test_unset_settings_are_disabled() -> None:
     settings = WorkerSettings.load({**DATABASE, "WORKSUB_METRICS_ADDRESS": "", "WORKSUB_LOG_FORMAT": ""})
     assert (settings.metrics_address, settings.health_address) == (None, None)
-    assert settings.log_format is LogFormat.TEXT
+    assert (settings.log_format, settings.log_levels) == (LogFormat.TEXT, {})
     assert settings.dns_resolvers == ()
     assert settings.cached_workflows == 1000
 
@@ -34,6 +34,19 @@ def test_invalid_setting_is_refused_with_an_example(name: str, text: str) -> Non
         SettingsError, match=rf"{name} is '{text}', which is not an IP .*\. Example: 127\.0\.0\.1:"
     ):
         WorkerSettings.load({**DATABASE, name: text})
+
+
+def test_log_levels_are_set_per_module() -> None:
+    settings = WorkerSettings.load(
+        {**DATABASE, "WORKSUB_LOG_LEVELS": "activities=ERROR, adapters.email=DEBUG"}
+    )
+    assert settings.log_levels == {"activities": "ERROR", "adapters.email": "DEBUG"}
+
+
+@pytest.mark.parametrize("text", ["ERROR", "activities", "activities=LOUD", "=INFO", "activities=INFO,"])
+def test_invalid_log_level_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"WORKSUB_LOG_LEVELS contains '.*DEBUG.*\. Example: entrypoints"):
+        WorkerSettings.load({**DATABASE, "WORKSUB_LOG_LEVELS": text})
 
 
 def test_a_resolver_may_leave_its_port_out() -> None:
