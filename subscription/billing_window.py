@@ -9,19 +9,16 @@ import hashlib
 from datetime import datetime, timedelta
 
 from subscription.catalogue import PriceBook
-from subscription.deadlines import DeadlineKind, next_change, next_deadline
+from subscription.deadlines import Deadline, DeadlineKind, next_change
 from subscription.state import Subscription
 
 
-def wake_time(state: Subscription, book: PriceBook) -> datetime | None:
-    """Return the time at which the workflow's timer fires for the next deadline.
+def wake_time(state: Subscription, deadline: Deadline, book: PriceBook) -> datetime:
+    """Return the time at which the workflow's timer fires for `deadline`, the next deadline.
 
     Service fees wait for the subscription's offset in the billing window, but never longer than until the
     next deadline that changes the subscription. All other deadlines are processed when they are due.
     """
-    deadline = next_deadline(state)
-    if deadline is None:
-        return None
     if deadline.what is not DeadlineKind.SERVICE_FEES:
         return deadline.at
     billed_at = deadline.at + offset_in_window(state.subscription_id, book.billing_window)

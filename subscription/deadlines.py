@@ -68,7 +68,7 @@ def next_due_event(state: Subscription, now: datetime, book: PriceBook) -> Event
     deadline = next_deadline(state)
     if deadline is None or deadline.at > now:
         return None
-    return _event_for(state, deadline, book)
+    return deadline_event(state, deadline, book)
 
 
 def due_events(state: Subscription, now: datetime, book: PriceBook) -> list[Event]:
@@ -111,7 +111,8 @@ def _deadlines(state: Subscription) -> Iterator[tuple[datetime, DeadlineKind]]:
         yield state.ended_at, DeadlineKind.ERASURE
 
 
-def _event_for(state: Subscription, deadline: Deadline, book: PriceBook) -> Event:
+def deadline_event(state: Subscription, deadline: Deadline, book: PriceBook) -> Event:
+    """Return the event that the next deadline produces, dated when it is due (R23)."""
     at = deadline.at
     match deadline.what:
         case DeadlineKind.SERVICE_FEES:

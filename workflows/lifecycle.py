@@ -32,7 +32,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, RenameAccount
     from subscription.contract import ContractTerm
-    from subscription.deadlines import advance, is_within_horizon, next_deadline, next_due_event
+    from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
     from subscription.decide import Decision, ExternalFacts, decide, domain_verified_events
     from subscription.event_text import format_deadline
     from subscription.events import CommandRefused, ContractRenewed, Erased, Event, ServiceFeesPosted
@@ -113,9 +113,9 @@ class SubscriptionLifecycle:
 
     def next_wake_time(self) -> tuple[datetime, str]:
         """Return when the next step is due, and its description, which the Web UI shows at the timer."""
-        deadline, wake_at = next_deadline(self.state), wake_time(self.state, self.price_book)
+        deadline = next_deadline(self.state)
         assert deadline, "an active subscription has a deadline"
-        assert wake_at
+        wake_at = wake_time(self.state, deadline, self.price_book)
         if (count_due_at := self._refusal_count_due_at()) and count_due_at < wake_at:
             wake_at, description = count_due_at, "record the number of refused signals"
         else:
@@ -136,8 +136,9 @@ class SubscriptionLifecycle:
 
     async def _process_deadlines(self, now: datetime) -> None:
         """Process deadlines up to `now` in due order; record each before the next one (R23)."""
-        while event := next_due_event(self.state, now, self.price_book):
-            expected_at = wake_time(self.state, self.price_book) or event.at
+        while (deadline := next_deadline(self.state)) and deadline.at <= now:
+            event = deadline_event(self.state, deadline, self.price_book)
+            expected_at = wake_time(self.state, deadline, self.price_book)
             if isinstance(event, Erased):
                 await self._erase(event)
             elif isinstance(await self._record((event,), local_first=True), PriceBookOutdated):

@@ -14,7 +14,7 @@ from subscription.activity_contracts import DeleteHistoriesInput
 from subscription.billing_window import wake_time
 from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
-from subscription.deadlines import next_deadline
+from subscription.deadlines import Deadline, next_deadline
 from subscription.event_replay import without_transient_fields
 from subscription.reconciliation import Finding, FindingCode
 from subscription.state import Subscription
@@ -83,7 +83,7 @@ def _is_consistent(context: ReconcileContext, record: RecordSnapshot, workflow: 
         and without_transient_fields(expected) == without_transient_fields(workflow)
         and not record.differs_from(expected)
         and record.names == repair.names_of(expected).keys()
-        and not _is_overdue(expected, context.book)
+        and _overdue_deadline(expected, context.book) is None
     )
 
 
@@ -249,8 +249,8 @@ async def _check_deadline(
     context: ReconcileContext, check: SubscriptionCheck, comparison: _Comparison
 ) -> None:
     before, now = (repair.expected_state(record, None) for record in (comparison.before, comparison.now))
-    deadline = next_deadline(before) if before else None
-    if before is None or now is None or deadline is None or not _is_overdue(before, context.book):
+    deadline = _overdue_deadline(before, context.book) if before else None
+    if now is None or deadline is None:
         return
     is_done = next_deadline(now) != deadline
     # If the workflow has settled without a change, the deadline is not due by the subscription's own clock.
@@ -268,7 +268,9 @@ async def _check_deadline(
         )
 
 
-def _is_overdue(state: Subscription, book: PriceBook) -> bool:
-    """Return whether the next deadline is overdue by the real clock."""
-    expected_at = wake_time(state, book)
-    return expected_at is not None and expected_at < datetime.now(UTC) - _OVERDUE_AFTER
+def _overdue_deadline(state: Subscription, book: PriceBook) -> Deadline | None:
+    """Return the next deadline if it is overdue by the real clock."""
+    deadline = next_deadline(state)
+    if deadline is None or wake_time(state, deadline, book) >= datetime.now(UTC) - _OVERDUE_AFTER:
+        return None
+    return deadline

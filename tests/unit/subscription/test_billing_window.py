@@ -1,12 +1,15 @@
 """The billing window: only service fees are delayed by an offset (R23)."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from support.scenario_builder import ScenarioBuilder, book_of, catalogue, day, on
 
 from subscription.billing_window import offset_in_window, wake_time
 from subscription.business_calendar import start_of
+from subscription.catalogue import PriceBook
+from subscription.deadlines import next_deadline
+from subscription.state import Subscription
 
 HOUR = timedelta(hours=1)
 
@@ -14,6 +17,12 @@ HOUR = timedelta(hours=1)
 def with_id(id: str, subscription: ScenarioBuilder) -> ScenarioBuilder:
     subscription.state = subscription.state.model_copy(update={"subscription_id": id})
     return subscription
+
+
+def wake_time_of(state: Subscription, book: PriceBook) -> datetime:
+    deadline = next_deadline(state)
+    assert deadline is not None
+    return wake_time(state, deadline, book)
 
 
 def test_billing_offset_is_sha_256_of_subscription_id() -> None:
@@ -33,19 +42,19 @@ def test_billing_offsets_are_distributed_evenly() -> None:
 def test_r23_only_service_fee_waits_for_its_offset() -> None:
     subscription = with_id("abc", ScenarioBuilder.paid("2027-01-10", "ANNUAL"))
     first = start_of(day("2027-02-01"))
-    assert wake_time(subscription.state, book_of(catalogue())) == first + offset_in_window("abc", HOUR)
+    assert wake_time_of(subscription.state, book_of(catalogue())) == first + offset_in_window("abc", HOUR)
     at_once = catalogue(billing={"spread_minutes": 0})
-    assert wake_time(subscription.state, book_of(at_once)) == first
+    assert wake_time_of(subscription.state, book_of(at_once)) == first
 
 
 def test_r23_customer_visible_deadlines_are_not_delayed() -> None:
     book = book_of(catalogue())
     renewed = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
-    assert wake_time(renewed.state, book) == on("2027-02-01")
+    assert wake_time_of(renewed.state, book) == on("2027-02-01")
     cancelled = ScenarioBuilder.paid("2027-01-10", "ANNUAL").send("cancel", date="2027-02-01")
-    assert wake_time(cancelled.state, book) == on("2027-02-01")
+    assert wake_time_of(cancelled.state, book) == on("2027-02-01")
     trial = ScenarioBuilder.requested("2026-12-20 10:00")
-    assert wake_time(trial.state, book) == trial.state.trial_ends_at
+    assert wake_time_of(trial.state, book) == trial.state.trial_ends_at
 
 
 def test_billing_window_defaults_to_one_hour() -> None:
