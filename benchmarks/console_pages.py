@@ -22,7 +22,7 @@ from adapters.password_hashing import hashed
 from adapters.postgres.pool import create_pool
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
-from adapters.temporal.executions import is_worked_on
+from adapters.temporal.task_queue import is_worked_on
 from dev_stack.child_server import port_is_free
 from dev_stack.reserved_ports import UsualPorts
 from dev_stack.service_processes import api_process, chosen_addresses, worker_process

@@ -1,6 +1,5 @@
 """API keys: create, authenticate, rotate, revoke. The database stores only a SHA-256 API key hash."""
 
-import hashlib
 import hmac
 import re
 import secrets
@@ -11,6 +10,7 @@ from datetime import timedelta
 from asyncpg import ReadOnlySQLTransactionError
 
 from adapters.postgres.pool import Pool
+from adapters.tokens import new_token, token_hash
 from starter.caller import Caller
 from subscription.business_calendar import Instant
 from subscription.model import Frozen
@@ -56,14 +56,14 @@ class ApiKeyStore:
     async def create(self, customer_id: str | None, label: str, lasts: timedelta | None = None) -> IssuedKey:
         """Create a key for one customer, or for operators; `lasts` is its lifetime, unlimited if None."""
         prefix = "".join(secrets.choice(_ALPHABET) for _ in range(10))
-        token = f"wsk_{prefix}_{secrets.token_urlsafe(32)}"
+        token = f"wsk_{prefix}_{new_token()}"
         row = await self._pool.fetchrow(
             """
             INSERT INTO api_keys (prefix, hash, customer_id, label, expires_at)
             VALUES ($1, $2, $3, $4, clock_timestamp() + $5::interval) RETURNING *
             """,
             prefix,
-            _hash(token),
+            token_hash(token),
             customer_id,
             label,
             lasts,
@@ -110,7 +110,7 @@ class ApiKeyStore:
             """,
             match[1] if match else "",
         )
-        if not hmac.compare_digest(row["hash"] if row else _NO_HASH, _hash(token)) or row is None:
+        if not hmac.compare_digest(row["hash"] if row else _NO_HASH, token_hash(token)) or row is None:
             return None
         if row["stale"]:
             with suppress(ReadOnlySQLTransactionError):  # a standby authenticates, but cannot update the row
@@ -142,7 +142,3 @@ class ApiKeyStore:
         if row is None:
             raise ApiKeyNotFoundError
         return ApiKey.model_validate(dict(row))
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode("utf-8", errors="replace")).digest()

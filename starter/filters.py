@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from adapters.temporal.visibility import quote_visibility_value
 from subscription.business_calendar import first_of_month, first_of_next_month, start_of
 from subscription.contract import ContractTerm
 from subscription.state import Access, State
@@ -159,5 +160,4 @@ def _literal(value: str | bool | int | date | datetime) -> str:
         case date():
             return f"'{start_of(value).isoformat()}'"
         case str():
-            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-            return f"'{escaped}'"
+            return quote_visibility_value(value)

@@ -23,12 +23,13 @@ from subscription.contract import ContractTerm
 from subscription.events import Event
 from subscription.explain import Explanation
 from subscription.forecast import ChangeQuote, Quote, UpcomingEvent
+from subscription.ids import is_opaque_id
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import Refusal, RefusalCode, refusal
-from subscription.request import Account, is_opaque_id
+from subscription.request import Account
 from subscription.state import State
 from subscription.status import Status
 from subscription.timeline import Answer, ErasureCertificate, RequestAnswer, TimelineEntry

@@ -11,8 +11,8 @@ from pydantic.json_schema import SkipJsonSchema
 from subscription.business_calendar import Day, Instant
 from subscription.contract import MembersField, PlanField, RenewalTerms, TermField
 from subscription.model import Wire
-from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
-from subscription.request import Account, AccountName, TermAgreement
+from subscription.refusals import Problem, Refusal, RefusalCode, join_problems, validation_error
+from subscription.request import AccountName, TermAgreement
 from subscription.validation import has_control_characters, has_too_many_values, parse_strict, problems_from
 
 _ModelT = TypeVar("_ModelT", bound=Wire)
@@ -202,26 +202,18 @@ def _read(model: type[_ModelT], argument: object, without: Collection[str] = ())
             RefusalCode.INVALID_ARGUMENT,
             problems,
             whole=_WHOLE,
-            message=f"{_join_problems(problems, model, without)}.",
+            message=f"{_message(problems, model, without)}.",
         )
 
 
-def _join_problems(problems: Sequence[Problem], model: type[Wire], without: Collection[str]) -> str:
+def _message(problems: Sequence[Problem], model: type[Wire], without: Collection[str]) -> str:
     """Return all problems as one sentence.
 
     The sentence may be stored, so it leaves out unknown field names, which may be personal data.
     """
-    messages = [
-        f"{problem.field or _WHOLE} {problem.message}"
-        for problem in problems
-        if problem.code != RefusalCode.UNKNOWN_FIELD
-    ]
-    if len(messages) < len(problems):
+    named = [problem for problem in problems if problem.code != RefusalCode.UNKNOWN_FIELD]
+    parts = [join_problems(named, _WHOLE)] if named else []
+    if len(named) < len(problems):
         known = ", ".join(name for name in model.model_fields if name not in without)
-        messages.append(f"there is an unknown field; known fields: {known}")
-    return "; ".join(messages)
-
-
-def confirmation_for(admin_id: str, account: Account) -> str:
-    """Return the confirmation of a cancellation: the administrator's account, `ID@name` (R27)."""
-    return f"{admin_id}@{account.name}"
+        parts.append(f"there is an unknown field; known fields: {known}")
+    return "; ".join(parts)

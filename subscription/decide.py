@@ -15,7 +15,6 @@ from subscription.commands import (
     SwitchToPaid,
     Upgrade,
     WithdrawReservation,
-    confirmation_for,
 )
 from subscription.contract import ContractTerm, Rate, RenewalTerms, rate_of
 from subscription.deadlines import cancellation_event, first_contract, switch_event
@@ -306,9 +305,7 @@ def _check_terms(agreed: tuple[TermAgreement, ...], today: date, book: PriceBook
 
 def _cancel(state: Subscription, command: Cancel, now: datetime) -> Event:
     today = day_of(now)
-    assert state.account is not None
-    assert state.admin_id is not None
-    if command.confirmation != confirmation_for(state.admin_id, state.account):
+    if command.confirmation != state.admin_account:
         raise refusal(RefusalCode.CONFIRMATION_DIFFERS, "confirmation")
     _check_date(command.date, today, latest_cancellation(state, today))
     if command.date == today:

@@ -9,9 +9,9 @@ from typing import Literal
 from subscription.apply import apply, apply_all
 from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import PriceBook, required_terms
-from subscription.commands import Cancel, SwitchToPaid, Upgrade, confirmation_for
+from subscription.commands import Cancel, SwitchToPaid, Upgrade
 from subscription.contract import Contract, ContractTerm
-from subscription.deadlines import advance, is_within_horizon, next_deadline, next_due_event
+from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
 from subscription.decide import decide
 from subscription.events import Event
 from subscription.ledger import LedgerLine, LineKind
@@ -78,8 +78,7 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
     if not is_within_horizon(state, now):
         return TOO_FAR_AHEAD
     state = advance(state, now, book)
-    confirmation = confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else ""
-    decision = decide(state, Cancel(date=day, confirmation=confirmation), now, book)
+    decision = decide(state, Cancel(date=day, confirmation=state.admin_account or ""), now, book)
     if isinstance(decision, Refusal):
         return decision
     reserved = apply_all(state, decision.events)
@@ -159,8 +158,7 @@ def upcoming(
 def future_events(state: Subscription, book: PriceBook) -> Iterator[tuple[Event, Subscription]]:
     """Yield the future events if no command is sent, each with the state after it. May be infinite."""
     while deadline := next_deadline(state):
-        event = next_due_event(state, deadline.at, book)
-        assert event is not None
+        event = deadline_event(state, deadline, book)
         state = apply(state, event)
         yield event, state
 

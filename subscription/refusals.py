@@ -4,7 +4,7 @@ A code with several messages has a `reason` for each of them. `SENTENCES` has th
 messages and is the only place for them. Other languages format their own templates with the same parameters.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -331,10 +331,17 @@ class Refusal(_Coded):
         cls, code: RefusalCode, problems: Sequence[Problem], *, whole: str, message: str | None = None
     ) -> "Refusal":
         """Return a refusal with these problems; `whole` is the subject of problems without a field."""
-        joined = "; ".join(f"{problem.field or whole} {problem.message}" for problem in problems)
         return cls(
-            code=code, message=message or f"{joined}.", field=problems[0].field, problems=tuple(problems)
+            code=code,
+            message=message or f"{join_problems(problems, whole)}.",
+            field=problems[0].field,
+            problems=tuple(problems),
         )
+
+
+def join_problems(problems: Iterable[Problem], whole: str) -> str:
+    """Return the problems as one sentence without a full stop; `whole` replaces a missing field."""
+    return "; ".join(f"{problem.field or whole} {problem.message}" for problem in problems)
 
 
 class RefusalError(Exception):

@@ -1,7 +1,6 @@
 """The subscription request and its field-by-field validation (R1-R8)."""
 
 import hashlib
-import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 from subscription import account_names
 from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
+from subscription.ids import is_opaque_id
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import ALLOWED, password_hash_problem
 from subscription.phone import phone_number
@@ -22,8 +22,6 @@ from subscription.validation import (
     parse_strict,
     problems_from,
 )
-
-_OPAQUE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
 class AccountKind(StrEnum):
@@ -63,10 +61,6 @@ class TermAgreement(Wire):
 
     id: Annotated[str, Field(max_length=64)]
     version: Annotated[str, Field(max_length=64)]
-
-
-def is_opaque_id(value: str) -> bool:
-    return _OPAQUE_ID.fullmatch(value) is not None
 
 
 def _opaque_id(value: str) -> str:

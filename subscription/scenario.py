@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_v
 from subscription.apply import apply
 from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import PriceBook, required_terms
-from subscription.commands import COMMANDS, CheckDomain, Command, confirmation_for, parse_command
+from subscription.commands import COMMANDS, CheckDomain, Command, parse_command
 from subscription.deadlines import Deadline, next_deadline, next_due_event
 from subscription.decide import Decision, ExternalFacts, decide, start_trial
 from subscription.events import Event
@@ -17,7 +17,7 @@ from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCom
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import PLACEHOLDER
-from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
+from subscription.refusals import Problem, Refusal, RefusalCode, join_problems, validation_error
 from subscription.request import Request, parse_request
 from subscription.state import Access, State, Subscription, provisioning
 from subscription.timeline import TimelineEntry, timeline_entry
@@ -30,7 +30,7 @@ class ScenarioError(Exception):
     """An invalid scenario, with all its problems."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(f"{p.field or 'the scenario'} {p.message}" for p in problems))
+        super().__init__(join_problems(problems, "the scenario"))
         self.problems = problems
 
 
@@ -171,7 +171,7 @@ def agreed_terms(book: PriceBook, at: datetime) -> list[dict[str, str]]:
 
 def confirmation_in(state: Subscription, known: str = "") -> str:
     """Return the confirmation of a cancellation; after erasure return `known`, the last one before it."""
-    return confirmation_for(state.admin_id, state.account) if state.admin_id and state.account else known
+    return state.admin_account or known
 
 
 def with_default_arguments(step: ScenarioStep, book: PriceBook, confirmation: str) -> Any:

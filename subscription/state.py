@@ -97,6 +97,14 @@ class Subscription(Frozen):
         return self.rates[-1]
 
     @property
+    def admin_account(self) -> str | None:
+        """Return the administrator's account, `ID@name`, which confirms a cancellation (R27).
+
+        None after erasure.
+        """
+        return f"{self.admin_id}@{self.account.name}" if self.admin_id and self.account else None
+
+    @property
     def pending_domains(self) -> tuple[PendingDomain, ...]:
         """Return the pending domains: the current one, and the one that is reserved for a rename."""
         return tuple(

@@ -2,7 +2,6 @@
 
 from subscription.business_calendar import Instant
 from subscription.catalogue import DomainPolicy
-from subscription.commands import confirmation_for
 from subscription.contract import Contract, ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, next_deadline
 from subscription.domain_verification import VerificationRecords, verification_records
@@ -35,13 +34,12 @@ class Status(Frozen):
 
 
 def status_of(state: Subscription, policy: DomainPolicy) -> Status:
-    named = state.account is not None and state.admin_id is not None
     return Status(
         subscription_id=state.subscription_id,
         customer_id=state.customer_id,
         state=state.state,
         access=state.access,
-        account=confirmation_for(state.admin_id, state.account) if named else None,  # type: ignore[arg-type]
+        account=state.admin_account,
         plan=state.plan,
         members=state.members,
         term=state.contract.term if state.contract else None,

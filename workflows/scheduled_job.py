@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
 
     from subscription.business_calendar import day_of
     from subscription.model import Frozen, Wire
-    from subscription.refusals import RefusalCode
+    from subscription.refusals import RefusalCode, join_problems
     from subscription.validation import parse_strict, problems_from
 
 _SCHEDULED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
@@ -35,9 +35,8 @@ def read_argument(model: type[T], argument: Any) -> T:
     try:
         return parse_strict(model, {} if argument is None else argument)
     except ValidationError as error:
-        problems = problems_from(error)
         raise ApplicationError(
-            " ".join(f"{problem.field or 'The argument'} {problem.message}." for problem in problems),
+            f"{join_problems(problems_from(error), 'the argument')}.",
             type=RefusalCode.INVALID_ARGUMENT,
             non_retryable=True,
         ) from None

@@ -24,7 +24,8 @@ from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT, WaitBudget,
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
-from adapters.temporal.executions import list_runs_page, quote_visibility_value
+from adapters.temporal.executions import list_runs_page
+from adapters.temporal.visibility import quote_visibility_value
 from subscription.ids import is_subscription_id
 from subscription.message_authentication import MessageSigner
 from subscription.reconciliation import (

@@ -12,7 +12,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.batch import Batch
 from adapters.postgres.pool import Pool
-from adapters.temporal.executions import list_runs_page, quote_visibility_value
+from adapters.temporal.executions import list_runs_page
+from adapters.temporal.visibility import quote_visibility_value
 from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
 from subscription.state import State
 

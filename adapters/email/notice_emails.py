@@ -8,7 +8,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
-from subscription.commands import confirmation_for
 from subscription.contract import ContractTerm, Rate
 from subscription.domain_verification import verification_records
 from subscription.event_text import format_krw, format_members
@@ -46,15 +45,13 @@ def render_notice_email(notice: Notice, book: PriceBook) -> NoticeEmail:
 
 def _facts(notice: Notice, book: PriceBook) -> dict[str, Any]:
     state, pending_domain = notice.state, notice.pending_domain
-    assert state.account is not None
-    assert state.admin_id is not None
 
     def title(rate: Rate) -> str:
         return book.plan_terms(rate.plan, rate.first_day).title
 
     return {
         "notice": notice,
-        "account": confirmation_for(state.admin_id, state.account),
+        "account": state.admin_account,
         "contract": state.contract,
         "annual": state.contract is not None and state.contract.term is ContractTerm.ANNUAL,
         "renewal": state.renewal,

@@ -3,18 +3,15 @@
 import asyncio
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest, DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.client import WorkflowExecution as Run
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.visibility import quote_visibility_value
 
 _POLL_PAUSES_SECONDS = (0.05, 0.1, 0.2, 0.4, *(0.5,) * 40)
 
@@ -53,12 +50,6 @@ async def delete_runs(client: Client, workflow_id: str, run_ids: Iterable[str]) 
     )
 
 
-def quote_visibility_value(text: str) -> str:
-    """Quote and escape a text as a value in a visibility query."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
 async def _delete(client: Client, workflow_id: str, run_id: str) -> None:
     try:
         await client.workflow_service.delete_workflow_execution(
@@ -81,20 +72,3 @@ async def _exists(client: Client, workflow_id: str, run_id: str) -> bool:
             raise
         return False
     return True
-
-
-# The server lists pollers for minutes after they stop; a running worker polls again within a minute.
-POLLER_TIMEOUT = timedelta(seconds=70)
-
-
-async def is_worked_on(client: Client) -> bool:
-    """Return whether a worker has recently polled the task queue of subscriptions."""
-    response = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=TASK_QUEUE),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
-    earliest = datetime.now(UTC) - POLLER_TIMEOUT
-    return any(poller.last_access_time.ToDatetime(UTC) > earliest for poller in response.pollers)

@@ -15,7 +15,7 @@ from entrypoints.http.client_address import client_address
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.api_keys import ApiKey
 from starter.scoped_client import ScopedClient
-from subscription.request import is_opaque_id
+from subscription.ids import is_opaque_id, opaque_id_pattern
 
 _BEARER = HTTPBearer(
     auto_error=False,
@@ -24,7 +24,7 @@ _BEARER = HTTPBearer(
 )
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENT_REPLAYED = "Idempotent-Replayed"
-KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
+KEY_PATTERN = opaque_id_pattern()
 
 
 def service_of(request: Request) -> AppState:

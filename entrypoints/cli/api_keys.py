@@ -44,7 +44,7 @@ def create_key(
     as_json: AsJson = False,
 ) -> None:
     """Create an API key for one customer or for operators. The key is displayed only once."""
-    from subscription.request import is_opaque_id
+    from subscription.ids import is_opaque_id
     from subscription.validation import composed
 
     if (customer is None) == (not operators):

@@ -8,10 +8,11 @@ from typing import Any
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, PollActivityTaskQueueRequest
+from temporalio.api.workflowservice.v1 import PollActivityTaskQueueRequest
 from temporalio.client import Client
 
 from adapters.postgres.pool import Pool
+from adapters.temporal.task_queue import describe_task_queue
 
 # No tasks are ever scheduled on this queue. The server records the time of the last poll.
 _QUEUE = TaskQueue(name="worksub-doctor")
@@ -38,14 +39,9 @@ async def temporal_clock_offset(client: Client) -> timedelta:
 
 
 async def _poll_time(client: Client, identity: str, poll: "asyncio.Future[Any]") -> datetime:
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=_QUEUE,
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    )
     while not poll.done():
-        response = await client.workflow_service.describe_task_queue(request)
-        for poller in response.pollers:
+        queue = await describe_task_queue(client, _QUEUE.name, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
+        for poller in queue.pollers:
             if poller.identity == identity:
                 return poller.last_access_time.ToDatetime(UTC)
         await asyncio.sleep(_PAUSE_SECONDS)

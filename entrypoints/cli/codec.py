@@ -35,7 +35,8 @@ def generate_token(
     as_json: AsJson = False,
 ) -> None:
     """Generate an operator's token, and the line for WORKSUB_CODEC_TOKENS_FILE that accepts it."""
-    from entrypoints.codec_server.operator_tokens import TokensError, new_token, token_line
+    from adapters.tokens import new_token
+    from entrypoints.codec_server.operator_tokens import TokensError, token_line
 
     token = new_token()
     try:

@@ -18,7 +18,7 @@ from temporalio.client import Client
 
 from adapters.password_hashing import hashed
 from adapters.postgres.pool import create_pool
-from adapters.temporal.executions import is_worked_on
+from adapters.temporal.task_queue import is_worked_on
 from dev_stack.service_processes import worker_process
 from dev_stack.stack import EmbeddedStack
 from entrypoints.cli.connections import dev_client

@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.settings import HostPort
 from adapters.temporal.encryption_keys import Keyring, keyring_from
-from adapters.temporal.executions import is_worked_on
+from adapters.temporal.task_queue import is_worked_on
 from dev_stack.addresses import StackAddresses
 from dev_stack.child_server import LOOPBACK, ChildProcess, ServerError, port_is_free
 from dev_stack.dns_server import DnsServer

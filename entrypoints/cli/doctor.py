@@ -14,8 +14,8 @@ from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrations
 from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_pool
 from adapters.temporal.client import TASK_QUEUE
-from adapters.temporal.executions import POLLER_TIMEOUT, is_worked_on
 from adapters.temporal.search_attributes import missing_search_attributes
+from adapters.temporal.task_queue import POLLER_TIMEOUT, is_worked_on
 from entrypoints.cli.clock_skew import postgres_clock_offset, temporal_clock_offset
 from entrypoints.cli.database_logins import connected_logins, logins
 from entrypoints.cli.worker_versions import idle_version

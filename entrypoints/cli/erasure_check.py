@@ -9,6 +9,7 @@ import asyncpg
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.temporal.executions import list_runs
 from dev_stack.temporal_server import TemporalServer
 
 
@@ -36,7 +37,7 @@ async def count_rows(database_url: str, values: Sequence[str]) -> int:
 
 async def runs_of(client: Client, workflow_id: str) -> set[str]:
     """Return the IDs of all runs of a workflow that the server lists."""
-    return {run.run_id async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")}
+    return {run.run_id for run in await list_runs(client, workflow_id)}
 
 
 async def count_events(client: Client, workflow_id: str, run_ids: set[str], values: Sequence[str]) -> int:

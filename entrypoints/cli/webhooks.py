@@ -65,7 +65,7 @@ def add_endpoint(
     """Add an endpoint for future events. Its secret is displayed only once."""
     from adapters.webhooks.url_policy import url_problem
     from subscription.events import EVENT_KINDS
-    from subscription.request import is_opaque_id
+    from subscription.ids import is_opaque_id
 
     if (customer is None) == (not all_customers):
         raise usage_error("Specify either --customer ID or --all.", field="customer")

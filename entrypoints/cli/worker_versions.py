@@ -3,24 +3,17 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from temporalio.api.enums.v1 import TaskQueueType, WorkerVersioningMode
-from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue, TaskQueueVersioningInfo
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.api.enums.v1 import WorkerVersioningMode
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueueVersioningInfo
 from temporalio.client import Client
 from temporalio.common import WorkerDeploymentVersion
 
-from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.task_queue import describe_task_queue
 
 
 async def idle_version(client: Client, since: datetime) -> str | None:
     """Return the next step if no worker that polled since then receives tasks; None if one does."""
-    queue = await client.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=client.namespace,
-            task_queue=TaskQueue(name=TASK_QUEUE),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
+    queue = await describe_task_queue(client)
     polling = {
         _version_of(poller) for poller in queue.pollers if poller.last_access_time.ToDatetime(UTC) > since
     }

@@ -12,7 +12,7 @@ from limits import parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from entrypoints.codec_server.operator_tokens import digest_of
+from adapters.tokens import token_hash
 from entrypoints.http.sign_in_refusals import CLOCK_LEEWAY_SECONDS, SignInRefusal
 
 _ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
@@ -49,14 +49,14 @@ class AllowAll:
 
 
 class TokenAuthenticator:
-    """Authenticate operators by the SHA-256 digests of their tokens, which are 256 random bits."""
+    """Authenticate operators by the SHA-256 hashes of their tokens."""
 
-    def __init__(self, names_by_digest: Mapping[str, str]) -> None:
-        self._names = dict(names_by_digest)
+    def __init__(self, names_by_hash: Mapping[str, str]) -> None:
+        self._names = dict(names_by_hash)
 
     async def named(self, authorization: str | None) -> str:
-        # The lookup uses the digest, so its duration reveals nothing about a token (timing attack).
-        name = self._names.get(digest_of(_bearer(authorization)))
+        # The lookup uses the hash, so its duration reveals nothing about a token (timing attack).
+        name = self._names.get(token_hash(_bearer(authorization)).hex())
         if name is None:
             raise NotAllowedError(SignInRefusal.CREDENTIALS_UNKNOWN, "The token is unknown.")
         return f"token {name}"

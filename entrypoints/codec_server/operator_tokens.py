@@ -1,9 +1,9 @@
-"""Operator tokens, stored as SHA-256 digests."""
+"""Operator tokens, stored as SHA-256 hashes in a file."""
 
-import hashlib
 import re
-import secrets
 from pathlib import Path
+
+from adapters.tokens import token_hash
 
 _NAME = r"[A-Za-z0-9._-]{1,64}"
 _LINE = re.compile(rf"({_NAME}):([0-9a-f]{{64}})")
@@ -13,27 +13,15 @@ class TokensError(ValueError):
     """Invalid token name."""
 
 
-def new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def digest_of(token: str) -> str:
-    """Return the SHA-256 digest of a token.
-
-    A slow password hash is not needed: a token has 256 random bits and cannot be guessed.
-    """
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 def token_line(name: str, token: str) -> str:
     """Return the line of the tokens file for this token. Raises `TokensError`."""
     if re.fullmatch(_NAME, name) is None:
         raise TokensError(f"Invalid token name: {name!r}. Use at most 64 letters, digits, '.', '_' or '-'.")
-    return f"{name}:{digest_of(token)}"
+    return f"{name}:{token_hash(token).hex()}"
 
 
 def names_in(file: Path) -> dict[str, str]:
-    """Return the token names of the file by digest; raises `ValueError` with the end of a sentence."""
+    """Return the token names of the file by hexadecimal hash; raises `ValueError` with the end of a sentence."""
     try:
         lines = file.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -18,7 +18,6 @@ from subscription.commands import (
     SwitchToPaid,
     Upgrade,
     WithdrawReservation,
-    confirmation_for,
 )
 from subscription.contract import ContractTerm
 from subscription.decide import Decision, ExternalFacts, decide
@@ -204,9 +203,7 @@ def _possible_renames(state: Subscription) -> tuple[Command, ...]:
 
 def account_words(state: Subscription) -> str:
     """Return the administrator's account, which confirms a cancellation (R27); empty if there is none."""
-    if not state.state.accepts_commands or state.admin_id is None or state.account is None:
-        return ""
-    return confirmation_for(state.admin_id, state.account)
+    return (state.admin_account or "") if state.state.accepts_commands else ""
 
 
 def admin_closed_state(state: Subscription) -> State | None:

@@ -13,12 +13,13 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from adapters.language import Language
 from adapters.password_hashing import PasswordHashing
 from adapters.postgres.pool import Pool
+from adapters.tokens import new_token
 from entrypoints.console.i18n import COOKIE as LANGUAGE_COOKIE
 from entrypoints.console.i18n import Translator, language_of
 from entrypoints.console.oidc_client import OidcClient
 from entrypoints.console.refusal_messages import refusal_words
 from entrypoints.console.rendering import TemplateRenderer
-from entrypoints.console.sessions import Session, SessionKind, Sessions, new_token
+from entrypoints.console.sessions import Session, SessionKind, Sessions
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.console.urls import LANGUAGE, form_of, page_of
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in

@@ -1,8 +1,6 @@
 """Server-side sessions, stored under the SHA-256 hash of the session cookie."""
 
-import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +9,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 
 from adapters.postgres.pool import Pool
+from adapters.tokens import new_token, token_hash
 
 # A session ends after 30 minutes without a request, and after 12 hours in any case.
 IDLE_MINUTES = 30
@@ -40,10 +39,6 @@ class Session:
     flash: str | None = None
 
 
-def new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
 class Sessions:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -56,7 +51,7 @@ class Sessions:
                    seen_at < clock_timestamp() - interval '1 minute' AS unseen
               FROM console_sessions WHERE token_hash = $1 AND realm = $2 AND {_LIVING}
             """,  # noqa: S608 - the part is _LIVING
-            _hashed(token),
+            token_hash(token),
             realm,
         )
         if row is None:
@@ -64,7 +59,7 @@ class Sessions:
         if row["unseen"]:
             await self._pool.execute(
                 "UPDATE console_sessions SET seen_at = clock_timestamp() WHERE token_hash = $1",
-                _hashed(token),
+                token_hash(token),
             )
         return Session(
             realm=SessionKind(row["realm"]),
@@ -96,7 +91,7 @@ class Sessions:
                 (token_hash, realm, customer_id, subscription_id, name, key, document)
             VALUES ($1, $2, $3, $4, $5, $6, $7)
             """,
-            _hashed(token),
+            token_hash(token),
             realm,
             customer_id,
             subscription_id,
@@ -107,12 +102,12 @@ class Sessions:
         return token
 
     async def end(self, token: str) -> None:
-        await self._pool.execute("DELETE FROM console_sessions WHERE token_hash = $1", _hashed(token))
+        await self._pool.execute("DELETE FROM console_sessions WHERE token_hash = $1", token_hash(token))
 
     async def set_flash(self, token: str, message: str | None) -> None:
         """Store the flash message that the next page shows once; None deletes it."""
         await self._pool.execute(
-            "UPDATE console_sessions SET flash_message = $2 WHERE token_hash = $1", _hashed(token), message
+            "UPDATE console_sessions SET flash_message = $2 WHERE token_hash = $1", token_hash(token), message
         )
 
 
@@ -120,7 +115,3 @@ _LIVING = f"""
     seen_at > clock_timestamp() - interval '{IDLE_MINUTES} minutes'
     AND created_at > clock_timestamp() - interval '{LONGEST_HOURS} hours'
 """
-
-
-def _hashed(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 from subscription.apply import apply
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook, parse_catalogue
-from subscription.commands import Command, confirmation_for, parse_command
+from subscription.commands import Command, parse_command
 from subscription.deadlines import next_due_event
 from subscription.decide import Decision, ExternalFacts, decide, start_trial
 from subscription.events import Event
@@ -262,9 +262,7 @@ class ScenarioBuilder:
             case "switch_to_paid":
                 return {"date": self.today.isoformat()}
             case "cancel":
-                admin_id, account = self.state.admin_id, self.state.account
-                typed = confirmation_for(admin_id, account) if admin_id and account else ""
-                return {"date": self.today.isoformat(), "confirmation": typed}
+                return {"date": self.today.isoformat(), "confirmation": self.state.admin_account or ""}
             case "upgrade":
                 return {"agreed_terms": agreed_terms(self.book, self.now)}
             case _:

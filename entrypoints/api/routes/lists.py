@@ -30,6 +30,7 @@ from subscription.attention import ShownAttention
 from subscription.business_calendar import Day, Instant, day_of
 from subscription.contract import ContractTerm
 from subscription.deadlines import DeadlineKind
+from subscription.ids import opaque_id_pattern
 from subscription.invoice import Invoice, InvoiceKind
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
@@ -39,10 +40,11 @@ from subscription.state import Access, State
 router = APIRouter(prefix="/v1", tags=["Lists"])
 
 _PAGE = responses(ApiCode.INVALID_CURSOR, RefusalCode.INVALID_ARGUMENT)
-_OPAQUE = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
 CustomerId = Annotated[
     str | None,
-    Query(pattern=_OPAQUE, description="Customer ID. A customer's key sees only its own customer."),
+    Query(
+        pattern=opaque_id_pattern(), description="Customer ID. A customer's key sees only its own customer."
+    ),
 ]
 
 
@@ -138,7 +140,7 @@ async def list_events(
     client: ClientDep,
     after: Annotated[int, Query(ge=0, lt=2**63, description="Number of the last event processed.")] = 0,
     event: Annotated[EventKind | None, Query(description="Only events of this type.")] = None,
-    subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
+    subscription_id: Annotated[str | None, Query(pattern=opaque_id_pattern())] = None,
     customer_id: CustomerId = None,
     limit: Limit = 50,
 ) -> Page[CustomerEvent]:
@@ -262,7 +264,7 @@ async def list_notices(
     client: ClientDep,
     state: NoticeState | None = None,
     kind: NoticeKind | None = None,
-    subscription_id: Annotated[str | None, Query(pattern=_OPAQUE)] = None,
+    subscription_id: Annotated[str | None, Query(pattern=opaque_id_pattern())] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[OutboxNotice]:

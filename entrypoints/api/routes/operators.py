@@ -10,13 +10,14 @@ from entrypoints.api.pagination import Cursor, Limit, Page, decode_numeric_curso
 from entrypoints.api.problem_details import ApiCode, responses
 from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
 from subscription.adjustment import Adjustment, AdjustmentRequest
+from subscription.ids import opaque_id_pattern
 from subscription.reconciliation import Reconciliation, ReportedFinding
 from subscription.refusals import RefusalCode
 
 router = APIRouter(prefix="/v1", tags=["Operators"])
 
 _NOT_IN_BODIES = ("id", "subscription_id")
-_RUN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$"
+_RUN = opaque_id_pattern(max_length=200)
 
 
 @router.post(

@@ -15,6 +15,7 @@ from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError, respons
 from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
 from starter.scoped_webhook_endpoints import ScopedWebhookEndpoints
 from starter.webhook_endpoints import Delivery, Endpoint, WebhookEndpointStore
+from subscription.ids import opaque_id_pattern
 from subscription.model import Frozen, Wire
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
 from subscription.validation import parse_strict, problems_from
@@ -43,7 +44,7 @@ class NewEndpoint(Wire):
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     events: Annotated[tuple[EventKind, ...], Field(strict=False, min_length=1, max_length=100)] | None = None
-    customer_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$")] | None = None
+    customer_id: Annotated[str, Field(pattern=opaque_id_pattern())] | None = None
 
 
 class Rotation(Wire):

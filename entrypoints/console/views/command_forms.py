@@ -10,7 +10,7 @@ from entrypoints.console.available_actions import Action, catalogue_now, refusal
 from entrypoints.console.confirmation_digest import command_id, digest, is_as_shown, was_carried_out
 from entrypoints.console.event_messages import MessageFormatter
 from entrypoints.console.page_context import PageContext
-from entrypoints.console.views.subscription_detail import account_of, shown, withdrawal_shown
+from entrypoints.console.views.subscription_detail import shown, withdrawal_shown
 from starter.client import CurrentState
 from subscription.business_calendar import day_of
 from subscription.refusals import Problem, RefusalCode, RefusalError
@@ -58,7 +58,7 @@ async def form_page(
         action=action,
         state=current.state,
         today=day_of(current.now),
-        account=account_of(current),
+        account=current.state.admin_account,
         speak=MessageFormatter(page.words, current.book),
         command_id=str(uuid.uuid4()),
         refused=refused and page.refusal(refused),

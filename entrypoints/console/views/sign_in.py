@@ -1,7 +1,6 @@
 """Sign-in with OpenID Connect, and developer sign-in on the local stack."""
 
 import logging
-import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
@@ -17,6 +16,7 @@ from entrypoints.console.request_draft import cookies_in
 from entrypoints.console.sessions import SessionKind
 from entrypoints.console.urls import local_path
 from entrypoints.http.sign_in_refusals import SignInRefusal
+from subscription.ids import is_opaque_id
 from subscription.validation import is_storable
 
 CALLBACK, SIGNED_OUT = "/sign-in/callback", "/sign-in/signed-out"
@@ -29,7 +29,6 @@ _STATUS = {
 """HTTP status by code; 403 is the default."""
 _LONGEST_NEXT = 1000
 _log = logging.getLogger(__name__)
-_CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 
 
 async def sign_in(page: PageContext) -> Response:
@@ -47,7 +46,7 @@ async def developer_sign_in(page: PageContext) -> Response:
         return await _sign_in_page(page)
     customer_id = page.form.get("customer_id", "").strip()
     operator = page.form.get("as") == "operator"
-    if not operator and _CUSTOMER_ID.fullmatch(customer_id) is None:
+    if not operator and not is_opaque_id(customer_id):
         page.refuse_sign_in(SignInRefusal.CUSTOMER_ID_INVALID)
         said = page.words.say("Letters, digits, '.', '_', ':' or '-', the first a letter or digit.")
         return await _sign_in_page(page, problems={"customer_id": said}, status=422)
@@ -110,7 +109,7 @@ async def oidc_callback(page: PageContext) -> Response:
     claims = identity.claims
     operator = settings.oidc.is_operator(claims)
     customer_id = claims.get(settings.oidc.customer_claim)
-    known = isinstance(customer_id, str) and _CUSTOMER_ID.fullmatch(customer_id)
+    known = isinstance(customer_id, str) and is_opaque_id(customer_id)
     if not operator and not known:
         return await _failed(page, SignInFailedError(SignInRefusal.ACCOUNT_UNKNOWN, None), next_path)
     name = str(claims.get("name") or claims.get("email") or claims.get("sub") or "")[:200]

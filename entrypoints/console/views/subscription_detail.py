@@ -15,7 +15,6 @@ from starter.client import CurrentState
 from subscription.adjustment import Adjustment
 from subscription.attention import ShownAttention
 from subscription.business_calendar import day_of
-from subscription.commands import confirmation_for
 from subscription.deadlines import next_deadline
 from subscription.domain_verification import PendingDomain, last_check_at, verification_records
 from subscription.invoice import Invoice
@@ -53,7 +52,7 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
         today=day_of(current.now),
         now=current.now,
         speak=MessageFormatter(page.words, current.book),
-        account=account_of(current),
+        account=current.state.admin_account,
         picture=picture_of(current, past),
         coming=upcoming_events(state, current.book, 6),
         past=tuple(reversed(past)),
@@ -85,13 +84,6 @@ def withdrawal_shown(page: PageContext, current: CurrentState) -> str:
 def clock_shown(page: PageContext, current: CurrentState, now: str) -> str:
     """Return the digest of the facts of the test clock: its time and the next deadline."""
     return digest(page, "clock", current.state.subscription_id, now, next_deadline(current.state))
-
-
-def account_of(current: CurrentState) -> str | None:
-    """Return `ID@name`; None after the erasure."""
-    state = current.state
-    named = state.admin_id is not None and state.account is not None
-    return confirmation_for(state.admin_id, state.account) if named else None  # type: ignore[arg-type]
 
 
 async def _attention(page: PageContext, state: Subscription) -> ShownAttention | None:

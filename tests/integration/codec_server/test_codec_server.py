@@ -27,6 +27,7 @@ from temporalio.api.common.v1 import Payload, Payloads
 from adapters.settings_error import SettingsError
 from adapters.temporal.encryption_keys import KEYS, Keyring
 from adapters.temporal.payload_codec import AesGcmPayloadCodec
+from adapters.tokens import new_token, token_hash
 from entrypoints.codec_server.app import MAX_BODY_BYTES, codec_app
 from entrypoints.codec_server.authentication import (
     Authenticator,
@@ -35,7 +36,7 @@ from entrypoints.codec_server.authentication import (
     OidcAuthenticator,
     TokenAuthenticator,
 )
-from entrypoints.codec_server.operator_tokens import digest_of, new_token, token_line
+from entrypoints.codec_server.operator_tokens import token_line
 from entrypoints.codec_server.settings import CodecSettings
 
 PERSON = "한빛서점 Hanbit"
@@ -104,7 +105,7 @@ async def codec_server(
         AesGcmPayloadCodec(keyring),
         namespace=NAMESPACE,
         origin=ORIGIN,
-        authenticator=authenticator or TokenAuthenticator({digest_of(TOKEN): "kim"}),
+        authenticator=authenticator or TokenAuthenticator({token_hash(TOKEN).hex(): "kim"}),
         **options,
     )
     async with served(app) as url:
@@ -159,7 +160,7 @@ async def test_missing_or_wrong_token_is_rejected() -> None:
             (new_token(), {}),
             ("", {}),
             (None, {"Authorization": f"Basic {TOKEN}"}),
-            (digest_of(TOKEN), {}),
+            (token_hash(TOKEN).hex(), {}),
             ("a.b.c", {}),
         ):
             answer = await server.send("/decode", body, token=token, **headers)
@@ -243,7 +244,7 @@ async def test_log_has_caller_and_payload_count_but_no_content(
         ("codec refused", {"status": 404, "code": "NOT_FOUND"}),
         ("Request completed", {"route": None, "status": 404}),
     ]
-    assert not any(word in caplog.text for word in (PERSON, TOKEN, digest_of(TOKEN)))
+    assert not any(word in caplog.text for word in (PERSON, TOKEN, token_hash(TOKEN).hex()))
 
 
 async def test_codec_refusals_have_code_and_request_id() -> None:
@@ -341,7 +342,7 @@ def open_provider() -> Iterator[Provider]:
 async def test_token_needs_issuer_audience_and_valid_expiry() -> None:
     with open_provider() as provider:
         signed_in = OidcAuthenticator(Issuer(provider.name, AUDIENCE, provider.url))
-        callers = CombinedAuthenticator(TokenAuthenticator({digest_of(TOKEN): "kim"}), signed_in)
+        callers = CombinedAuthenticator(TokenAuthenticator({token_hash(TOKEN).hex(): "kim"}), signed_in)
         async with codec_server(callers, failure_limit="100/hour") as server:
             body = await server.body()
             for token in (provider.token(), TOKEN, provider.token(aud=["other", AUDIENCE])):

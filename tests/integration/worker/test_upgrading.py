@@ -46,7 +46,7 @@ from subscription.activity_contracts import (
 from subscription.apply import apply_all
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.commands import Cancel, confirmation_for
+from subscription.commands import Cancel
 from subscription.deadlines import due_events
 from subscription.decide import Decision, decide
 from subscription.events import Canceled, Event
@@ -220,10 +220,8 @@ def to_the_end(state: Subscription, moment: datetime, book: PriceBook) -> list[E
 
 
 def cancellation(state: Subscription, moment: datetime) -> Cancel:
-    assert state.admin_id is not None
-    assert state.account is not None
-    confirmation = confirmation_for(state.admin_id, state.account)
-    return Cancel(date=day_of(moment), confirmation=confirmation, at=moment)
+    assert state.admin_account is not None
+    return Cancel(date=day_of(moment), confirmation=state.admin_account, at=moment)
 
 
 async def finish(service_env: ServiceEnv, begun: StartedSubscription) -> None:

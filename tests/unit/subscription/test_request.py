@@ -16,10 +16,11 @@ from support.scenario_builder import (
     request_body,
 )
 
-from subscription.commands import Command, confirmation_for, parse_command
+from subscription.commands import Command, parse_command
 from subscription.password_policy import password_problems
 from subscription.refusals import Refusal, RefusalCode
 from subscription.request import Account, AccountKind, Request, name_taken_refusal, parse_request
+from subscription.state import provisioning
 
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 LABEL = "a" * 63
@@ -233,7 +234,7 @@ def test_r06_invalid_admin_id(admin_id: str) -> None:
 )
 def test_r06_the_account_is_the_id_at_the_name(account: dict[str, str], name: str) -> None:
     request = accepted(account=account, admin_id="kim")
-    assert confirmation_for(request.admin_id, request.account.account) == name
+    assert provisioning("abc", request).admin_account == name
 
 
 @pytest.mark.parametrize(
