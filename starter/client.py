@@ -72,7 +72,7 @@ class SubscriptionClient(SubscriptionQueries):
         self._temporal = temporal
         self._search = SubscriptionSearch(temporal, self._read)
         self._requests = RequestSubmitter(temporal, self._read, task_queue)
-        self._updates = CommandSender(temporal, self._read)
+        self._commands = CommandSender(temporal, self._read)
         self._task_queue = task_queue
 
     # -- requests (R1-R9) --------------------------------------------------------------------------
@@ -151,7 +151,11 @@ class SubscriptionClient(SubscriptionQueries):
 
     async def command(self, subscription_id: str, name: str, argument: Any) -> Answer:
         """Send any command by its wire name. The fields may include `id`, `by` and `at` (R22)."""
-        return await self._updates.command(subscription_id, name, argument)
+        return await self.send(subscription_id, _not_refused(parse_command(name, argument)))
+
+    async def send(self, subscription_id: str, command: Command) -> Answer:
+        """Send a parsed command."""
+        return await self._commands.send(subscription_id, command)
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
         """Return whether a command with this ID was accepted, so that it returns its original answer (R22).
@@ -166,7 +170,7 @@ class SubscriptionClient(SubscriptionQueries):
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
         """Return when all deadlines due by the subscription's clock (or `at`, if simulated) are processed."""
-        await self._updates.settle(subscription_id, at)
+        await self._commands.settle(subscription_id, at)
 
     # -- ledgers and invoices ------------------------------------------------------------------------
 

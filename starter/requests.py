@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -18,14 +17,12 @@ from temporalio.service import RPCError, RPCStatusCode
 from starter.commands import refusal_in
 from starter.read_model import ReadModel, RequestContext
 from starter.retry import with_retries
-from subscription.business_calendar import KST, Instant
+from subscription.business_calendar import KST
 from subscription.event_text import workflow_summary
 from subscription.ids import WORKFLOW_ID_PREFIX
-from subscription.model import Wire
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import Request, name_taken_refusal, parse_request
+from subscription.request import ParsedRequest, Request, name_taken_refusal
 from subscription.timeline import RequestAnswer
-from subscription.validation import has_too_many_values, parse_strict
 
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 
@@ -33,23 +30,6 @@ _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")
 def subscription_id_for(request_id: str) -> str:
     """Derive the subscription ID from the request ID, so that a request can be repeated safely (R9)."""
     return str(uuid.uuid5(_REQUEST_IDS, request_id))
-
-
-def _start_time(data: Mapping[str, Any]) -> datetime:
-    """Return the present time, or `simulated_at` in a simulation.
-
-    An invalid `simulated_at` is ignored here; the validation of the request refuses it.
-    """
-    try:
-        return parse_strict(
-            _Simulated, {"simulated_at": data.get("simulated_at")}
-        ).simulated_at or datetime.now(KST)
-    except ValidationError:
-        return datetime.now(KST)
-
-
-class _Simulated(Wire):
-    simulated_at: Instant | None
 
 
 class RequestSubmitter:
@@ -60,11 +40,12 @@ class RequestSubmitter:
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
         """Submit a request and return its answer when the trial has started; raises `RefusalError`."""
+        parsed = ParsedRequest.parse(dict(data))
         while True:
-            context = await self._load_context(data)
-            if (previous := _previous_answer(data, context)) is not None:
+            context = await self._load_context(parsed)
+            if (previous := _previous_answer(context)) is not None:
                 return previous
-            request = _validate(data, context)
+            request = _validate(parsed, context)
             name_taken = _name_taken_error(request, context)
             # If the same request is already running, wait for its answer: it may reserve the name later.
             if name_taken and not await self._is_running(request):
@@ -75,7 +56,7 @@ class RequestSubmitter:
                 # Another process may have submitted the same request concurrently.
                 if refusal.refused.code is not RefusalCode.REQUEST_ID_REUSED:
                     raise
-                if (previous := _previous_answer(data, await self._load_context(data))) is not None:
+                if (previous := _previous_answer(await self._load_context(parsed))) is not None:
                     return previous
                 raise
             if answer is not None:
@@ -83,10 +64,11 @@ class RequestSubmitter:
 
     async def check(self, data: Mapping[str, Any]) -> Refusal | None:
         """Validate a request without submitting it; return the refusal, or None if it is valid now."""
-        context = await self._load_context(data)
+        parsed = ParsedRequest.parse(dict(data))
+        context = await self._load_context(parsed)
         try:
-            if _previous_answer(data, context) is None and (
-                name_taken := _name_taken_error(_validate(data, context), context)
+            if _previous_answer(context) is None and (
+                name_taken := _name_taken_error(_validate(parsed, context), context)
             ):
                 raise name_taken
         except RefusalError as refusal:
@@ -104,8 +86,8 @@ class RequestSubmitter:
                 raise
             return False
 
-    async def _load_context(self, data: Mapping[str, Any]) -> RequestContext:
-        request = _try_parse(data)
+    async def _load_context(self, parsed: ParsedRequest) -> RequestContext:
+        request = parsed.request
         if request is None:
             return await self._read.request_context(None, None)
         return await self._read.request_context(
@@ -149,29 +131,19 @@ class RequestSubmitter:
             return None
 
 
-def _try_parse(data: Mapping[str, Any]) -> Request | None:
-    """Parse a request without applying the business rules; return None if it is malformed."""
-    if has_too_many_values(data):
-        return None
-    try:
-        return parse_strict(Request, dict(data))
-    except ValidationError:
-        return None
-
-
-def _previous_answer(data: Mapping[str, Any], context: RequestContext) -> RequestAnswer | None:
+def _previous_answer(context: RequestContext) -> RequestAnswer | None:
     """Return the original answer to a request that was accepted before, or None (idempotency, R9)."""
-    request, earlier = _try_parse(data), context.earlier
-    if request is None or earlier is None:
+    earlier = context.earlier
+    if earlier is None:
         return None
     if not earlier.same:
         raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
     return earlier.answer
 
 
-def _validate(data: Mapping[str, Any], context: RequestContext) -> Request:
-    """Validate the request before a workflow is started; raises `RefusalError`."""
-    request = parse_request(dict(data), context.book, _start_time(data))
+def _validate(parsed: ParsedRequest, context: RequestContext) -> Request:
+    """Return the valid request before a workflow is started; raises `RefusalError`."""
+    request = parsed.validate(context.book, parsed.simulated_at or datetime.now(KST))
     if isinstance(request, Refusal):
         raise RefusalError(request)
     return request

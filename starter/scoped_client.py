@@ -19,6 +19,7 @@ from subscription.activity_contracts import CustomerEvent
 from subscription.adjustment import Adjustment
 from subscription.attention import ShownAttention
 from subscription.catalogue import Catalogue, PriceBook, Term
+from subscription.commands import Command, parse_command
 from subscription.contract import ContractTerm
 from subscription.events import Event
 from subscription.explain import Explanation
@@ -28,7 +29,7 @@ from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import Refusal, RefusalCode, refusal
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
 from subscription.request import Account
 from subscription.state import State
 from subscription.status import Status
@@ -93,12 +94,20 @@ class ScopedClient:
 
         Raises `TooManyCommandsError` if the rate limit of the command and subscription is exceeded.
         """
+        command = parse_command(name, argument)
+        if isinstance(command, Refusal):
+            await self._check_owner(subscription_id)
+            raise RefusalError(command)
+        return await self.send(subscription_id, command)
+
+    async def send(self, subscription_id: str, command: Command) -> Answer:
+        """Send a parsed command, as `command` does."""
         await self._check_owner(subscription_id)
         if self._command_rates is not None:
-            await self._command_rates.count(subscription_id, name)
-        if isinstance(argument, Mapping) and isinstance(argument.get("id"), str):
-            argument = {**argument, "id": self._caller.scoped(argument["id"])}
-        return await self._client.command(subscription_id, name, argument)
+            await self._command_rates.count(subscription_id, command.name)
+        if command.id is not None:
+            command = command.model_copy(update={"id": self._caller.scoped(command.id)})
+        return await self._client.send(subscription_id, command)
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
         """Return whether this caller's command with this ID was accepted and its answer is still stored."""

@@ -1,6 +1,8 @@
 """The subscription request and its field-by-field validation (R1-R8)."""
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
@@ -83,36 +85,20 @@ def _argon2id_hash(value: str) -> str:
     return value
 
 
-def check_member_count(value: int, info: ValidationInfo) -> int:
-    catalogue = _catalogue(info)
+def _at_least_one(value: int) -> int:
     if value < 1:
         raise validation_error(RefusalCode.INVALID_VALUE, reason="AT_LEAST", least=1)
-    if catalogue and value > catalogue.account.max_members:
-        raise validation_error(
-            RefusalCode.TOO_MANY_MEMBERS, reason="AT_MOST", most=catalogue.account.max_members
-        )
     return value
 
 
-def _check_plan_on_sale(value: str, info: ValidationInfo) -> str:
-    catalogue = _catalogue(info)
-    if catalogue and value not in catalogue.plans:
-        raise validation_error(RefusalCode.PLAN_NOT_SOLD, reason="ONE_OF", plans=catalogue.plans_by_rank)
+def _keep_well_formed(value: Any, info: ValidationInfo) -> Any:
+    """Keep a valid value although another field is invalid, because the catalogue is checked afterwards."""
+    if info.context and info.field_name:
+        info.context["well_formed"][info.field_name] = value
     return value
 
 
-def _required_terms_agreed(
-    value: tuple[TermAgreement, ...], info: ValidationInfo
-) -> tuple[TermAgreement, ...]:
-    catalogue = _catalogue(info)
-    if catalogue and (lacking := missing_terms_message(value, catalogue)):
-        reason, terms = lacking
-        raise validation_error(RefusalCode.TERMS_NOT_AGREED, reason=reason, terms=terms)
-    return value
-
-
-def _catalogue(info: ValidationInfo) -> Catalogue | None:
-    return (info.context or {}).get("catalogue")
+_ForCatalogue = AfterValidator(_keep_well_formed)
 
 
 def missing_terms_message(
@@ -136,17 +122,15 @@ class Request(Wire):
     customer_id: Annotated[str, AfterValidator(_opaque_id)]
     region: Literal["KR"]
     platform: Literal["VPC", "CLASSIC"]
-    plan: Annotated[str, AfterValidator(_check_plan_on_sale)]
-    members: Annotated[int, AfterValidator(check_member_count)]
-    agreed_terms: Annotated[
-        tuple[TermAgreement, ...], Field(strict=False), AfterValidator(_required_terms_agreed)
-    ]
+    plan: Annotated[str, _ForCatalogue]
+    members: Annotated[int, AfterValidator(_at_least_one), _ForCatalogue]
+    agreed_terms: Annotated[tuple[TermAgreement, ...], Field(strict=False), _ForCatalogue]
     account: AccountName
     admin_id: Annotated[str, AfterValidator(account_names.admin_id)]
     password_hash: Annotated[str, AfterValidator(_argon2id_hash)]
     company_name: Annotated[str, AfterValidator(_company_name)]
     company_phone: Annotated[str, AfterValidator(phone_number)]
-    simulated_at: Instant | None = None
+    simulated_at: Annotated[Instant | None, _ForCatalogue] = None
     """The start of the subscription's clock in a simulation. A production worker refuses it."""
 
     def fingerprint(self) -> str:
@@ -155,23 +139,75 @@ class Request(Wire):
         return hashlib.sha256(body.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class ParsedRequest:
+    """A request after parsing, which needs no catalogue. `request` is None if the data are malformed.
+
+    A repeated request can therefore be recognized after the catalogue has changed (R9).
+    """
+
+    request: Request | None
+    _refused: Refusal | None = None
+    _problems: tuple[Problem, ...] = ()
+    _well_formed: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        if not isinstance(data, dict):
+            return cls(None, Refusal.of(RefusalCode.REQUEST_REFUSED, reason="NOT_AN_OBJECT"))
+        if has_too_many_values(data):
+            return cls(None, Refusal.of(RefusalCode.REQUEST_REFUSED, reason="TOO_MUCH"))
+        well_formed: dict[str, Any] = {}
+        try:
+            request = parse_strict(Request, data, {"well_formed": well_formed})
+        except ValidationError as error:
+            return cls(None, _problems=problems_from(error), _well_formed=well_formed)
+        return cls(request, _well_formed=well_formed)
+
+    @property
+    def simulated_at(self) -> datetime | None:
+        return self._well_formed.get("simulated_at")
+
+    def validate(self, book: PriceBook, now: datetime) -> Request | Refusal:
+        """Return the request, or a refusal with all problems by the catalogue in force (R9)."""
+        catalogue = book.in_force(day_of(now))
+        if catalogue is None:
+            return Refusal.of(RefusalCode.NOTHING_ON_SALE, judged_by_catalogue=True)
+        if self._refused is not None:
+            return self._refused
+        problems = (*self._problems, *_catalogue_problems(self._well_formed, catalogue))
+        if problems or self.request is None:
+            problems = tuple(sorted(problems, key=_field_order))
+            return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems, whole="the request")
+        return self.request
+
+
 def parse_request(data: object, book: PriceBook, now: datetime) -> Request | Refusal:
-    """Parse a request by the catalogue in force; return a refusal with all problems if it is invalid (R9)."""
-    catalogue = book.in_force(day_of(now))
-    if catalogue is None:
-        return Refusal.of(RefusalCode.NOTHING_ON_SALE, judged_by_catalogue=True)
-    if not isinstance(data, dict):
-        return Refusal.of(RefusalCode.REQUEST_REFUSED, reason="NOT_AN_OBJECT")
-    if has_too_many_values(data):
-        return Refusal.of(RefusalCode.REQUEST_REFUSED, reason="TOO_MUCH")
-    return _read(data, catalogue)
+    """Parse and validate a request; return a refusal with all problems if it is invalid (R9)."""
+    return ParsedRequest.parse(data).validate(book, now)
 
 
-def _read(data: dict[str, Any], catalogue: Catalogue) -> Request | Refusal:
-    try:
-        return parse_strict(Request, data, {"catalogue": catalogue})
-    except ValidationError as error:
-        return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems_from(error), whole="the request")
+def _catalogue_problems(well_formed: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield the problems of the fields that the catalogue decides: plan, members and terms."""
+    if "plan" in well_formed and well_formed["plan"] not in catalogue.plans:
+        yield Problem.of(RefusalCode.PLAN_NOT_SOLD, "plan", reason="ONE_OF", plans=catalogue.plans_by_rank)
+    most = catalogue.account.max_members
+    if "members" in well_formed and well_formed["members"] > most:
+        yield Problem.of(RefusalCode.TOO_MANY_MEMBERS, "members", reason="AT_MOST", most=most)
+    if "agreed_terms" in well_formed and (
+        lacking := missing_terms_message(well_formed["agreed_terms"], catalogue)
+    ):
+        reason, terms = lacking
+        yield Problem.of(RefusalCode.TERMS_NOT_AGREED, "agreed_terms", reason=reason, terms=terms)
+
+
+_FIELDS = tuple(Request.model_fields)
+
+
+def _field_order(problem: Problem) -> int:
+    """Return the position of the problem's field in the request; other problems come last."""
+    name = (problem.field or "").partition(".")[0]
+    return _FIELDS.index(name) if name in _FIELDS else len(_FIELDS)
 
 
 def name_taken_refusal(kind: AccountKind) -> Refusal:

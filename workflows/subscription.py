@@ -139,6 +139,7 @@ class SubscriptionWorkflow:
         run_input = parse_run_input(argument) if is_continued(start) else None
         self._queue: deque[QueuedCommand] = deque()
         self._queued_bytes = 0
+        self._parsed_update: tuple[workflow.UpdateInfo | None, Command] | None = None
         self._refusals: list[RefusedSignal] = []
         self._dropped_signals: Counter[str] = Counter()
         self._is_closing = False
@@ -313,7 +314,7 @@ class SubscriptionWorkflow:
         return _settle_answer(lifecycle)
 
     async def handle_update(self, name: str, argument: Any) -> Answer:
-        command = _parse_update(name, argument)
+        command = self._take_parsed_update(name, argument)
         return await self._enqueue_and_wait(QueuedCommand(name, command))
 
     def validate_update(self, name: str, argument: Any) -> None:
@@ -322,6 +323,17 @@ class SubscriptionWorkflow:
         lifecycle = self._require_accepting()
         if not self._queue and (refused := lifecycle.immediate_refusal(command)):
             _raise_refusal(refused)
+        self._parsed_update = workflow.current_update_info(), command
+
+    def _take_parsed_update(self, name: str, argument: Any) -> Command:
+        """Return the command that the validator of this update has parsed; parse it during a replay.
+
+        The validator's result is only a cache: a replay runs no validators, and parses with the same result.
+        """
+        parsed, self._parsed_update = self._parsed_update, None
+        if parsed and parsed[0] == workflow.current_update_info():
+            return parsed[1]
+        return _parse_update(name, argument)
 
     def _require_accepting(self) -> SubscriptionLifecycle:
         """Return the lifecycle; raise a refusal if this run accepts no updates."""

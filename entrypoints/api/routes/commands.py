@@ -83,12 +83,11 @@ def _command_route(name: str) -> Callable[..., Awaitable[Answer]]:
         subscription_id: str, client: ClientDep, key: IdempotencyKeyDep, body: JsonBodyDep, response: Response
     ) -> Answer:
         argument: dict[str, Any] = {**require_object(body, apart_from=_NOT_IN_BODIES), "id": key}
-        # An invalid command is refused here, without a request to the workflow.
         command = parse_command(name, argument, without=_NOT_IN_BODIES)
         if isinstance(command, Refusal):
             raise RefusalError(command)
         replayed = await client.was_accepted(subscription_id, key)
-        answer = await client.command(subscription_id, name, argument)
+        answer = await client.send(subscription_id, command)
         mark_replayed(response, replayed)
         return answer
 
