@@ -51,7 +51,10 @@ class TransitionActivities:
 
     @activity.defn
     async def record_transition(self, transition: Transition) -> RecordResult:
-        """Record a transition. Repeating it changes nothing."""
+        """Record a transition. Repeating it changes nothing.
+
+        In the same transaction, the trigger `queue_webhooks` on `lifecycle_events` fills the webhook outbox.
+        """
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 written = await _record(connection, transition)

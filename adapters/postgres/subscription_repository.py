@@ -161,6 +161,8 @@ async def insert_event(
 ) -> None:
     """Insert an event without its ledger lines.
 
+    The trigger `queue_webhooks` inserts one delivery per subscribed webhook endpoint, which the webhook
+    dispatcher sends after the commit. The trigger `number_event` numbers the event for its customer.
     `state` is the state after this event, or after all events of the same transition.
     """
     private = private_fields(event)

@@ -19,6 +19,7 @@ from entrypoints.console.confirmation_digest import digest, is_as_shown, was_car
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.command_forms import (
     changed_meanwhile,
+    current_after,
     form_page,
     redirect_with_result,
     run_client,
@@ -84,7 +85,7 @@ async def take_cancel(page: PageContext) -> Response:
     try:
         answer = await run_client(page, "cancel", {"date": day, "confirmation": confirmation}, current)
     except RefusalError as refusal:
-        current = await page.client.current_state(page.subscription_id)
+        current = await current_after(page, refusal.refused, current)
         return await _review_or_form(page, current, day, page.problems(refusal.refused))
     return await redirect_with_result(page, answer)
 

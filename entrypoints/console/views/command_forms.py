@@ -13,8 +13,10 @@ from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_detail import shown, withdrawal_shown
 from starter.client import CurrentState
 from subscription.business_calendar import day_of
-from subscription.refusals import Problem, RefusalCode, RefusalError
+from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
 from subscription.timeline import Answer
+
+_STATE_CHANGED = frozenset({RefusalCode.CHANGED_MEANWHILE, RefusalCode.SUBSCRIPTION_ENDED})
 
 
 async def run_client(
@@ -30,6 +32,16 @@ async def run_client(
     if seen is not None:
         metadata["expects"] = seen.expected.model_dump(mode="json")
     return await page.client.command(page.subscription_id, name, {**argument, **metadata})
+
+
+async def current_after(page: PageContext, refused: Refusal, seen: CurrentState) -> CurrentState:
+    """Return the state to show with a refusal. It is loaded again only if it differs from `seen`.
+
+    `run_client` sends `seen` with the command, so any other refusal is decided by that very state.
+    """
+    if refused.code in _STATE_CHANGED:
+        return await page.client.current_state(page.subscription_id)
+    return seen
 
 
 async def redirect_with_result(page: PageContext, answer: Answer) -> Response:
@@ -120,7 +132,7 @@ async def take_rename(page: PageContext) -> Response:
     except RefusalError as refusal:
         problems = page.problems(refusal.refused, group="name", domain="name", account_group="name")
         problems = {"name": " ".join(problems.values())}
-        current = await page.client.current_state(page.subscription_id)
+        current = await current_after(page, refusal.refused, current)
         return await _rename_page(page, current, kind, name, problems, 422)
 
 

@@ -20,6 +20,7 @@ from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
 from entrypoints.console.views.command_forms import (
     changed_meanwhile,
+    current_after,
     form_page,
     redirect_with_result,
     run_client,
@@ -128,7 +129,8 @@ async def _confirm(page: PageContext, action: Action) -> Response:
             page, await run_client(page, _COMMANDS[action], choice.argument, current)
         )
     except RefusalError as refusal:
-        choice = _choice(page, await page.client.current_state(page.subscription_id), action, entered)
+        current = await current_after(page, refusal.refused, current)
+        choice = _choice(page, current, action, entered)
         return await _review(page, choice, page.problems(refusal.refused))
 
 
