@@ -17,7 +17,6 @@ from adapters.postgres.worker_keys import worker_signer
 from adapters.temporal.data_converter import data_converter
 from dev_stack.postgres_server import OWNER, READER_LOGIN, WORKER
 from starter.client import SubscriptionClient
-from starter.read_model import ReadModel
 from starter.requests import subscription_id_for
 from starter.setup import set_up
 from starter.subscription_clock import SubscriptionClock
@@ -127,7 +126,7 @@ class _ScenarioRun:
         self._confirmation = ""
 
     async def run(self) -> ScenarioResult:
-        async with self._environment() as (client, read):
+        async with self._environment() as client:
             request = {
                 **sample_request(self._scenario, self._book, self._request_id),
                 "request_id": self._request_id,
@@ -142,13 +141,13 @@ class _ScenarioRun:
             outcomes = []
             for step in self._scenario.steps:
                 await self._advance_to(step.at, clock, ahead)
-                outcomes.append(await self._execute(step, client, read))
+                outcomes.append(await self._execute(step, client))
             await self._advance_to(self._scenario.until, clock, ahead)
             await client.settle(self._id, self._scenario.until)
-            return await self._result(outcomes, client, read)
+            return await self._result(outcomes, client)
 
     @asynccontextmanager
-    async def _environment(self) -> AsyncIterator[tuple[SubscriptionClient, ReadModel]]:
+    async def _environment(self) -> AsyncIterator[SubscriptionClient]:
         """Create a separate database and worker, so that scenarios may use the same account names."""
         await self._create_database()
         postgres = self._stack.postgres
@@ -164,7 +163,7 @@ class _ScenarioRun:
                 allow_simulation=True,
             ),
         ):
-            yield SubscriptionClient(self._temporal, reading, task_queue=self._name), ReadModel(reading)
+            yield SubscriptionClient(self._temporal, reading, task_queue=self._name)
 
     async def _create_database(self) -> None:
         connection = await asyncpg.connect(self._stack.postgres.dsn())
@@ -178,13 +177,10 @@ class _ScenarioRun:
         if await clock.now() - (moment - ahead) > _MAX_OVERRUN:
             raise ClockOverrunError(f"{self._scenario.name}: the clock passed its target {moment}.")
 
-    async def _execute(
-        self, step: ScenarioStep, client: SubscriptionClient, read: ReadModel
-    ) -> CommandOutcome:
+    async def _execute(self, step: ScenarioStep, client: SubscriptionClient) -> CommandOutcome:
         # Process due deadlines first, so that names and states are those at the time of the step.
         await client.settle(self._id, step.at)
-        state = await read.snapshot(self._id)
-        assert state is not None
+        state = await client.snapshot(self._id)
         self._confirmation = confirmation_in(state, self._confirmation)
         argument = with_default_arguments(step, self._book, self._confirmation)
         command = "check_domain" if step.command == CONFIRM_DOMAIN else step.command
@@ -215,11 +211,8 @@ class _ScenarioRun:
                 published.enter_context(self._stack.dns.published_txt(records.txt_name, records.txt_value))
             yield
 
-    async def _result(
-        self, outcomes: Sequence[CommandOutcome], client: SubscriptionClient, read: ReadModel
-    ) -> ScenarioResult:
-        state = await read.snapshot(self._id)
-        assert state is not None
+    async def _result(self, outcomes: Sequence[CommandOutcome], client: SubscriptionClient) -> ScenarioResult:
+        state = await client.snapshot(self._id)
         return ScenarioResult(
             name=self._scenario.name,
             outcomes=tuple(outcomes),

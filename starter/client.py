@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio.client import (
@@ -13,6 +13,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from adapters.postgres.pool import Pool
 from adapters.temporal.client import TASK_QUEUE
+from starter.caller import OPERATOR, Caller
 from starter.commands import CommandSender, refusal_in
 from starter.filters import Filters
 from starter.queries import SubscriptionQueries
@@ -37,11 +38,14 @@ from subscription.forecast import (
 from subscription.idempotency import REMEMBERED_FOR
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
-from subscription.refusals import Refusal, RefusalCode, RefusalError
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
 from subscription.request import Account
 from subscription.state import Subscription
 from subscription.timeline import Answer, RequestAnswer
 from subscription.validation import parse_strict, problems_from
+
+if TYPE_CHECKING:
+    from starter.command_rate_limits import CommandRates
 
 T = TypeVar("T")
 CommandT = TypeVar("CommandT", bound=Command)
@@ -61,36 +65,71 @@ class CurrentState(Frozen):
 
 
 class SubscriptionClient(SubscriptionQueries):
-    """Subscription requests, commands and queries.
+    """Subscription requests, commands and queries of one caller: by default an operator.
 
-    Every method raises `RefusalError` if the rules refuse the call. It raises `RPCError` or `OSError` if a
-    server is unreachable, and `RPCTimeoutOrCancelledError` if the connection is lost during the call.
+    Every method raises `RefusalError` if the rules refuse the call, and `OperatorsOnlyError` if a customer
+    calls an operation for operators. It raises `RPCError` or `OSError` if a server is unreachable, and
+    `RPCTimeoutOrCancelledError` if the connection is lost during the call.
+
+    The IDs for idempotency of requests and commands are scoped to the caller.
     """
 
-    def __init__(self, temporal: Client, pool: Pool, *, task_queue: str = TASK_QUEUE) -> None:
-        super().__init__(pool)
+    def __init__(
+        self,
+        temporal: Client,
+        pool: Pool,
+        *,
+        caller: Caller = OPERATOR,
+        command_rates: "CommandRates | None" = None,
+        task_queue: str = TASK_QUEUE,
+    ) -> None:
+        super().__init__(pool, caller.customer_id)
+        self.caller = caller
         self._temporal = temporal
-        self._search = SubscriptionSearch(temporal, self._read)
-        self._requests = RequestSubmitter(temporal, self._read, task_queue)
-        self._commands = CommandSender(temporal, self._read)
+        self._database = pool
+        self._command_rates = command_rates
+        self._search = SubscriptionSearch(temporal, self)
+        self._requests = RequestSubmitter(temporal, self._pool, task_queue)
+        self._commands = CommandSender(temporal, self)
         self._task_queue = task_queue
+
+    def for_caller(self, caller: Caller, command_rates: "CommandRates | None" = None) -> "SubscriptionClient":
+        """Return a client limited to this caller, with the same connections."""
+        return SubscriptionClient(
+            self._temporal,
+            self._database,
+            caller=caller,
+            command_rates=command_rates,
+            task_queue=self._task_queue,
+        )
 
     # -- requests (R1-R9) --------------------------------------------------------------------------
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
         """Request a subscription and return when its trial has started (R9).
 
-        `data` has the fields of `Request`. Idempotent: a repeated request returns the original answer.
+        `data` has the fields of `Request`; a customer may omit the own `customer_id`. Idempotent: a repeated
+        request returns the original answer.
         """
-        return await self._requests.request(data)
+        return await self._requests.request(self._with_caller(data))
 
     async def has_requested(self, request_id: str) -> bool:
-        """Return whether a request with this ID was accepted before."""
-        return await self._read.exists(subscription_id_for(request_id), None)
+        """Return whether this caller's request with this ID was accepted before."""
+        return await self._exists(subscription_id_for(self.caller.scoped(request_id)))
 
     async def check_request(self, data: Mapping[str, Any]) -> Refusal | None:
         """Validate a request without submitting it; return the refusal, or None if it is valid now."""
-        return await self._requests.check(data)
+        return await self._requests.check(self._with_caller(data))
+
+    def _with_caller(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the data of a request with the caller's customer ID and the scoped request ID."""
+        scoped = dict(data)
+        if self.caller.customer_id is not None:
+            if scoped.setdefault("customer_id", self.caller.customer_id) != self.caller.customer_id:
+                raise refusal(RefusalCode.REQUEST_REFUSED, "customer_id", reason="NOT_YOURS")
+            if isinstance(scoped.get("request_id"), str):
+                scoped["request_id"] = self.caller.scoped(scoped["request_id"])
+        return scoped
 
     # -- commands (R10-R29) --------------------------------------------------------------------------
 
@@ -154,22 +193,30 @@ class SubscriptionClient(SubscriptionQueries):
         return await self.send(subscription_id, _not_refused(parse_command(name, argument)))
 
     async def send(self, subscription_id: str, command: Command) -> Answer:
-        """Send a parsed command."""
+        """Send a parsed command.
+
+        Raises `TooManyCommandsError` if the rate limit of the command and subscription is exceeded.
+        """
+        await self._check_scope(subscription_id)
+        if self._command_rates is not None:
+            await self._command_rates.count(subscription_id, command.name)
+        if command.id is not None:
+            command = command.model_copy(update={"id": self.caller.scoped(command.id)})
         return await self._commands.send(subscription_id, command)
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:
-        """Return whether a command with this ID was accepted, so that it returns its original answer (R22).
+        """Return whether this caller's command with this ID returns its original answer (R22).
 
         Like the workflow, use the subscription's clock: an ID older than the retention counts as new.
         """
-        at = await self._read.accepted_at(subscription_id, command_id)
+        state, at = await self.snapshot_and_acceptance(subscription_id, self.caller.scoped(command_id))
         if at is None:
             return False
-        state = await self._read.get_snapshot(subscription_id)
         return state.state.is_terminal or await self._now(state) - at < REMEMBERED_FOR
 
     async def settle(self, subscription_id: str, at: datetime | None = None) -> None:
         """Return when all deadlines due by the subscription's clock (or `at`, if simulated) are processed."""
+        await self._check_scope(subscription_id)
         await self._commands.settle(subscription_id, at)
 
     # -- ledgers and invoices ------------------------------------------------------------------------
@@ -179,6 +226,7 @@ class SubscriptionClient(SubscriptionQueries):
 
         Also works for ended subscriptions. Idempotent: a repeated call returns the original answer.
         """
+        self._check_operator()
         try:
             request = parse_strict(AdjustmentRequest, dict(data))
         except ValidationError as error:
@@ -202,14 +250,13 @@ class SubscriptionClient(SubscriptionQueries):
 
     async def current_state(self, subscription_id: str) -> CurrentState:
         """Return the current state by the subscription's clock (R33), as input for the rules."""
-        state, book = await self._read.get_snapshot(subscription_id), await self._read.price_book()
+        state, book = await self.snapshot_and_prices(subscription_id)
         now = await self._now(state)
         return CurrentState(state=advance(state, now, book), now=now, book=book)
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """Quote the cost of canceling on `day`, by the subscription's clock (R28, R33)."""
-        state = await self._read.get_snapshot(subscription_id)
-        book = await self._read.price_book()
+        state, book = await self.snapshot_and_prices(subscription_id)
         return _not_refused(quote_cancellation(state, day, await self._now(state), book))
 
     async def quote_switch(
@@ -224,8 +271,7 @@ class SubscriptionClient(SubscriptionQueries):
         """Quote the cost of this switch to paid, by the subscription's clock (R16, R33)."""
         argument = {"date": day.isoformat(), "term": term, "plan": plan, "members": members}
         switch = _command("switch_to_paid", _given(argument), SwitchToPaid)
-        state = await self._read.get_snapshot(subscription_id)
-        book = await self._read.price_book()
+        state, book = await self.snapshot_and_prices(subscription_id)
         return _not_refused(quote_switch(state, switch, await self._now(state), book))
 
     async def quote_upgrade(
@@ -239,21 +285,20 @@ class SubscriptionClient(SubscriptionQueries):
         """Quote the cost of this upgrade now, by the subscription's clock (R25, R33)."""
         argument = {"plan": plan, "members": members, "term": term}
         upgrade = _command("upgrade", {**_given(argument), "agreed_terms": []}, Upgrade)
-        state = await self._read.get_snapshot(subscription_id)
-        book = await self._read.price_book()
+        state, book = await self.snapshot_and_prices(subscription_id)
         return _not_refused(quote_upgrade(state, upgrade, await self._now(state), book))
 
     async def upcoming(self, subscription_id: str) -> tuple[UpcomingEvent, ...]:
         """Return the upcoming events if no further command is sent."""
-        state = await self._read.get_snapshot(subscription_id)
+        state, book = await self.snapshot_and_prices(subscription_id)
         if state.state.is_terminal:
             return ()
-        return upcoming(state, await self._now(state), await self._read.price_book())
+        return upcoming(state, await self._now(state), book)
 
     async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
         """Return the terms of service that an upgrade requires now, by the subscription's clock (R25)."""
-        today = day_of(await self._now(await self._read.get_snapshot(subscription_id)))
-        catalogue = (await self._read.price_book()).in_force(today)
+        state, book = await self.snapshot_and_prices(subscription_id)
+        catalogue = book.in_force(day_of(await self._now(state)))
         return required_terms(catalogue) if catalogue else ()
 
     async def find(
@@ -261,23 +306,45 @@ class SubscriptionClient(SubscriptionQueries):
     ) -> SearchPage:
         """Return a page of the subscriptions that match all filters.
 
-        `query`, in Temporal's visibility query language, restricts the page to active subscriptions. Raises
-        `InvalidQueryError`, and `RefusalError` for an unknown value.
+        `query`, in Temporal's powerful visibility query language, restricts the page to active subscriptions
+        and is for operators only. So are the `NeedsAttention` reasons, which the page of a customer lacks.
+        Raises `InvalidQueryError`, and `RefusalError` for an unknown value.
         """
+        if query is not None:
+            self._check_operator()
         await self.check_selection(selection)
+        selection = self._with_customer(selection)
         if query is not None:
             return await self._search.by_query(query, selection, after=after, limit=limit)
-        return await self._search.by_filters(selection, after=after, limit=limit)
+        page = await self._search.by_filters(selection, after=after, limit=limit)
+        return page if self.caller.is_operator else page.model_copy(update={"attention": {}})
 
     def clock(self, subscription_id: str) -> SubscriptionClock:
         """Return the subscription's clock (R33)."""
+        self._check_operator()
+        return self._clock(subscription_id)
+
+    async def advance_clock(self, subscription_id: str, target: datetime) -> None:
+        """Advance the subscription's test clock (R33)."""
+        await self._check_scope(subscription_id)
+        await self._clock(subscription_id).advance_to(target)
+
+    def _clock(self, subscription_id: str) -> SubscriptionClock:
         return SubscriptionClock(self._temporal, WORKFLOW_ID_PREFIX + subscription_id)
+
+    async def _check_scope(self, subscription_id: str) -> None:
+        """Raise `RefusalError` unless the caller may use the workflow of this subscription.
+
+        For operators, Temporal itself reports a missing workflow.
+        """
+        if not self.caller.is_operator:
+            await self.check_exists(subscription_id)
 
     async def _now(self, state: Subscription) -> datetime:
         """Return the time of the subscription's clock, but at least the time of its last event."""
         if state.state.is_terminal:
             return datetime.now(KST)
-        now = (await self.clock(state.subscription_id).now()).astimezone(KST)
+        now = (await self._clock(state.subscription_id).now()).astimezone(KST)
         return max(now, state.last_at) if state.last_at else now
 
 

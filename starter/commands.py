@@ -13,7 +13,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.rpc_errors import Outcome, outcome_of
-from starter.read_model import ReadModel, no_such_subscription
+from starter.queries import SubscriptionQueries, no_such_subscription
 from starter.retry import LONGEST_PAUSE_SECONDS, with_retries
 from subscription.business_calendar import KST
 from subscription.commands import Command
@@ -37,9 +37,9 @@ class Settle:
 
 
 class CommandSender:
-    def __init__(self, temporal: Client, read: ReadModel) -> None:
+    def __init__(self, temporal: Client, queries: SubscriptionQueries) -> None:
         self._temporal = temporal
-        self._read = read
+        self._queries = queries
 
     async def send(self, subscription_id: str, command: Command) -> Answer:
         """Send a command and return its answer; raises `RefusalError` or `WorkflowMissingError`."""
@@ -76,7 +76,9 @@ class CommandSender:
                 refused = refusal_in(error)
                 if refused.code is RefusalCode.SUBSCRIPTION_ENDED:
                     return await self._answer_from_database(subscription_id, sent, refused)
-                if refused.code is RefusalCode.NOT_YET_STARTED and await self._read.snapshot(subscription_id):
+                if refused.code is RefusalCode.NOT_YET_STARTED and await self._queries.find_snapshot(
+                    subscription_id
+                ):
                     # The trial is already recorded in the database, but the workflow has not adopted it yet.
                     await asyncio.sleep(LONGEST_PAUSE_SECONDS)
                     continue
@@ -95,15 +97,15 @@ class CommandSender:
         `refused` is the refusal that the workflow returned just before it closed. It is raised if the
         database does not yet contain the end of the subscription.
         """
-        state = await self._read.get_snapshot(subscription_id)
+        state = await self._queries.snapshot(subscription_id)
         if isinstance(sent, Settle):
             raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
-        earlier = await self._read.answer(subscription_id, sent)
+        earlier = await self._queries.stored_answer(subscription_id, sent)
         if earlier.reused:
             raise RefusalError(ID_REUSED)
         if earlier.answer is not None:
             return earlier.answer
-        decision = decide(state, sent, datetime.now(KST), await self._read.price_book())
+        decision = decide(state, sent, datetime.now(KST), await self._queries.price_book())
         if isinstance(decision, Refusal):
             raise RefusalError(decision)
         if refused is not None:

@@ -3,34 +3,49 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
+import asyncpg
 from pydantic_core import PydanticCustomError
 
+from adapters.postgres.catalogue_repository import PRICE_BOOK_COLUMN, load_price_book, price_book_from_row
+from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Pool
+from adapters.postgres.read_only_pool import ReadOnlyPool
+from adapters.postgres.subscription_repository import TIMELINE_COLUMNS, certificate_from_row, snapshot
 from starter.filter_values import check_selection, selects_by_plan
-from starter.filters import Filters, customer_is, state_is
-from starter.read_model import ReadModel, SubscriptionSummary, no_such_subscription
+from starter.filters import Filters, customer_is, state_is, to_sql
+from starter.subscription_summary import SUMMARY_COLUMNS, SubscriptionSummary
 from subscription.account_names import account_name
-from subscription.activity_contracts import CustomerEvent
+from subscription.activity_contracts import CustomerEvent, StoredAnswerInput, StoredAnswerResult
 from subscription.adjustment import Adjustment, adjustment_key
-from subscription.attention import ShownAttention
+from subscription.attention import Attention, ShownAttention
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.events import Event
+from subscription.commands import Command
+from subscription.events import EVENT_ADAPTER, Event
 from subscription.explain import Explanation, explain
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import RefusalCode, refusal
+from subscription.refusals import RefusalCode, RefusalError, refusal
 from subscription.request import Account
-from subscription.state import State
+from subscription.state import State, Subscription
 from subscription.status import Status, status_of
 from subscription.timeline import ErasureCertificate, TimelineEntry
 
 _MIN_PREFIX_LENGTH = 4
 """A shorter prefix of an ID would match many subscriptions."""
+
+
+class OperatorsOnlyError(Exception):
+    """Authorization failed: a customer called an operation for operators only."""
+
+
+def no_such_subscription() -> RefusalError:
+    return refusal(RefusalCode.SUBSCRIPTION_NOT_FOUND, "subscription_id")
 
 
 class NameAvailability(Frozen):
@@ -42,69 +57,98 @@ class NameAvailability(Frozen):
 
 
 class SubscriptionQueries:
-    """Queries about subscriptions, which also work while Temporal is unavailable.
+    """Queries about the subscriptions of one customer, or of all customers if `customer_id` is None.
 
-    Every method raises `RefusalError` if the rules refuse the call, and `OSError` if the database is
-    unreachable.
+    Every statement contains the customer ID. Another customer's data is therefore indistinguishable from
+    missing data: the error is the same.
+
+    Every method raises `RefusalError` if the rules refuse the call, `OperatorsOnlyError` if it needs
+    unrestricted access, and `OSError` if the database is unreachable.
     """
 
-    def __init__(self, pool: Pool) -> None:
-        self._read = ReadModel(pool)
+    def __init__(self, pool: Pool, customer_id: str | None = None) -> None:
+        self._pool = ReadOnlyPool(pool)
+        self._customer_id = customer_id
+
+    # -- catalogue and names -------------------------------------------------------------------------
+
+    async def price_book(self) -> PriceBook:
+        """Return the price book with all published catalogue versions."""
+        return await load_price_book(self._pool)
 
     async def catalogue(self) -> Catalogue | None:
         """Return the catalogue on sale today, by the real clock; None if none is in force yet (R2, R19)."""
-        return (await self._read.price_book()).in_force(day_of(datetime.now(KST)))
+        return (await self.price_book()).in_force(day_of(datetime.now(KST)))
 
     async def check_name(self, account: Account) -> NameAvailability:
-        holder = await self._read.holder(account.name)
-        return NameAvailability(name=account.name, kind=account.kind, available=holder is None)
+        taken: bool = await self._pool.fetchval(
+            "SELECT EXISTS (SELECT FROM account_names WHERE name = $1)", account.name
+        )
+        return NameAvailability(name=account.name, kind=account.kind, available=not taken)
+
+    # -- one subscription ----------------------------------------------------------------------------
+
+    async def check_exists(self, subscription_id: str) -> None:
+        """Raise `RefusalError` if there is no such subscription."""
+        if not await self._exists(subscription_id):
+            raise no_such_subscription()
+
+    async def find_snapshot(self, subscription_id: str) -> Subscription | None:
+        """Return the last recorded state, or None."""
+        return await snapshot(self._pool, subscription_id, self._customer_id)
+
+    async def snapshot(self, subscription_id: str) -> Subscription:
+        """Return the last recorded state."""
+        state = await self.find_snapshot(subscription_id)
+        if state is None:
+            raise no_such_subscription()
+        return state
+
+    async def snapshot_and_prices(self, subscription_id: str) -> tuple[Subscription, PriceBook]:
+        """Return the last recorded state, and the price book."""
+        [row] = await self._rows_of(subscription_id, f"snapshot, {PRICE_BOOK_COLUMN}")
+        return Subscription.model_validate_json(row["snapshot"]), price_book_from_row(row)
 
     async def status(self, subscription_id: str) -> Status:
-        state = await self._read.get_snapshot(subscription_id)
-        return status_of(state, (await self._read.price_book()).domain_policy)
-
-    async def check_exists(self, subscription_id: str, *, customer_id: str | None = None) -> None:
-        """Raise `RefusalError` if no subscription (of this customer, if given) has this ID."""
-        if not await self._read.exists(subscription_id, customer_id):
-            raise no_such_subscription()
+        state, book = await self.snapshot_and_prices(subscription_id)
+        return status_of(state, book.domain_policy)
 
     async def timeline(
         self, subscription_id: str, *, after: int = 0, limit: int | None = None
     ) -> list[TimelineEntry]:
         """Return the timeline entries after the event with the number `after`, in order."""
-        await self.check_exists(subscription_id)
-        return await self._read.timeline(subscription_id, after=after, limit=limit)
-
-    async def customer_events(
-        self,
-        customer_id: str,
-        *,
-        after: int = 0,
-        limit: int = 50,
-        event: str | None = None,
-        subscription_id: str | None = None,
-    ) -> list[CustomerEvent]:
-        """Return the events of all subscriptions of a customer, in the order of recording."""
-        return await self._read.customer_events(
-            customer_id, after=after, limit=limit, event=event, subscription_id=subscription_id
+        rows = await self._rows_of(
+            subscription_id,
+            "entry.*",
+            f"""
+            LEFT JOIN LATERAL (
+                SELECT {TIMELINE_COLUMNS} FROM lifecycle_events
+                 WHERE subscription_id = $1 AND sequence > $3 ORDER BY sequence LIMIT $4) AS entry ON true
+            """,  # noqa: S608 - a constant
+            after,
+            limit,
+            order="entry.sequence",
         )
+        return [TimelineEntry.model_validate(dict(row)) for row in rows]
 
     async def history(self, subscription_id: str) -> list[Event]:
         """Return the events without personal data; `timeline` returns the same events as text."""
-        await self.check_exists(subscription_id)
-        return await self._read.history(subscription_id)
-
-    async def account_names(self, subscription_ids: Sequence[str]) -> dict[str, str]:
-        """Return the account names of these subscriptions. Erased subscriptions have none."""
-        return await self._read.account_names(subscription_ids)
-
-    async def price_book(self) -> PriceBook:
-        """Return the price book with all published catalogue versions."""
-        return await self._read.price_book()
+        rows = await self._rows_of(
+            subscription_id,
+            "detail",
+            "LEFT JOIN lifecycle_events AS event USING (subscription_id)",
+            order="event.sequence",
+        )
+        return [EVENT_ADAPTER.validate_json(row["detail"]) for row in rows]
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
-        await self.check_exists(subscription_id)
-        return await self._read.ledger(subscription_id)
+        rows = await self._rows_of(
+            subscription_id,
+            "line",
+            "LEFT JOIN ledger_lines AS charge USING (subscription_id)",
+            order="charge.sequence, position",
+        )
+        return [LedgerLine.model_validate_json(row["line"]) for row in rows]
 
     async def explain(self, subscription_id: str, key: str | None = None) -> list[Explanation]:
         """Explain the calculation of every ledger line, or of the line with this key."""
@@ -113,32 +157,140 @@ class SubscriptionQueries:
             raise refusal(RefusalCode.LINE_NOT_FOUND, "key")
         return [explain(line) for line in lines]
 
+    async def adjustments(self, subscription_id: str) -> list[Adjustment]:
+        """Return the compensating ledger lines, in the order of their creation."""
+        rows = await self._rows_of(
+            subscription_id,
+            "adjustment_id, line_key, amount, reason, reference, effective_at",
+            "LEFT JOIN ledger_adjustments USING (subscription_id)",
+            order="effective_at, adjustment_id",
+        )
+        return [
+            Adjustment(
+                key=adjustment_key(subscription_id, row["adjustment_id"]),
+                corrects=row["line_key"],
+                amount=row["amount"],
+                reason=row["reason"],
+                reference=row["reference"],
+                effective_at=row["effective_at"],
+            )
+            for row in rows
+        ]
+
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
-        return await self._read.certificates(subscription_id)
+        """Return the erasure certificates: of the database, then of the workflow histories (R31)."""
+        rows = await self._rows_of(
+            subscription_id,
+            "erased_at, rows",
+            "LEFT JOIN erasure_certificates USING (subscription_id)",
+            order="part",
+        )
+        return [certificate_from_row(subscription_id, row) for row in rows]
 
     async def attention(self, subscription_id: str) -> ShownAttention | None:
         """Return why a subscription needs attention, or None. Workers copy the reason from Temporal."""
-        attention = await self._read.attention(subscription_id)
-        return ShownAttention.of(attention) if attention else None
+        self._check_operator()
+        row = await self._pool.fetchrow(
+            "SELECT kind, reason, since FROM attention WHERE subscription_id = $1", subscription_id
+        )
+        return ShownAttention.of(Attention.model_validate(dict(row))) if row else None
 
     # -- idempotency ---------------------------------------------------------------------------------
 
+    async def snapshot_and_acceptance(
+        self, subscription_id: str, command_id: str
+    ) -> tuple[Subscription, datetime | None]:
+        """Return the last recorded state, and when a command was last accepted under this ID.
+
+        The time is that of the subscription's clock; None if there is no such command.
+        """
+        [row] = await self._rows_of(
+            subscription_id,
+            """
+            snapshot,
+            (SELECT max(effective_at)
+               FROM command_answers JOIN lifecycle_events USING (subscription_id, sequence)
+              WHERE subscription_id = $1 AND command_id = $3) AS accepted_at
+            """,
+            "",
+            command_id,
+        )
+        return Subscription.model_validate_json(row["snapshot"]), row["accepted_at"]
+
+    async def stored_answer(self, subscription_id: str, command: Command) -> StoredAnswerResult:
+        """Return the original answer to this command, if its ID was accepted before (R22).
+
+        The ID contains the caller (`Caller.scoped`), so it is not the ID of another customer's command.
+        """
+        if command.id is None:
+            return StoredAnswerResult()
+        return await stored_answer(
+            self._pool,
+            StoredAnswerInput(
+                subscription_id=subscription_id, command_id=command.id, fingerprint=command.fingerprint()
+            ),
+        )
+
     async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
-        key = adjustment_key(subscription_id, adjustment_id)
-        return key in [adjustment.key for adjustment in await self._read.adjustments(subscription_id)]
+        self._check_operator()
+        has_adjusted: bool = await self._pool.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2)
+            """,
+            subscription_id,
+            adjustment_id,
+        )
+        return has_adjusted
 
-    # -- ledgers and invoices ------------------------------------------------------------------------
+    # -- events, invoices and notices ----------------------------------------------------------------
 
-    async def adjustments(self, subscription_id: str) -> list[Adjustment]:
-        await self.check_exists(subscription_id)
-        return await self._read.adjustments(subscription_id)
+    async def customer_events(
+        self,
+        customer_id: str | None = None,
+        *,
+        after: int = 0,
+        limit: int = 50,
+        event: str | None = None,
+        subscription_id: str | None = None,
+    ) -> list[CustomerEvent]:
+        """Return the events of all subscriptions of a customer, in the order of recording.
 
-    async def invoice(self, number: str, *, customer_id: str | None = None) -> Invoice:
-        """Return an invoice; with `customer_id`, only an invoice of that customer."""
-        invoice = await self._read.invoice(number, customer_id)
-        if invoice is None:
+        Operators must name the customer.
+        """
+        owner = self._customer_id or customer_id
+        if owner is None:
+            raise refusal(RefusalCode.MISSING_FIELD, "customer_id", reason="CUSTOMER")
+        rows = await self._pool.fetch(
+            """
+            SELECT number, subscription_id, sequence, effective_at AS at, event, state, message
+              FROM customer_events JOIN lifecycle_events USING (subscription_id, sequence)
+             WHERE customer_id = $1 AND ($6::text IS NULL OR customer_id = $6)
+               AND number > $2 AND ($4::text IS NULL OR event = $4)
+               AND ($5::text IS NULL OR subscription_id = $5)
+             ORDER BY number LIMIT $3
+            """,
+            owner,
+            after,
+            limit,
+            event,
+            subscription_id,
+            customer_id,
+        )
+        await self._check_filter(subscription_id, rows)
+        return [CustomerEvent.model_validate(dict(row)) for row in rows]
+
+    async def invoice(self, number: str) -> Invoice:
+        document = await self._pool.fetchval(
+            """
+            SELECT document FROM invoices
+             WHERE number = $1 AND ($2::text IS NULL OR customer_id = $2)
+            """,
+            number,
+            self._customer_id,
+        )
+        if document is None:
             raise refusal(RefusalCode.INVOICE_NOT_FOUND, "number")
-        return invoice
+        return Invoice.model_validate_json(document)
 
     async def invoices(
         self,
@@ -150,18 +302,28 @@ class SubscriptionQueries:
         limit: int = 50,
     ) -> list[Invoice]:
         """Return invoices in the order of their numbers; `month` is the first day of a month."""
-        return await self._read.invoices(
-            customer_id=customer_id, month=month, kind=kind, after=after, limit=limit
+        rows = await self._pool.fetch(
+            """
+            SELECT document FROM invoices
+             WHERE ($1::text IS NULL OR customer_id = $1) AND ($6::text IS NULL OR customer_id = $6)
+               AND ($2::date IS NULL OR month = $2) AND ($5::text IS NULL OR document ->> 'kind' = $5)
+               AND number > $3
+             ORDER BY number LIMIT $4
+            """,
+            self._customer_id,
+            month,
+            after,
+            limit,
+            kind,
+            customer_id,
         )
+        return [Invoice.model_validate_json(row["document"]) for row in rows]
 
-    # -- notices -------------------------------------------------------------------------------------
-
-    async def notice(self, number: int, *, customer_id: str | None = None) -> OutboxNotice:
-        """Return a notice; with `customer_id`, only a notice to that customer."""
-        notice = await self._read.notice(number, customer_id)
-        if notice is None:
+    async def notice(self, number: int) -> OutboxNotice:
+        notices = await self._notices("number = $2", number)
+        if not notices:
             raise refusal(RefusalCode.NOTICE_NOT_FOUND, "number")
-        return notice
+        return notices[0]
 
     async def notices(
         self,
@@ -169,34 +331,74 @@ class SubscriptionQueries:
         state: NoticeState | None = None,
         kind: NoticeKind | None = None,
         subscription_id: str | None = None,
-        customer_id: str | None = None,
         after: int = 0,
         limit: int = 50,
     ) -> list[OutboxNotice]:
         """Return sent and waiting notices in the order of their numbers."""
-        return await self._read.notices(
-            state=state,
-            kind=kind,
-            subscription_id=subscription_id,
-            customer_id=customer_id,
-            after=after,
-            limit=limit,
+        notices = await self._notices(
+            """
+            ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR notices.subscription_id = $3)
+               AND ($4::text IS NULL OR kind = $4) AND number > $5
+             ORDER BY number LIMIT $6
+            """,
+            state,
+            subscription_id,
+            kind,
+            after,
+            limit,
         )
+        await self._check_filter(subscription_id, notices)
+        return notices
+
+    async def _notices(self, condition: str, *arguments: object) -> list[OutboxNotice]:
+        rows = await self._pool.fetch(
+            f"""
+            SELECT number, notices.subscription_id, customer_id, kind, event_date, threshold_days, state,
+                   attempts, last_error, queued_at, completed_at, recipient, subject, body,
+                   CASE WHEN state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
+              FROM notices LEFT JOIN notice_emails USING (number)
+             WHERE ($1::text IS NULL OR customer_id = $1) AND {condition}
+            """,  # noqa: S608 - the callers are the two above
+            self._customer_id,
+            *arguments,
+        )
+        return [OutboxNotice.model_validate(dict(row)) for row in rows]
 
     # -- nightly reconciliation ----------------------------------------------------------------------
 
     async def reconciliation(self, run: str | None = None) -> Reconciliation:
         """Return this run of the reconciliation job, or the latest run."""
-        reconciliation = await self._read.reconciliation(run)
-        if reconciliation is None:
+        self._check_operator()
+        row = await self._pool.fetchrow(
+            """
+            SELECT run, started_at, finished_at, checked,
+                   (SELECT count(*) FROM reconciliation_findings AS each WHERE each.run = found.run) AS found,
+                   (SELECT count(*) FROM reconciliation_findings AS each
+                     WHERE each.run = found.run AND repaired) AS repaired
+              FROM reconciliations AS found
+             WHERE $1::text IS NULL OR run = $1 ORDER BY started_at DESC LIMIT 1
+            """,
+            run,
+        )
+        if row is None:
             if run:
                 raise refusal(RefusalCode.RECONCILIATION_NOT_FOUND, "run", reason="RUN")
             raise refusal(RefusalCode.RECONCILIATION_NOT_FOUND)
-        return reconciliation
+        return Reconciliation.model_validate(dict(row))
 
     async def findings(self, run: str, *, skip: int = 0, limit: int = 1000) -> list[ReportedFinding]:
         """Return the findings of a run: open findings first, then repaired findings."""
-        return await self._read.findings(run, skip=skip, limit=limit)
+        self._check_operator()
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id, code, message, repaired, found_at FROM reconciliation_findings
+             WHERE run = $1 ORDER BY repaired, code, subscription_id, message LIMIT $2 OFFSET $3
+            """,
+            run,
+            limit,
+            skip,
+        )
+        return [ReportedFinding.model_validate(dict(row)) for row in rows]
 
     # -- search ------------------------------------------------------------------------------------
 
@@ -206,42 +408,136 @@ class SubscriptionQueries:
         A complete ID matches only itself. Otherwise the reference is a prefix of an ID (four characters or
         more), an account (admin@acme) or its name (acme).
         """
-        if await self._read.exists(reference, None):
+        if await self._exists(reference):
             return [reference]
         admin_id, at, name = reference.lower().rpartition("@")
         with contextlib.suppress(PydanticCustomError):
             name = account_name(name)
         prefix = reference if len(reference) >= _MIN_PREFIX_LENGTH else None
-        return await self._read.meant_by(prefix, name, admin_id if at else None, limit=limit)
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id FROM account_names JOIN subscriptions USING (subscription_id)
+             WHERE name = $2 AND ($3::text IS NULL OR snapshot ->> 'admin_id' = $3)
+               AND ($5::text IS NULL OR customer_id = $5)
+            UNION
+            (SELECT subscription_id FROM subscriptions
+              WHERE starts_with(subscription_id, $1) AND ($5::text IS NULL OR customer_id = $5) LIMIT $4)
+            ORDER BY subscription_id LIMIT $4
+            """,
+            prefix,
+            name,
+            admin_id if at else None,
+            limit,
+            self._customer_id,
+        )
+        return [row["subscription_id"] for row in rows]
 
     async def listed(self, ids: Sequence[str]) -> Sequence[SubscriptionSummary]:
         """Return the subscriptions with these IDs, in the given order, without unknown IDs."""
-        rows = await self._read.listed(ids)
-        return [rows[id] for id in ids if id in rows]
+        rows = await self._pool.fetch(
+            f"""
+            SELECT {SUMMARY_COLUMNS} FROM subscriptions
+             WHERE subscription_id = ANY($1) AND ($2::text IS NULL OR customer_id = $2)
+            """,  # noqa: S608 - field names
+            ids,
+            self._customer_id,
+        )
+        found = {row["subscription_id"]: SubscriptionSummary.model_validate(dict(row)) for row in rows}
+        return [found[id] for id in ids if id in found]
 
     async def check_selection(self, selection: Filters) -> None:
         """Raise `RefusalError` if a filter contains a plan that was never published."""
         if selects_by_plan(selection):
             check_selection(selection, await self.price_book())
 
-    async def select(
-        self, selection: Filters, *, after: str = "", limit: int = 50
-    ) -> list[SubscriptionSummary]:
-        """Return the subscriptions that match all filters, in the order of their IDs.
-
-        The database must be able to evaluate all filters.
-        """
-        await self.check_selection(selection)
-        return await self._read.list(selection, after=after, limit=limit)
-
     async def list(
         self,
         *,
         state: State | None = None,
         customer_id: str | None = None,
+        those: Filters = (),
         after: str = "",
         limit: int = 50,
     ) -> list[SubscriptionSummary]:
-        """Return the subscriptions after the ID `after`, in the order of their IDs."""
-        selection = (state_is(state) if state else ()) + (customer_is(customer_id) if customer_id else ())
-        return await self.select(selection, after=after, limit=limit)
+        """Return the subscriptions after the ID `after` that match all filters, in the order of their IDs.
+
+        The database must be able to evaluate all filters.
+        """
+        selection = those + (state_is(state) if state else ())
+        if customer_id is not None:
+            selection += customer_is(customer_id)
+        await self.check_selection(selection)
+        return [*await self.select(selection, after=after, limit=limit)]
+
+    async def select(self, selection: Filters, *, after: str, limit: int) -> Sequence[SubscriptionSummary]:
+        """Return subscriptions as `list` does, for filters that are already checked."""
+        condition, values = to_sql(self._with_customer(selection))
+        rows = await self._pool.fetch(
+            f"""
+            SELECT {SUMMARY_COLUMNS} FROM subscriptions
+             WHERE {condition} AND subscription_id > ${len(values) + 1}
+             ORDER BY subscription_id LIMIT ${len(values) + 2}
+            """,  # noqa: S608 - to_sql passes values only as parameters
+            *values,
+            after,
+            limit,
+        )
+        return [SubscriptionSummary.model_validate(dict(row)) for row in rows]
+
+    async def count(self, selection: Filters) -> int:
+        """Return the number of selected subscriptions."""
+        condition, values = to_sql(self._with_customer(selection))
+        return (
+            await self._pool.fetchval(
+                f"SELECT count(*) FROM subscriptions WHERE {condition}",  # noqa: S608 - as above
+                *values,
+            )
+            or 0
+        )
+
+    # -- authorization -------------------------------------------------------------------------------
+
+    def _check_operator(self) -> None:
+        if self._customer_id is not None:
+            raise OperatorsOnlyError
+
+    def _with_customer(self, selection: Filters) -> Filters:
+        return selection + (customer_is(self._customer_id) if self._customer_id is not None else ())
+
+    async def _rows_of(
+        self, subscription_id: str, columns: str, join: str = "", *arguments: object, order: str = ""
+    ) -> Sequence[asyncpg.Record]:
+        """Return the rows of a subscription; raise `RefusalError` if it does not exist.
+
+        `join` is a LEFT JOIN, so a subscription without rows gives one row, whose first column is null.
+        """
+        rows = await self._pool.fetch(
+            f"""
+            SELECT {columns} FROM subscriptions AS subscription {join}
+             WHERE subscription.subscription_id = $1
+               AND ($2::text IS NULL OR subscription.customer_id = $2)
+            {order and f"ORDER BY {order}"}
+            """,  # noqa: S608 - the callers pass constants
+            subscription_id,
+            self._customer_id,
+            *arguments,
+        )
+        if not rows:
+            raise no_such_subscription()
+        return [row for row in rows if row[0] is not None]
+
+    async def _check_filter(self, subscription_id: str | None, rows: Sequence[Any]) -> None:
+        """Raise `RefusalError` if a list is empty because its filter names an unknown subscription."""
+        if subscription_id is not None and not rows:
+            await self.check_exists(subscription_id)
+
+    async def _exists(self, subscription_id: str) -> bool:
+        exists: bool | None = await self._pool.fetchval(
+            """
+            SELECT true FROM subscriptions
+             WHERE subscription_id = $1 AND ($2::text IS NULL OR customer_id = $2)
+            """,
+            subscription_id,
+            self._customer_id,
+        )
+        return bool(exists)

@@ -14,8 +14,9 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.postgres.read_only_pool import Reader
 from starter.commands import refusal_in
-from starter.read_model import ReadModel, RequestContext
+from starter.request_context import RequestContext, load_request_context
 from starter.retry import with_retries
 from subscription.business_calendar import KST
 from subscription.event_text import workflow_summary
@@ -33,9 +34,9 @@ def subscription_id_for(request_id: str) -> str:
 
 
 class RequestSubmitter:
-    def __init__(self, temporal: Client, read: ReadModel, task_queue: str) -> None:
+    def __init__(self, temporal: Client, reader: Reader, task_queue: str) -> None:
         self._temporal = temporal
-        self._read = read
+        self._reader = reader
         self._task_queue = task_queue
 
     async def request(self, data: Mapping[str, Any]) -> RequestAnswer:
@@ -89,9 +90,9 @@ class RequestSubmitter:
     async def _load_context(self, parsed: ParsedRequest) -> RequestContext:
         request = parsed.request
         if request is None:
-            return await self._read.request_context(None, None)
-        return await self._read.request_context(
-            request.request_id, request.account.account.name, request.fingerprint()
+            return await load_request_context(self._reader, None, None)
+        return await load_request_context(
+            self._reader, request.request_id, request.account.account.name, request.fingerprint()
         )
 
     async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:

@@ -9,7 +9,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from adapters.attention_copy import attention_of
 from starter.filter_values import check_query
 from starter.filters import Filters, supported_by_database, to_visibility_query
-from starter.read_model import ReadModel, SubscriptionSummary
+from starter.queries import SubscriptionQueries
+from starter.subscription_summary import SubscriptionSummary
 from subscription.attention import ATTENTION_MEMO, ShownAttention
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
@@ -38,9 +39,9 @@ class InvalidQueryError(Exception):
 
 
 class SubscriptionSearch:
-    def __init__(self, temporal: Client, read: ReadModel) -> None:
+    def __init__(self, temporal: Client, queries: SubscriptionQueries) -> None:
         self._temporal = temporal
-        self._read = read
+        self._queries = queries
 
     async def by_filters(self, selection: Filters, *, after: str, limit: int) -> SearchPage:
         """Return a page of the subscriptions that match all filters."""
@@ -49,10 +50,10 @@ class SubscriptionSearch:
             assert query is not None, "each filter has a column or a search attribute"
             return await self._page(query, after, limit)
         # One row more than the page shows whether there is a next page.
-        listed = await self._read.list(selection, after=after, limit=limit + 1)
+        listed = await self._queries.select(selection, after=after, limit=limit + 1)
         return SearchPage(
             subscriptions=tuple(listed[:limit]),
-            total=await self._read.count(selection),
+            total=await self._queries.count(selection),
             next_cursor=listed[limit - 1].subscription_id if len(listed) > limit else None,
             query=query,
         )
@@ -64,7 +65,7 @@ class SubscriptionSearch:
         """
         # The query is first checked without the filters, so that error messages refer to the user's text.
         await self._check(query)
-        check_query(query, await self._read.price_book())
+        check_query(query, await self._queries.price_book())
         conditions = to_visibility_query(selection)
         assert conditions is not None
         return await self._page(f"({query}) AND {conditions}", after, limit)
@@ -81,7 +82,7 @@ class SubscriptionSearch:
                 marked[subscription_id] = run
         ids = nsmallest(limit + 1, (id for id in matches if id > after))
         page = ids[:limit]
-        rows = await self._read.listed(page)
+        rows = {row.subscription_id: row for row in await self._queries.listed(page)}
         return SearchPage(
             subscriptions=tuple(rows[id] for id in page if id in rows),
             missing_in_database=tuple(id for id in page if id not in rows),

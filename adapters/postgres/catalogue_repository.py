@@ -3,7 +3,10 @@
 from datetime import date, datetime
 from functools import lru_cache
 
+from asyncpg import Record
+
 from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.read_only_pool import Reader
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.refusals import Refusal
@@ -17,9 +20,9 @@ class PublishingError(Exception):
         self.refused = refused
 
 
-async def versions_after(connection: Connection | Pool, revision: int) -> tuple[Catalogue, ...]:
+async def versions_after(reader: Reader, revision: int) -> tuple[Catalogue, ...]:
     """Return the versions that a price book of this revision does not contain."""
-    rows = await connection.fetch(
+    rows = await reader.fetch(
         "SELECT document FROM catalogue_versions WHERE number > $1 ORDER BY number", revision
     )
     return tuple(_read(row["document"]) for row in rows)
@@ -50,8 +53,19 @@ def _read(document: str) -> Catalogue:
     return Catalogue.model_validate_json(document)
 
 
-async def load_price_book(connection: Connection | Pool) -> PriceBook:
-    return PriceBook(versions=await versions_after(connection, 0))
+async def load_price_book(reader: Reader) -> PriceBook:
+    return PriceBook(versions=await versions_after(reader, 0))
+
+
+PRICE_BOOK_COLUMN = (
+    "(SELECT array_agg(document::text ORDER BY number) FROM catalogue_versions) AS catalogue_documents"
+)
+"""Column with all published versions, to read the price book with other data in one statement."""
+
+
+def price_book_from_row(row: Record) -> PriceBook:
+    """Return the price book of a row with `PRICE_BOOK_COLUMN`."""
+    return PriceBook(versions=tuple(_read(document) for document in row["catalogue_documents"] or ()))
 
 
 async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None) -> bool:

@@ -1,13 +1,13 @@
 """Stored answers to accepted commands, for idempotency (R22)."""
 
-from adapters.postgres.pool import Pool
+from adapters.postgres.read_only_pool import Reader
 from subscription.activity_contracts import StoredAnswerInput, StoredAnswerResult
 from subscription.timeline import Answer
 
 
-async def stored_answer(pool: Pool, input: StoredAnswerInput) -> StoredAnswerResult:
+async def stored_answer(reader: Reader, input: StoredAnswerInput) -> StoredAnswerResult:
     """Return the original answer to the command that was accepted under this ID, if any (R22)."""
-    row = await pool.fetchrow(
+    row = await reader.fetchrow(
         """
         SELECT answer, fingerprint = keyed_hash($3) AS same,
                $4::timestamptz IS NULL OR effective_at > $4 AS remembered

@@ -4,7 +4,7 @@ from typing import Any
 
 import asyncpg
 
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Connection, Pool
 from subscription.validation import is_storable
 
 _BIGINT = range(-(2**63), 2**63)
@@ -27,6 +27,9 @@ class ReadOnlyPool:
 
     async def fetchval(self, query: str, *values: object) -> Any:
         return await self._pool.fetchval(query, *values) if _all_storable(values) else None
+
+
+Reader = Connection | Pool | ReadOnlyPool
 
 
 def _all_storable(values: tuple[object, ...]) -> bool:

@@ -11,6 +11,7 @@ from typing import Literal
 import asyncpg
 
 from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.read_only_pool import Reader
 from subscription.activity_contracts import StoredAnswer
 from subscription.deadlines import next_deadline
 from subscription.event_text import event_message
@@ -41,20 +42,31 @@ async def lock_row_and_get_sequence(connection: Connection, subscription_id: str
     return sequence
 
 
-async def snapshot(connection: Connection | Pool, subscription_id: str) -> Subscription | None:
-    """Return the last recorded state."""
-    document = await connection.fetchval(
-        "SELECT snapshot FROM subscriptions WHERE subscription_id = $1", subscription_id
+async def snapshot(
+    reader: Reader, subscription_id: str, customer_id: str | None = None
+) -> Subscription | None:
+    """Return the last recorded state; with `customer_id`, only of a subscription of this customer."""
+    document = await reader.fetchval(
+        """
+        SELECT snapshot FROM subscriptions
+         WHERE subscription_id = $1 AND ($2::text IS NULL OR customer_id = $2)
+        """,
+        subscription_id,
+        customer_id,
     )
     return Subscription.model_validate_json(document) if document else None
 
 
+TIMELINE_COLUMNS = "sequence, effective_at AS at, event, state, message"
+"""Columns of `lifecycle_events` that a `TimelineEntry` is read from."""
+
+
 async def latest_timeline(connection: Connection, subscription_id: str) -> tuple[TimelineEntry, ...]:
     rows = await connection.fetch(
-        """
-        SELECT sequence, effective_at AS at, event, state, message
-          FROM lifecycle_events WHERE subscription_id = $1 ORDER BY sequence DESC LIMIT $2
-        """,
+        f"""
+        SELECT {TIMELINE_COLUMNS} FROM lifecycle_events
+         WHERE subscription_id = $1 ORDER BY sequence DESC LIMIT $2
+        """,  # noqa: S608 - a constant
         subscription_id,
         TIMELINE_KEPT,
     )
@@ -302,7 +314,7 @@ async def erase_personal_data(connection: Connection, subscription_id: str) -> E
     """
     row = await connection.fetchrow("SELECT erased_at, rows FROM erase_personal_data($1)", subscription_id)
     assert row is not None
-    return _certificate(subscription_id, row)
+    return certificate_from_row(subscription_id, row)
 
 
 async def certify_histories(connection: Connection | Pool, subscription_id: str, runs: int) -> None:
@@ -322,10 +334,10 @@ async def get_certificate(
         subscription_id,
         part,
     )
-    return _certificate(subscription_id, row) if row else None
+    return certificate_from_row(subscription_id, row) if row else None
 
 
-def _certificate(subscription_id: str, row: asyncpg.Record) -> ErasureCertificate:
+def certificate_from_row(subscription_id: str, row: asyncpg.Record) -> ErasureCertificate:
     return ErasureCertificate(
         subscription_id=subscription_id, erased_at=row["erased_at"], rows=json.loads(row["rows"])
     )

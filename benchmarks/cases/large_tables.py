@@ -19,9 +19,11 @@ from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.metrics import Figure
 from benchmarks.workload import Sizes
 from starter.filters import NAMED_FILTERS, customer_is, state_is
-from starter.read_model import ReadModel
+from starter.queries import SubscriptionQueries
+from starter.request_context import load_request_context
 from subscription.business_calendar import KST, add_months, day_of, first_of_month
 from subscription.invoice import IssueInvoices
+from subscription.request import Account, AccountKind
 from subscription.state import State
 
 _MONTHS = 10
@@ -67,11 +69,11 @@ async def large_tables(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
 
 
 async def _query_times(env: BenchmarkEnvironment, number: int) -> Mapping[str, tuple[float, list[str]]]:
-    """Return each query of the read model with its milliseconds and its sequential scans of large tables."""
+    """Return each read of the client library with its milliseconds and its scans of large tables."""
     today = datetime.now(KST).date()
     times = {}
     async with create_pool(env.reader_url, "worksub_reader", connections=1) as pool:
-        for name, query in _queries(ReadModel(pool), id_of(number // 2), number, today).items():
+        for name, query in _queries(pool, id_of(number // 2), number, today).items():
             await query()
             before = await _sequential_scans(env.owner, pool)
             begun = time.perf_counter()
@@ -83,31 +85,30 @@ async def _query_times(env: BenchmarkEnvironment, number: int) -> Mapping[str, t
 
 
 def _queries(
-    read: ReadModel, subscription_id: str, number: int, today: Any
+    pool: Pool, subscription_id: str, number: int, today: Any
 ) -> dict[str, Callable[[], Awaitable[Any]]]:
+    read = SubscriptionQueries(pool)
     customer = f"customer-{number // 2 // SUBSCRIPTIONS_A_CUSTOMER}"
     month = add_months(first_of_month(today), -1)
     queries: dict[str, Callable[[], Awaitable[Any]]] = {
         "status": lambda: read.snapshot(subscription_id),
-        "timeline": lambda: read.timeline(subscription_id, after=0, limit=None),
+        "timeline": lambda: read.timeline(subscription_id),
         "ledger": lambda: read.ledger(subscription_id),
         "adjustments": lambda: read.adjustments(subscription_id),
         "certificates": lambda: read.certificates(subscription_id),
-        "holder of a name": lambda: read.holder("an-unknown-name"),
-        "request context": lambda: read.request_context("an-unknown-request", "an-unknown-name"),
-        "list": lambda: read.list((), after=subscription_id, limit=51),
-        "list of a customer": lambda: read.list(customer_is(customer), after="", limit=51),
-        "list of a state": lambda: read.list(state_is(State.TRIAL), after="", limit=51),
-        "invoices of a month": lambda: read.invoices(customer_id=None, month=month, after="", limit=51),
-        "invoices of a customer": lambda: read.invoices(customer_id=customer, month=None, after="", limit=51),
-        "notices": lambda: read.notices(
-            state=None, subscription_id=None, customer_id=None, after=0, limit=51
-        ),
+        "holder of a name": lambda: read.check_name(Account(kind=AccountKind.GROUP, name="an-unknown-name")),
+        "request context": lambda: load_request_context(pool, "an-unknown-request", "an-unknown-name"),
+        "list": lambda: read.select((), after=subscription_id, limit=51),
+        "list of a customer": lambda: read.select(customer_is(customer), after="", limit=51),
+        "list of a state": lambda: read.select(state_is(State.TRIAL), after="", limit=51),
+        "invoices of a month": lambda: read.invoices(month=month, limit=51),
+        "invoices of a customer": lambda: read.invoices(customer_id=customer, limit=51),
+        "notices": lambda: read.notices(limit=51),
     }
     for name, ready_made in NAMED_FILTERS.items():
         selection = ready_made.on(today)
         if all(condition.column for condition in selection):
-            queries[f"list {name}"] = lambda chosen=selection: read.list(chosen, after="", limit=51)  # type: ignore[misc]
+            queries[f"list {name}"] = lambda chosen=selection: read.select(chosen, after="", limit=51)  # type: ignore[misc]
             queries[f"count {name}"] = lambda chosen=selection: read.count(chosen)  # type: ignore[misc]
     return queries
 

@@ -14,7 +14,7 @@ from entrypoints.api.rate_limits import Quota
 from entrypoints.http.client_address import client_address
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.api_keys import ApiKey
-from starter.scoped_client import ScopedClient
+from starter.client import SubscriptionClient
 from subscription.ids import is_opaque_id, opaque_id_pattern
 
 _BEARER = HTTPBearer(
@@ -83,11 +83,11 @@ async def check_query(request: Request, key: ApiKeyDep) -> None:
             raise ApiError(ApiCode.REPEATED_PARAMETER, f"Query parameter {name} is repeated.", name)
 
 
-async def scoped_client(service: ServiceDep, key: ApiKeyDep) -> ScopedClient:
-    return ScopedClient(service.client, key.caller, service.command_rates)
+async def scoped_client(service: ServiceDep, key: ApiKeyDep) -> SubscriptionClient:
+    return service.client.for_caller(key.caller, service.command_rates)
 
 
-ClientDep = Annotated[ScopedClient, Depends(scoped_client)]
+ClientDep = Annotated[SubscriptionClient, Depends(scoped_client)]
 
 
 async def idempotency_key_of(

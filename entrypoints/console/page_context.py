@@ -26,7 +26,6 @@ from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.caller import Caller
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
-from starter.scoped_client import ScopedClient
 from subscription.refusals import Problem, Refusal
 from subscription.validation import composed, is_storable
 
@@ -81,9 +80,9 @@ class PageContext:
         return Caller(self.session.customer_id)
 
     @property
-    def client(self) -> ScopedClient:
+    def client(self) -> SubscriptionClient:
         """Return a client limited to this caller: subscriptions of other customers do not exist in it."""
-        return ScopedClient(self.console.client, self.caller, self.console.command_rates)
+        return self.console.client.for_caller(self.caller, self.console.command_rates)
 
     @property
     def subscription_id(self) -> str:

@@ -98,8 +98,7 @@ class SubscriptionRunner:
 
     async def _take(self, step: ScenarioStep) -> list[dict[str, Any]]:
         id_, book = self.run_record.subscription_id, self._env.book
-        state = await retry_while_unavailable(lambda: self._env.read.snapshot(id_))
-        assert state is not None
+        state = await retry_while_unavailable(lambda: self._env.client.snapshot(id_))
         if step.command == CONFIRM_DOMAIN:
             with self._proofs_published(state.pending_domains):
                 return await self._confirmed(step)
@@ -117,8 +116,8 @@ class SubscriptionRunner:
                 "id": f"look-{len(self.run_record.answers)}-{next(checks)}",
             }
             [answer] = await self._send("check_domain", argument, copies=1)
-            state = await retry_while_unavailable(lambda: self._env.read.snapshot(id_))
-            if not answer["accepted"] or state is None or not state.pending_domains:
+            state = await retry_while_unavailable(lambda: self._env.client.snapshot(id_))
+            if not answer["accepted"] or not state.pending_domains:
                 return [answer]
             await asyncio.sleep(_CHECK_INTERVAL_SECONDS)
 

@@ -28,7 +28,6 @@ from dev_stack.postgres_server import PostgresServer
 from dev_stack.temporal_server import TemporalServer
 from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
-from starter.read_model import ReadModel
 from starter.setup import set_up
 from starter.webhook_endpoints import WebhookEndpointStore
 from subscription.catalogue import PriceBook
@@ -51,12 +50,11 @@ class ChaosEnvironment:
 
     Attributes, valid while it is entered: `temporal` and `postgres`, the servers; `dns`; `workers`, two:
     the second keeps no workflow in memory; `api`; `client_processes`, the client processes; `tokens` and
-    `receivers` of the customers that use the API and webhooks; `client` and `read`, which belong to
-    this process; `book`, the prices.
+    `receivers` of the customers that use the API and webhooks; `client`, which belongs to this
+    process; `book`, the prices.
     """
 
     client: SubscriptionClient
-    read: ReadModel
     client_of_temporal: Client
     api: Api
 
@@ -105,7 +103,6 @@ class ChaosEnvironment:
             await _make_login(owner)
         pool = await self._stack.enter_async_context(create_pool(self._url, "worksub_reader", connections=20))
         self.client = SubscriptionClient(self.client_of_temporal, pool)
-        self.read = ReadModel(pool)
         await self._register_customers()
         settings = {
             "DATABASE_URL": self._url,

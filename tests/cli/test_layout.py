@@ -14,7 +14,7 @@ from dev_stack.scenario_runner import simulate_by_rules
 from entrypoints.cli.views.layout import Indented
 from entrypoints.cli.views.tables import ledger_table, list_table, scenario_view, verification_records_view
 from entrypoints.cli.yaml_documents import read_documents
-from starter.read_model import SubscriptionSummary
+from starter.subscription_summary import SubscriptionSummary
 from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
 from subscription.domain_verification import verification_records

@@ -13,6 +13,7 @@ from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.http.metrics import HttpMetrics
 from entrypoints.http.request_log import ObservedRequests
+from starter.client import SubscriptionClient
 from support.http_server import bind, serve_app
 from support.service_env import ServiceEnv
 
@@ -39,12 +40,16 @@ async def run_console(
     settings: ConsoleSettings | None = None,
     *,
     hashing: PasswordHashing | None = None,
+    client: SubscriptionClient | None = None,
 ) -> AsyncIterator[ConsoleServer]:
-    """Serve the console; without settings, as on the local stack of a developer."""
+    """Serve the console; without settings, as on the local stack of a developer.
+
+    `client` replaces the client of the service environment.
+    """
     with bind("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, developer_sign_in=True), url=place.url)
         async with create_pool(service_env.api_url, "worksub_console", connections=4) as pool:
-            app = create_console(service_env.client, pool, settings, hashing=hashing)
+            app = create_console(client or service_env.client, pool, settings, hashing=hashing)
             metrics = HttpMetrics("console")
             async with serve_app(ObservedRequests(app, metrics, "console"), place):
                 yield ConsoleServer(service_env, place.url, app, metrics)

@@ -20,7 +20,7 @@ from entrypoints.api.problem_details import (
     problem_from_refusal,
     responses,
 )
-from starter.scoped_client import ScopedClient
+from starter.client import SubscriptionClient
 from subscription.refusals import RefusalCode, RefusalError
 from subscription.state import State
 from subscription.timeline import TimelineEntry
@@ -95,7 +95,7 @@ async def stream_events(
 
 
 async def _stream(
-    client: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
+    client: SubscriptionClient, service: AppState, prefix: str, subscription_id: str, after: int
 ) -> AsyncIterator[bytes]:
     silent = 0.0
     yield format_sse_event(comment="the timeline", retry=1000)
@@ -121,7 +121,7 @@ async def _stream(
 
 
 async def _permitted(
-    client: ScopedClient, service: AppState, prefix: str, subscription_id: str, after: int
+    client: SubscriptionClient, service: AppState, prefix: str, subscription_id: str, after: int
 ) -> list[TimelineEntry]:
     """Return the next entries that the key is authorized to read, or none while the database is unavailable.
 

@@ -22,8 +22,8 @@ from entrypoints.api.pagination import (
 from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError, responses
 from entrypoints.api.query_parameters import Members, Plan
 from starter.filters import NAMED_FILTERS, Filters, column_between, column_is, state_is
-from starter.read_model import ACCOUNT_NAME, SubscriptionSummary
 from starter.search import InvalidQueryError
+from starter.subscription_summary import ACCOUNT_NAME, SubscriptionSummary
 from subscription.account_names import account_name
 from subscription.activity_contracts import CustomerEvent
 from subscription.attention import ShownAttention

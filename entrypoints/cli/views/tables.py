@@ -16,8 +16,8 @@ from subscription.ledger import LineKind
 from subscription.state import Access, ReservedSwitch, State
 
 if TYPE_CHECKING:
-    from starter.read_model import SubscriptionSummary
     from starter.schedules import ScheduleStatus
+    from starter.subscription_summary import SubscriptionSummary
     from subscription.adjustment import Adjustment
     from subscription.domain_verification import VerificationRecords
     from subscription.explain import Explanation

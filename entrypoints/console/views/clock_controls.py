@@ -27,7 +27,7 @@ async def advance(page: PageContext) -> Response:
             target = datetime.fromisoformat(shown_at) + timedelta(days=1)
     if target > current.now:
         try:
-            await (await page.client.clock(page.subscription_id)).advance_to(target)
+            await page.client.advance_clock(page.subscription_id, target)
         except ClockNotSupportedError:
             said = page.words.say("This server cannot move a subscription's clock.")
             return await shown(page, problems={"": said}, status=409)

@@ -76,7 +76,6 @@ async def _list(page: PageContext, found: SearchPage) -> dict[str, Any]:
     book = await page.client.price_book()
     return {
         "found": found,
-        "names": await page.client.account_names(found.subscriptions),
         "speak": MessageFormatter(page.words, book),
         "next_of": {
             each.subscription_id: Deadline(at=each.next_deadline_at, what=DeadlineKind(each.next_deadline))
