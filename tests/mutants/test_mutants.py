@@ -26,7 +26,8 @@ def test_at_least_thirty_mutants_cover_all_four_areas() -> None:
         "decide",
         "subscription_repository",
         "transitions",
-        "scoped_client",
+        "queries",
+        "client",
         "lifecycle",
         "subscription",
     }
