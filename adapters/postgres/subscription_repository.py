@@ -174,7 +174,7 @@ async def insert_event(
     """Insert an event without its ledger lines.
 
     The trigger `queue_webhooks` inserts one delivery per subscribed webhook endpoint, which the webhook
-    dispatcher sends after the commit. The trigger `number_event` numbers the event for its customer.
+    dispatcher sends after the commit. The trigger `number_customer_event` numbers the event for its customer.
     `state` is the state after this event, or after all events of the same transition.
     """
     private = private_fields(event)
