@@ -21,7 +21,7 @@ def token_line(name: str, token: str) -> str:
 
 
 def names_in(file: Path) -> dict[str, str]:
-    """Return the token names of the file by hexadecimal hash; raises `ValueError` with the end of a sentence."""
+    """Return the token names of the file by token hash; raises `ValueError` with the end of a sentence."""
     try:
         lines = file.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -187,7 +187,9 @@ async def test_invalid_codec_request_is_refused_with_message() -> None:
 
 async def test_caller_over_rate_limit_is_refused() -> None:
     tokens = [TOKEN, new_token()]
-    callers = TokenAuthenticator({digest_of(token): name for token, name in zip(tokens, "ab", strict=True)})
+    callers = TokenAuthenticator(
+        {token_hash(token).hex(): name for token, name in zip(tokens, "ab", strict=True)}
+    )
     async with codec_server(callers, request_limit="2/hour") as server:
         body = await server.body()
         for token in tokens:
