@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from asyncpg import InternalClientError
-from support.api_client import ApiClient, ApiServer, open_api_server
+from support.api_client import ApiClient, ApiServer, api_description, open_api_server
 from support.lock_waits import wait_for_blocked_sessions
 from support.polling import wait_for
 from support.service_env import PASSWORD, ServiceEnv
@@ -18,7 +18,6 @@ from temporalio.client import Client
 
 from adapters.observability.logging import LogFormat, configure_logging
 from dev_stack.postgres_server import API_LOGIN
-from entrypoints.api.app import create_api
 from entrypoints.api.problem_details import ApiCode, status_of
 from starter.api_keys import ApiKey, ApiKeyStore
 from starter.client import SubscriptionClient
@@ -72,7 +71,7 @@ async def test_invalid_paths_and_queries_are_refused(acme: ApiClient) -> None:
     ("method", "path"),
     [
         (method, path)
-        for path, operations in create_api().openapi()["paths"].items()
+        for path, operations in api_description()["paths"].items()
         for method in operations
         if path.startswith("/v1/")
     ],

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
+from support.api_client import api_description
 from support.api_examples import written
 from support.markdown_pages import ROOT
 
-from entrypoints.api.app import create_api
 from entrypoints.api.examples import COMMANDS, REQUEST
 from subscription.commands import Command, parse_command
 from subscription.request import Request
@@ -25,7 +25,7 @@ def test_request_examples_are_accepted() -> None:
 
 
 def _operations() -> list[Any]:
-    paths = create_api().openapi()["paths"]
+    paths = api_description()["paths"]
     return [
         pytest.param(operation, id=f"{method} {path}")
         for path, methods in paths.items()

@@ -1,10 +1,8 @@
 """Unusual query parameter values: each is accepted or refused; none causes an error or is misread."""
 
 import pytest
-from support.api_client import ApiClient, ApiServer
+from support.api_client import ApiClient, ApiServer, api_description
 from support.service_env import ServiceEnv, unique_name
-
-from entrypoints.api.app import create_api
 
 ODD = (
     "",
@@ -32,7 +30,7 @@ ODD = (
 )
 PARAMETERS = [
     (path, parameter["name"])
-    for path, operations in create_api().openapi()["paths"].items()
+    for path, operations in api_description()["paths"].items()
     for parameter in operations.get("get", {}).get("parameters", [])
     if parameter["in"] == "query"
 ]

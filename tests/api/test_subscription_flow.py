@@ -3,11 +3,10 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from support.api_client import ApiClient, ApiServer
+from support.api_client import ApiClient, ApiServer, api_description
 from support.polling import wait_for
 from support.service_env import PASSWORD, TERMS, ServiceEnv, unique_name
 
-from entrypoints.api.app import create_api
 from subscription.business_calendar import KST
 
 TODAY = datetime.now(KST).date()
@@ -126,8 +125,8 @@ async def test_every_list_has_items_and_next_cursor(
     service_env: ServiceEnv, acme: ApiClient, operator: ApiClient
 ) -> None:
     subscription_id = await acme.requests(service_env)
-    schemas = create_api().openapi()["components"]["schemas"]
-    for path, operations in create_api().openapi()["paths"].items():
+    schemas = api_description()["components"]["schemas"]
+    for path, operations in api_description()["paths"].items():
         content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
         schema = content.get("application/json", {}).get("schema", {})
         assert schema.get("type") != "array", path

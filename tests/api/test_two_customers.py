@@ -9,11 +9,10 @@ from pkgutil import iter_modules
 from typing import Any
 
 import pytest
-from support.api_client import ApiClient, ApiServer, without
+from support.api_client import ApiClient, ApiServer, api_description, without
 from support.service_env import ServiceEnv, unique_name
 
 from entrypoints.api import health, routes
-from entrypoints.api.app import create_api
 from entrypoints.api.pagination import encode_cursor
 
 UNKNOWN_ID = str(uuid.uuid4())
@@ -118,7 +117,7 @@ async def billed(service_env: ServiceEnv) -> AsyncIterator[OtherCustomer]:
 def test_every_route_of_the_api_is_tried() -> None:
     described = {
         (method.upper(), path)
-        for path, operations in create_api().openapi()["paths"].items()
+        for path, operations in api_description()["paths"].items()
         for method in operations
     }
     tried = {("GET", path) for path in (*QUERIES, *NUMBERED)} | {("POST", path) for path in COMMANDS}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -30,6 +31,12 @@ from entrypoints.console.sign_in_state import signed
 KEY: KeyParameters = {"kid": "1", "use": "sig", "alg": "RS256"}
 
 
+@cache
+def signing_key() -> RSAKey:
+    """Return the key of every issuer here, generated when a test first needs it."""
+    return RSAKey.generate_key(2048, parameters=KEY)
+
+
 @dataclass
 class TestIssuer:
     """An OpenID issuer that signs real tokens and whose responses a test can change."""
@@ -37,7 +44,6 @@ class TestIssuer:
     __test__ = False
 
     url: str = ""
-    key: RSAKey = field(default_factory=lambda: RSAKey.generate_key(2048, parameters=KEY))
     expires_in: int = 600
     claims: dict[str, Any] = field(default_factory=dict)
     """Replacements of the ID token's claims; None removes one."""
@@ -114,7 +120,7 @@ class TestIssuer:
             **self.claims,
         }
         claims = {name: value for name, value in claims.items() if value is not None}
-        id_token = jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.key)
+        id_token = jwt.encode({"alg": "RS256", "kid": "1"}, claims, signing_key())
         return JSONResponse({"access_token": "opaque", "token_type": "Bearer", "id_token": id_token})
 
     async def tell(self, request: Request) -> Response:
@@ -122,7 +128,7 @@ class TestIssuer:
         return JSONResponse({"sub": "minji", **self.userinfo})
 
     async def keys(self, _: Request) -> Response:
-        return JSONResponse(KeySet([self.key]).as_dict(private=False))
+        return JSONResponse(KeySet([signing_key()]).as_dict(private=False))
 
 
 @asynccontextmanager

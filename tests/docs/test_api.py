@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import get_args
 
 from standardwebhooks import Webhook
+from support.api_client import api_description
 from support.api_examples import SAMPLE_SECRET, webhook_sample
 from support.markdown_pages import blocks, page, tables
 
-from entrypoints.api.app import create_api
 from entrypoints.api.openapi import described, event_schema_described
 from entrypoints.api.problem_details import ApiCode, status_of
 from subscription.events import Event
@@ -41,7 +41,7 @@ def test_event_schema_file_matches_the_code() -> None:
 
 
 def test_operation_names_suit_generated_clients() -> None:
-    description = create_api().openapi()
+    description = api_description()
     operations = [each for path in description["paths"].values() for each in path.values()]
     ids = [each["operationId"] for each in operations]
     assert {"getSubscription", "listSubscriptions", "requestSubscription", "cancelSubscription"} <= set(ids)
@@ -58,7 +58,7 @@ def test_operation_names_suit_generated_clients() -> None:
 
 
 def test_unions_declare_a_discriminator() -> None:
-    schemas = create_api().openapi()["components"]["schemas"]
+    schemas = api_description()["components"]["schemas"]
     assert schemas["Reservation"]["discriminator"]["propertyName"] == "kind"
     for union in (schemas["Reservation"], schemas["InvoiceEntry"]):
         for member in union["discriminator"]["mapping"].values():

@@ -36,8 +36,18 @@ def releases() -> list[str]:
     return sorted((entry.name for entry in CORPUS.iterdir() if entry.is_dir()), key=_numbers)
 
 
+def scenario_files(release: str) -> list[Path]:
+    return sorted((CORPUS / release).glob(f"*{_SUFFIX}"))
+
+
 def recorded_scenarios(release: str) -> list[RecordedScenario]:
-    return [_read(release, file) for file in sorted((CORPUS / release).glob(f"*{_SUFFIX}"))]
+    return [read_scenario(file) for file in scenario_files(release)]
+
+
+def read_scenario(file: Path) -> RecordedScenario:
+    document = json.loads(lzma.decompress(file.read_bytes()))
+    runs = [WorkflowHistory.from_json(run.pop("workflow_id"), run) for run in document["runs"]]
+    return RecordedScenario(file.parent.name, file.name.removesuffix(_SUFFIX), tuple(runs))
 
 
 def write(directory: Path, name: str, runs: Sequence[WorkflowHistory]) -> None:
@@ -66,12 +76,6 @@ def promised_checksums(directory: Path) -> dict[str, str]:
     """Return the expected checksums by file name."""
     lines = (directory / CHECKSUMS).read_text(encoding="utf-8").splitlines()
     return {name: checksum for checksum, name in (line.split("  ", 1) for line in lines)}
-
-
-def _read(release: str, file: Path) -> RecordedScenario:
-    document = json.loads(lzma.decompress(file.read_bytes()))
-    runs = [WorkflowHistory.from_json(run.pop("workflow_id"), run) for run in document["runs"]]
-    return RecordedScenario(release, file.name.removesuffix(_SUFFIX), tuple(runs))
 
 
 def _anonymous(part: dict[str, object]) -> dict[str, object]:

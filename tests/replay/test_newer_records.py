@@ -11,14 +11,22 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 from support.activity_types import ACTIVITY_TYPES
+from temporalio.client import WorkflowHistory
 
 from workflows.run_input import parse_run_input
 
 from .corpus import recorded_scenarios, releases
-from .recorded_effects import effects_of, first
+from .recorded_effects import Effect, effects_of, first
 
-RUNS = [run for subscription in recorded_scenarios(releases()[-1]) for run in subscription.runs]
-EFFECTS = [effect for run in RUNS for effect in effects_of(run) if effect.result]
+
+@pytest.fixture(scope="module")
+def runs() -> list[WorkflowHistory]:
+    return [run for subscription in recorded_scenarios(releases()[-1]) for run in subscription.runs]
+
+
+@pytest.fixture(scope="module")
+def effects(runs: list[WorkflowHistory]) -> list[Effect]:
+    return [effect for run in runs for effect in effects_of(run) if effect.result]
 
 
 def newer(value: Any) -> Any:
@@ -33,10 +41,11 @@ def newer(value: Any) -> Any:
     return to_jsonable_python(value)
 
 
-@pytest.mark.parametrize("name", sorted({effect.name for effect in EFFECTS}))
-def test_newer_activity_values_are_readable(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(ACTIVITY_TYPES))
+def test_newer_activity_values_are_readable(name: str, effects: list[Effect]) -> None:
     argument_type, result_type = ACTIVITY_TYPES[name]
-    for effect in [effect for effect in EFFECTS if effect.name == name][:20]:
+    recorded = [effect for effect in effects if effect.name == name]
+    for effect in recorded[:20]:
         values = [(result_type, effect.result)]
         if effect.argument is not None:  # the history has no arguments of local activities
             values.append((argument_type, effect.argument))
@@ -44,10 +53,10 @@ def test_newer_activity_values_are_readable(name: str) -> None:
             assert TypeAdapter(hint).validate_json(json.dumps(newer(value))) == value
 
 
-def test_newer_continue_as_new_input_is_readable() -> None:
+def test_newer_continue_as_new_input_is_readable(runs: list[WorkflowHistory]) -> None:
     handed_on = [
         first(event.workflow_execution_continued_as_new_event_attributes.input)
-        for run in RUNS
+        for run in runs
         for event in run.events
         if event.HasField("workflow_execution_continued_as_new_event_attributes")
     ]

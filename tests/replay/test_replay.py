@@ -1,15 +1,18 @@
 """Every recorded subscription replays with the current code to the same commands with the same contents."""
 
+from pathlib import Path
+
 import pytest
 
 from .command_comparison import differences
-from .corpus import RecordedScenario, recorded_scenarios, releases
+from .corpus import CORPUS, read_scenario, releases, scenario_files
 
-LIVES = [subscription for release in releases() for subscription in recorded_scenarios(release)]
+FILES = [file for release in releases() for file in scenario_files(release)]
 
 
-@pytest.mark.parametrize("subscription", LIVES, ids=str)
-async def test_recorded_histories_replay_identically(subscription: RecordedScenario) -> None:
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(CORPUS)).partition(".json")[0])
+async def test_recorded_histories_replay_identically(file: Path) -> None:
+    subscription = read_scenario(file)
     found = await differences(subscription)
     assert not found, "\n".join(
         [

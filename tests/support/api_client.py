@@ -4,12 +4,13 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx
 
 from adapters.postgres.pool import create_pool
-from entrypoints.api.app import create_app
+from entrypoints.api.app import create_api, create_app
 from entrypoints.api.app_state import AppState
 from entrypoints.api.rate_limits import RateLimits
 from starter.api_keys import ApiKeyStore
@@ -19,6 +20,12 @@ from support.service_env import ServiceEnv
 from support.subscription_driver import SubscriptionDriver
 
 BODY_FIELDS_OF_ITS_OWN = ("request_id", "customer_id")
+
+
+@cache
+def api_description() -> dict[str, Any]:
+    """Return the OpenAPI description of the API. It takes long to generate, so that all tests share it."""
+    return create_api().openapi()
 
 
 class ApiClient:
