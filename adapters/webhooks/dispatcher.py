@@ -94,7 +94,9 @@ class Dispatcher:
             except Exception:
                 _log.exception("Webhook dispatcher failed unexpectedly; continuing")
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._more.wait(), self._poll_seconds)
+                # Python 3.11's `wait_for` ignores a cancellation that arrives just after the event.
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._more.wait()
 
     async def finish(self) -> None:
         """Wait briefly for running calls; cancel the remaining calls and release their claims."""
