@@ -15,7 +15,7 @@ from joserfc.errors import ExpiredTokenError, JoseError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from entrypoints.console.oidc_discovery import TIMEOUT_SECONDS, Discovery
+from entrypoints.console.oidc_discovery import TIMEOUT_SECONDS, Discovery, tls_context
 from entrypoints.console.settings import OidcSettings
 from entrypoints.http.client_address import client_address
 from entrypoints.http.rate_limits import RateLimit
@@ -64,7 +64,6 @@ class OidcClient:
     def __init__(self, settings: OidcSettings, discovery: Discovery | None = None) -> None:
         self._settings = settings
         self._discovery = discovery or Discovery(settings.issuer)
-        self._tls = httpx2.create_ssl_context()  # shared: creating it is the slowest step of a sign-in
         self._exchanges = RateLimit(_EXCHANGES)
 
     async def begin(self, request: Request, callback_url: str, prompt: Prompt | None) -> Response:
@@ -137,7 +136,7 @@ class OidcClient:
                 "scope": self._settings.scope,
                 "code_challenge_method": "S256",
                 "timeout": TIMEOUT_SECONDS,
-                "verify": self._tls,
+                "verify": tls_context(),
             },
         )
         client: Any = registry.create_client("issuer")  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ class TemplateRenderer:
         return html
 
 
+@cache
 def _templates(language: Language) -> Environment:
     environment = Environment(
         loader=PackageLoader("entrypoints.console"),
