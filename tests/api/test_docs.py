@@ -2,15 +2,15 @@
 
 import re
 
-import httpx
 import pytest
 from support.api_client import ApiServer
+from support.http_server import http_client
 
 
 async def test_docs_page_is_self_hosted_with_strict_csp(
     api_server: ApiServer,
 ) -> None:
-    async with httpx.AsyncClient(base_url=api_server.url) as browser:
+    async with http_client(api_server.url) as browser:
         page = await browser.get("/docs")
         files: list[str] = re.findall(r'(?:src|href)="([^"]+)"', page.text)
         assert {path for path in files if path.startswith("/docs/")} == {
@@ -35,6 +35,6 @@ async def test_docs_page_is_self_hosted_with_strict_csp(
 
 @pytest.mark.parametrize("path", ["/docs/", "/docs/nothing.js", "/docs/%2e%2e/app.py", "/docs/docs.html/x"])
 async def test_other_docs_paths_are_not_found(api_server: ApiServer, path: str) -> None:
-    async with httpx.AsyncClient(base_url=api_server.url) as browser:
+    async with http_client(api_server.url) as browser:
         answer = await browser.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")

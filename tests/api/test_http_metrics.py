@@ -6,7 +6,7 @@ import json
 import httpx
 from support.api_client import ApiServer, open_api_server
 from support.html_forms import submit
-from support.http_server import bind, serve_app
+from support.http_server import bind, http_client, serve_app
 from support.markdown_pages import page, tables
 from support.observability import Scraped, scraped
 from support.polling import wait_for
@@ -94,7 +94,7 @@ async def test_console_pages_are_counted_separately(service_env: ServiceEnv, api
             serve_app(
                 create_app(api_server.service, create_console(service_env.client, pool, settings)), place
             ),
-            httpx.AsyncClient(base_url=place.url) as browser,
+            http_client(place.url) as browser,
         ):
             await _visit_pages(browser)
     found = await metrics_of(api_server.service.metrics)
@@ -121,7 +121,7 @@ async def test_issuer_outage_warns_and_keeps_readiness(
         "WORKSUB_OIDC_CLIENT_ID": "console",
         "WORKSUB_OIDC_CLIENT_SECRET": "a secret of the console",
     }
-    async with api_process(service_env, port, **settings), httpx.AsyncClient() as http:
+    async with api_process(service_env, port, **settings), http_client() as http:
 
         async def is_down() -> bool:
             found = await scraped(f"http://127.0.0.1:{metrics}/metrics")

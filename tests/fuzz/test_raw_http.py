@@ -10,7 +10,7 @@ import httpx
 import pytest
 from support.encryption_keys import new_keyring
 from support.html_forms import Form, forms_of, sign_in, submit
-from support.http_server import served
+from support.http_server import http_client, served
 from support.service_env import PASSWORD
 
 from adapters.observability.health_server import WorkerHealth, serve_health
@@ -95,7 +95,7 @@ async def test_forms_queries_and_cookies(
 ) -> None:
     mutator = Mutator(seed)
     subscription = await web_server.service_env.requested(customer_id="C-forms")
-    async with httpx.AsyncClient(base_url=web_server.url, follow_redirects=True, timeout=40) as browser:
+    async with http_client(web_server.url, follow_redirects=True, timeout=40) as browser:
         await sign_in(browser, "C-forms")
         page = await browser.get("/works/sign-in")
         account = f"admin@{subscription.request['account']['group']}"
@@ -160,7 +160,7 @@ def unicode(mutator: Mutator) -> str:
 async def test_null_characters_in_the_forms_of_admin(
     web_server: WebServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
+    async with http_client(web_server.url, timeout=40) as browser:
         page = await browser.get("/works/sign-in")
         for fields in ({"account": "admin@a\0b"}, {"password": "\0"}, {"x\0": "1"}, {"account": "\0@\0"}):
             answer = await submit(browser, page, "/works/sign-in", **{"account": "a@b", **fields})
@@ -170,7 +170,7 @@ async def test_null_characters_in_the_forms_of_admin(
 
 @pytest.mark.parametrize("path", ["/v1/subscriptions", "/v1/nothing", "/healthz", "/sign-in", "/missing"])
 async def test_responses_have_no_store_and_nosniff(web_server: WebServer, path: str) -> None:
-    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
+    async with http_client(web_server.url, timeout=40) as browser:
         headers = (await browser.get(path)).headers
     assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
 
@@ -179,7 +179,7 @@ async def test_responses_have_no_store_and_nosniff(web_server: WebServer, path: 
     "host", ["evil.example", "console.example.evil.example", "0.0.0.0", "10.0.0.7:80", ""]
 )
 async def test_console_rejects_foreign_host_names(web_server: WebServer, host: str) -> None:
-    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
+    async with http_client(web_server.url, timeout=40) as browser:
         page = await browser.get("/sign-in")
         sent = {"origin": f"http://{host}", "host": host}
         fields = {**forms_of(page)[-1].fields, "as": "operator"}
@@ -192,7 +192,7 @@ async def test_console_rejects_foreign_host_names(web_server: WebServer, host: s
 
 
 async def test_remote_client_of_a_proxy_is_not_a_developer(web_server: WebServer) -> None:
-    async with httpx.AsyncClient(base_url=web_server.url, timeout=40) as browser:
+    async with http_client(web_server.url, timeout=40) as browser:
         page = await browser.get("/sign-in")
         fields = {**forms_of(page)[-1].fields, "as": "operator"}
         sent = {"origin": web_server.url, "x-forwarded-for": "203.0.113.7"}

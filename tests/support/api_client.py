@@ -15,7 +15,7 @@ from entrypoints.api.app_state import AppState
 from entrypoints.api.rate_limits import RateLimits
 from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
-from support.http_server import served
+from support.http_server import http_client, served
 from support.service_env import ServiceEnv
 from support.subscription_driver import SubscriptionDriver
 
@@ -91,7 +91,7 @@ class ApiServer:
 
     async def with_token(self, token: str | None, customer_id: str | None = None) -> ApiClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=40)
+        http = http_client(self.url, headers=headers, timeout=40)
         return ApiClient(await self.visitors.enter_async_context(http), customer_id)
 
     def subscription(self, subscription_id: str) -> SubscriptionDriver:

@@ -14,7 +14,7 @@ from entrypoints.console.settings import ConsoleSettings
 from entrypoints.http.metrics import HttpMetrics
 from entrypoints.http.request_log import ObservedRequests
 from starter.client import SubscriptionClient
-from support.http_server import bind, serve_app
+from support.http_server import bind, http_client, serve_app
 from support.service_env import ServiceEnv
 
 
@@ -29,9 +29,7 @@ class ConsoleServer:
 
     def browser(self, language: str = "en") -> httpx.AsyncClient:
         """Return an HTTP client that keeps cookies and follows redirects."""
-        return httpx.AsyncClient(
-            base_url=self.url, follow_redirects=True, headers={"accept-language": language}, timeout=30
-        )
+        return http_client(self.url, follow_redirects=True, headers={"accept-language": language}, timeout=30)
 
 
 @asynccontextmanager

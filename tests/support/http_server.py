@@ -1,11 +1,13 @@
-"""ASGI applications served over HTTP in this process, each at its own address."""
+"""ASGI applications served over HTTP in this process, each at its own address, and clients for them."""
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import httpx
 from starlette.types import ASGIApp
 
 from adapters.settings import HostPort
@@ -13,11 +15,17 @@ from entrypoints.http.protocol import HttpLimits
 from entrypoints.http.server import HttpServer, bind_socket
 
 _DRAIN_SECONDS = 1
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class BoundSocket(NamedTuple):
     opened: socket.socket
     url: str
+
+
+def http_client(url: str = "", **options: Any) -> httpx.AsyncClient:
+    """Return a client of a server without TLS. By default httpx loads all CA certificates for each client."""
+    return httpx.AsyncClient(base_url=url, verify=_NO_CERTIFICATES, **options)
 
 
 @contextmanager
