@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from support.sizes import SIZES
@@ -9,8 +10,8 @@ from support.sizes import SIZES
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from dev_stack.scenario_runner import simulate_by_rules, simulate_on_temporal
 from property.scenario_strategies import catalogues, scenarios
+from subscription import idempotency
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.idempotency import MOST_RECENT
 from subscription.scenario import Scenario, read_scenario
 
 PAID = {"date": "2027-01-04", "term": "ANNUAL"}
@@ -120,7 +121,7 @@ def written_scenarios() -> list[dict[str, Any]]:
                 {"at": "2027-01-05T09:00:00+09:00", "check_domain": {"id": "a"}},
                 {"at": "2027-01-05T09:00:00+09:00", "withdraw_reservation": {"id": "a"}},
             ],
-            "until": until,
+            "until": "2027-01-05T09:00:00+09:00",
         },
         {
             "name": "an id is free again once another command is accepted after 31 days, to the microsecond",
@@ -154,7 +155,7 @@ def written_scenarios() -> list[dict[str, Any]]:
                 {"at": start, "switch_to_paid": PAID | {"id": "a"}},
                 *(
                     {"at": start, "change_renewal_option": option | {"id": f"{number}{option['term']}"}}
-                    for number in range(MOST_RECENT // 2 + 1)
+                    for number in range(SIZES.remembered_ids // 2 + 1)
                     for option in (MONTHLY, ANNUAL)
                 ),
                 {"at": "2027-02-04T08:59:59.999999+09:00", "switch_to_paid": PAID | {"id": "a"}},
@@ -166,7 +167,8 @@ def written_scenarios() -> list[dict[str, Any]]:
     ]
 
 
-async def test_example_scenarios_match_on_temporal() -> None:
+async def test_example_scenarios_match_on_temporal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "MOST_RECENT", SIZES.remembered_ids)
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
     subscriptions = [read_scenario(scenario) for scenario in written_scenarios()]
     by_rules = simulate_by_rules(subscriptions, book)
@@ -179,7 +181,7 @@ async def test_example_scenarios_match_on_temporal() -> None:
         [True, True, True, False, False],
         [True, True, False, True, False, True, True, False],
         [True, True, False],
-        [True, *[True] * (MOST_RECENT + 2), True, False, True],
+        [True, *[True] * (SIZES.remembered_ids + 2), True, False, True],
     ]
     on_temporal = await simulate_on_temporal(subscriptions, book)
     assert [document.to_json() for document in on_temporal] == [document.to_json() for document in by_rules]

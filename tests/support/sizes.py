@@ -6,6 +6,8 @@
 import os
 from typing import NamedTuple
 
+from subscription.idempotency import MOST_RECENT
+
 
 class Sizes(NamedTuple):
     rule_cases: int
@@ -16,6 +18,14 @@ class Sizes(NamedTuple):
     """Generated scenarios that run on Temporal and by the rules."""
     examples_on_temporal: int
     """Every n-th of the sixteen examples also runs on Temporal."""
+    remembered_ids: int
+    """Command IDs that a workflow keeps, in the tests that send more; 200 in the product."""
+    flood_commands: int
+    """Commands that each of ten callers sends without a pause."""
+    flood_signals: int
+    """Signals that wait for a worker; more than a run may have."""
+    checks_of_busy_data: int
+    """Reconciliation runs while commands change the data."""
     machine_runs: int
     machine_steps: int
     hostile_inputs: int
@@ -30,8 +40,12 @@ class Sizes(NamedTuple):
 SMALL = Sizes(
     rule_cases=60,
     oracle_cases=100,
-    scenarios_on_both_engines=8,
-    examples_on_temporal=3,
+    scenarios_on_both_engines=4,
+    examples_on_temporal=8,
+    remembered_ids=10,
+    flood_commands=8,
+    flood_signals=600,
+    checks_of_busy_data=2,
     machine_runs=3,
     machine_steps=20,
     hostile_inputs=5_000,
@@ -44,6 +58,10 @@ LARGE = Sizes(
     oracle_cases=3_000,
     scenarios_on_both_engines=100,
     examples_on_temporal=1,
+    remembered_ids=MOST_RECENT,
+    flood_commands=20,
+    flood_signals=2_500,
+    checks_of_busy_data=20,
     machine_runs=100,
     machine_steps=50,
     hostile_inputs=100_000,

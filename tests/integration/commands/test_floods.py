@@ -8,6 +8,7 @@ import pytest
 from support.frequent_continue_as_new import EVENTS_A_RUN, hasty_server
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.sizes import SIZES
 from support.subscription_driver import SubscriptionDriver
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
@@ -15,6 +16,7 @@ from temporalio.worker import Worker
 
 from adapters.temporal.data_converter import data_converter
 from dev_stack.stack import EmbeddedStack
+from subscription import idempotency
 from subscription.refusals import RefusalCode
 from subscription.state import State
 from workflows.lifecycle import MOST_NOTED_A_DAY
@@ -61,12 +63,12 @@ async def test_command_floods_block_no_subscription_and_no_caller(hasty: Service
     subscription = await hasty.requested(account={"domain": f"{unique_name('flooded')}.example"})
 
     async def send_repeatedly(caller: int) -> None:
-        for number in range(20):
+        for number in range(SIZES.flood_commands):
             await subscription.client.check_domain(subscription.id, id=f"{caller}-{number}")
 
     await gather_all(send_repeatedly(caller) for caller in range(CALLERS))
     lengths = await lengths_of_runs(subscription)
-    assert len(lengths) > 5
+    assert len(lengths) > SIZES.flood_commands // 4
     assert max(lengths) < EVENTS_A_RUN + LAST_STEPS
     assert await subscription.failed_tasks() == []
     # Commands without effect are not stored.
@@ -78,9 +80,13 @@ async def test_command_floods_block_no_subscription_and_no_caller(hasty: Service
     assert answer.state is State.CANCELED
 
 
-async def test_r22_ids_older_than_workflow_memory_are_recognized(hasty: ServiceEnv) -> None:
+async def test_r22_ids_older_than_workflow_memory_are_recognized(
+    hasty: ServiceEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "MOST_RECENT", SIZES.remembered_ids)
     subscription = await hasty.paid("2027-01-10 09:00")
-    chosen = {f"choice-{number}": number for number in range(1, 231)}
+    last = SIZES.remembered_ids + 30
+    chosen = {f"choice-{number}": number for number in range(1, last + 1)}
 
     async def chooses(id_: str, members: int) -> str:
         answer = await subscription.send(
@@ -89,9 +95,9 @@ async def test_r22_ids_older_than_workflow_memory_are_recognized(hasty: ServiceE
         return answer.message
 
     messages = {id_: await chooses(id_, members) for id_, members in chosen.items()}
-    for id_ in ("choice-1", "choice-30", "choice-230"):
+    for id_ in ("choice-1", "choice-30", f"choice-{last}"):
         assert await chooses(id_, chosen[id_]) == messages[id_]
-    for id_ in ("choice-1", "choice-230"):
+    for id_ in ("choice-1", f"choice-{last}"):
         refused = await subscription.expect_refusal(
             "change_renewal_option", at="2027-01-10 09:00", term="ANNUAL", members=999, id=id_
         )
@@ -146,7 +152,6 @@ async def test_queued_signals_are_processed_across_runs(stack: EmbeddedStack, ha
     async with open_service_env(stack, hasty_temporal, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid("2027-01-10 09:00")
-        sent = 2_500  # more than the server queues
         senders = asyncio.Semaphore(100)
 
         async def send(argument: dict[str, str]) -> None:
@@ -156,7 +161,7 @@ async def test_queued_signals_are_processed_across_runs(stack: EmbeddedStack, ha
         at = "2027-01-10T09:00:00+09:00"
         await send({"term": "MONTHLY", "at": at})
         await send({"term": "ANNUAL", "at": at})
-        await gather_all(send({"term": "FOR EVER"}) for _ in range(sent))
+        await gather_all(send({"term": "FOR EVER"}) for _ in range(SIZES.flood_signals))
         async with service_env.worker():
             await subscription.client.settle(subscription.id)
             assert await refusals(service_env, subscription) == (MOST_NOTED_A_DAY, 0)

@@ -26,8 +26,8 @@ def at_nine(day: date) -> str:
     return f"{day} 09:00"
 
 
-def days_from(text: str, number: int) -> list[date]:
-    return [date.fromisoformat(text) + timedelta(days=n) for n in range(number)]
+def days(*texts: str) -> list[date]:
+    return [date.fromisoformat(text) for text in texts]
 
 
 def this_week(day: date) -> bool:
@@ -119,20 +119,21 @@ def in_need(requested: date) -> Factory:
     return make
 
 
+# The days are those on both sides of each limit, and one between them.
 LIVES = [
-    *map(trial, days_from("2027-02-06", 25)),
-    *map(switching, days_from("2027-03-05", 17)),
-    *map(monthly, days_from("2027-01-28", 35)),
-    *map(leaving, days_from("2027-03-05", 25)),
-    *map(suspended, days_from("2026-12-01", 28)),
-    *map(restricted, days_from("2027-01-05", 30)),
-    *map(ended, days_from("2027-01-05", 20)),
-    *map(in_need, days_from("2027-01-05", 20)),
+    *map(trial, days("2027-02-12", "2027-02-13", "2027-02-16", "2027-02-19", "2027-02-20")),
+    *map(switching, days("2027-03-14", "2027-03-15", "2027-03-18", "2027-03-21")),
+    *map(monthly, days("2027-01-31", "2027-02-01", "2027-02-02", "2027-02-15", "2027-03-01", "2027-03-02")),
+    *map(leaving, days("2027-03-14", "2027-03-15", "2027-03-21", "2027-03-22")),
+    *map(suspended, days("2026-12-01", "2026-12-02", "2026-12-27", "2026-12-28")),
+    *map(restricted, days("2027-01-05", "2027-01-06", "2027-01-07", "2027-02-02", "2027-02-03")),
+    *map(ended, days("2027-01-05", "2027-01-06", "2027-01-24")),
+    *map(in_need, days("2027-01-05", "2027-01-06", "2027-01-24")),
 ]
 
 
 class Population:
-    """Two hundred subscriptions of one customer, and those that match each filter."""
+    """The subscriptions of one customer, and those that match each filter."""
 
     def __init__(self, payer: str, made: list[CreatedSubscription]) -> None:
         self.payer = customer_is(payer)
@@ -172,7 +173,7 @@ async def all_pages(
 ) -> list[SearchPage]:
     pages, after = [], ""
     while True:
-        page = await service_env.client.find(selection, query=query, after=after, limit=7)
+        page = await service_env.client.find(selection, query=query, after=after, limit=2)
         pages.append(page)
         if page.next_cursor is None:
             return pages
@@ -184,14 +185,13 @@ def ids(pages: list[SearchPage]) -> list[str]:
 
 
 def test_filters_have_different_and_sufficient_matches(population: Population) -> None:
-    assert len(population.subscriptions) == 200
     assert {name: len(found) for name, found in population.matching.items()} == {
-        "trials-ending": 7,
-        "reservations-due": 14,
-        "contracts-ending": 28,
-        "suspended": 28,
-        "restricted": 30,
-        "needs-attention": 20,
+        "trials-ending": 3,
+        "reservations-due": 5,
+        "contracts-ending": 3,
+        "suspended": 4,
+        "restricted": 5,
+        "needs-attention": 3,
     }
 
 
@@ -228,7 +228,7 @@ async def test_query_and_conditions_are_combined(service_env: ServiceEnv, popula
     pages = await all_pages(service_env, selection, "Access = 'RESTRICTED' OR Access = 'NONE'")
     active = ids(await all_pages(service_env, selection))
     assert ids(pages) == [each for each in active if each in population.matching["restricted"]]
-    assert pages[0].total == 16  # on the odd days from 5 January to 3 February
+    assert pages[0].total == 3  # on the odd days
 
 
 async def test_workflow_missing_in_database_is_reported(service_env: ServiceEnv) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from support.polling import gather_all
 from support.reconcile_job import found, reconciled
 from support.service_env import ServiceEnv, unique_name
+from support.sizes import SIZES
 from support.subscription_driver import SubscriptionDriver
 
 from subscription.refusals import Refusal, RefusalCode
@@ -146,14 +147,14 @@ async def stay_busy(service_env: ServiceEnv, over: asyncio.Event) -> Subscriptio
 
 async def test_work_in_progress_is_no_finding(isolated_env: ServiceEnv) -> None:
     over = asyncio.Event()
-    living = asyncio.gather(*(stay_busy(isolated_env, over) for _ in range(6)))
-    all_findings = [await found(isolated_env, grace_minutes=10) for _ in range(6)]
+    living = asyncio.gather(*(stay_busy(isolated_env, over) for _ in range(3)))
+    all_findings = [await found(isolated_env, grace_minutes=10) for _ in range(SIZES.checks_of_busy_data)]
     over.set()
     # They are cancelled while they are checked.
     all_findings += [await found(isolated_env, grace_minutes=10) for _ in range(3)]
     subscriptions = await living
     await gather_all(subscription.has_closed() for subscription in subscriptions)
     all_findings.append(await found(isolated_env))
-    assert all_findings == [[]] * 10
+    assert all_findings == [[]] * (SIZES.checks_of_busy_data + 4)
     for subscription in subscriptions:
         assert len(await subscription.events()) > 5

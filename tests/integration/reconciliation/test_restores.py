@@ -293,8 +293,11 @@ async def test_restored_server_catches_up_with_database(isolated_env: ServiceEnv
     assert await found(isolated_env) == []
 
 
-async def test_lost_namespace_restarts_all_workflows(isolated_env: ServiceEnv, stack: EmbeddedStack) -> None:
-    trials = await gather_all(isolated_env.requested() for _ in range(25))
+async def test_lost_namespace_restarts_all_workflows(
+    isolated_env: ServiceEnv, stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.reconciliation.context._MAX_CONCURRENT_CHECKS", 4)
+    trials = await gather_all(isolated_env.requested() for _ in range(6))
     paying = await gather_all(paid(isolated_env) for _ in range(3))
     gone = await isolated_env.requested()
     await is_cancelled_today(gone)

@@ -21,15 +21,18 @@ from subscription.reconciliation import ReconcilePage
 from subscription.refusals import RefusalCode, RefusalError
 
 
-async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, temporal: Client) -> None:
+async def test_another_worker_finishes_interrupted_run(
+    stack: EmbeddedStack, temporal: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.reconciliation.activities._PAGE_SIZE", 5)
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             subscriptions = sorted(
-                await gather_all(service_env.requested() for _ in range(105)),
+                await gather_all(service_env.requested() for _ in range(8)),
                 key=lambda subscription: subscription.id,
             )
-            # A page has a hundred items. The second page cannot finish: one subscription cannot be checked.
-            lost = (subscriptions[3], subscriptions[102], subscriptions[104])
+            # The second page cannot finish: one subscription cannot be checked.
+            lost = (subscriptions[3], subscriptions[5], subscriptions[7])
             await gather_all(
                 subscription.handle.terminate(reason="by an operator's mistake") for subscription in lost
             )
@@ -38,14 +41,14 @@ async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, tem
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN RAISE EXCEPTION 'broken off' USING ERRCODE = 'admin_shutdown'; END $$;
             CREATE TRIGGER break_off BEFORE INSERT ON reconciliation_findings
-                FOR EACH ROW WHEN (NEW.subscription_id = '{subscriptions[102].id}')
+                FOR EACH ROW WHEN (NEW.subscription_id = '{subscriptions[5].id}')
                 EXECUTE FUNCTION break_off();
             """
         )
         first = asyncio.create_task(service_env.worker().run())
         running = asyncio.create_task(reconciled(service_env))
         await wait_for(
-            "the others are said", lambda: are_reported(service_env, subscriptions[3], subscriptions[104])
+            "the others are said", lambda: are_reported(service_env, subscriptions[3], subscriptions[7])
         )
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
@@ -57,7 +60,7 @@ async def test_another_worker_finishes_interrupted_run(stack: EmbeddedStack, tem
                 subscription.id for subscription in lost
             )
             assert {(finding.code, finding.repaired) for finding in findings} == {("WORKFLOW_MISSING", True)}
-            assert report["summary"] == "105 subscriptions checked, 3 findings: 3 repaired, 0 open."
+            assert report["summary"] == "8 subscriptions checked, 3 findings: 3 repaired, 0 open."
             assert report["by_code"] == {"WORKFLOW_MISSING": 3}
             assert await found(service_env) == []
 
