@@ -62,6 +62,7 @@ class Settings(BaseSettings):
         extra="ignore",
         enable_decoding=False,
         validate_default=False,
+        use_attribute_docstrings=True,
         arbitrary_types_allowed=True,
     )
 
@@ -124,11 +125,9 @@ def _database_url(url: str) -> str:
 
 class DatabaseSettings(Settings):
     database_url: Annotated[str, AfterValidator(_database_url)] = Field(
-        validation_alias="DATABASE_URL",
-        repr=False,
-        description="URL of PostgreSQL; `?sslmode=verify-full` enables verified TLS",
-        examples=["postgresql://worksub@localhost:5432/worksub"],
+        validation_alias="DATABASE_URL", repr=False, examples=["postgresql://worksub@localhost:5432/worksub"]
     )
+    """URL of PostgreSQL; `?sslmode=verify-full` enables verified TLS."""
 
 
 def _log_levels(text: str) -> Mapping[str, str]:
@@ -142,34 +141,21 @@ def _log_levels(text: str) -> Mapping[str, str]:
 
 
 class LogSettings(Settings):
-    log_format: LogFormat = Field(
-        LogFormat.TEXT,
-        validation_alias="WORKSUB_LOG_FORMAT",
-        description="`text` or `json`: [logs](monitoring.md#logs)",
-    )
+    log_format: LogFormat = Field(LogFormat.TEXT, validation_alias="WORKSUB_LOG_FORMAT")
+    """`text` or `json`: [logs](monitoring.md#logs)."""
     log_levels: Annotated[Mapping[str, str], PlainValidator(_log_levels)] = Field(
-        {},
-        validation_alias="WORKSUB_LOG_LEVELS",
-        description="[log levels](monitoring.md#logs) of modules and packages, separated by commas",
-        examples=["entrypoints.http=WARNING,activities=ERROR"],
+        {}, validation_alias="WORKSUB_LOG_LEVELS", examples=["entrypoints.http=WARNING,activities=ERROR"]
     )
+    """[Log levels](monitoring.md#logs) of modules and packages, separated by commas."""
 
 
 class EncryptionSettings(Settings):
-    encryption_keys: str | None = Field(
-        None,
-        validation_alias=KEYS,
-        repr=False,
-        description="the keys themselves, separated by commas, instead of the file",
-    )
+    encryption_keys: str | None = Field(None, validation_alias=KEYS, repr=False)
+    """The keys themselves, separated by commas, instead of the file."""
     keyring: Keyring = Field(
-        Keyring(),
-        validation_alias=KEYS_FILE,
-        validate_default=True,
-        description="file with the keys that [encrypt Temporal payloads](encryption.md); "
-        "without keys, nothing is encrypted",
-        examples=["/etc/worksub/keys"],
+        Keyring(), validation_alias=KEYS_FILE, validate_default=True, examples=["/etc/worksub/keys"]
     )
+    """File with [encryption keys](encryption.md); without keys, Temporal payloads are not encrypted."""
 
     @field_validator("keyring", mode="plain")
     @classmethod
@@ -178,12 +164,9 @@ class EncryptionSettings(Settings):
 
 
 class WebhookSettings(Settings):
-    webhook_targets: Literal["public", "any"] = Field(
-        "public",
-        validation_alias="WORKSUB_WEBHOOK_TARGETS",
-        description="allowed targets of [webhooks](webhooks.md#allowed-targets): `public`, or `any` to allow "
-        "internal addresses and plain HTTP",
-    )
+    webhook_targets: Literal["public", "any"] = Field("public", validation_alias="WORKSUB_WEBHOOK_TARGETS")
+    """Allowed targets of [webhooks](webhooks.md#allowed-targets): `public`, or `any` to allow internal
+    addresses and plain HTTP."""
 
     @property
     def allow_private_webhook_targets(self) -> bool:
@@ -203,11 +186,18 @@ def read_catalogue(path: Path) -> Catalogue:
         raise SettingsError(str(error)) from None
 
 
+def _catalogue(path: str) -> Catalogue:
+    try:
+        return read_catalogue(Path(path))
+    except SettingsError as error:
+        raise SettingsError(f"WORKSUB_CATALOGUE: {error}") from None
+
+
 class CatalogueSettings(Settings):
-    catalogue: Annotated[Catalogue, PlainValidator(lambda path: read_catalogue(Path(path)))] = Field(
+    catalogue: Annotated[Catalogue, PlainValidator(_catalogue)] = Field(
         default_factory=lambda: read_catalogue(DEFAULT_CATALOGUE),
         validation_alias="WORKSUB_CATALOGUE",
-        description="file with prices and policy values, which `setup` and the worker publish: "
-        "[the catalogue](scenarios.md#the-catalogue)",
         examples=["/etc/worksub/catalogue.toml"],
     )
+    """File with prices and policy values, which `setup` and the worker publish: [the
+    catalogue](scenarios.md#the-catalogue)."""

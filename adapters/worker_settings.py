@@ -45,26 +45,19 @@ class WorkerSettings(
     """Settings of the worker, except those that the SDKs of Temporal and OpenTelemetry read."""
 
     dns_resolvers: Annotated[tuple[str, ...], PlainValidator(_resolvers)] = Field(
-        (),
-        validation_alias="WORKSUB_DNS_RESOLVERS",
-        description="DNS resolvers for domain verification; by default those of the machine",
-        examples=["1.1.1.1,127.0.0.1:5353"],
+        (), validation_alias="WORKSUB_DNS_RESOLVERS", examples=["1.1.1.1,127.0.0.1:5353"]
     )
+    """DNS resolvers for domain verification; by default those of the machine."""
     metrics_address: ListenAddress | None = Field(
-        None,
-        validation_alias="WORKSUB_METRICS_ADDRESS",
-        description="listen address of the worker's Prometheus endpoint: [metrics](monitoring.md#metrics)",
-        examples=["127.0.0.1:9464"],
+        None, validation_alias="WORKSUB_METRICS_ADDRESS", examples=["127.0.0.1:9464"]
     )
+    """Listen address of the worker's Prometheus endpoint: [metrics](monitoring.md#metrics)."""
     health_address: ListenAddress | None = Field(
-        None,
-        validation_alias="WORKSUB_HEALTH_ADDRESS",
-        description="listen address of the worker's health endpoint: [health](monitoring.md#health)",
-        examples=["127.0.0.1:9465"],
+        None, validation_alias="WORKSUB_HEALTH_ADDRESS", examples=["127.0.0.1:9465"]
     )
+    """Listen address of the worker's health endpoint: [health](monitoring.md#health)."""
     cached_workflows: NonNegativeInt = Field(
-        DEFAULT_CACHED_WORKFLOWS,
-        validation_alias="WORKSUB_CACHED_WORKFLOWS",
-        description="number of workflows that a worker caches between their tasks; 0 disables the cache, and "
-        "each task then replays its run",
+        DEFAULT_CACHED_WORKFLOWS, validation_alias="WORKSUB_CACHED_WORKFLOWS"
     )
+    """Number of workflows that a worker caches between their tasks; 0 disables the cache, and each task then
+    replays its run."""

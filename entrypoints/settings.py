@@ -84,8 +84,9 @@ def with_table(page: str) -> str:
     lines = ["| variable | read by | default | example | meaning |", "|---|---|---|---|---|"]
     for variable, (field, processes) in sorted(fields_by_variable().items()):
         read_by = "all" if len(processes) == len(PROCESSES) else ", ".join(processes)
+        meaning = " ".join((field.description or "").split())
         example = f"`{field.examples[0]}`" if field.examples else ""
-        lines.append(f"| `{variable}` | {read_by} | {_default(field)} | {example} | {field.description} |")
+        lines.append(f"| `{variable}` | {read_by} | {_default(field)} | {example} | {meaning} |")
     return _TABLE.sub(lambda match: match[1] + "\n" + "\n".join(lines) + "\n", page)
 
 

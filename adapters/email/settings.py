@@ -45,27 +45,20 @@ def _sender(text: str) -> Address:
 
 
 class SmtpSettings(Settings):
-    smtp_password: str | None = Field(
-        None,
-        validation_alias="WORKSUB_SMTP_PASSWORD",
-        repr=False,
-        description="password of the user in `WORKSUB_SMTP_URL`",
-    )
+    smtp_password: str | None = Field(None, validation_alias="WORKSUB_SMTP_PASSWORD", repr=False)
+    """Password of the user in `WORKSUB_SMTP_URL`."""
     smtp_sender: Annotated[Address, PlainValidator(_sender)] | None = Field(
-        None,
-        validation_alias="WORKSUB_SMTP_FROM",
-        description="sender of notices",
-        examples=["NAVER WORKS <notices@works.example>"],
+        None, validation_alias="WORKSUB_SMTP_FROM", examples=["NAVER WORKS <notices@works.example>"]
     )
+    """Sender of notices."""
     mail_server: MailServer | None = Field(
         None,
         validation_alias="WORKSUB_SMTP_URL",
         validate_default=True,
         repr=False,
-        description="mail server, `smtps://` for implicit TLS; without it, [notices](notices.md) are stored "
-        "and not sent",
         examples=["smtp://user@mail.acme.example:587"],
     )
+    """Mail server, `smtps://` for implicit TLS; without it, [notices](notices.md) are stored and not sent."""
 
     @field_validator("mail_server", mode="plain")
     @classmethod

@@ -75,7 +75,7 @@ async def connect(
         reason = " ".join(str(error).split())
         raise ConnectionSettingsError(f"Temporal's settings cannot be read: {reason}.") from None
     address = config.setdefault("target_host", _DEFAULT_ADDRESS)
-    if "://" in address or re.fullmatch(r".+:[0-9]+", address) is None:
+    if not is_address(address):
         raise ConnectionSettingsError(
             f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, such as {_DEFAULT_ADDRESS}."
         )
@@ -91,6 +91,11 @@ async def connect(
         if message := connection_error_message(str(error)):
             raise ConnectionSettingsError(f"Temporal at {address} {message}.") from None
         raise TemporalUnavailableError(f"{address} does not answer: {root_cause(str(error))}") from None
+
+
+def is_address(text: str) -> bool:
+    """Return whether the text is a host and a port; the SDK also accepts other forms, and fails later."""
+    return "://" not in text and re.fullmatch(r".+:[0-9]+", text) is not None
 
 
 def connection_error_message(sdk_error: str) -> str | None:

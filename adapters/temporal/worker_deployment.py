@@ -19,26 +19,19 @@ def _check(name: str, symbols: str, described: str) -> str:
     return name
 
 
+def _build_id(name: str) -> str:
+    return _check(name, "_.+-", "hyphens, underscores, dots and plus signs")
+
+
 class DeploymentSettings(Settings):
-    build_id: (
-        Annotated[
-            str,
-            AfterValidator(lambda name: _check(name, "_.+-", "hyphens, underscores, dots and plus signs")),
-        ]
-        | None
-    ) = Field(
-        None,
-        validation_alias="TEMPORAL_WORKER_BUILD_ID",
-        description="version of this worker in its deployment",
-        examples=["0.1.0"],
+    build_id: Annotated[str, AfterValidator(_build_id)] | None = Field(
+        None, validation_alias="TEMPORAL_WORKER_BUILD_ID", examples=["0.1.0"]
     )
+    """Version of this worker in its deployment."""
     deployment: WorkerDeploymentConfig | None = Field(
-        None,
-        validation_alias="TEMPORAL_DEPLOYMENT_NAME",
-        validate_default=True,
-        description="deployment of this worker: [worker versioning](upgrading.md#with-worker-versions)",
-        examples=["worksub"],
+        None, validation_alias="TEMPORAL_DEPLOYMENT_NAME", validate_default=True, examples=["worksub"]
     )
+    """Deployment of this worker: [worker versioning](upgrading.md#with-worker-versions)."""
 
     @field_validator("deployment", mode="plain")
     @classmethod

@@ -35,24 +35,17 @@ class ApiSettings(
     """Settings of the API process."""
 
     address: ListenAddress = Field(
-        HostPort("127.0.0.1", 8080),
-        validation_alias="WORKSUB_API_ADDRESS",
-        description="listen address of `worksub api`: [the HTTP API](api.md)",
-        examples=["127.0.0.1:8080"],
+        HostPort("127.0.0.1", 8080), validation_alias="WORKSUB_API_ADDRESS", examples=["127.0.0.1:8080"]
     )
+    """Listen address of `worksub api`: [the HTTP API](api.md)."""
     metrics_address: ListenAddress | None = Field(
-        None,
-        validation_alias="WORKSUB_API_METRICS_ADDRESS",
-        description="listen address of the Prometheus endpoint of `worksub api`: "
-        "[metrics](monitoring.md#metrics)",
-        examples=["127.0.0.1:9466"],
+        None, validation_alias="WORKSUB_API_METRICS_ADDRESS", examples=["127.0.0.1:9466"]
     )
+    """Listen address of the Prometheus endpoint of `worksub api`: [metrics](monitoring.md#metrics)."""
     rate_limit: Annotated[str, AfterValidator(_rate)] = Field(
-        "600/minute",
-        validation_alias="WORKSUB_API_RATE_LIMIT",
-        description="rate limit of each API key",
-        examples=["600/minute"],
+        "600/minute", validation_alias="WORKSUB_API_RATE_LIMIT", examples=["600/minute"]
     )
+    """Rate limit of each API key."""
 
     @field_validator("address")
     @classmethod

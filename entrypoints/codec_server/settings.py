@@ -24,54 +24,36 @@ class CodecSettings(EncryptionSettings, LogSettings):
     """Settings of the codec server."""
 
     address: ListenAddress = Field(
-        HostPort("127.0.0.1", 8234),
-        validation_alias="WORKSUB_CODEC_ADDRESS",
-        description="listen address of [the codec server](encryption.md#codec-server)",
-        examples=["127.0.0.1:8234"],
+        HostPort("127.0.0.1", 8234), validation_alias="WORKSUB_CODEC_ADDRESS", examples=["127.0.0.1:8234"]
     )
+    """Listen address of [the codec server](encryption.md#codec-server)."""
     metrics_address: ListenAddress | None = Field(
-        None,
-        validation_alias="WORKSUB_CODEC_METRICS_ADDRESS",
-        description="listen address of the codec server's Prometheus endpoint: "
-        "[metrics](monitoring.md#metrics)",
-        examples=["127.0.0.1:9467"],
+        None, validation_alias="WORKSUB_CODEC_METRICS_ADDRESS", examples=["127.0.0.1:9467"]
     )
+    """Listen address of the codec server's Prometheus endpoint: [metrics](monitoring.md#metrics)."""
     origin: Annotated[str, AfterValidator(_origin)] = Field(
-        validation_alias="WORKSUB_CODEC_ORIGIN",
-        description="allowed CORS origin, that of the Web UI: scheme, host and port, without a path",
-        examples=["https://temporal.example"],
+        validation_alias="WORKSUB_CODEC_ORIGIN", examples=["https://temporal.example"]
     )
-    allow_encode: bool = Field(
-        False,
-        validation_alias="WORKSUB_CODEC_ENCODE",
-        description="`true` allows the codec server to encrypt, so that commands can be sent from the Web UI",
-        examples=["true"],
-    )
+    """Allowed CORS origin, that of the Web UI: scheme, host and port, without a path."""
+    allow_encode: bool = Field(False, validation_alias="WORKSUB_CODEC_ENCODE", examples=["true"])
+    """`true` allows the codec server to encrypt, so that commands can be sent from the Web UI."""
     token_names: Annotated[dict[str, str], PlainValidator(lambda file: names_in(Path(file)))] | None = Field(
-        None,
-        validation_alias="WORKSUB_CODEC_TOKENS_FILE",
-        repr=False,
-        description="operators' tokens, as `NAME:SHA256`, one per line",
-        examples=["/etc/worksub/tokens"],
+        None, validation_alias="WORKSUB_CODEC_TOKENS_FILE", repr=False, examples=["/etc/worksub/tokens"]
     )
-    oidc_audience: str | None = Field(
-        None,
-        validation_alias="WORKSUB_CODEC_OIDC_AUDIENCE",
-        description="required audience of access tokens; use a separate audience for the codec server",
-    )
+    """Operators' tokens, as `NAME:SHA256`, one per line."""
+    oidc_audience: str | None = Field(None, validation_alias="WORKSUB_CODEC_OIDC_AUDIENCE")
+    """Required audience of access tokens; use a separate audience for the codec server."""
     oidc_keys_url: str | None = Field(
-        None,
-        validation_alias="WORKSUB_CODEC_OIDC_KEYS_URL",
-        description="URL of the issuer's keys (JWKS)",
-        examples=["https://login.example/keys"],
+        None, validation_alias="WORKSUB_CODEC_OIDC_KEYS_URL", examples=["https://login.example/keys"]
     )
+    """URL of the issuer's keys (JWKS)."""
     oidc_issuer: str | None = Field(
         None,
         validation_alias="WORKSUB_CODEC_OIDC_ISSUER",
         validate_default=True,
-        description="issuer of the accepted access tokens",
         examples=["https://login.example"],
     )
+    """Issuer of the accepted access tokens."""
 
     @field_validator("keyring")
     @classmethod

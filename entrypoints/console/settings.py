@@ -93,61 +93,42 @@ class ConsoleEnvironment(Settings):
     """Variables of the console. Without an issuer, no user can sign in."""
 
     console_url: Annotated[str, AfterValidator(_console_url)] = Field(
-        "http://localhost:8080",
-        validation_alias="WORKSUB_CONSOLE_URL",
-        description="public URL of [the console](console.md): scheme and host. The console accepts only that "
-        "host",
-        examples=["https://console.example"],
+        "http://localhost:8080", validation_alias="WORKSUB_CONSOLE_URL", examples=["https://console.example"]
     )
-    console_sign_in: Literal["oidc", "developer"] = Field(
-        "oidc",
-        validation_alias="WORKSUB_CONSOLE_SIGN_IN",
-        description="`developer` allows sign-in on this machine as any customer, and test clocks: for "
-        "`worksub dev` only. `WORKSUB_API_ADDRESS` must then be a loopback address",
-    )
+    """Public URL of [the console](console.md): scheme and host. The console accepts only that host."""
+    console_sign_in: Literal["oidc", "developer"] = Field("oidc", validation_alias="WORKSUB_CONSOLE_SIGN_IN")
+    """`developer` allows sign-in on this machine as any customer, and test clocks: for `worksub dev` only.
+    `WORKSUB_API_ADDRESS` must then be a loopback address."""
     temporal_ui_url: str | None = Field(
         None,
         validation_alias="WORKSUB_TEMPORAL_UI_URL",
-        description="workflow page of Temporal's Web UI, for operators; without it, the console has no links",
         examples=["https://ui.example/namespaces/default/workflows"],
     )
-    oidc_client_id: str | None = Field(
-        None, validation_alias="WORKSUB_OIDC_CLIENT_ID", description="client ID of the console"
-    )
-    oidc_client_secret: str | None = Field(
-        None,
-        validation_alias="WORKSUB_OIDC_CLIENT_SECRET",
-        repr=False,
-        description="client secret of the console",
-    )
+    """Workflow page of Temporal's Web UI, for operators; without it, the console has no links."""
+    oidc_client_id: str | None = Field(None, validation_alias="WORKSUB_OIDC_CLIENT_ID")
+    """Client ID of the console."""
+    oidc_client_secret: str | None = Field(None, validation_alias="WORKSUB_OIDC_CLIENT_SECRET", repr=False)
+    """Client secret of the console."""
     oidc_customer_claim: str = Field(
-        OidcSettings.customer_claim,
-        validation_alias="WORKSUB_OIDC_CUSTOMER_CLAIM",
-        description="claim that contains the customer ID",
+        OidcSettings.customer_claim, validation_alias="WORKSUB_OIDC_CUSTOMER_CLAIM"
     )
+    """Claim that contains the customer ID."""
     oidc_operator_claim: str = Field(
-        OidcSettings.operator_claim,
-        validation_alias="WORKSUB_OIDC_OPERATOR_CLAIM",
-        description="claim that identifies operators",
+        OidcSettings.operator_claim, validation_alias="WORKSUB_OIDC_OPERATOR_CLAIM"
     )
+    """Claim that identifies operators."""
     oidc_operator_group: str = Field(
-        OidcSettings.operator_group,
-        validation_alias="WORKSUB_OIDC_OPERATOR_GROUP",
-        description="the claim's value, or one of its values, for operators",
+        OidcSettings.operator_group, validation_alias="WORKSUB_OIDC_OPERATOR_GROUP"
     )
+    """The claim's value, or one of its values, for operators."""
     oidc_scope: Annotated[str, AfterValidator(_scope)] = Field(
-        OidcSettings.scope,
-        validation_alias="WORKSUB_OIDC_SCOPE",
-        description="requested scopes; add the scope that provides the claims of customers and operators",
-        examples=[OidcSettings.scope],
+        OidcSettings.scope, validation_alias="WORKSUB_OIDC_SCOPE", examples=[OidcSettings.scope]
     )
+    """Requested scopes; add the scope that provides the claims of customers and operators."""
     oidc: OidcSettings | None = Field(
-        None,
-        validation_alias="WORKSUB_OIDC_ISSUER",
-        description="OpenID Connect issuer for [the console](console.md#authentication); without it, sign-in "
-        "is disabled",
-        examples=["https://login.example"],
+        None, validation_alias="WORKSUB_OIDC_ISSUER", examples=["https://login.example"]
     )
+    """OpenID Connect issuer for [the console](console.md#authentication); without it, sign-in is disabled."""
 
     @field_validator("console_sign_in")
     @classmethod

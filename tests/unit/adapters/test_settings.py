@@ -89,10 +89,11 @@ def test_all_invalid_settings_are_reported_at_once() -> None:
         "TEMPORAL_CONFIG_FILE is /nowhere.toml, which does not exist.",
         "TEMPORAL_DEPLOYMENT_NAME is not set, but TEMPORAL_WORKER_BUILD_ID is; set both or neither. "
         "Example: worksub",
-        "TEMPORAL_TLS is 'maybe'; it must be true or false.",
-        "The catalogue /nowhere.toml cannot be read: [Errno 2] No such file or directory: '/nowhere.toml'.",
+        "TEMPORAL_TLS is 'maybe': input should be 'true', 'false', '1' or '0'.",
         "WORKSUB_CACHED_WORKFLOWS is 'many': input should be a valid integer, unable to parse string as an "
         "integer.",
+        "WORKSUB_CATALOGUE: The catalogue /nowhere.toml cannot be read: "
+        "[Errno 2] No such file or directory: '/nowhere.toml'.",
         "WORKSUB_DNS_RESOLVERS contains 'resolver', which is not an IP address, with or without a port. "
         "Example: 1.1.1.1,127.0.0.1:5353",
         "WORKSUB_ENCRYPTION_KEYS: key 1 is not a key, which is 32 bytes in base64; "
