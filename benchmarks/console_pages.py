@@ -24,7 +24,7 @@ from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
 from adapters.temporal.task_queue import is_worked_on
 from dev_stack.child_server import port_is_free
-from dev_stack.reserved_ports import UsualPorts
+from dev_stack.reserved_ports import DefaultPorts
 from dev_stack.service_processes import api_process, chosen_addresses, worker_process
 from dev_stack.stack import EmbeddedStack
 from entrypoints.console.rendering import asset
@@ -52,7 +52,7 @@ async def _service() -> AsyncIterator[tuple[SubscriptionClient, str]]:
     with ExitStack() as running:
         name = running.enter_context(TemporaryDirectory(prefix="worksub-pages-"))
         directory = Path(name)
-        ports = running.enter_context(UsualPorts(lambda sentence: None))
+        ports = running.enter_context(DefaultPorts(lambda sentence: None))
         async with EmbeddedStack(directory / "stack", search_attributes={}) as stack:
             addresses, at = stack.addresses, chosen_addresses(ports)
             temporal = await Client.connect(addresses.temporal_address, data_converter=data_converter())

@@ -9,30 +9,30 @@ from typing import Self
 from dev_stack.child_server import LOOPBACK, free_ports, port_is_free
 
 
-class UsualPorts:
+class DefaultPorts:
     """Select a port for each server: its default port, or another port if the default port is in use.
 
-    `with UsualPorts(say) as ports: ports.choose(8080)`. A server listens some time after its port was
+    `with DefaultPorts(report) as ports: ports.choose(8080)`. A server listens some time after its port was
     selected, so each selected port stays reserved until the context exits. Programs that start concurrently
     therefore get different ports. The reservation is a bound UDP socket with the same number as the TCP port.
     The kernel grants it to one process and releases it when that process ends.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
         self._reserved: dict[int, socket.socket] = {}
         self._reservations = contextlib.ExitStack()
 
-    def choose(self, usual: int) -> int:
+    def choose(self, default: int) -> int:
         """Return the default port, or report and return another port.
 
         Callers may repeat the call if the server could not listen on the returned port.
         """
-        if self._reserve(usual) and port_is_free(usual):
-            return usual
+        if self._reserve(default) and port_is_free(default):
+            return default
         while not self._reserve(other := free_ports(1)[0]):
             pass
-        self._say(f"Port {usual} is in use by another program, so port {other} is used instead.")
+        self._report(f"Port {default} is in use by another program, so port {other} is used instead.")
         return other
 
     def _reserve(self, port: int) -> bool:

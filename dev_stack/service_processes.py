@@ -13,10 +13,10 @@ import worker
 from adapters.temporal.encryption_keys import KEYS_FILE
 from dev_stack.addresses import StackAddresses
 from dev_stack.child_server import LOOPBACK, ChildProcess, DirectoryLock
-from dev_stack.reserved_ports import UsualPorts
+from dev_stack.reserved_ports import DefaultPorts
 
 _PROGRAM = Path(worker.__file__).resolve()
-_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT = 9464, 9465, 8080
+_DEFAULT_METRICS_PORT, _DEFAULT_HEALTH_PORT, _DEFAULT_API_PORT = 9464, 9465, 8080
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class ServiceAddresses:
         return f"http://localhost:{self.api_address.rpartition(':')[2]}"
 
 
-def chosen_addresses(ports: UsualPorts) -> ServiceAddresses:
+def chosen_addresses(ports: DefaultPorts) -> ServiceAddresses:
     """Select the addresses of the worker and the API; they stay reserved until `ports` exits."""
-    usual = (_USUAL_METRICS_PORT, _USUAL_HEALTH_PORT, _USUAL_API_PORT)
-    return ServiceAddresses(*(f"{LOOPBACK}:{ports.choose(port)}" for port in usual))
+    default = (_DEFAULT_METRICS_PORT, _DEFAULT_HEALTH_PORT, _DEFAULT_API_PORT)
+    return ServiceAddresses(*(f"{LOOPBACK}:{ports.choose(port)}" for port in default))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from dev_stack.addresses import ADDRESSES_FILE, StackAddresses
 from dev_stack.child_server import DirectoryLock, ServerError
 from dev_stack.dns_server import DnsServer
 from dev_stack.postgres_server import API_LOGIN, READER_LOGIN, WORKER, PostgresServer, as_login
-from dev_stack.reserved_ports import UsualPorts
+from dev_stack.reserved_ports import DefaultPorts
 from dev_stack.temporal_server import TemporalServer
 
 DATABASE = "worksub"
@@ -36,7 +36,7 @@ class EmbeddedStack:
     Args:
         directory: contains `temporal/`, `postgres/` and, while the stack runs, `stack.json`.
         search_attributes: as for TemporalServer.
-        usual_ports: as for TemporalServer.
+        default_ports: as for TemporalServer.
         codec_url: as for TemporalServer.
         on_progress: called with a sentence before each slow step.
 
@@ -54,13 +54,13 @@ class EmbeddedStack:
         directory: Path,
         *,
         search_attributes: Mapping[str, str],
-        usual_ports: UsualPorts | None = None,
+        default_ports: DefaultPorts | None = None,
         codec_url: str | None = None,
         on_progress: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self._directory = directory
         self._search_attributes = search_attributes
-        self._usual_ports = usual_ports
+        self._default_ports = default_ports
         self._codec_url = codec_url
         self._on_progress = on_progress
         self._running = contextlib.AsyncExitStack()
@@ -109,7 +109,7 @@ class EmbeddedStack:
         return TemporalServer(
             self._directory / "temporal",
             search_attributes=self._search_attributes,
-            usual_ports=self._usual_ports,
+            default_ports=self._default_ports,
             codec_url=self._codec_url,
         )
 

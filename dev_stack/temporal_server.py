@@ -13,11 +13,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from dev_stack.child_server import LOOPBACK, EmbeddedServer, ServerError, free_ports, port_is_free
-from dev_stack.reserved_ports import UsualPorts
+from dev_stack.reserved_ports import DefaultPorts
 
 NAMESPACE = "default"
-USUAL_PORT = 7233
-USUAL_UI_PORT = 8233
+DEFAULT_PORT = 7233
+DEFAULT_UI_PORT = 8233
 
 SEARCH_ATTRIBUTE_TYPES = {
     "Text": IndexedValueType.INDEXED_VALUE_TYPE_TEXT,
@@ -62,7 +62,7 @@ class TemporalServer(EmbeddedServer):
             SEARCH_ATTRIBUTE_TYPES. Attributes of earlier starts on the same data remain, with their types.
         port: of the gRPC front end; a free port if not given.
         ui_port: of the Web UI; a free port if not given.
-        usual_ports: selects both ports instead: 7233 and 8233, or other ports if these are in use.
+        default_ports: selects both ports instead: 7233 and 8233, or other ports if these are in use.
         codec_url: of the codec server for the Web UI, if there is one.
         dynamic_config: settings of the server, as `key=JSON`, in addition to DYNAMIC_CONFIG.
 
@@ -84,7 +84,7 @@ class TemporalServer(EmbeddedServer):
         search_attributes: Mapping[str, str],
         port: int | None = None,
         ui_port: int | None = None,
-        usual_ports: UsualPorts | None = None,
+        default_ports: DefaultPorts | None = None,
         codec_url: str | None = None,
         dynamic_config: Sequence[str] = (),
     ) -> None:
@@ -93,7 +93,7 @@ class TemporalServer(EmbeddedServer):
         self._search_attributes = search_attributes
         self._port = port
         self._ui_port = ui_port
-        self._usual_ports = usual_ports
+        self._default_ports = default_ports
         self._codec_url = codec_url
         self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
 
@@ -140,8 +140,8 @@ class TemporalServer(EmbeddedServer):
         await self._register_search_attributes()
 
     def _chosen_ports(self) -> tuple[int, int]:
-        if self._usual_ports is not None:
-            return self._usual_ports.choose(USUAL_PORT), self._usual_ports.choose(USUAL_UI_PORT)
+        if self._default_ports is not None:
+            return self._default_ports.choose(DEFAULT_PORT), self._default_ports.choose(DEFAULT_UI_PORT)
         for port in (self._port, self._ui_port):
             # Checked first: a program that already listens there would answer the readiness check.
             if port is not None and not port_is_free(port):

@@ -16,7 +16,7 @@ from adapters.temporal.task_queue import is_worked_on
 from dev_stack.addresses import StackAddresses
 from dev_stack.child_server import LOOPBACK, ChildProcess, ServerError, port_is_free
 from dev_stack.dns_server import DnsServer
-from dev_stack.reserved_ports import UsualPorts
+from dev_stack.reserved_ports import DefaultPorts
 from dev_stack.service_processes import ServiceAddresses, api_process, chosen_addresses, worker_process
 from dev_stack.stack import EmbeddedStack, StackEndedError
 from entrypoints.cli.connections import dev_client
@@ -48,12 +48,12 @@ async def run_dev(
     _cancel_on_signals(report)
     keyring = keyring_from(os.environ)
     try:
-        with UsualPorts(report) as ports:
+        with DefaultPorts(report) as ports:
             codec = HostPort(LOOPBACK, ports.choose(_DEFAULT_CODEC_PORT)) if keyring else None
             async with EmbeddedStack(
                 directory,
                 search_attributes={},
-                usual_ports=ports,
+                default_ports=ports,
                 codec_url=f"http://{codec}" if codec else None,
                 on_progress=report,
             ) as stack:

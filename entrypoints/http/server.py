@@ -16,7 +16,7 @@ from adapters.settings_error import SettingsError
 from entrypoints.http.protocol import BoundedProtocol, HttpLimits
 from entrypoints.http.request_guard import HttpGuard
 
-_USUAL_LIMITS = HttpLimits()
+_DEFAULT_LIMITS = HttpLimits()
 # uvicorn renews the Date header of its responses at each tenth tick.
 _TICKS_PER_DATE = 10
 _DATE_SECONDS = 1.0
@@ -31,7 +31,7 @@ class HttpServer(uvicorn.Server):
     `drain_seconds` is the time that requests in progress have to finish during shutdown.
     """
 
-    def __init__(self, app: ASGIApp, *, drain_seconds: int, limits: HttpLimits = _USUAL_LIMITS) -> None:
+    def __init__(self, app: ASGIApp, *, drain_seconds: int, limits: HttpLimits = _DEFAULT_LIMITS) -> None:
         protocol: Any = functools.partial(BoundedProtocol, limits=limits)
         super().__init__(
             uvicorn.Config(

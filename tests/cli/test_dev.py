@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli, gone
+from support.default_ports import DEFAULT_PORTS, default_ports_held
 from support.observability import probed, scraped
 from support.polling import wait_for
 from support.request_files import PASSWORD, request_file
-from support.usual_ports import USUAL_PORTS, usual_ports_held
 
 from dev_stack.child_server import port_is_free
 
@@ -32,7 +32,7 @@ def cli(unconfigured_cli: Cli, catalogue_file: Path) -> Cli:
 
 @pytest.fixture
 async def default_ports() -> AsyncIterator[None]:
-    async with usual_ports_held():
+    async with default_ports_held():
         yield
 
 
@@ -104,7 +104,7 @@ async def test_dev_runs_the_service_and_keeps_its_data(cli: Cli) -> None:
 
     with occupied_default_ports():
         terminal = await cli.at_a_terminal("dev")
-        for port in USUAL_PORTS:
+        for port in DEFAULT_PORTS:
             await terminal.sees(f"Port {port} is in use by another program, so port ")
         await terminal.sees("Ready; stop with Ctrl-C.")
         await terminal.sees(". .worksub/env")
@@ -133,7 +133,7 @@ async def test_dev_runs_the_service_and_keeps_its_data(cli: Cli) -> None:
 def occupied_default_ports() -> Iterator[None]:
     """Listen on the default ports that no other program uses."""
     with ExitStack() as held:
-        for port in USUAL_PORTS:
+        for port in DEFAULT_PORTS:
             if port_is_free(port):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
         yield

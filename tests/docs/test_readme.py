@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from support.default_ports import default_ports_held
 from support.markdown_pages import ROOT, Block, blocks, page, tables
-from support.usual_ports import usual_ports_held
 
 TESTS = "make test\n"
 """The only block that is not run here, because it runs these tests."""
@@ -171,7 +171,7 @@ async def test_every_block_runs_in_order(clone: Path) -> None:
     async with SecondTerminal.opened(clone) as terminal:
         for block in (demo, *rest[:position]):
             await terminal.run_block(block.text)
-        async with usual_ports_held(), servers(clone):
+        async with default_ports_held(), servers(clone):
             printed = await run_blocks(terminal, rest[position + 1 :])
     assert '"subscription_id"' not in printed["worksub timeline hanbit-books.example\n"]
     assert "TRIAL_STARTED" in printed["worksub timeline hanbit-books.example\n"]

@@ -33,7 +33,7 @@ from dev_stack.addresses import find_stack
 from dev_stack.child_server import ChildProcess, DirectoryLock, ServerError, free_ports, port_is_free
 from dev_stack.dns_server import DnsServer
 from dev_stack.postgres_server import PostgresServer
-from dev_stack.reserved_ports import UsualPorts
+from dev_stack.reserved_ports import DefaultPorts
 from dev_stack.stack import EmbeddedStack, StackError
 from dev_stack.temporal_server import TemporalServer
 from starter.subscription_clock import ClockNotSupportedError, SubscriptionClock
@@ -182,24 +182,24 @@ async def test_deleted_data_leaves_the_database_file(
 
 
 @asynccontextmanager
-async def usual_ports(say: Callable[[str], None]) -> AsyncIterator[UsualPorts]:
-    with UsualPorts(say) as ports:
+async def default_ports(report: Callable[[str], None]) -> AsyncIterator[DefaultPorts]:
+    with DefaultPorts(report) as ports:
         yield ports
 
 
 async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usual_port, usual_ui_port = free_ports(2)
-    monkeypatch.setattr(temporal_server, "USUAL_PORT", usual_port)
-    monkeypatch.setattr(temporal_server, "USUAL_UI_PORT", usual_ui_port)
+    default_port, default_ui_port = free_ports(2)
+    monkeypatch.setattr(temporal_server, "DEFAULT_PORT", default_port)
+    monkeypatch.setattr(temporal_server, "DEFAULT_UI_PORT", default_ui_port)
     before, after = tmp_path / "before", tmp_path / "after"
     steps: list[str] = []
 
     async with (
-        usual_ports(steps.append) as ports,
-        EmbeddedStack(before, search_attributes={}, usual_ports=ports, on_progress=steps.append) as stack,
+        default_ports(steps.append) as ports,
+        EmbeddedStack(before, search_attributes={}, default_ports=ports, on_progress=steps.append) as stack,
     ):
-        assert stack.addresses.temporal_address.endswith(f":{usual_port}")
-        assert stack.addresses.ui_url.endswith(f":{usual_ui_port}")
+        assert stack.addresses.temporal_address.endswith(f":{default_port}")
+        assert stack.addresses.ui_url.endswith(f":{default_ui_port}")
         client = await Client.connect(stack.addresses.temporal_address)
         await client.start_workflow("Unserved", id="before", task_queue="nobody-listens")
         database = await asyncpg.connect(stack.addresses.database_url)
@@ -209,19 +209,22 @@ async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: py
     assert find_stack(before) is None
 
     before.rename(after)
-    with socket.create_server(("127.0.0.1", usual_port)), socket.create_server(("127.0.0.1", usual_ui_port)):
+    with (
+        socket.create_server(("127.0.0.1", default_port)),
+        socket.create_server(("127.0.0.1", default_ui_port)),
+    ):
         steps.clear()
         async with (
-            usual_ports(steps.append) as ports,
+            default_ports(steps.append) as ports,
             EmbeddedStack(
-                after, search_attributes=SEARCH_ATTRIBUTES, usual_ports=ports, on_progress=steps.append
+                after, search_attributes=SEARCH_ATTRIBUTES, default_ports=ports, on_progress=steps.append
             ) as stack,
         ):
-            for port in (usual_port, usual_ui_port):
+            for port in (default_port, default_ui_port):
                 in_use = f"Port {port} is in use by another program, so port "
                 assert any(step.startswith(in_use) for step in steps)
-            assert not stack.addresses.temporal_address.endswith(f":{usual_port}")
-            assert not stack.addresses.ui_url.endswith(f":{usual_ui_port}")
+            assert not stack.addresses.temporal_address.endswith(f":{default_port}")
+            assert not stack.addresses.ui_url.endswith(f":{default_ui_port}")
             client = await Client.connect(stack.addresses.temporal_address)
             description = await client.get_workflow_handle("before").describe()
             assert description.status == WorkflowExecutionStatus.RUNNING
@@ -265,44 +268,44 @@ async def test_servers_end_with_killed_owner(tmp_path: Path) -> None:
         assert port_is_free(port)
 
 
-def test_usual_port_is_reserved_before_server_start() -> None:
+def test_default_port_is_reserved_before_server_start() -> None:
     [port] = free_ports(1)
     messages: list[str] = []
-    with UsualPorts(messages.append) as first:
+    with DefaultPorts(messages.append) as first:
         assert first.choose(port) == port
         assert first.choose(port) == port, "its own reservation is not another program's"
-        with UsualPorts(messages.append) as second:
+        with DefaultPorts(messages.append) as second:
             other = second.choose(port)
             assert messages == [f"Port {port} is in use by another program, so port {other} is used instead."]
             assert other != port
-    with UsualPorts(messages.append) as third:
+    with DefaultPorts(messages.append) as third:
         assert third.choose(port) == port
     assert len(messages) == 1
 
 
-async def test_temporal_uses_another_port_if_the_usual_is_taken(
+async def test_temporal_uses_another_port_if_the_default_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual_port, usual_ui_port = free_ports(2)
-    monkeypatch.setattr(temporal_server, "USUAL_PORT", usual_port)
-    monkeypatch.setattr(temporal_server, "USUAL_UI_PORT", usual_ui_port)
+    default_port, default_ui_port = free_ports(2)
+    monkeypatch.setattr(temporal_server, "DEFAULT_PORT", default_port)
+    monkeypatch.setattr(temporal_server, "DEFAULT_UI_PORT", default_ui_port)
     messages: list[str] = []
-    with ExitStack() as other_program, UsualPorts(messages.append) as ports:
+    with ExitStack() as other_program, DefaultPorts(messages.append) as ports:
 
-        class PortsTakenOnceChosen(UsualPorts):
-            def choose(self, usual: int) -> int:
-                port = ports.choose(usual)
-                if port == usual_port:
+        class PortsTakenOnceChosen(DefaultPorts):
+            def choose(self, default: int) -> int:
+                port = ports.choose(default)
+                if port == default_port:
                     other_program.enter_context(socket.create_server(("127.0.0.1", port)))
                 return port
 
         server = TemporalServer(
-            tmp_path, search_attributes={}, usual_ports=PortsTakenOnceChosen(messages.append)
+            tmp_path, search_attributes={}, default_ports=PortsTakenOnceChosen(messages.append)
         )
         async with server:
             port = int(server.address.rpartition(":")[2])
-    assert messages == [f"Port {usual_port} is in use by another program, so port {port} is used instead."]
-    assert server.ui_url.endswith(f":{usual_ui_port}")
+    assert messages == [f"Port {default_port} is in use by another program, so port {port} is used instead."]
+    assert server.ui_url.endswith(f":{default_ui_port}")
 
 
 STOPS_WHEN_ALLOWED = """

@@ -1,4 +1,4 @@
-"""A lock on the usual ports of `worksub dev`, for which it has no settings."""
+"""A lock on the default ports of `worksub dev`, for which it has no settings."""
 
 import asyncio
 import fcntl
@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-USUAL_PORTS = 7233, 8233, 9464, 9465, 8080
-_LOCK = Path(tempfile.gettempdir()) / "worksub-tests-usual-ports.lock"
+DEFAULT_PORTS = 7233, 8233, 9464, 9465, 8080
+_LOCK = Path(tempfile.gettempdir()) / "worksub-tests-default-ports.lock"
 
 
 @asynccontextmanager
-async def usual_ports_held() -> AsyncIterator[None]:
+async def default_ports_held() -> AsyncIterator[None]:
     """Run one such test at a time on this machine: other test processes and test suites wait here."""
     with _LOCK.open("a") as file:
         await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
