@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from support.polling import wait_for
+from support.polling import PATIENCE_SECONDS, wait_for
 from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import Client
 
@@ -41,7 +41,7 @@ async def api_process(
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while b"Listening at" not in (line := await process.stdout.readline()):
                 assert line, "the process ended without listening"
         yield process
@@ -78,7 +78,7 @@ async def test_api_killed_during_request_loses_and_repeats_nothing(
                 listed = (await http.get("/v1/subscriptions")).json()["items"]
                 assert [each["subscription_id"] for each in listed] == [answer.json()["subscription_id"]]
                 second.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     assert await second.wait() == 0
 
 

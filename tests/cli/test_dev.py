@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -98,7 +99,7 @@ async def test_dev_runs_the_service_and_keeps_its_data(cli: Cli) -> None:
         started = children(dev.pid)
         assert len(started) == 4
         dev.send_signal(signal.SIGTERM)
-        await wait_for_output(dev, "Stopped. The data is kept")
+        await check_servers_stop_last(dev, started)
         assert await dev.wait() == 0
         await asyncio.gather(*map(gone, started))
 
@@ -198,65 +199,53 @@ async def check_worker_restarts(dev: asyncio.subprocess.Process, cli: Cli) -> No
     await cli.json("request", request_file(cli), "--password-stdin", typed=PASSWORD)
 
 
-@pytest.mark.usefixtures("default_ports")
-async def test_dev_stops_servers_after_worker_and_api(cli: Cli) -> None:
-    async with running_dev(cli) as dev:
-        processes = [
-            pid for pid, line in children(dev.pid).items() if "worker.py" in line or "entrypoints.cli" in line
-        ]
-        assert len(processes) == 2
-        dev.send_signal(signal.SIGINT)
-        await wait_for_output(dev, "Stopping the servers…")
-        assert [pid for pid in processes if pid in children(dev.pid)] == []
-        await wait_for_output(dev, "Stopped. The data is kept for the next start.")
-        assert dev.stderr is not None
-        assert (await dev.stderr.read()).decode() == ""
-        assert await dev.wait() == 0
+async def check_servers_stop_last(dev: asyncio.subprocess.Process, started: dict[int, str]) -> None:
+    """Check that the worker and the API have ended before the servers stop, and that no error is printed."""
+    clients = [pid for pid, line in started.items() if "worker.py" in line or "entrypoints.cli" in line]
+    assert len(clients) == 2
+    await wait_for_output(dev, "Stopping the servers…")
+    assert [pid for pid in clients if pid in children(dev.pid)] == []
+    await wait_for_output(dev, "Stopped. The data is kept for the next start.")
+    assert dev.stderr is not None
+    assert (await dev.stderr.read()).decode() == ""
 
 
 @pytest.mark.usefixtures("default_ports")
-async def test_concurrent_dev_stacks_use_different_ports(cli: Cli, tmp_path: Path) -> None:
+async def test_killed_server_or_dev_ends_its_stack_only(cli: Cli, tmp_path: Path) -> None:
+    """Two stacks run on different ports; a server of the one is killed, and then the other one itself."""
     homes = [tmp_path / name for name in ("first", "second")]
     for home in homes:
         home.mkdir()
-    devs = await asyncio.gather(*(Cli(cli.settings, home).start("dev", "--json") for home in homes))
-    try:
-        first, second = await asyncio.gather(*map(ready_addresses, devs))
-    finally:
-        for dev in devs:
-            dev.terminate()
-        await asyncio.gather(*(dev.communicate() for dev in devs))
-    assert [dev.returncode for dev in devs] == [0, 0]
+    devs = await asyncio.gather(*(replace(cli, directory=home).start("dev", "--json") for home in homes))
+    ready = await asyncio.gather(*map(ready_addresses, devs))
     names = ("temporal_address", "ui_url", "metrics_url", "health_url", "api_url", "console_url")
-    assert [name for name in names if first[name] == second[name]] == []
+    assert [name for name in names if ready[0][name] == ready[1][name]] == []
 
+    await check_killed_server_is_named(devs[0])
+    started = children(devs[1].pid)
+    assert len(started) == 4
+    devs[1].kill()
+    await devs[1].wait()
+    await asyncio.gather(*map(gone, started))
 
-@pytest.mark.usefixtures("default_ports")
-async def test_killed_dev_ends_its_child_processes(cli: Cli) -> None:
-    async with running_dev(cli) as dev:
-        started = children(dev.pid)
-        assert len(started) == 4
-        dev.kill()
-        await dev.wait()
-        await asyncio.gather(*map(gone, started))
-
-
-@pytest.mark.usefixtures("default_ports")
-async def test_dev_exits_and_names_the_server_that_ended(cli: Cli) -> None:
-    async with running_dev(cli) as dev:
-        started = children(dev.pid)
-        [postgres] = [pid for pid, line in started.items() if "bin/postgres" in line]
-        os.kill(postgres, signal.SIGKILL)
-        assert dev.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            error = json.loads(await dev.stdout.readline())["error"]
-        assert error["code"] == "EMBEDDED_ENDED"
-        assert "PostgreSQL has ended with exit code -9. The end of " in error["message"]
-        assert await dev.wait() == 3
-        await asyncio.gather(*map(gone, started))
     # The data survived the kill.
+    cli = replace(cli, directory=homes[0])
     async with running_dev(cli):
         assert (await cli.json("list"))["subscriptions"] == []
+
+
+async def check_killed_server_is_named(dev: asyncio.subprocess.Process) -> None:
+    """Kill PostgreSQL; `worksub dev` then reports it, ends all other processes and exits with 3."""
+    started = children(dev.pid)
+    [postgres] = [pid for pid, line in started.items() if "bin/postgres" in line]
+    os.kill(postgres, signal.SIGKILL)
+    assert dev.stdout is not None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        error = json.loads(await dev.stdout.readline())["error"]
+    assert error["code"] == "EMBEDDED_ENDED"
+    assert "PostgreSQL has ended with exit code -9. The end of " in error["message"]
+    assert await dev.wait() == 3
+    await asyncio.gather(*map(gone, started))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

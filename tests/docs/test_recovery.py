@@ -138,7 +138,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             async def is_well() -> bool:
                 return not await is_reported()
 
-            await wait_for("the list is empty", is_well, seconds=60)
+            await wait_for("the list is empty", is_well)
             await subscription.send("upgrade", members=20)
 
 

@@ -54,7 +54,7 @@ async def database_away(scene: Scene) -> list[WorkflowHistory]:
 
         await wait_for("NeedsAttention is set", partial(needs_attention, True))
         proxy.leads_to_database(url)
-        await wait_for("the event is recorded", partial(knows_of, subscription, 2), seconds=60)
+        await wait_for("the event is recorded", partial(knows_of, subscription, 2))
         await wait_for("NeedsAttention is cleared", partial(needs_attention, False))
         await subscription.client.settle(subscription.id)
         return await scene.runs_of(subscription)

@@ -56,7 +56,7 @@ class BlockingTriggers:
                 )
             )
 
-        await wait_for(f"{key} has stopped", waits, seconds=30)
+        await wait_for(f"{key} has stopped", waits)
 
     async def let_go(self, key: str | None = None) -> None:
         """Release the transactions that are blocked at this key, or at any key.

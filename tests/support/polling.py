@@ -7,10 +7,13 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 60.0
+"""The longest wait for something that takes a second on a quiet machine."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.3
 
 
-async def wait_for(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = 60.0) -> T:
+async def wait_for(what: str, ask: Callable[[], Awaitable[T]], *, seconds: float = PATIENCE_SECONDS) -> T:
     """Return the first true result of `ask`; raise AssertionError with `what` after the timeout."""
     deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:

@@ -44,15 +44,17 @@ class WorkerProcess:
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
 
-    async def exit_code(self, *, seconds: float = _PATIENCE_SECONDS) -> int:
+    async def exit_code(self) -> int:
         """Wait until the process has ended; return its exit code."""
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
                 code = await self._process.wait()
                 await self._listening
                 return code
         except TimeoutError:
-            raise AssertionError(f"the worker did not end within {seconds:.0f} s:\n{self.output}") from None
+            raise AssertionError(
+                f"the worker did not end within {_PATIENCE_SECONDS:.0f} s:\n{self.output}"
+            ) from None
 
     async def end(self) -> None:
         if self._process.returncode is None:

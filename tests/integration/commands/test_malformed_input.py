@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fuzz.mutations import Mutator
 from support.malformed_payloads import payload
-from support.polling import gather_all, wait_for
+from support.polling import PATIENCE_SECONDS, gather_all, wait_for
 from support.service_env import ServiceEnv, unique_name
 from support.sizes import SIZES
 from support.subscription_driver import SubscriptionDriver, failed_tasks, has_closed
@@ -38,7 +38,7 @@ IN_ORDER: Mapping[str, Mapping[str, Any]] = {
 
 async def is_well(subscription: SubscriptionDriver) -> None:
     """Check that it responds, and that none of its tasks has failed."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await subscription.client.settle(subscription.id)
         assert (await subscription.status()).subscription_id == subscription.id
     assert await subscription.failed_tasks() == []
@@ -301,7 +301,7 @@ async def test_job_with_invalid_argument_fails_without_retries(
 ) -> None:
     """A worker does not retry it forever."""
     with pytest.raises(WorkflowFailureError) as failure:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await service_env.temporal.execute_workflow(
                 job, argument, id=unique_name("hostile-job"), task_queue=service_env.task_queue
             )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.data_search import found_in_database
 from support.malformed_payloads import LONE_SURROGATE, MISFITS, NOT_JSON
-from support.polling import gather_all, run_cases, wait_for
+from support.polling import PATIENCE_SECONDS, gather_all, run_cases, wait_for
 from support.service_env import ServiceEnv, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowQueryFailedError, WorkflowUpdateFailedError
@@ -53,7 +53,7 @@ async def stays_responsive(subscription: SubscriptionDriver) -> AsyncIterator[No
     """Check after the block that the subscription responds and that no workflow task has failed."""
     try:
         yield
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             answer = await subscription.send("rename_account", at=LATER, group=unique_name("still-alive"))
         assert [entry.event for entry in answer.events] == ["ACCOUNT_RENAMED"]
         assert await subscription.failed_tasks() == []
@@ -314,7 +314,7 @@ async def test_updates_that_are_no_command_need_no_argument(service_env: Service
 async def test_update_without_command_blocks_nothing(service_env: ServiceEnv) -> None:
     async def one(name: str, arguments: list[Any]) -> None:
         subscription = await service_env.requested(START)
-        async with stays_responsive(subscription), asyncio.timeout(20):
+        async with stays_responsive(subscription), asyncio.timeout(PATIENCE_SECONDS):
             with suppress(WorkflowUpdateFailedError):
                 await subscription.handle.execute_update(name, args=arguments, result_type=RawValue)
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from support.paused_workflows import paused
+from support.polling import PATIENCE_SECONDS
 from support.service_env import ServiceEnv, unique_name
 from temporalio.service import RPCError
 
@@ -16,7 +17,7 @@ async def test_the_clock_of_a_paused_subscription_is_not_moved(service_env: Serv
     target = await subscription.clock.now() + timedelta(days=3)
     async with paused(service_env.temporal, subscription.id):
         with pytest.raises(RPCError) as failure:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await subscription.clock.advance_to(target)
         assert is_paused(failure.value)
     await subscription.advance_clock_to(target)
@@ -36,6 +37,6 @@ async def test_clock_move_ends_when_subscription_is_paused(service_env: ServiceE
     await begun.wait()
     async with paused(service_env.temporal, subscription.id):
         with pytest.raises(RPCError) as failure:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await moving
         assert is_paused(failure.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from support.data_search import found_in_database, found_in_workflow, is_deleted_from_workflow
 from support.lock_waits import wait_for_blocked_sessions
-from support.polling import gather_all, wait_for
+from support.polling import PATIENCE_SECONDS, gather_all, wait_for
 from support.service_env import ServiceEnv, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver, is_known
 from temporalio.client import Client
@@ -302,7 +302,7 @@ async def test_erasure_waiting_for_mail_server_blocks_no_other(
             await connection.execute("SELECT FROM notices WHERE number = $1 FOR UPDATE", number)
             await ending.send("cancel", date=f"{await ending.today()}")
             await wait_for_blocked_sessions(service_env.owner, query="OUTDATED")
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await other.send("switch_to_paid", date=f"{await other.today()}", term="ANNUAL")
     await ending.has_closed()
     numbers = await service_env.owner.fetch(

@@ -41,7 +41,7 @@ async def is_sent(service_env: ServiceEnv, count: int) -> None:
     async def sent() -> bool:
         return len(await service_env.client.notices(state=NoticeState.SENT)) == count
 
-    await wait_for(f"{count} are sent", sent, seconds=60)
+    await wait_for(f"{count} are sent", sent)
 
 
 async def make_due_now(service_env: ServiceEnv) -> None:

@@ -157,7 +157,7 @@ async def test_worker_stops_while_waiting_for_servers(worker_env: WorkerEnv, mis
     async with worker_process({**worker_env.settings, **settings[missing]}, worker_env.home) as worker:
         await worker.says(f"Waiting for {missing}: ")
         worker.send(signal.SIGTERM)
-        assert await worker.exit_code(seconds=10) == 0
+        assert await worker.exit_code() == 0
         assert worker.output.splitlines()[-1].endswith(" INFO adapters.worker_process Stopped.")
 
 
