@@ -24,7 +24,7 @@ from adapters.email.smtp_sender import (
 )
 from adapters.postgres import notice_outbox
 from adapters.postgres.catalogue_repository import load_price_book
-from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.pool import Pool
 from subscription.catalogue import PriceBook
 from subscription.notice_outbox import (
     DeliverNoticesInput,
@@ -32,7 +32,6 @@ from subscription.notice_outbox import (
     NoticeState,
     QueueNoticesInput,
     QueueNoticesResult,
-    retry_delay,
 )
 from subscription.notices import NoticeKey, notices_due
 from subscription.state import Subscription
@@ -42,8 +41,6 @@ NO_SERVER = "no mail server is set: WORKSUB_SMTP_URL"
 _SUBSCRIPTIONS_PER_PAGE = 500
 _NOTICES_PER_PAGE = 100
 _NOTICES_PER_PAGE_SECONDS = 240
-# About three days, including the pauses. An unavailable mail server does not count as an attempt.
-_MAX_ATTEMPTS = 20
 _MAX_CONSECUTIVE_INTERRUPTIONS = 3
 _PAUSE_AFTER_UNEXPECTED_ERROR = timedelta(hours=1)
 
@@ -140,13 +137,16 @@ class NotificationActivities:
                 message = build_message(notice.email, self._server.sender, notice.name)
                 await sender.send(message, notice.email.recipient)
             except SmtpRejectedError as error:
-                if error.for_good:
-                    await notice_outbox.settle(connection, number, NoticeState.UNDELIVERABLE, str(error))
-                    return _Outcome.UNDELIVERABLE
-                return await _reschedule_or_give_up(connection, notice, str(error), _Outcome.DEFERRED)
+                given_up = await notice_outbox.record_failure(
+                    connection, notice, str(error), is_permanent=error.for_good
+                )
+                return _Outcome.UNDELIVERABLE if given_up else _Outcome.DEFERRED
             except SmtpConnectionLostError as error:
-                return await _reschedule_or_give_up(connection, notice, str(error), _Outcome.INTERRUPTED)
-            await notice_outbox.settle(connection, number, NoticeState.SENT)
+                given_up = await notice_outbox.record_failure(
+                    connection, notice, str(error), is_permanent=False
+                )
+                return _Outcome.UNDELIVERABLE if given_up else _Outcome.INTERRUPTED
+            await notice_outbox.mark_sent(connection, number)
             return _Outcome.SENT
 
     @activity.defn
@@ -190,15 +190,3 @@ class NotificationActivities:
             _SUBSCRIPTIONS_PER_PAGE,
         )
         return rows
-
-
-async def _reschedule_or_give_up(
-    connection: Connection, notice: notice_outbox.ClaimedDelivery, reason: str, outcome: _Outcome
-) -> _Outcome:
-    """Reschedule a notice; give it up after the last attempt."""
-    attempts = notice.attempts + 1
-    if attempts >= _MAX_ATTEMPTS:
-        await notice_outbox.settle(connection, notice.number, NoticeState.UNDELIVERABLE, reason)
-        return _Outcome.UNDELIVERABLE
-    await notice_outbox.reschedule(connection, notice.number, retry_delay(attempts), reason)
-    return outcome

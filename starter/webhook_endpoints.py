@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from adapters.postgres.outbox import REQUEUE
 from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.webhook_outbox import park_all
 from subscription.business_calendar import Instant
 from subscription.model import Frozen
 from subscription.webhook_events import DeliveryState, EndpointStatus
@@ -141,15 +143,7 @@ class WebhookEndpointStore:
             if not exists:
                 raise EndpointNotFoundError
             await connection.execute("DELETE FROM webhook_secrets WHERE endpoint_id = $1", endpoint_id)
-            await connection.execute(
-                """
-                UPDATE webhook_deliveries
-                   SET state = 'PARKED', last_error = 'the endpoint was removed', claim = NULL,
-                       claimed_until = NULL, completed_at = clock_timestamp()
-                 WHERE endpoint_id = $1 AND state = 'WAITING'
-                """,
-                endpoint_id,
-            )
+            await park_all(connection, endpoint_id, "the endpoint was removed")
 
     async def deliveries(
         self, endpoint_id: str, *, state: DeliveryState | None = None, after: int = 0, limit: int = 50
@@ -173,12 +167,10 @@ class WebhookEndpointStore:
         """Retry all parked (dead-lettered) deliveries for another three days; return their number."""
         await _check(self._pool, endpoint_id)
         rows = await self._pool.fetch(
-            """
-            UPDATE webhook_deliveries
-               SET state = 'WAITING', attempts = 0, completed_at = NULL, queued_at = clock_timestamp(),
-                   next_attempt_at = clock_timestamp()
+            f"""
+            UPDATE webhook_deliveries SET {REQUEUE}
              WHERE endpoint_id = $1 AND state = 'PARKED' RETURNING 1
-            """,
+            """,  # noqa: S608 - a constant
             endpoint_id,
         )
         await self._unpause(endpoint_id)
@@ -191,7 +183,7 @@ class WebhookEndpointStore:
         """
         await _check(self._pool, endpoint_id)
         rows = await self._pool.fetch(
-            """
+            f"""
             INSERT INTO webhook_deliveries (endpoint_id, subscription_id, sequence)
             SELECT endpoint_id, subscription_id, event.sequence
               FROM lifecycle_events AS event
@@ -200,11 +192,8 @@ class WebhookEndpointStore:
                 ON endpoint.customer_id IS NULL OR endpoint.customer_id = subscriptions.customer_id
              WHERE endpoint_id = $1 AND subscription_id = $2 AND event.sequence >= $3
                AND (endpoint.events IS NULL OR event.event = ANY (endpoint.events))
-            ON CONFLICT (endpoint_id, subscription_id, sequence) DO UPDATE
-               SET state = 'WAITING', attempts = 0, completed_at = NULL, queued_at = clock_timestamp(),
-                   next_attempt_at = clock_timestamp()
-            RETURNING 1
-            """,
+            ON CONFLICT (endpoint_id, subscription_id, sequence) DO UPDATE SET {REQUEUE} RETURNING 1
+            """,  # noqa: S608 - a constant
             endpoint_id,
             subscription_id,
             first,

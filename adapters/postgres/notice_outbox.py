@@ -1,4 +1,4 @@
-"""Notice outbox in PostgreSQL: enqueue, claim, settle."""
+"""Notice outbox: enqueued per subscription, claimed by a row lock while an email is sent."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -7,11 +7,16 @@ from datetime import date, timedelta
 from typing import Any
 
 from adapters.email.notice_emails import NoticeEmail, render_notice_email
+from adapters.postgres.outbox import REQUEUE, Outbox
 from adapters.postgres.pool import Connection, Pool
 from subscription.catalogue import PriceBook
-from subscription.notice_outbox import NoticeKind, NoticeState
+from subscription.notice_outbox import NoticeKind, NoticeState, retry_delay
 from subscription.notices import Notice, NoticeKey, notices_due
 from subscription.state import Subscription
+
+OUTBOX = Outbox("notices")
+# About three days, including the pauses. An unavailable mail server does not count as an attempt.
+_MAX_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -74,23 +79,16 @@ async def expire_all(connection: Connection, subscription_id: str) -> None:
 
     The update blocks on the row lock of a notice that is being sent, until that transaction ends.
     """
-    await connection.execute(
-        """
-        UPDATE notices SET state = 'OUTDATED', completed_at = clock_timestamp()
-         WHERE subscription_id = $1 AND state = 'WAITING'
-        """,
-        subscription_id,
-    )
+    await OUTBOX.close(connection, NoticeState.OUTDATED, None, "subscription_id = $3", subscription_id)
 
 
 async def due_notices(pool: Pool, limit: int) -> list[tuple[int, str]]:
     """Return number and subscription of the notices to attempt now, in order of their due times."""
     rows = await pool.fetch(
-        """
+        f"""
         SELECT number, subscription_id FROM notices
-         WHERE state = 'WAITING' AND next_attempt_at <= clock_timestamp()
-         ORDER BY next_attempt_at, number LIMIT $1
-        """,
+         WHERE {OUTBOX.due} ORDER BY next_attempt_at, number LIMIT $1
+        """,  # noqa: S608 - a constant
         limit,
     )
     return [(row["number"], row["subscription_id"]) for row in rows]
@@ -105,46 +103,38 @@ async def claim(pool: Pool, number: int) -> AsyncIterator[tuple[Connection, Clai
     """
     async with pool.acquire() as connection, connection.transaction():
         row = await connection.fetchrow(
-            """
+            f"""
             SELECT number, notices.subscription_id, kind, event_date, threshold_days,
                    attempts, recipient, subject, body
               FROM notices JOIN notice_emails USING (number)
-             WHERE number = $1 AND state = 'WAITING' AND next_attempt_at <= clock_timestamp()
-               FOR UPDATE SKIP LOCKED
-            """,
+             WHERE number = $1 AND {OUTBOX.due} FOR UPDATE SKIP LOCKED
+            """,  # noqa: S608 - a constant
             number,
         )
         yield connection, _claimed_delivery(row) if row else None
 
 
-async def settle(
-    connection: Connection, number: int, state: NoticeState, last_error: str | None = None
-) -> None:
-    """Record the final attempt and the resulting state of a notice."""
-    await connection.execute(
-        """
-        UPDATE notices
-           SET state = $2, attempts = attempts + 1, last_error = $3, completed_at = clock_timestamp()
-         WHERE number = $1
-        """,
-        number,
-        state,
-        last_error,
-    )
+async def mark_sent(connection: Connection, number: int) -> None:
+    await OUTBOX.complete(connection, number, NoticeState.SENT)
 
 
-async def reschedule(connection: Connection, number: int, pause: timedelta, last_error: str) -> None:
+async def reschedule(connection: Connection, number: int, pause: timedelta, reason: str) -> None:
     """Record a failed attempt and schedule the next attempt after the pause."""
-    await connection.execute(
-        """
-        UPDATE notices
-           SET attempts = attempts + 1, last_error = $3, next_attempt_at = clock_timestamp() + $2::interval
-         WHERE number = $1
-        """,
-        number,
-        pause,
-        last_error,
-    )
+    await OUTBOX.retry(connection, number, reason, pause)
+
+
+async def record_failure(
+    connection: Connection, notice: ClaimedDelivery, reason: str, *, is_permanent: bool
+) -> bool:
+    """Schedule the next attempt, or give up after a permanent error or the last attempt.
+
+    Return whether the notice was given up.
+    """
+    attempts = notice.attempts + 1
+    if is_permanent or attempts >= _MAX_ATTEMPTS:
+        return await OUTBOX.give_up(connection, notice.number, reason, NoticeState.UNDELIVERABLE)
+    await OUTBOX.retry(connection, notice.number, reason, retry_delay(attempts))
+    return False
 
 
 async def set_waiting_reason(pool: Pool, reason: str) -> None:
@@ -191,24 +181,20 @@ async def _update_waiting(
         if notice := by_key.get(_key(row)):
             await _write(connection, row["number"], notice, book)
         else:
-            await connection.execute(
-                "UPDATE notices SET state = 'OUTDATED', completed_at = clock_timestamp() WHERE number = $1",
-                row["number"],
-            )
+            await OUTBOX.close(connection, NoticeState.OUTDATED, None, "number = $3", row["number"])
 
 
 async def _add(connection: Connection, notice: Notice, book: PriceBook) -> bool:
     """Insert or reactivate a notice; return False if a concurrent transaction has already done so."""
     number = await connection.fetchval(
-        """
+        f"""
         INSERT INTO notices (subscription_id, customer_id, kind, event_date, threshold_days)
         VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (subscription_id, kind, event_date, threshold_days) DO UPDATE
-           SET state = 'WAITING', attempts = 0, last_error = NULL, completed_at = NULL,
-               queued_at = clock_timestamp(), next_attempt_at = clock_timestamp()
+           SET last_error = NULL, {REQUEUE}
          WHERE notices.state = 'OUTDATED'
         RETURNING number
-        """,
+        """,  # noqa: S608 - a constant
         notice.state.subscription_id,
         notice.state.customer_id,
         notice.kind,

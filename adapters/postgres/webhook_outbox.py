@@ -1,4 +1,4 @@
-"""Webhook outbox in PostgreSQL: filled by a trigger on lifecycle_events, emptied in order.
+"""Webhook outbox: filled by a trigger on lifecycle_events, emptied in order.
 
 Only the first waiting delivery of a subscription and endpoint may be sent. A dispatcher claims it with a
 lease longer than the HTTP timeout, so no other process sends this delivery or the next one concurrently. When
@@ -12,6 +12,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from adapters.postgres.outbox import UNCLAIMED, Outbox
 from adapters.postgres.pool import Connection, Pool
 from adapters.webhooks.fairness import ReadyEndpoint
 from subscription.business_calendar import KST
@@ -20,6 +21,7 @@ from subscription.state import State
 from subscription.webhook_events import (
     PARKED_AFTER,
     CloudEvent,
+    DeliveryState,
     EventPayload,
     cloud_event,
     endpoint_retry_delay,
@@ -27,6 +29,8 @@ from subscription.webhook_events import (
     make_test_event,
     pause_of_slow_endpoint,
 )
+
+OUTBOX = Outbox("webhook_deliveries", has_leases=True)
 
 
 @dataclass(frozen=True)
@@ -42,20 +46,20 @@ class Claimed:
     url: str
     attempts: int
     failures: int
+    is_last_attempt: bool
+    """True if the delivery is parked after another failure, because it has waited too long."""
 
 
 async def ready_endpoints(pool: Pool) -> list[ReadyEndpoint]:
     """Return the enabled endpoints with due deliveries."""
     rows = await pool.fetch(
-        """
+        f"""
         SELECT endpoint_id, customer_id, failures FROM webhook_endpoints AS endpoint
          WHERE removed_at IS NULL AND status = 'ENABLED'
            AND coalesce(paused_until, '-infinity') <= clock_timestamp()
            AND EXISTS (SELECT FROM webhook_deliveries AS delivery
-                        WHERE delivery.endpoint_id = endpoint.endpoint_id AND state = 'WAITING'
-                          AND next_attempt_at <= clock_timestamp()
-                          AND coalesce(claimed_until, '-infinity') <= clock_timestamp())
-        """
+                        WHERE delivery.endpoint_id = endpoint.endpoint_id AND {OUTBOX.due})
+        """  # noqa: S608 - a constant
     )
     return [ReadyEndpoint(**dict(row)) for row in rows]
 
@@ -63,11 +67,10 @@ async def ready_endpoints(pool: Pool) -> list[ReadyEndpoint]:
 async def claim(pool: Pool, endpoint_id: str, *, limit: int, lease: timedelta) -> list[Claimed]:
     """Claim due deliveries in order of their due times, at most one for each subscription."""
     rows = await pool.fetch(
-        """
+        f"""
         WITH due AS MATERIALIZED (
             SELECT number FROM webhook_deliveries AS delivery
-             WHERE endpoint_id = $1 AND state = 'WAITING' AND next_attempt_at <= clock_timestamp()
-               AND coalesce(claimed_until, '-infinity') <= clock_timestamp()
+             WHERE endpoint_id = $1 AND {OUTBOX.due}
                AND NOT EXISTS (SELECT FROM webhook_deliveries AS earlier
                                 WHERE earlier.endpoint_id = $1 AND earlier.state = 'WAITING'
                                   AND earlier.subscription_id = delivery.subscription_id
@@ -79,12 +82,13 @@ async def claim(pool: Pool, endpoint_id: str, *, limit: int, lease: timedelta) -
            AND removed_at IS NULL AND status = 'ENABLED'
            AND coalesce(paused_until, '-infinity') <= clock_timestamp()
         RETURNING delivery.number, claim, delivery.endpoint_id, subscription_id, sequence, queued_at, url,
-                  attempts, failures
-        """,
+                  attempts, failures, queued_at < clock_timestamp() - $5::interval AS is_last_attempt
+        """,  # noqa: S608 - a constant
         endpoint_id,
         limit,
         uuid.uuid4(),
         lease,
+        PARKED_AFTER,
     )
     return [Claimed(**dict(row)) for row in rows]
 
@@ -113,15 +117,8 @@ async def contents(pool: Pool, delivery: Claimed) -> tuple[CloudEvent, tuple[str
 async def mark_delivered(pool: Pool, delivery: Claimed, *, slow: bool) -> None:
     """Settle a delivery. A slow endpoint is paused, like an endpoint that failed."""
     async with pool.acquire() as connection, connection.transaction():
-        held = await connection.fetchval(
-            """
-            UPDATE webhook_deliveries
-               SET state = 'DELIVERED', attempts = attempts + 1, last_error = NULL, claim = NULL,
-                   claimed_until = NULL, completed_at = clock_timestamp()
-             WHERE number = $1 AND claim = $2 AND state = 'WAITING' RETURNING true
-            """,
-            delivery.number,
-            delivery.claim,
+        held = await OUTBOX.complete(
+            connection, delivery.number, DeliveryState.DELIVERED, lease=delivery.claim
         )
         if held and slow:
             await _pause(connection, delivery, pause_of_slow_endpoint(delivery.failures + 1))
@@ -154,20 +151,16 @@ async def pause_endpoint(
         if not await _record_failure(connection, delivery, reason, pause):
             return
         await _pause(connection, delivery, pause)
-        await connection.execute(
-            """
-            UPDATE webhook_deliveries
-               SET state = 'PARKED', last_error = $2, claim = NULL, claimed_until = NULL,
-                   completed_at = clock_timestamp()
-              FROM (SELECT number FROM webhook_deliveries
-                     WHERE endpoint_id = $1 AND state = 'WAITING'
-                       AND coalesce(claimed_until, '-infinity') <= clock_timestamp()
-                       AND queued_at < clock_timestamp() - $3::interval
-                       FOR UPDATE SKIP LOCKED) AS old
-             WHERE webhook_deliveries.number = old.number
-            """,
-            delivery.endpoint_id,
+        await OUTBOX.close(
+            connection,
+            DeliveryState.PARKED,
             reason,
+            f"""
+            number IN (SELECT number FROM webhook_deliveries
+                        WHERE endpoint_id = $3 AND state = 'WAITING' AND {UNCLAIMED}
+                          AND queued_at < clock_timestamp() - $4::interval FOR UPDATE SKIP LOCKED)
+            """,  # noqa: S608 - a constant
+            delivery.endpoint_id,
             PARKED_AFTER,
         )
 
@@ -185,16 +178,7 @@ async def disable(pool: Pool, delivery: Claimed, reason: str) -> None:
             delivery.endpoint_id,
             reason,
         )
-        await connection.execute(
-            """
-            UPDATE webhook_deliveries
-               SET state = 'PARKED', last_error = $2, claim = NULL, claimed_until = NULL,
-                   completed_at = clock_timestamp()
-             WHERE endpoint_id = $1 AND state = 'WAITING'
-            """,
-            delivery.endpoint_id,
-            reason,
-        )
+        await park_all(connection, delivery.endpoint_id, reason)
 
 
 async def _pause(connection: Connection, delivery: Claimed, pause: timedelta) -> None:
@@ -210,29 +194,20 @@ async def _pause(connection: Connection, delivery: Claimed, pause: timedelta) ->
     )
 
 
+async def park_all(connection: Connection, endpoint_id: str, reason: str) -> None:
+    """Park the waiting deliveries of an endpoint, because no more deliveries are sent to it."""
+    await OUTBOX.close(connection, DeliveryState.PARKED, reason, "endpoint_id = $3", endpoint_id)
+
+
 async def _record_failure(connection: Connection, delivery: Claimed, reason: str, pause: timedelta) -> bool:
     """Schedule a retry after the pause, or park a delivery that is too old.
 
     Return False if the claim was lost.
     """
-    held = await connection.fetchval(
-        """
-        UPDATE webhook_deliveries
-           SET attempts = attempts + 1, last_error = $4, next_attempt_at = clock_timestamp() + $3::interval,
-               claim = NULL, claimed_until = NULL,
-               state = CASE WHEN old THEN 'PARKED' ELSE state END,
-               completed_at = CASE WHEN old THEN clock_timestamp() END
-          FROM (SELECT number, queued_at < clock_timestamp() - $5::interval AS old
-                  FROM webhook_deliveries WHERE number = $1) AS this
-         WHERE webhook_deliveries.number = this.number AND claim = $2 AND state = 'WAITING' RETURNING true
-        """,
-        delivery.number,
-        delivery.claim,
-        pause,
-        reason,
-        PARKED_AFTER,
-    )
-    return bool(held)
+    number, lease = delivery.number, delivery.claim
+    if delivery.is_last_attempt:
+        return await OUTBOX.give_up(connection, number, reason, DeliveryState.PARKED, lease=lease)
+    return await OUTBOX.retry(connection, number, reason, pause, lease=lease)
 
 
 async def _event(connection: Connection, subscription_id: str, sequence: int) -> CloudEvent:

@@ -314,7 +314,7 @@ async def test_r31_erasure_waits_for_email_in_flight(
         working = asyncio.create_task(run_notices_job(isolated_env))
         await on_its_way.wait()
         leaving = asyncio.create_task(subscription.send("cancel", at="2027-06-20 09:00", date="2027-06-20"))
-        await wait_for_blocked_sessions(isolated_env.owner, query="notices SET state = 'OUTDATED'")
+        await wait_for_blocked_sessions(isolated_env.owner, query="UPDATE notices")
         assert await isolated_env.client.certificates(subscription.id) == []
         may_arrive.set()
         await asyncio.gather(working, leaving)
