@@ -355,7 +355,7 @@ def _not_refused(result: T | Refusal) -> T:
 
 
 def _invalid_argument(error: ValidationError) -> Refusal:
-    return Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems_from(error), whole="the argument")
+    return Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems_from(error))
 
 
 def _command(name: str, argument: Mapping[str, Any], kind: type[CommandT]) -> CommandT:

@@ -73,4 +73,4 @@ def _values_compared(query: str) -> Iterator[tuple[str, str]]:
 
 def _refuse(problems: Sequence[Problem]) -> None:
     if problems:
-        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the filter"))
+        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems))

@@ -19,10 +19,10 @@ from starter.commands import refusal_in
 from starter.request_context import RequestContext, load_request_context
 from starter.retry import with_retries
 from subscription.business_calendar import KST
-from subscription.event_text import workflow_summary
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
 from subscription.request import ParsedRequest, Request, name_taken_refusal
+from subscription.summary_card import workflow_summary
 from subscription.timeline import RequestAnswer
 
 _REQUEST_IDS = uuid.UUID("6f3c5b0e-6f0a-5d0b-9a55-6e6176657277")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from subscription.business_calendar import Day, Instant
 from subscription.contract import ContractTerm
-from subscription.deadlines import DeadlineKind
+from subscription.deadlines import Deadline, DeadlineKind
 from subscription.model import Frozen
 from subscription.state import Access, State
 
@@ -27,6 +27,12 @@ class SubscriptionSummary(Frozen):
     reservation_date: Day | None
     next_deadline_at: Instant | None
     next_deadline: DeadlineKind | None
+
+    @property
+    def deadline(self) -> Deadline | None:
+        if self.next_deadline_at is None or self.next_deadline is None:
+            return None
+        return Deadline(at=self.next_deadline_at, what=self.next_deadline)
 
 
 ACCOUNT_NAME = "(snapshot -> 'account' ->> 'name')"

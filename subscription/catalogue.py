@@ -17,7 +17,7 @@ from subscription.refusals import Problem, Refusal, RefusalCode, validation_erro
 from subscription.validation import has_control_characters, parse_strict, problems_from
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Price = Annotated[int, Field(ge=0, le=10_000_000_000, description="KRW a member a month, before VAT")]
+Price = Annotated[int, Field(ge=0, le=10_000_000_000, description="KRW per member per month, before VAT")]
 
 _MOST_KRW_A_MONTH = 5 * 10**14
 """Per subscription. A year with VAT then stays below 2^53, up to which every JSON parser is exact."""
@@ -183,23 +183,23 @@ class Catalogue(Wire):
         ranked = sorted(self.plans.items(), key=lambda entry: entry[1].rank)
         for (lower_id, lower), (higher_id, higher) in pairwise(ranked):
             if lower.rank == higher.rank:
-                raise _inconsistent(f"plans.{higher_id}.rank", f"is also the rank of plans.{lower_id}")
+                raise _inconsistent(f"plans.{higher_id}.rank", f"plans.{lower_id} has the same rank.")
             for price in ("list", "annual"):
                 if getattr(higher, price) < getattr(lower, price):
                     raise _inconsistent(
                         f"plans.{higher_id}.{price}",
-                        f"must not be below that of plans.{lower_id}, which has a lower rank",
+                        f"The price must not be below that of plans.{lower_id}, which has a lower rank.",
                     )
         for plan_id, plan in ranked:
             if plan.list * self.account.max_members > _MOST_KRW_A_MONTH:
                 raise _inconsistent(
                     f"plans.{plan_id}.list",
-                    f"is too high for {self.account.max_members:,} members (account.max_members): "
-                    f"together more than {_MOST_KRW_A_MONTH:,} KRW a month",
+                    f"The price is too high for {self.account.max_members:,} members (account.max_members): "
+                    f"more than {_MOST_KRW_A_MONTH:,} KRW per month.",
                 )
         for index, term in enumerate(self.terms):
             if term.id in {other.id for other in self.terms[:index]}:
-                raise _inconsistent(f"terms.{index}.id", "is also the ID of another term")
+                raise _inconsistent(f"terms.{index}.id", "Another term has the same ID.")
         return self
 
 
@@ -228,7 +228,7 @@ class PriceBook(Frozen):
         problems = [*self._problems_of_version(newer, today), *self._problems_of_ranks(newer)]
         if not problems:
             return None
-        return Refusal.of_problems(RefusalCode.CATALOGUE_NOT_PUBLISHABLE, problems, whole="the catalogue")
+        return Refusal.of_problems(RefusalCode.CATALOGUE_NOT_PUBLISHABLE, problems)
 
     def _problems_of_version(self, newer: Catalogue, today: date) -> Iterator[Problem]:
         code = RefusalCode.CATALOGUE_NOT_PUBLISHABLE
@@ -306,7 +306,7 @@ class CatalogueError(Exception):
 
 def _at_line(source: str, line: int | None, problem: Problem) -> str:
     place = f"{source}, line {line}" if line else source
-    return f"{place}: {problem.field or 'the catalogue'} {problem.message}"
+    return f"{place}: {problem}"
 
 
 def parse_catalogue(text: str, source: str = "catalogue.toml") -> Catalogue:
@@ -321,7 +321,7 @@ def parse_catalogue(text: str, source: str = "catalogue.toml") -> Catalogue:
 
 
 def _syntax_problem(error: Exception) -> Problem:
-    return Problem(code="CATALOGUE_SYNTAX", message=f"is not TOML: {error}")
+    return Problem(code="CATALOGUE_SYNTAX", message=f"The catalogue is not TOML: {error}.")
 
 
 def _catalogue_problems(error: ValidationError) -> list[Problem]:

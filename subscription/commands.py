@@ -16,7 +16,6 @@ from subscription.request import AccountName, TermAgreement
 from subscription.validation import has_control_characters, has_too_many_values, parse_strict, problems_from
 
 _ModelT = TypeVar("_ModelT", bound=Wire)
-_WHOLE = "the argument"
 
 
 def is_command_id(value: str) -> bool:
@@ -201,19 +200,18 @@ def _read(model: type[_ModelT], argument: object, without: Collection[str] = ())
         return Refusal.of_problems(
             RefusalCode.INVALID_ARGUMENT,
             problems,
-            whole=_WHOLE,
-            message=f"{_message(problems, model, without)}.",
+            message=_message(problems, model, without),
         )
 
 
 def _message(problems: Sequence[Problem], model: type[Wire], without: Collection[str]) -> str:
-    """Return all problems as one sentence.
+    """Return the messages of all problems.
 
-    The sentence may be stored, so it leaves out unknown field names, which may be personal data.
+    They may be stored, so they leave out unknown field names, which may be personal data.
     """
     named = [problem for problem in problems if problem.code != RefusalCode.UNKNOWN_FIELD]
-    parts = [join_problems(named, _WHOLE)] if named else []
+    parts = [join_problems(named)] if named else []
     if len(named) < len(problems):
         known = ", ".join(name for name in model.model_fields if name not in without)
-        parts.append(f"there is an unknown field; known fields: {known}")
-    return "; ".join(parts)
+        parts.append(f"There is an unknown field. Known fields: {known}.")
+    return " ".join(parts)

@@ -19,7 +19,7 @@ from subscription.commands import (
 from subscription.contract import ContractTerm, Rate, RenewalTerms, rate_of
 from subscription.deadlines import cancellation_event, first_contract, switch_event
 from subscription.domain_verification import new_pending_domain
-from subscription.event_text import accepted_message
+from subscription.event_messages import accepted_message
 from subscription.events import (
     AccountRenamed,
     CancellationReserved,

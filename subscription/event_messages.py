@@ -1,12 +1,10 @@
-"""Messages of each event: templates and parameters, the same for every interface.
+"""Messages of each event: templates and parameters, the same for every interface. Contain no personal data.
 
-Every interface formats the statements of this module in its language, so that none is left out. `SENTENCES`
-has the English templates, which are also the msgids of the console's translations. A key that ends in
-`.TO_COME` has the template for an event that has not happened yet. If there is no such key, the template
-without the suffix is used for both.
+A key that ends in `.TO_COME` has the template for an event that has not happened yet. If there is no such
+key, the template without the suffix is used for both.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
 from subscription.contract import Contract, Rate, RenewalTerms
@@ -30,15 +28,16 @@ from subscription.events import (
     TrialStarted,
     Upgraded,
 )
-from subscription.messages import Parameters, Value, Writer, as_parameters, fill_template
-from subscription.model import Frozen
-from subscription.state import ReservedCancellation, ReservedSwitch
+from subscription.labels import given_terms, same_terms
+from subscription.messages import PLAIN, Formatter, Message, Value, format_message
+from subscription.refusals import format_refusals
+from subscription.state import ReservedCancellation, ReservedSwitch, Subscription
 
-_PERIOD = "%(plan)s for %(members)s from %(first_day)s to %(end_day)s at %(price)s a member a month"
+_PERIOD = "%(plan)s for %(members)s from %(first_day)s to %(end_day)s at %(price)s per member per month"
 _NEXT = "The next contract will be %(a_term)s"
-_RAISED = "The renewal option is raised with it: %(a_term)s"
-_RAISED_COST = "; at the present prices that is %(monthly)s a month instead of %(monthly_before)s."
-_SAME_PLAN, _SAME_MEMBERS = "on the plan that it has then", "for the members that it has then"
+_RAISED = "The renewal option is raised to match: %(a_term)s"
+_RAISED_FEE = ". At current prices the monthly fee is %(monthly)s instead of %(monthly_before)s."
+_SAME_PLAN, _SAME_MEMBERS = "on the same plan", "for the same number of members"
 
 SENTENCES: Mapping[str, str] = {
     "TRIAL_STARTED": "The free trial has started; it ends on %(at)s.",
@@ -68,22 +67,20 @@ SENTENCES: Mapping[str, str] = {
     "RENEWAL_OPTION.SAME_MEMBERS": f"{_NEXT} on %(plan)s {_SAME_MEMBERS}.",
     "RENEWAL_OPTION.SAME_PLAN_AND_MEMBERS": f"{_NEXT} {_SAME_PLAN} {_SAME_MEMBERS}.",
     "UPGRADED": (
-        "Upgraded to %(plan)s for %(members)s at %(price)s a member a month, which counts from %(first_day)s "
-        "on; the %(term)s continues to %(end_day)s."
+        "Upgraded to %(plan)s for %(members)s at %(price)s per member per month from %(first_day)s; the "
+        "%(term)s continues to %(end_day)s."
     ),
     "UPGRADED.TO_COME": (
-        "The upgrade to %(plan)s for %(members)s at %(price)s a member a month counts from %(first_day)s on; "
-        "the %(term)s continues to %(end_day)s."
+        "The upgrade to %(plan)s for %(members)s at %(price)s per member per month takes effect on "
+        "%(first_day)s; the %(term)s continues to %(end_day)s."
     ),
     "UPGRADED_CONTRACT": f"Upgraded to %(a_term)s on {_PERIOD}.",
     "UPGRADED_CONTRACT.TO_COME": f"The upgrade to %(a_term)s on {_PERIOD} takes effect.",
-    "RAISED": f"{_RAISED} on %(plan)s for %(members)s{_RAISED_COST}",
-    "RAISED.SAME_PLAN": f"{_RAISED} {_SAME_PLAN} for %(members)s{_RAISED_COST}",
-    "RAISED.SAME_MEMBERS": f"{_RAISED} on %(plan)s {_SAME_MEMBERS}{_RAISED_COST}",
-    "SERVICE_FEES": "Service fees were posted for the days before %(date)s: %(total)s.",
-    "SERVICE_FEES.TO_COME": "Service fees are posted for the days before %(date)s: %(total)s.",
-    "NO_SERVICE_FEES": "No service fee was posted for the days before %(date)s.",
-    "NO_SERVICE_FEES.TO_COME": "No service fee is posted for the days before %(date)s.",
+    "RAISED": f"{_RAISED} on %(plan)s for %(members)s{_RAISED_FEE}",
+    "RAISED.SAME_PLAN": f"{_RAISED} {_SAME_PLAN} for %(members)s{_RAISED_FEE}",
+    "RAISED.SAME_MEMBERS": f"{_RAISED} on %(plan)s {_SAME_MEMBERS}{_RAISED_FEE}",
+    "SERVICE_FEES": "Service fees for the days before %(date)s: %(total)s.",
+    "NO_SERVICE_FEES": "No service fees for the days before %(date)s.",
     "RENEWED": f"The next contract has begun: %(term)s on {_PERIOD}.",
     "RENEWED.TO_COME": f"The next contract begins: %(term)s on {_PERIOD}.",
     "CANCELLATION_RESERVED": "The cancellation is reserved for %(date)s.",
@@ -100,49 +97,59 @@ SENTENCES: Mapping[str, str] = {
     "CANCELED.RESERVED.TO_COME": "The subscription is canceled as reserved.",
     "CANCELED.TRIAL_ENDED.TO_COME": "The subscription is canceled at the end of the trial.",
     "CANCELED.GRACE_ENDED.TO_COME": "The subscription is canceled at the end of the grace period.",
-    "LAST_CHARGES": "Last charges: %(total)s.",
+    "LAST_CHARGES": "Final charges: %(total)s.",
     "LAST_CHARGES.NONE": "Nothing is charged.",
     "DELETION": "All data will be permanently deleted.",
     "ERASED": "All data has been permanently deleted.",
     "ERASED.TO_COME": "All data is permanently deleted.",
-    "DOMAIN_CONFIRMED": "The ownership of the domain is verified; use is no longer restricted.",
-    "RENAMED.GROUP": "The account has its new group name.",
-    "RENAMED.DOMAIN": "The account has its new domain name.",
-    "RENAME_HELD": "The new domain name is reserved; it takes effect when its ownership is verified.",
-    "RENAME_WITHDRAWN": "The rename is withdrawn; the current name stays.",
+    "DOMAIN_CONFIRMED": "Domain ownership is verified; use is no longer restricted.",
+    "RENAMED.GROUP": "The account is renamed: the new group name is in effect.",
+    "RENAMED.DOMAIN": "The account is renamed: the new domain name is in effect.",
+    "RENAME_HELD": "The new domain name is reserved. It takes effect once domain ownership is verified.",
+    "RENAME_WITHDRAWN": "The change of name is withdrawn; the current name stays.",
     "REFUSED": "%(command)s was refused:",
     # About the result of a command.
-    "NO_PROOF_YET": "The verification record of the domain was not found yet; the checks continue.",
-    "RESTRICTED": "Use is restricted until the ownership of the domain is verified.",
+    "NO_PROOF_YET": "Record not found yet. We will keep checking; DNS changes can take up to 72 hours.",
+    "RESTRICTED": "Use is restricted until domain ownership is verified.",
 }
 
 
-class Statement(Frozen):
-    """One sentence: the key of its template, and its parameters."""
-
-    key: str
-    parameters: Parameters
-
-
-def statements_of(event: Event, *, to_come: bool = False) -> tuple[Statement, ...]:
-    """Return all statements about an event; `to_come` selects the wording for a future event."""
-    return tuple(_in_tense(statement, to_come=to_come) for statement in _statements(event))
+def event_message(event: Event, formatter: Formatter = PLAIN, *, to_come: bool = False) -> str:
+    """Return the complete message of an event; `to_come` selects the wording for a future event."""
+    sentences = [format_message(each, formatter) for each in messages_of(event, to_come=to_come)]
+    if isinstance(event, CommandRefused):
+        sentences.append(_refusal_text(event, formatter))
+    return " ".join(sentences)
 
 
-def format_statement(statement: Statement, writer: Writer, translated: Mapping[str, str] = SENTENCES) -> str:
-    return fill_template(translated[statement.key], statement.parameters, writer)
+def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
+    """Return the message about the events of an accepted command, and about restricted use (R11)."""
+    if not events:
+        return SENTENCES["NO_PROOF_YET"]
+    messages = [event_message(event) for event in events]
+    if state.pending_domain and any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
+        messages.append(SENTENCES["RESTRICTED"])
+    return " ".join(messages)
 
 
-def _in_tense(statement: Statement, *, to_come: bool) -> Statement:
-    later = f"{statement.key}.TO_COME"
-    return statement.model_copy(update={"key": later}) if to_come and later in SENTENCES else statement
+def messages_of(event: Event, *, to_come: bool = False) -> tuple[Message, ...]:
+    """Return all sentences about an event; `to_come` selects the wording for a future event."""
+    return tuple(
+        Message.of((to_come and SENTENCES.get(f"{key}.TO_COME")) or SENTENCES[key], **values)
+        for key, values in _sentences(event)
+    )
 
 
-def _of(key: str, **values: Value) -> Statement:
-    return Statement(key=key, parameters=as_parameters(values))
+def _refusal_text(event: CommandRefused, formatter: Formatter) -> str:
+    """Return the refusal's text; the English one names the fields, which a page does itself."""
+    return event.message if formatter is PLAIN else format_refusals(event.refusals, formatter)
 
 
-def _statements(event: Event) -> Iterator[Statement]:
+_Sentence = tuple[str, Mapping[str, Value]]
+"""The key of a template, and its parameters."""
+
+
+def _sentences(event: Event) -> Iterator[_Sentence]:
     match event:
         case TrialStarted():
             yield _of("TRIAL_STARTED", at=event.trial_ends_at)
@@ -199,7 +206,11 @@ def _statements(event: Event) -> Iterator[Statement]:
             assert_never(event)
 
 
-def _reserved(key: str, event: SwitchReserved | CancellationReserved, **values: Value) -> Statement:
+def _of(key: str, **values: Value) -> _Sentence:
+    return key, values
+
+
+def _reserved(key: str, event: SwitchReserved | CancellationReserved, **values: Value) -> _Sentence:
     if event.replaced:
         return _of(f"{key}.REPLACED", replaced=event.replaced, **values)
     return _of(key, **values)
@@ -215,22 +226,19 @@ def _period(contract: Contract, rate: Rate) -> dict[str, Value]:
     }
 
 
-def _upgrade(event: Upgraded) -> Statement:
-    """Return the statement of an upgrade. If the contract continues, the rate begins on the upgrade's day."""
+def _upgrade(event: Upgraded) -> _Sentence:
+    """Return the sentence about an upgrade; if the contract continues, the rate begins on that day."""
     contract, period = event.contract, _period(event.contract, event.rate)
     if contract.first_day == event.rate.first_day:
         return _of("UPGRADED_CONTRACT", a_term=contract.term, **period)
     return _of("UPGRADED", **{**period, "first_day": event.rate.first_day, "term": contract.term})
 
 
-def _option(key: str, option: RenewalTerms, **values: Value) -> Statement:
-    same = [name for name, given in (("PLAN", option.plan), ("MEMBERS", option.members)) if given is None]
-    given = {name: value for name, value in (("plan", option.plan), ("members", option.members)) if value}
-    variant = f".SAME_{'_AND_'.join(same)}" if same else ""
-    return _of(key + variant, a_term=option.term, **given, **values)
+def _option(key: str, option: RenewalTerms, **values: Value) -> _Sentence:
+    return _of(key + same_terms(option), a_term=option.term, **given_terms(option), **values)
 
 
-def _cleared(cleared: ReservedSwitch | ReservedCancellation | None) -> Iterator[Statement]:
+def _cleared(cleared: ReservedSwitch | ReservedCancellation | None) -> Iterator[_Sentence]:
     if cleared:
         yield _of(f"CLEARED.{_kind(cleared)}", date=cleared.date)
 

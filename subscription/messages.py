@@ -1,8 +1,7 @@
-"""Message templates with typed parameters, and a formatter for each language.
+"""Message templates with typed parameters, and their English format.
 
 A template refers to its parameters as `%(date)s`. The name of a parameter determines its kind, and the kind
-determines its format in each language. The English templates are also the msgids of the console's
-translations.
+determines its format in each language. The English templates are also the msgids of the translations.
 """
 
 import re
@@ -10,6 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol, assert_never
+
+from pydantic import Field
+
+from subscription.model import Frozen
 
 Parameter = int | str | tuple[str, ...]
 """A JSON value; dates and times are in ISO 8601."""
@@ -22,6 +25,7 @@ class Kind(StrEnum):
     DAY = "DAY"
     END_DAY = "END_DAY"
     """The half-open end of a period."""
+    MONTH = "MONTH"
     MOMENT = "MOMENT"
     NOT_BEFORE = "NOT_BEFORE"
     """The time from which something is possible. It is never rounded down to an earlier time."""
@@ -46,6 +50,7 @@ KINDS: Mapping[str, Kind] = {
     "replaced": Kind.DAY,
     "first_day": Kind.DAY,
     "end_day": Kind.END_DAY,
+    "month": Kind.MONTH,
     "at": Kind.MOMENT,
     "last_at": Kind.MOMENT,
     "free_at": Kind.NOT_BEFORE,
@@ -83,12 +88,27 @@ KINDS: Mapping[str, Kind] = {
 _PLACE = re.compile(r"%\((\w+)\)s")
 
 
-class Writer(Protocol):
-    """The format of each kind of parameter in one language."""
+class Message(Frozen):
+    """A text in no particular language: an English template and its parameters."""
+
+    template: str
+    parameters: Parameters = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, template: str, /, **values: Value) -> "Message":
+        return cls(template=template, parameters=as_parameters(values))
+
+
+class Formatter(Protocol):
+    """The templates of one language, and its format of each kind of parameter."""
+
+    def gettext(self, message: str, /) -> str: ...
 
     def day(self, day: date) -> str: ...
 
     def end_day(self, day: date) -> str: ...
+
+    def month(self, day: date) -> str: ...
 
     def moment(self, at: datetime) -> str: ...
 
@@ -96,7 +116,7 @@ class Writer(Protocol):
 
     def number(self, number: int) -> str: ...
 
-    def won(self, amount: int) -> str: ...
+    def krw(self, amount: int) -> str: ...
 
     def members(self, members: int) -> str: ...
 
@@ -111,14 +131,20 @@ class Writer(Protocol):
     def terms(self, terms: Sequence[str]) -> str: ...
 
 
-class Plain:
+class PlainFormatter:
     """English for APIs, logs and the command line: ISO dates, unchanged IDs."""
+
+    def gettext(self, message: str, /) -> str:
+        return message
 
     def day(self, day: date) -> str:
         return day.isoformat()
 
     def end_day(self, day: date) -> str:
         return day.isoformat()
+
+    def month(self, day: date) -> str:
+        return f"{day:%B %Y}"
 
     def moment(self, at: datetime) -> str:
         return f"{at:%Y-%m-%d at %H:%M} KST"
@@ -129,7 +155,7 @@ class Plain:
     def number(self, number: int) -> str:
         return f"{number:,}"
 
-    def won(self, amount: int) -> str:
+    def krw(self, amount: int) -> str:
         return f"{amount:,} KRW"
 
     def members(self, members: int) -> str:
@@ -148,7 +174,10 @@ class Plain:
         return command
 
     def terms(self, terms: Sequence[str]) -> str:
-        return ", ".join(term.replace("/", " in version ") for term in terms)
+        return ", ".join("{} ({})".format(*term.split("/", 1)) for term in terms)
+
+
+PLAIN = PlainFormatter()
 
 
 def places_in(template: str) -> frozenset[str]:
@@ -161,9 +190,12 @@ def as_parameters(values: Mapping[str, Value]) -> dict[str, Parameter]:
     return {name: _as_parameter(value) for name, value in values.items()}
 
 
-def fill_template(template: str, parameters: Parameters, writer: Writer) -> str:
-    """Return the template with its parameters filled in. Parameters that it does not use are ignored."""
-    return template % {name: _format(KINDS[name], parameters[name], writer) for name in places_in(template)}
+def format_message(message: Message, formatter: Formatter = PLAIN) -> str:
+    """Return the translated template with its parameters. Parameters that it does not use are ignored."""
+    template, parameters = formatter.gettext(message.template), message.parameters
+    return template % {
+        name: _format(KINDS[name], parameters[name], formatter) for name in places_in(template)
+    }
 
 
 def _as_parameter(value: Value) -> Parameter:
@@ -176,36 +208,38 @@ def _as_parameter(value: Value) -> Parameter:
             return tuple(value)
 
 
-def _format(kind: Kind, value: Parameter, writer: Writer) -> str:
+def _format(kind: Kind, value: Parameter, formatter: Formatter) -> str:
     match kind:
         case Kind.DAY:
-            return writer.day(date.fromisoformat(_text(value)))
+            return formatter.day(date.fromisoformat(_text(value)))
         case Kind.END_DAY:
-            return writer.end_day(date.fromisoformat(_text(value)))
+            return formatter.end_day(date.fromisoformat(_text(value)))
+        case Kind.MONTH:
+            return formatter.month(date.fromisoformat(_text(value)))
         case Kind.MOMENT:
-            return writer.moment(datetime.fromisoformat(_text(value)))
+            return formatter.moment(datetime.fromisoformat(_text(value)))
         case Kind.NOT_BEFORE:
-            return writer.not_before(datetime.fromisoformat(_text(value)))
+            return formatter.not_before(datetime.fromisoformat(_text(value)))
         case Kind.NUMBER:
-            return writer.number(_number(value))
+            return formatter.number(_number(value))
         case Kind.KRW:
-            return writer.won(_number(value))
+            return formatter.krw(_number(value))
         case Kind.MEMBERS:
-            return writer.members(_number(value))
+            return formatter.members(_number(value))
         case Kind.PLAN:
-            return writer.plan(_text(value))
+            return formatter.plan(_text(value))
         case Kind.TERM:
-            return writer.term(_text(value))
+            return formatter.term(_text(value))
         case Kind.A_TERM:
-            return writer.a_term(_text(value))
+            return formatter.a_term(_text(value))
         case Kind.COMMAND:
-            return writer.command(_text(value))
+            return formatter.command(_text(value))
         case Kind.TEXT:
             return _text(value)
         case Kind.TEXTS:
             return ", ".join(_texts(value))
         case Kind.TERMS:
-            return writer.terms(_texts(value))
+            return formatter.terms(_texts(value))
         case _:
             assert_never(kind)
 

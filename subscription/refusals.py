@@ -1,7 +1,7 @@
 """Refusals: a stable code, the parameters of its message, the message, and the invalid field.
 
 A code with several messages has a `reason` for each of them. `SENTENCES` has the English templates of all
-messages and is the only place for them. Other languages format their own templates with the same parameters.
+messages, which are also the msgids of the translations.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
-from subscription.messages import Parameters, Plain, Value, as_parameters, fill_template
+from subscription.messages import Formatter, Message, Parameters, Value, as_parameters, format_message
 from subscription.model import Frozen
 
 
@@ -88,7 +88,7 @@ class RefusalCode(StrEnum):
 
 SENTENCES: Mapping[str, str] = {
     # A refusal with problems: its message consists of the messages of its problems.
-    "INVALID_ARGUMENT": "The argument cannot be read.",
+    "INVALID_ARGUMENT": "The input is not valid.",
     "REQUEST_REFUSED": "The request cannot be accepted.",
     # The input cannot be parsed.
     "INVALID_ARGUMENT.NOT_AN_OBJECT": "The argument must be one JSON object of named fields.",
@@ -98,158 +98,162 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_ARGUMENT.TOO_MUCH": "The argument has too many values.",
     "REQUEST_REFUSED.NOT_AN_OBJECT": "The request must be an object of named fields.",
     "REQUEST_REFUSED.TOO_MUCH": "The request has too many values.",
-    "REQUEST_REFUSED.NOT_YOURS": "customer_id must be your own customer ID, or be omitted.",
+    "REQUEST_REFUSED.NOT_YOURS": "Use your own customer ID, or omit customer_id.",
     "UNKNOWN_COMMAND": "There is no such command. Valid commands: %(commands)s.",
     "KEY_UNKNOWN": "The input is encrypted with the key %(key_id)s, which this service does not have.",
     "CANCEL_BY_COMMAND": (
         "This does not cancel the subscription. Send the command cancel, with a date and the confirmation."
     ),
-    "MISSING_FIELD": "is missing",
+    "MISSING_FIELD": "This field is required.",
     "MISSING_FIELD.CUSTOMER": "Name the customer: customer_id=C-1000482.",
     "MISSING_FIELD.OF_FROM_SEQUENCE": "from_sequence needs the subscription_id of its events.",
     "MISSING_FIELD.DAY": "Name the day: on=2027-07-01.",
-    "UNKNOWN_FIELD": "is an unknown field",
-    "UNKNOWN_FIELD.NOT_FOR_A_FILE": "must not be in a file: type it, or pipe it in with --password-stdin",
-    "UNKNOWN_FIELD.HASH_NOT_FOR_A_FILE": (
-        "must not be in a file: type the password, or pipe it in with --password-stdin"
+    "UNKNOWN_FIELD": "There is no such field.",
+    "UNKNOWN_FIELD.NOT_FOR_A_FILE": (
+        "Remove this field from the file. Type the password, or pipe it in with --password-stdin."
     ),
-    "UNKNOWN_FIELD.FOR_SIMULATIONS": "is only for simulations: see `worksub simulate`",
-    "WRONG_TYPE.OBJECT": "must be an object of named fields",
-    "WRONG_TYPE.LIST": "must be a list",
-    "WRONG_TYPE.WHOLE_NUMBER": "must be a whole number, without quotes",
-    "WRONG_TYPE.TEXT": "must be text, in quotes if it looks like a number",
-    "WRONG_TYPE.TRUTH": "must be true or false",
-    "WRONG_TYPE.OTHER": "%(found)s",
-    "INVALID_VALUE.OTHER": "%(found)s",
-    "INVALID_VALUE.EXPECTED": "must be %(expected)s",
-    "INVALID_VALUE.NAMES_NOTHING": "must be one of %(plans)s; there is no %(found)s",
-    "INVALID_VALUE.QUERY_NAMES_NOTHING": "compares %(attribute)s with %(found)s; its values are %(expected)s",
-    "INVALID_VALUE.AT_LEAST": "must be %(least)s or more",
-    "INVALID_VALUE.AT_MOST": "must be %(most)s or less",
-    "INVALID_VALUE.TOO_SHORT": "must have %(least)s characters or more",
-    "INVALID_VALUE.TOO_LONG": "must have %(most)s characters or fewer",
-    "INVALID_VALUE.NULL_CHARACTER": "must not have null characters",
-    "INVALID_VALUE.INVISIBLE": "must not have control or invisible characters",
-    "INVALID_VALUE.GROUP_OR_DOMAIN": "must be either {group: …} or {domain: …}",
-    "INVALID_VALUE.TERM_MISSING": "must have a term when it has a plan or members (none keeps both)",
+    "UNKNOWN_FIELD.HASH_NOT_FOR_A_FILE": (
+        "Remove this field from the file. Type the password, or pipe it in with --password-stdin."
+    ),
+    "UNKNOWN_FIELD.FOR_SIMULATIONS": "This field is only for simulations: see `worksub simulate`.",
+    "WRONG_TYPE.OBJECT": "Enter an object of named fields.",
+    "WRONG_TYPE.LIST": "Enter a list.",
+    "WRONG_TYPE.WHOLE_NUMBER": "Enter a whole number, such as 10.",
+    "WRONG_TYPE.TEXT": "Enter text; quote it if it looks like a number.",
+    "WRONG_TYPE.TRUTH": "Enter true or false.",
+    "WRONG_TYPE.OTHER": "%(found)s.",
+    "INVALID_VALUE.OTHER": "%(found)s.",
+    "INVALID_VALUE.EXPECTED": "Enter %(expected)s.",
+    "INVALID_VALUE.NAMES_NOTHING": "There is no plan %(found)s. Choose one of %(plans)s.",
+    "INVALID_VALUE.QUERY_NAMES_NOTHING": (
+        "%(attribute)s has no value '%(found)s'. Choose one of %(expected)s."
+    ),
+    "INVALID_VALUE.AT_LEAST": "Enter %(least)s or more.",
+    "INVALID_VALUE.AT_MOST": "Enter %(most)s or less.",
+    "INVALID_VALUE.TOO_SHORT": "Enter %(least)s or more characters.",
+    "INVALID_VALUE.TOO_LONG": "Enter %(most)s or fewer characters.",
+    "INVALID_VALUE.NULL_CHARACTER": "Remove the null characters.",
+    "INVALID_VALUE.INVISIBLE": "Remove control and invisible characters.",
+    "INVALID_VALUE.GROUP_OR_DOMAIN": "Enter either a group name or a domain name.",
+    "INVALID_VALUE.TERM_MISSING": "Choose a contract term for another plan or number of members.",
     "INVALID_VALUE.ADJUSTED_BY_ZERO": "An adjustment of zero changes nothing.",
-    "INVALID_VALUE.MORE_PROBLEMS": "has %(more)s more problems",
-    "INVALID_VALUE.CHECK_INTERVALS_NOT_INCREASING": "must have check_intervals with increasing up_to_hours",
-    "INVALID_VALUE.TWICE": "must not contain a number twice",
-    "INVALID_VALUE.ANNUAL_ABOVE_LIST": "must not have an annual price above its list price",
-    "INVALID_VALUE.NOT_IN_TIME_ORDER": "must be in time order: step %(number)s is too early",
-    "INVALID_VALUE.AFTER_THE_END": "must not have steps after `until`",
-    "INVALID_VALUE.NOT_A_STEP": "must each have `at` and one of the commands %(commands)s",
-    "INVALID_VALUE.AT_BESIDE": "must have `at` next to the command, not in its argument",
-    "INVALID_DATE": "must be a calendar date such as 2027-01-31",
-    "INVALID_INSTANT": "must be a date and time such as 2027-01-01T09:00:00+09:00",
-    "INVALID_INSTANT.NO_OFFSET": "must have an offset from UTC, as in 2027-01-01T09:00:00+09:00",
-    "INVALID_INSTANT.OUT_OF_RANGE": "must lie between the years 1000 and 9900",
+    "INVALID_VALUE.MORE_PROBLEMS": "There are %(more)s more problems.",
+    "INVALID_VALUE.CHECK_INTERVALS_NOT_INCREASING": "Enter check_intervals with increasing up_to_hours.",
+    "INVALID_VALUE.TWICE": "Enter each number once.",
+    "INVALID_VALUE.ANNUAL_ABOVE_LIST": "The annual price must not exceed the list price.",
+    "INVALID_VALUE.NOT_IN_TIME_ORDER": "Put the steps in time order: step %(number)s is too early.",
+    "INVALID_VALUE.AFTER_THE_END": "Remove the steps after `until`.",
+    "INVALID_VALUE.NOT_A_STEP": "Give each step `at` and one of the commands %(commands)s.",
+    "INVALID_VALUE.AT_BESIDE": "Put `at` next to the command, not in its argument.",
+    "INVALID_DATE": "Enter a date such as 2027-01-31.",
+    "INVALID_INSTANT": "Enter a date and time such as 2027-01-01T09:00:00+09:00.",
+    "INVALID_INSTANT.NO_OFFSET": "Enter the offset from UTC too, as in 2027-01-01T09:00:00+09:00.",
+    "INVALID_INSTANT.OUT_OF_RANGE": "Enter a time between the years 1000 and 9900.",
     "INVALID_INSTANT.TOO_FAR_AHEAD": "That time is more than 20 years after the last event.",
     # Requesting (R1-R10).
-    "REQUEST_ID_REUSED": "This request_id was used for another request; choose a new one.",
-    "INVALID_ID": "must be 1 to 100 letters, digits, '.', '_', ':' or '-', the first a letter or digit",
-    "INVALID_ID.COMMAND": "must be 1 to 200 printable ASCII characters without spaces",
+    "REQUEST_ID_REUSED": "This ID was used for another request. Start a new request.",
+    "INVALID_ID": "Enter 1 to 100 letters, digits, '.', '_', ':' or '-', beginning with a letter or digit.",
+    "INVALID_ID.COMMAND": "Enter 1 to 200 printable ASCII characters without spaces.",
     "INVALID_ID.WORKFLOW": "The workflow ID must be %(prefix)s followed by 1 to 100 visible characters.",
     "INVALID_START.CRON_SCHEDULE": "The workflow was started with a cron schedule; start it without one.",
     "INVALID_START.RETRY_POLICY": "The workflow was started with a retry policy; start it without one.",
     "INVALID_START.TIMEOUT": (
         "The workflow was started with an execution or run timeout; start it without one."
     ),
-    "INVALID_GROUP_NAME.LENGTH": "must have 2 to 22 characters",
+    "INVALID_GROUP_NAME.LENGTH": "Enter a group name of 2 to 22 characters.",
     "INVALID_GROUP_NAME.CHARACTERS": (
-        "must be of lowercase letters, digits and hyphens, with no hyphen first, last or twice in a row"
+        "Use lowercase letters, digits and hyphens, with no hyphen first, last or twice in a row."
     ),
-    "INVALID_GROUP_NAME.RESERVED": "must not be 'line' or 'admin'",
-    "INVALID_GROUP_NAME.CONTAINS": "must not contain 'worksmobile' or 'lineworks'",
-    "INVALID_DOMAIN_NAME.NOT_A_DOMAIN": (
-        "must be a domain such as acme.co.kr, without a protocol, a path, a port, an '@', a space or a "
-        "final dot"
-    ),
-    "INVALID_DOMAIN_NAME.TOO_LONG": "must have 253 characters at most",
-    "INVALID_DOMAIN_NAME.ONE_LABEL": "must have two labels or more, as in acme.co.kr",
+    "INVALID_GROUP_NAME.RESERVED": "A group name cannot be line or admin.",
+    "INVALID_GROUP_NAME.CONTAINS": "A group name cannot contain worksmobile or lineworks.",
+    "INVALID_DOMAIN_NAME.NOT_A_DOMAIN": "Enter a domain such as acme.co.kr (no http://, no trailing dot).",
+    "INVALID_DOMAIN_NAME.TOO_LONG": "Enter a domain of 253 characters or fewer.",
+    "INVALID_DOMAIN_NAME.ONE_LABEL": "Enter a domain of two parts or more, such as acme.co.kr.",
     "INVALID_DOMAIN_NAME.LABEL": (
-        "must have labels of 1 to 63 letters, digits and hyphens, with no hyphen first or last"
+        "Each part of a domain has 1 to 63 letters, digits and hyphens, with no hyphen first or last."
     ),
-    "INVALID_DOMAIN_NAME.DIGITS_LAST": "must not end in a label of digits alone",
-    "INVALID_DOMAIN_NAME.NOT_ENCODABLE": "is not a valid internationalized domain name",
-    "INVALID_DOMAIN_NAME.A_LABEL": "has a label that begins with 'xn--' and stands for no name",
-    "INVALID_ADMIN_ID": "must be 2 to 40 lowercase English letters, digits, '.', '-' or '_'",
-    "INVALID_PASSWORD.LENGTH": "must have 8 to 40 characters",
-    "INVALID_PASSWORD.CHARACTERS": "must be of printable ASCII characters without spaces",
-    "INVALID_PASSWORD.NO_UPPERCASE": "must have at least one uppercase letter",
-    "INVALID_PASSWORD.NO_LOWERCASE": "must have at least one lowercase letter",
-    "INVALID_PASSWORD.NO_DIGIT": "must have at least one digit",
-    "INVALID_PASSWORD.CONSECUTIVE": ("must not have three consecutive characters, such as abc or 321"),
-    "INVALID_PASSWORD.REPEATED": "must not have the same character three times in a row",
-    "PASSWORDS_DIFFER": "was not the same both times; type it again",
-    "INVALID_PASSWORD_HASH.FORM": "must be an Argon2id hash of the password: %(allowed)s",
-    "INVALID_PASSWORD_HASH.COST": "must be an Argon2id hash of bounded cost: %(allowed)s",
-    "INVALID_COMPANY_NAME.LENGTH": "must have 1 to 100 visible characters",
-    "INVALID_COMPANY_NAME.INVISIBLE": "must not have control or invisible characters",
-    "INVALID_PHONE": "must be a phone number such as 02-1234-5678 or +82 2-1234-5678",
+    "INVALID_DOMAIN_NAME.DIGITS_LAST": "The last part of a domain cannot be digits alone.",
+    "INVALID_DOMAIN_NAME.NOT_ENCODABLE": "This is not a valid internationalized domain name.",
+    "INVALID_DOMAIN_NAME.A_LABEL": "A part of the domain begins with xn-- but is not a valid encoding.",
+    "INVALID_ADMIN_ID": "Enter 2 to 40 lowercase letters, digits, periods, hyphens or underscores.",
+    "INVALID_PASSWORD.LENGTH": "Use 8 to 40 characters.",
+    "INVALID_PASSWORD.CHARACTERS": "Use printable ASCII characters without spaces.",
+    "INVALID_PASSWORD.NO_UPPERCASE": "Use at least one uppercase letter.",
+    "INVALID_PASSWORD.NO_LOWERCASE": "Use at least one lowercase letter.",
+    "INVALID_PASSWORD.NO_DIGIT": "Use at least one digit.",
+    "INVALID_PASSWORD.CONSECUTIVE": "Do not use sequences of three, such as abc or 321.",
+    "INVALID_PASSWORD.REPEATED": "Do not use the same character three times in a row.",
+    "PASSWORDS_DIFFER": "The passwords do not match.",
+    "INVALID_PASSWORD_HASH.FORM": "Enter an Argon2id hash of the password: %(allowed)s.",
+    "INVALID_PASSWORD_HASH.COST": "Enter an Argon2id hash of bounded cost: %(allowed)s.",
+    "INVALID_COMPANY_NAME.LENGTH": "Enter a company name of 1 to 100 characters.",
+    "INVALID_COMPANY_NAME.INVISIBLE": "Remove control and invisible characters.",
+    "INVALID_PHONE": "Enter a phone number such as 02-1234-5678 or +82 2-1234-5678.",
     "SIMULATION_NOT_ALLOWED": "This service serves customers, so simulations are disabled: omit the time.",
-    "NAME_TAKEN": "is taken; choose another name",
-    "NAME_TAKEN.RENAME": "That name is taken; choose another name.",
-    "NAME_UNCHANGED": "That is already the current name.",
-    "RENAMED_TOO_RECENTLY": "The name was changed a short while ago; it can be changed from %(free_at)s.",
+    "NAME_TAKEN": "This name is already taken. Choose another name.",
+    "NAME_TAKEN.RENAME": "This name is already taken. Choose another name.",
+    "NAME_UNCHANGED": "This is already the current name.",
+    "RENAMED_TOO_RECENTLY": "The name was changed recently. You can change it again from %(free_at)s.",
     "NO_PROOF_AWAITED": "No domain of this subscription is waiting for verification.",
     # What is sold (R2, R3, R19).
-    "NOTHING_ON_SALE": "No catalogue is in force yet on this day.",
-    "PLAN_NOT_SOLD": "There is no such plan on sale; there is %(plans)s.",
+    "NOTHING_ON_SALE": "Nothing is on sale yet on this day.",
+    "PLAN_NOT_SOLD": "This plan is not on sale. Choose one of %(plans)s.",
     "PLAN_NOT_SOLD.NONE": "No plan is on sale.",
-    "PLAN_NOT_SOLD.ONE_OF": "must be one of %(plans)s",
-    "TOO_MANY_MEMBERS": "There can be %(most_members)s at most.",
-    "TOO_MANY_MEMBERS.AT_MOST": "must be %(most)s at most",
-    "TERMS_NOT_AGREED.MISSING": "must agree to %(terms)s",
-    "TERMS_NOT_AGREED.VERSIONS": "must name terms in the versions of the catalogue: %(terms)s",
-    "TERMS_NOT_AGREED.MISSING_IN_UPGRADE": "An upgrade must agree to %(terms)s.",
-    "TERMS_NOT_AGREED.VERSIONS_IN_UPGRADE": (
-        "An upgrade must name terms in the versions of the catalogue: %(terms)s."
-    ),
+    "PLAN_NOT_SOLD.ONE_OF": "This plan is not on sale. Choose one of %(plans)s.",
+    "TOO_MANY_MEMBERS": "There can be at most %(most_members)s.",
+    "TOO_MANY_MEMBERS.AT_MOST": "Enter %(most)s or less.",
+    "TERMS_NOT_AGREED.MISSING": "Agree to %(terms)s to continue.",
+    "TERMS_NOT_AGREED.VERSIONS": "Agree to the current versions of the terms: %(terms)s.",
+    "TERMS_NOT_AGREED.MISSING_IN_UPGRADE": "Agree to %(terms)s to continue.",
+    "TERMS_NOT_AGREED.VERSIONS_IN_UPGRADE": "Agree to the current versions of the terms: %(terms)s.",
     "CATALOGUE_NOT_PUBLISHABLE.CHANGED": (
-        "%(version)s is published with other contents and never changes: give the new one a new `version` "
-        "and a later `effective_from`"
+        "%(version)s is published with other contents and never changes. Set a new `version` and a later "
+        "`effective_from`."
     ),
     "CATALOGUE_NOT_PUBLISHABLE.NOT_LATER": (
-        "must come into force after %(version)s, which does on %(date)s: set a later `effective_from`"
+        "The catalogue must come into force after %(version)s, which does on %(date)s. Set a later "
+        "`effective_from`."
     ),
     "CATALOGUE_NOT_PUBLISHABLE.IN_THE_PAST": (
-        "must not be before the day on which it is published, %(today)s: contracts have begun since at the "
-        "prices in force"
+        "Set the day of publication, %(today)s, or a later one: contracts have begun since at the prices "
+        "in force."
     ),
     "CATALOGUE_NOT_PUBLISHABLE.RANK_CHANGED": (
-        "must be %(rank)s as in version %(version)s: the rank of a plan never changes"
+        "Set rank %(rank)s as in version %(version)s: the rank of a plan never changes."
     ),
     "CATALOGUE_NOT_PUBLISHABLE.RANK_REUSED": (
-        "is the rank of plans.%(plan)s since version %(version)s: choose a rank that no plan has ever had"
+        "This is the rank of plans.%(plan)s since version %(version)s. Choose a rank that no plan has ever "
+        "had."
     ),
     # Dates and reservations (R16, R27-R29, R32).
-    "DATE_IN_THE_PAST": "The date must be today, %(today)s, or later.",
+    "DATE_IN_THE_PAST": "Choose today, %(today)s, or a later date.",
     "DATE_TOO_LATE": "The latest possible date is %(latest)s.",
-    "SWITCH_RESERVED": "A switch to paid is reserved for %(date)s; withdraw it first, or cancel today.",
-    "CANCELLATION_RESERVED": "A cancellation is reserved for %(date)s; withdraw it first, or switch today.",
-    "CHANGED_MEANWHILE": "The state, day or prices have changed since the preview. Check them and try again.",
+    "SWITCH_RESERVED": "A switch to paid is reserved for %(date)s. Withdraw it first, or cancel today.",
+    "CANCELLATION_RESERVED": "A cancellation is reserved for %(date)s. Withdraw it first, or switch today.",
+    "CHANGED_MEANWHILE": (
+        "Something has changed since the preview. Nothing was done; check again before you confirm."
+    ),
     "NOTHING_RESERVED": "Neither a switch nor a cancellation is reserved.",
-    "CONFIRMATION_DIFFERS": ("The confirmation must be the administrator's account, typed in full: ID@name."),
+    "CONFIRMATION_DIFFERS": "Type the administrator account in full: ID@name.",
     # The state does not allow it (R24-R26).
-    "ALREADY_PAID": "The subscription is on a paid plan already; upgrade it instead.",
-    "NOT_YET_PAID.RENEWAL_OPTION": ("A renewal option can be chosen only after the switch to a paid plan."),
+    "ALREADY_PAID": "The subscription is already on a paid plan. Upgrade it instead.",
+    "NOT_YET_PAID.RENEWAL_OPTION": "A renewal option can be chosen only after the switch to a paid plan.",
     "NOT_YET_PAID.UPGRADE": "An upgrade is possible only after the switch to a paid plan.",
     "NOT_AN_UPGRADE": (
         "An upgrade needs a higher plan, more members, or an annual contract in place of a monthly one."
     ),
     "LOWERED_BY_UPGRADE.PLAN": (
-        "An upgrade cannot lower the plan; a renewal option can, at the end of the contract period."
+        "An upgrade cannot lower the plan. A renewal option can, at the end of the contract period."
     ),
     "LOWERED_BY_UPGRADE.MEMBERS": (
-        "An upgrade cannot lower the members; a renewal option can, at the end of the contract period."
+        "An upgrade cannot lower the number of members. A renewal option can, at the end of the contract "
+        "period."
     ),
     "LOWERED_BY_UPGRADE.TERM": (
-        "An upgrade cannot lower the term; a renewal option can, at the end of the contract period."
+        "An upgrade cannot shorten the term. A renewal option can, at the end of the contract period."
     ),
-    "NOT_YET_STARTED": "The subscription has not started yet; try again in a moment.",
-    "SUBSCRIPTION_ENDED": "The subscription has ended; it accepts no commands.",
+    "NOT_YET_STARTED": "The subscription has not started yet. Try again in a moment.",
+    "SUBSCRIPTION_ENDED": "This subscription has ended. No changes are possible.",
     "SUBSCRIPTION_NOT_FOUND": "There is no subscription with that id.",
     # Ledgers, invoices and notices.
     "LINE_NOT_FOUND": "The ledger has no line with that key.",
@@ -259,23 +263,20 @@ SENTENCES: Mapping[str, str] = {
     "REVERSED_TOO_MUCH": (
         "At most %(left)s of earlier adjustments of that line can be reversed, with the opposite sign."
     ),
-    "ADJUSTMENT_ID_REUSED": "This id was used for another adjustment; choose a new one.",
+    "ADJUSTMENT_ID_REUSED": "This ID was used for another adjustment. Choose a new one.",
     "MONTH_NOT_ENDED": "The month has not ended yet.",
     "INVOICE_NOT_FOUND": "There is no invoice with that number.",
     "NOTICE_NOT_FOUND": "There is no notice with that number.",
     "RECONCILIATION_NOT_FOUND": "There has been no reconciliation yet.",
     "RECONCILIATION_NOT_FOUND.RUN": "There is no reconciliation run with that name.",
     # Time and identity (R22, R33).
-    "COMMAND_ID_REUSED": "This id was used for another command; choose a new one.",
+    "COMMAND_ID_REUSED": "This ID was used for another command. Start again with a new ID.",
     "TOO_MANY_SIGNALS": "Refused signals on %(date)s without their own entries: %(more)s.",
-    "TRY_AGAIN": "The subscription is busy and nothing has changed. Send the command again in a moment.",
+    "TRY_AGAIN": "The subscription is busy and nothing has changed. Try again in a moment.",
     "CLOCK_PASSED": "The clock has passed that time: the last event was at %(last_at)s.",
     "NO_TEST_CLOCK": "Only a simulated subscription accepts a time.",
 }
-"""The templates by code, or by code and reason: `CODE.REASON`.
-
-The message about a field has no subject: the field's name precedes it.
-"""
+"""The templates by code, or by code and reason: `CODE.REASON`."""
 
 
 class _Coded(Frozen):
@@ -292,9 +293,21 @@ class _Coded(Frozen):
         """Return the key of the message's template."""
         return key_of(self.code, self.reason)
 
+    def format(self, formatter: Formatter) -> str:
+        """Return the message in the formatter's language.
+
+        The code can be unknown, because a worker can run a newer release. Then the message stays English.
+        """
+        if template := SENTENCES.get(self.key):
+            return format_message(Message(template=template, parameters=self.parameters), formatter)
+        return self.message
+
 
 class Problem(_Coded):
     """A problem with one field. `field` is a dotted path, or None for the whole input."""
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
 
     @classmethod
     def of(
@@ -328,20 +341,19 @@ class Refusal(_Coded):
 
     @classmethod
     def of_problems(
-        cls, code: RefusalCode, problems: Sequence[Problem], *, whole: str, message: str | None = None
+        cls, code: RefusalCode, problems: Sequence[Problem], *, message: str | None = None
     ) -> "Refusal":
-        """Return a refusal with these problems; `whole` is the subject of problems without a field."""
         return cls(
             code=code,
-            message=message or f"{join_problems(problems, whole)}.",
+            message=message or join_problems(problems),
             field=problems[0].field,
             problems=tuple(problems),
         )
 
 
-def join_problems(problems: Iterable[Problem], whole: str) -> str:
-    """Return the problems as one sentence without a full stop; `whole` replaces a missing field."""
-    return "; ".join(f"{problem.field or whole} {problem.message}" for problem in problems)
+def join_problems(problems: Iterable[Problem]) -> str:
+    """Return the messages of the problems, each with its field."""
+    return " ".join(map(str, problems))
 
 
 class RefusalError(Exception):
@@ -366,6 +378,11 @@ def refusal(
     )
 
 
+def format_refusals(refused: Iterable[Refusal | Problem], formatter: Formatter) -> str:
+    """Return the messages in the formatter's language, each once."""
+    return " ".join(dict.fromkeys(each.format(formatter) for each in refused))
+
+
 def validation_error(
     code: RefusalCode, /, *, reason: str | None = None, **values: Value
 ) -> PydanticCustomError:
@@ -388,6 +405,6 @@ def _coded(
         "code": code.value,
         "reason": reason,
         "parameters": parameters,
-        "message": fill_template(SENTENCES[key_of(code, reason)], parameters, Plain()),
+        "message": format_message(Message(template=SENTENCES[key_of(code, reason)], parameters=parameters)),
         "field": field,
     }

@@ -178,7 +178,7 @@ class ParsedRequest:
         problems = (*self._problems, *_catalogue_problems(self._well_formed, catalogue))
         if problems or self.request is None:
             problems = tuple(sorted(problems, key=_field_order))
-            return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems, whole="the request")
+            return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems)
         return self.request
 
 
@@ -213,4 +213,4 @@ def _field_order(problem: Problem) -> int:
 def name_taken_refusal(kind: AccountKind) -> Refusal:
     """Return the refusal of a request whose name is reserved by another active subscription (R5)."""
     problem = Problem.of(RefusalCode.NAME_TAKEN, f"account.{kind.lower()}")
-    return Refusal.of_problems(RefusalCode.NAME_TAKEN, (problem,), whole="the request")
+    return Refusal.of_problems(RefusalCode.NAME_TAKEN, (problem,))

@@ -30,7 +30,7 @@ class ScenarioError(Exception):
     """An invalid scenario, with all its problems."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(join_problems(problems, "the scenario"))
+        super().__init__(join_problems(problems))
         self.problems = problems
 
 

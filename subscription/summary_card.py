@@ -4,9 +4,19 @@ from datetime import datetime
 
 from subscription.business_calendar import day_of, first_of_month
 from subscription.deadlines import next_deadline
-from subscription.event_text import format_deadline, format_krw, format_members, format_renewal_option
+from subscription.labels import deadline_label, renewal_label, reservation_label
 from subscription.ledger import service_fees
+from subscription.messages import PLAIN, format_message
+from subscription.request import Request
 from subscription.state import Access, State, Subscription
+
+
+def workflow_summary(of: Request | Subscription) -> str:
+    """Return the workflow's summary.
+
+    Temporal cannot change it later, so it contains only the billing account and no personal data (R31).
+    """
+    return f"{of.customer_id}: {of.plan}, {PLAIN.members(of.members)}, {of.platform}"
 
 
 def summary_card(state: Subscription, now: datetime) -> str:
@@ -15,18 +25,18 @@ def summary_card(state: Subscription, now: datetime) -> str:
         ("Customer", state.customer_id),
         ("State", state.state.value),
         ("Access", _format_access(state)),
-        ("Plan", f"{state.plan}, {format_members(state.members)}"),
+        ("Plan", f"{state.plan}, {PLAIN.members(state.members)}"),
     ]
     if state.state.accepts_commands:
         rows += _upcoming_rows(state)
     if state.state is State.ACTIVE:
-        rows.append((f"Due so far in {day_of(now):%B %Y}", format_krw(_due_so_far(state, now))))
+        rows.append((f"Due so far in {PLAIN.month(day_of(now))}", PLAIN.krw(_due_so_far(state, now))))
     return "\n".join(f"- **{name}**: {value}" for name, value in rows)
 
 
 def _format_access(state: Subscription) -> str:
     if state.access is Access.RESTRICTED:
-        return f"{state.access}, until the ownership of the domain is verified"
+        return f"{state.access}, until domain ownership is verified"
     return state.access
 
 
@@ -34,25 +44,16 @@ def _upcoming_rows(state: Subscription) -> list[tuple[str, str]]:
     rows = []
     if contract := state.contract:
         rows.append(("Contract", f"{contract.term.lower()}, {contract.first_day} to {contract.end_day}"))
-        rows.append(
-            ("Renewal", format_renewal_option(state.renewal) if state.renewal else "monthly, as none is set")
-        )
+        rows.append(("Renewal", format_message(renewal_label(state.renewal))))
     elif state.trial_ends_at and state.grace_ends_at:
         rows.append(("Trial ends", _moment(state.trial_ends_at)))
         rows.append(("Grace ends", _moment(state.grace_ends_at)))
-    rows.append(("Reserved", _format_reservation(state)))
+    rows.append(("Reserved", format_message(reservation_label(state.reservation))))
     if state.pending_rename_domain:
         rows.append(("New name", "a domain is reserved until its ownership is verified"))
     if deadline := next_deadline(state):
-        rows.append(("Next", f"{format_deadline(deadline)}, {_moment(deadline.at)}"))
+        rows.append(("Next", f"{format_message(deadline_label(deadline))}, {_moment(deadline.at)}"))
     return rows
-
-
-def _format_reservation(state: Subscription) -> str:
-    reservation = state.reservation
-    if reservation is None:
-        return "nothing"
-    return f"{reservation.kind.lower().replace('_', ' ')} on {reservation.date}"
 
 
 def _moment(at: datetime) -> str:

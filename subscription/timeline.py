@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from subscription.business_calendar import Instant
-from subscription.event_text import event_message
+from subscription.event_messages import event_message
 from subscription.events import Event
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen

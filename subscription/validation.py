@@ -145,11 +145,11 @@ def problem_from(kind: str, path: tuple[int | str, ...], text: str, context: Map
         values = {parameter: context[name] for parameter, name in names.items()}
         # The bounds of a date are dates, not numbers.
         if reason in _BOUNDS and not all(isinstance(value, int) for value in values.values()):
-            return Problem.of(RefusalCode.INVALID_VALUE, field, reason="OTHER", found=_lowered(text))
+            return Problem.of(RefusalCode.INVALID_VALUE, field, reason="OTHER", found=text)
         return Problem.of(code, field, reason=reason, **values)
     is_type_error = kind.endswith("_type") or kind.startswith(("model_", "date", "is_instance"))
     code = RefusalCode.WRONG_TYPE if is_type_error else RefusalCode.INVALID_VALUE
-    return Problem.of(code, field, reason="OTHER", found=_lowered(text))
+    return Problem.of(code, field, reason="OTHER", found=text)
 
 
 def problem_in(error: PydanticCustomError, field: str | None = None) -> Problem:
@@ -160,7 +160,3 @@ def problem_in(error: PydanticCustomError, field: str | None = None) -> Problem:
 def _truncate(path: str) -> str:
     """Truncate a path. The name of an unknown field can be as long as the whole input."""
     return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}…"
-
-
-def _lowered(text: str) -> str:
-    return (text[:1].lower() + text[1:]).removeprefix("input ").replace("should be", "must be", 1)

@@ -14,8 +14,8 @@ with workflow.unsafe.imports_passed_through():
 
     from subscription.batch import MemberFailure, failures_message, first_failures
     from subscription.business_calendar import add_months, first_of_month
-    from subscription.event_text import format_krw
     from subscription.invoice import InvoicesReport, IssueInvoices
+    from subscription.messages import PLAIN
     from subscription.model import Wire
     from subscription.refusals import RefusalCode
 
@@ -58,7 +58,7 @@ class InvoicesWorkflow:
                 break
             cursor = page.next_after
             workflow.set_current_details(f"{issued:,} invoices issued, up to customer {cursor}.")
-        summary = f"{issued:,} invoices for {month:%Y-%m}, {format_krw(total)} in all with VAT."
+        summary = f"{issued:,} invoices for {month:%Y-%m}, {PLAIN.krw(total)} in all with VAT."
         summary += failures_message(failed, failures)
         workflow.set_current_details(summary)
         return InvoicesReport(

@@ -34,10 +34,11 @@ with workflow.unsafe.imports_passed_through():
     from subscription.contract import ContractTerm
     from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
     from subscription.decide import Decision, ExternalFacts, decide, domain_verified_events
-    from subscription.event_text import format_deadline
     from subscription.events import CommandRefused, ContractRenewed, Erased, Event, ServiceFeesPosted
     from subscription.forecast import TOO_FAR_AHEAD
     from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
+    from subscription.labels import deadline_label
+    from subscription.messages import format_message
     from subscription.refusals import Refusal, RefusalCode
     from subscription.request import AccountKind
     from subscription.state import Subscription
@@ -117,12 +118,12 @@ class SubscriptionLifecycle:
         assert deadline, "an active subscription has a deadline"
         wake_at = wake_time(self.state, deadline, self.price_book)
         if (count_due_at := self._refusal_count_due_at()) and count_due_at < wake_at:
-            wake_at, description = count_due_at, "record the number of refused signals"
+            wake_at, description = count_due_at, "Record the number of refused signals"
         else:
-            description = format_deadline(deadline)
+            description = format_message(deadline_label(deadline))
         next_check_at = min((domain.next_check_at for domain in self.state.pending_domains), default=None)
         if next_check_at and next_check_at < wake_at:
-            return next_check_at, "check of domain verification records"
+            return next_check_at, "Check of domain verification records"
         return wake_at, description
 
     # -- deadlines -----------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def read_argument(model: type[T], argument: Any) -> T:
         return parse_strict(model, {} if argument is None else argument)
     except ValidationError as error:
         raise ApplicationError(
-            f"{join_problems(problems_from(error), 'the argument')}.",
+            join_problems(problems_from(error)),
             type=RefusalCode.INVALID_ARGUMENT,
             non_retryable=True,
         ) from None

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from activities.reconciliation.record_snapshot import RecordSnapshot, Row
 from subscription.catalogue import PriceBook
 from subscription.event_replay import charge_mismatches
-from subscription.event_text import format_krw
 from subscription.ledger import LedgerLine
+from subscription.messages import PLAIN
 from subscription.reconciliation import Finding, FindingCode
 from subscription.state import Subscription
 
@@ -137,7 +137,7 @@ def _keys(record: RecordSnapshot, lines: Iterable[LedgerLine]) -> str:
 
 
 def _sum(lines: Sequence[LedgerLine]) -> str:
-    total = format_krw(sum(line.amount for line in lines))
+    total = PLAIN.krw(sum(line.amount for line in lines))
     return f"{total} in {len(lines)} {'line' if len(lines) == 1 else 'lines'}"
 
 

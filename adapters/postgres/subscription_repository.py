@@ -14,7 +14,7 @@ from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.read_only_pool import Reader
 from subscription.activity_contracts import StoredAnswer
 from subscription.deadlines import next_deadline
-from subscription.event_text import event_message
+from subscription.event_messages import event_message
 from subscription.events import EVENT_ADAPTER, Event, TrialStarted, Upgraded, private_fields
 from subscription.ledger import LedgerLine
 from subscription.request import Request

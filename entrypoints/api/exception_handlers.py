@@ -126,7 +126,7 @@ async def _unreadable(request: Request, error: Exception) -> Response:
         problem_from(detail["type"], tuple(detail["loc"][1:]), detail["msg"], detail.get("ctx", {}))
         for detail in error.errors()
     )
-    refused = Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="it")
+    refused = Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems)
     return problem_response(problem_from_refusal(refused, _id_of(request)))
 
 

@@ -266,9 +266,9 @@ MESSAGES: Mapping[str, str] = {
     RefusalCode.KEY_UNKNOWN: "The API and the workers have different encryption keys. An operator must fix "
     "this.",
     RefusalCode.SUBSCRIPTION_NOT_FOUND: "There is no subscription with that id.",
-    RefusalCode.NAME_TAKEN: "account.group is taken; choose another name.",
-    RefusalCode.REQUEST_REFUSED: "plan must be one of lite, basic, premium.",
-    RefusalCode.ALREADY_PAID: "The subscription is on a paid plan already; upgrade it instead.",
+    RefusalCode.NAME_TAKEN: "account.group: This name is already taken. Choose another name.",
+    RefusalCode.REQUEST_REFUSED: "plan: This plan is not on sale. Choose one of lite, basic, premium.",
+    RefusalCode.ALREADY_PAID: "The subscription is already on a paid plan. Upgrade it instead.",
     RefusalCode.NOT_YET_PAID: "An upgrade is possible only after the switch to a paid plan.",
     RefusalCode.DATE_TOO_LATE: "The latest possible date is 2028-01-01.",
     RefusalCode.COMMAND_ID_REUSED: "This Idempotency-Key was used for a different request. Use a new one.",

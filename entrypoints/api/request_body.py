@@ -35,7 +35,7 @@ def require_object(body: Any, *, apart_from: Iterable[str] = ()) -> Mapping[str,
         raise refusal(RefusalCode.INVALID_ARGUMENT, reason="NOT_AN_OBJECT")
     if unknown := [name for name in apart_from if name in body]:
         problems = tuple(Problem.of(RefusalCode.UNKNOWN_FIELD, name) for name in unknown)
-        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the body"))
+        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems))
     return body
 
 

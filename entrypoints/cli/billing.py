@@ -40,7 +40,7 @@ def _reason(text: str) -> str:
 
 
 def _language(text: str) -> str:
-    from adapters.language import Language
+    from adapters.translation import Language
 
     try:
         return Language(text.lower())
@@ -137,7 +137,7 @@ def show_invoice(
             return
         book = session.run_query(lambda queries: queries.price_book())
     from adapters.invoice_html import invoice_page
-    from adapters.language import Language
+    from adapters.translation import Language
 
     page = invoice_page(invoice, Language(language), book)
     if str(html) == "-":

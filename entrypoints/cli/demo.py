@@ -41,9 +41,9 @@ from starter.setup import set_up
 from subscription.business_calendar import KST, first_of_next_month, start_of
 from subscription.catalogue import Catalogue
 from subscription.contract import ContractTerm
-from subscription.event_text import format_members
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.ledger import LedgerLine
+from subscription.messages import PLAIN
 from subscription.model import Frozen
 from subscription.password_policy import password_problems
 from subscription.phone import phone_number
@@ -181,7 +181,7 @@ class _DemoRun:
         status = await self._client.status(self._id)
         self._print(
             f"Subscription {self._id} of {request['company_name']}: {status.plan} for "
-            f"{format_members(status.members)}, administered by {status.account}."
+            f"{PLAIN.members(status.members)}, administered by {status.account}."
         )
         self._print(f"Its free trial ends on {answer.trial_ends_at:%Y-%m-%d at %H:%M} KST.")
 

@@ -41,7 +41,7 @@ def check_name(group: Group = None, domain: Domain = None, as_json: AsJson = Fal
     account = parse_account(group, domain)
     with Session() as session:
         name = session.run_query(lambda queries: queries.check_name(account))
-    result = "is available" if name.available else "is taken; choose another name"
+    result = "is available" if name.available else "is already taken; choose another name"
     show(as_json, name, lambda: f"The {name.kind.lower()} name {name.name} {result}.")
 
 
@@ -148,9 +148,7 @@ def parse_account(group: str | None, domain: str | None) -> "Account":
         return parse_strict(AccountName, {"group": group, "domain": domain}).account
     except ValidationError as error:
         problems = problems_from(error)
-        raise refusal(
-            Refusal.of_problems(RefusalCode(problems[0].code), problems, whole="the name")
-        ) from None
+        raise refusal(Refusal.of_problems(RefusalCode(problems[0].code), problems)) from None
 
 
 def _fields_of(file: Path) -> Mapping[str, Any]:
@@ -186,7 +184,7 @@ def _merge(refused: "Refusal | None", problems: "tuple[Problem, ...]") -> "Refus
     if refused and not problems:
         return refused
     problems = (*(refused.problems if refused else ()), *problems)
-    return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems, whole="the request")
+    return Refusal.of_problems(RefusalCode.REQUEST_REFUSED, problems)
 
 
 def _prompt_for_hash() -> str:
@@ -200,5 +198,5 @@ def _prompt_for_hash() -> str:
         if not problems:
             return hashed(password)
         for problem in problems:
-            print_status(f"The password {problem.message}.")
+            print_status(problem.message)
     raise refusal(_merge(None, problems))

@@ -21,8 +21,8 @@ from entrypoints.console.page_context import (
     PageContext,
     ShortCircuitResponse,
     cookie_name,
+    translator_of,
     visit_of,
-    words_of,
 )
 from entrypoints.console.sessions import LONGEST_HOURS, SessionKind
 from entrypoints.console.urls import LANGUAGE, without_language
@@ -58,15 +58,15 @@ def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: Sessio
         except ClientDisconnect:
             return Response(status_code=400)  # not delivered: the client has disconnected
         except HashingBusyError:
-            html = console.pages.render("busy.html", words_of(request), request_id=request_id)
+            html = console.pages.render("busy.html", translator_of(request), request_id=request_id)
             return HTMLResponse(html, status_code=503, headers={"Retry-After": "5"})
         except Exception as error:
             if _is_unavailable(error):
                 _log.warning("page unavailable: Temporal or the database cannot be reached", exc_info=True)
-                html = console.pages.render("unavailable.html", words_of(request), request_id=request_id)
+                html = console.pages.render("unavailable.html", translator_of(request), request_id=request_id)
                 return HTMLResponse(html, status_code=503)
             _log.exception("Unhandled exception in a page")
-            html = console.pages.render("error.html", words_of(request), request_id=request_id)
+            html = console.pages.render("error.html", translator_of(request), request_id=request_id)
             return HTMLResponse(html, status_code=500)
         _set_cookies(page, response)
         return response
@@ -93,7 +93,7 @@ async def _answer(page: PageContext, handler: Handler, whom: Audience) -> Respon
     except RPCError as error:
         if not is_paused(error):
             raise
-        said = page.words.say("The subscription is paused; nothing has changed. Try again later.")
+        said = page.translator.gettext("The subscription is paused; nothing has changed. Try again later.")
         return await page.page("refused.html", said=said, status=409)
     except RefusalError as refusal:
         refused = refusal.refused
@@ -105,7 +105,7 @@ async def _answer(page: PageContext, handler: Handler, whom: Audience) -> Respon
 
 
 async def _too_often(page: PageContext, error: TooManyCommandsError) -> Response:
-    said = page.words.say("This was sent too often for this subscription; wait a minute and send it again.")
+    said = page.translator.gettext("Too many requests for this subscription. Wait a minute and try again.")
     response = await page.page("refused.html", said=said, status=429)
     response.headers["Retry-After"] = str(error.wait)
     return response

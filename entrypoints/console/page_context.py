@@ -10,14 +10,13 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from adapters.language import Language
 from adapters.password_hashing import PasswordHashing
 from adapters.postgres.pool import Pool
 from adapters.tokens import new_token
-from entrypoints.console.i18n import COOKIE as LANGUAGE_COOKIE
-from entrypoints.console.i18n import Translator, language_of
+from adapters.translation import Language, Translator
+from entrypoints.console.language import COOKIE as LANGUAGE_COOKIE
+from entrypoints.console.language import language_of
 from entrypoints.console.oidc_client import OidcClient
-from entrypoints.console.refusal_messages import refusal_words
 from entrypoints.console.rendering import TemplateRenderer
 from entrypoints.console.sessions import Session, SessionKind, Sessions
 from entrypoints.console.settings import ConsoleSettings
@@ -26,7 +25,7 @@ from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.caller import Caller
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
-from subscription.refusals import Problem, Refusal
+from subscription.refusals import Problem, Refusal, format_refusals
 from subscription.validation import composed, is_storable
 
 MOST_BYTES = 64 * 1024
@@ -63,7 +62,7 @@ class PageContext:
     console: ConsoleApp
     request: Request
     realm: SessionKind
-    words: Translator
+    translator: Translator
     token: str
     session: Session | None
     form: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +107,7 @@ class PageContext:
         """Use the language chosen by the form or the URL, and store it in a cookie."""
         chosen = self.form.get(LANGUAGE) or self.request.query_params.get(LANGUAGE)
         if chosen in tuple(Language):
-            self.words = Translator(Language(chosen))
+            self.translator = Translator(Language(chosen))
             self.cookies[LANGUAGE_COOKIE] = (chosen, _LANGUAGE_SECONDS)
 
     @property
@@ -144,7 +143,7 @@ class PageContext:
             await self.console.sessions.set_flash(self.token, None)
         html = self.console.pages.render(
             template,
-            self.words,
+            self.translator,
             page=self,
             flash=flash,
             problems=context.pop("problems", {}),
@@ -159,7 +158,8 @@ class PageContext:
         return RedirectResponse(path, status_code=303)
 
     def refusal(self, refused: Refusal | Problem) -> str:
-        return refusal_words(refused, self.words)
+        problems = refused.problems if isinstance(refused, Refusal) else ()
+        return format_refusals((refused, *problems), self.translator)
 
     def problems(self, refused: Refusal, **renamed: str) -> dict[str, str]:
         """Return the error messages by form field; `""` is the whole form.
@@ -172,9 +172,9 @@ class PageContext:
         said: dict[str, str] = {}
         for problem in found:
             name = (problem.field or "").replace(".", "_")
-            words = self.refusal(problem if refused.problems else refused)
+            message = self.refusal(problem if refused.problems else refused)
             key = renamed.get(name, name)
-            said[key] = f"{said[key]} {words}" if key in said and words not in said[key] else words
+            said[key] = f"{said[key]} {message}" if key in said and message not in said[key] else message
         return said
 
     async def gone(self) -> HTMLResponse:
@@ -186,7 +186,7 @@ def cookie_name(realm: SessionKind, *, secure: bool) -> str:
     return f"__Host-{name}" if secure else name
 
 
-def words_of(request: Request) -> Translator:
+def translator_of(request: Request) -> Translator:
     asked = request.headers.get("accept-language", "")
     return Translator(language_of(request.cookies.get(LANGUAGE_COOKIE), asked))
 
@@ -202,7 +202,7 @@ async def visit_of(console: ConsoleApp, request: Request, realm: SessionKind) ->
         console=console,
         request=request,
         realm=realm,
-        words=words_of(request),
+        translator=translator_of(request),
         token=token or new_token(),
         session=session,
     )

@@ -5,10 +5,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
-from adapters.language import Language
-from entrypoints.console.i18n import Translator, catalogue_of
+from adapters.translation import Language, Translator, template_environment
 
 
 class TemplateRenderer:
@@ -17,22 +16,20 @@ class TemplateRenderer:
     def __init__(self) -> None:
         self._environments = {language: _templates(language) for language in Language}
 
-    def render(self, template: str, words: Translator, /, **context: Any) -> str:
-        html: str = self._environments[words.language].get_template(template).render(words=words, **context)
+    def render(self, template: str, translator: Translator, /, **context: Any) -> str:
+        html: str = (
+            self._environments[translator.language]
+            .get_template(template)
+            .render(translator=translator, **context)
+        )
         return html
 
 
 @cache
 def _templates(language: Language) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("entrypoints.console"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        extensions=["jinja2.ext.i18n"],
-        trim_blocks=True,
-        lstrip_blocks=True,
+    environment = template_environment(
+        "entrypoints.console", language, autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.install_gettext_translations(catalogue_of(language), newstyle=True)  # type: ignore[attr-defined]
     environment.globals["languages"] = {Language.KO: "한국어", Language.EN: "English"}
     environment.globals["asset"] = asset
     return environment

@@ -10,7 +10,7 @@ from unit.subscription.test_event_messages import CASES
 
 from entrypoints.api.event_schema import event_schema
 from subscription.business_calendar import KST
-from subscription.event_text import event_message
+from subscription.event_messages import event_message
 from subscription.events import EVENT_KINDS, Event
 from subscription.state import State
 from subscription.webhook_events import EventPayload, cloud_event

@@ -9,8 +9,7 @@ from support.browser_visitor import BrowserUser
 from support.console_server import ConsoleServer
 from support.service_env import PASSWORD, unique_name
 
-from adapters.language import Language
-from entrypoints.console.i18n import Translator
+from adapters.translation import Language, Translator
 from subscription.business_calendar import day_of
 from subscription.refusals import RefusalCode, RefusalError
 
@@ -118,7 +117,7 @@ async def _administrates(visitor: BrowserUser, name: str) -> None:
     await visitor.types(member_id="minji", name="김민지")
     await visitor.clicks("Add a member")
     await visitor.sees("The member is added.")
-    await visitor.page.get_by_role("button", name=visitor.say("Sign out")).click()
+    await visitor.page.get_by_role("button", name=visitor.gettext("Sign out")).click()
     await visitor.looks()
 
 
@@ -181,11 +180,11 @@ async def _cancels(
     await visitor.clicks("Review cost")
     await visitor.sees(
         "Cancellation fee: %(penalty)s (in addition to service fees).",
-        penalty=visitor.words.won(quoted.penalty),
+        penalty=visitor.translator.krw(quoted.penalty),
     )
-    free = visitor.words.day(contract.end_day)
+    free = visitor.translator.day(contract.end_day)
     await page.get_by_role(
-        "link", name=visitor.say("On %(date)s there is no cancellation fee.", date=free)
+        "link", name=visitor.gettext("On %(date)s there is no cancellation fee.", date=free)
     ).click()
     await visitor.sees("No cancellation fee on this date.")
     await visitor.types(confirmation=f"somebody@{name}")
@@ -207,7 +206,7 @@ async def _cancels(
     while (await client.status(subscription_id)).state != "ERASED":
         await visitor.goes_to(path)
     await visitor.goes_to(path)
-    await page.get_by_role("heading", level=1).get_by_text(visitor.say("Erased subscription")).wait_for()
+    await page.get_by_role("heading", level=1).get_by_text(visitor.gettext("Erased subscription")).wait_for()
     with pytest.raises(RefusalError) as refusal:
         await client.withdraw_reservation(subscription_id)
     assert refusal.value.refused.code is RefusalCode.SUBSCRIPTION_ENDED

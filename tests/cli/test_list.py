@@ -115,7 +115,7 @@ async def test_unknown_filter_value_is_refused(service: Service, cli: Cli) -> No
     assert ids(await cli.json("list", *filters, "--term", "annual")) == []
     refused = await cli.run("list", "--plan", "basc", "--json")
     assert (refused.code, refused.error["code"], refused.error["field"]) == (1, "INVALID_ARGUMENT", "plan")
-    assert refused.error["message"] == "plan must be one of lite, basic, premium; there is no basc."
+    assert refused.error["message"] == "plan: There is no plan basc. Choose one of lite, basic, premium."
     refused = await cli.run("list", "--query", "Plan = 'basc'", "--json")
     assert (refused.code, refused.error["field"]) == (1, "query")
     for option in ("--state", "--access", "--term"):

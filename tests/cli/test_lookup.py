@@ -212,7 +212,10 @@ async def next_document(process: ForkedProcess) -> Any:
 
 @pytest.mark.parametrize(
     ("command", "first", "second"),
-    [("timeline", "TRIAL_STARTED", "SWITCH_RESERVED"), ("status", "nothing", "the switch to ANNUAL")],
+    [
+        ("timeline", "TRIAL_STARTED", "SWITCH_RESERVED"),
+        ("status", "Nothing reserved", "Switch to a paid annual contract"),
+    ],
 )
 async def test_watch_at_a_terminal_ends_with_ctrl_c(
     service: Service, cli: Cli, command: str, first: str, second: str
@@ -273,7 +276,7 @@ async def test_a_password_is_typed_twice(unconfigured_cli: Cli) -> None:
     terminal.type(PASSWORD)
     await terminal.sees("The same password again: ")
     terminal.type("Another4Horse")
-    await terminal.sees("was not the same both times")
+    await terminal.sees("The passwords do not match")
     await terminal.sees("Administrator's password: ")
     terminal.type(PASSWORD)
     await terminal.sees("The same password again: ")

@@ -26,7 +26,7 @@ async def test_name_is_free_until_requested(service: Service, cli: Cli) -> None:
     )
     assert free == {"name": name, "kind": "GROUP", "available": True}
     assert not_free.code == 0
-    assert f"{taken} is taken" in not_free.out
+    assert f"{taken} is already taken" in not_free.out
     assert requested.code == 1
     assert (requested.error["code"], requested.error["field"]) == ("NAME_TAKEN", "account.group")
 
@@ -137,12 +137,12 @@ async def test_terminal_password_is_typed_twice_without_echo(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli))
     await terminal.sees("Administrator's password: ")
     terminal.type("short")
-    await terminal.sees("must have 8 to 40 characters")
+    await terminal.sees("Use 8 to 40 characters.")
     await terminal.sees("Administrator's password: ")
     terminal.type(PASSWORD)
     await terminal.sees("The same password again: ")
     terminal.type("Correct4Hoarse")
-    await terminal.sees("was not the same both times")
+    await terminal.sees("The passwords do not match.")
     await terminal.sees("Administrator's password: ")
     terminal.type(PASSWORD)
     await terminal.sees("The same password again: ")
@@ -159,13 +159,13 @@ async def test_three_invalid_passwords_refuse_the_request(cli: Cli) -> None:
     for _ in range(3):
         await terminal.sees("Administrator's password: ")
         terminal.type("password")
-    await terminal.sees("password must have at least one uppercase letter")
+    await terminal.sees("password: Use at least one uppercase letter.")
     assert await terminal.ends() == 1
 
 
 async def test_invalid_file_is_refused_before_the_password_prompt(cli: Cli) -> None:
     terminal = await cli.at_a_terminal("request", request_file(cli, plan="gold"))
-    await terminal.sees("plan must be one of lite, basic, premium")
+    await terminal.sees("plan: This plan is not on sale. Choose one of lite, basic, premium.")
     assert await terminal.ends() == 1
     assert "Administrator's password" not in terminal.shown
 

@@ -98,7 +98,7 @@ async def test_no_scenario_runs_while_any_file_is_invalid(unconfigured_cli: Cli)
         "simulate", "good.yaml", "bad.yaml", "missing.yaml", "--engine", "temporal"
     )
     assert for_people.code == 2
-    assert "bad.yaml, line 6: untill is an unknown field" in for_people.err
+    assert "bad.yaml, line 6: untill: There is no such field." in for_people.err
     assert "missing.yaml: cannot be read: No such file or directory" in for_people.err
 
 

@@ -2,7 +2,7 @@
 
 from support.scenario_builder import ScenarioBuilder
 
-from adapters.language import Language
+from adapters.translation import Language, Translator
 from entrypoints.console.available_actions import (
     Action,
     CommandPreview,
@@ -13,7 +13,6 @@ from entrypoints.console.available_actions import (
     upcoming_events,
 )
 from entrypoints.console.event_messages import MessageFormatter
-from entrypoints.console.i18n import Translator
 from entrypoints.console.lifecycle_chart import LifecycleChart, PhaseKind, picture_of
 from starter.client import CurrentState
 from subscription.commands import parse_command
@@ -164,7 +163,7 @@ def test_every_event_has_a_message_in_both_languages() -> None:
     subscription.at("2028-02-01").send("cancel", date="2028-03-01").at("2028-03-01")
     assert len({event.event for event in subscription.events}) == 16
     for language in Language:
-        speak = MessageFormatter(Translator(language), subscription.book)
+        messages = MessageFormatter(Translator(language), subscription.book)
         for event in subscription.events:
-            assert speak.event(event)
-            assert "%" not in speak.event(event)
+            assert messages.event(event)
+            assert "%" not in messages.event(event)

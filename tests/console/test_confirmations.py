@@ -13,14 +13,13 @@ from support.polling import gather_all
 from support.service_env import PASSWORD, unique_name
 from support.subscription_driver import SubscriptionDriver
 
-from adapters.language import Language
-from entrypoints.console.i18n import Translator
+from adapters.translation import Language, Translator
 from entrypoints.console.works_admin.repository import Member, WorksAdminRepository
 from subscription.business_calendar import start_of
 
 from .test_guide import AGREED, filled_in
 
-CHANGED = "Something has changed since you opened the page. Nothing was done"
+CHANGED = "Something has changed since the preview. Nothing was done"
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 
 
@@ -54,7 +53,7 @@ async def test_typed_cancellation_date_is_reviewed_before_confirmation(
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
         assert 'name="confirmation"' not in page.text
         page = await submit(browser, page, "/cancel", date=f"{later}")
-        assert f"Cancellation fee: {Translator(Language.EN).won(quoted.penalty)} " in page.text
+        assert f"Cancellation fee: {Translator(Language.EN).krw(quoted.penalty)} " in page.text
         assert f"Schedule cancellation for {Translator(Language.EN).day(later)}</button>" in page.text
         page = await submit(
             browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
@@ -164,7 +163,7 @@ async def test_fee_free_day_page_shows_tomorrows_charge(console: ConsoleServer) 
     await subscription.advance_clock_to(start_of(end) + timedelta(hours=9))
     tomorrow = await console.service_env.client.quote_cancellation(subscription.id, end + timedelta(days=1))
     assert tomorrow.penalty
-    costs = Translator(Language.EN).won(tomorrow.penalty)
+    costs = Translator(Language.EN).krw(tomorrow.penalty)
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
@@ -396,7 +395,7 @@ async def test_three_drafts_fit_into_proxy_header_limits(console: ConsoleServer)
         sent = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
         assert len(sent) < 8_000
         page = await browser.get(drafts[0])
-        assert "What was entered is not kept any more" in page.text
+        assert "Your entries are no longer stored" in page.text
         assert "\N{GRINNING FACE}" in (await browser.get(drafts[4])).text
 
 
@@ -464,8 +463,8 @@ async def test_members_below_minimum_are_refused(
 @pytest.mark.parametrize(
     ("language", "sentence"),
     [
-        ("en", "Without a renewal option the plan and the members stay as they are."),
-        ("ko", "갱신 옵션이 없으면 요금제와 구성원 수가 그대로 유지됩니다."),
+        ("en", "Choose a contract term for another plan or number of members."),
+        ("ko", "다른 요금제나 구성원 수를 원하면 계약 기간을 선택하십시오."),
     ],
 )
 @pytest.mark.parametrize("chosen", [{"plan": "lite"}, {"members": "5"}, {"plan": "lite", "members": "5"}])

@@ -66,7 +66,7 @@ async def test_guide_from_request_to_erasure(console: ConsoleServer) -> None:
         assert page.status_code == 422
         assert "ID@name" in page.text
         page = await submit(browser, page, "/cancel", method="post", confirmation=f"admin@{name}")
-        assert "Last charges: " in page.text
+        assert "Final charges: " in page.text
 
 
 async def test_double_click_creates_one_and_back_clears_password(
@@ -147,7 +147,7 @@ async def test_domain_record_from_the_page_proves_ownership(console: ConsoleServ
         [value] = set(re.findall(r"naver-works-verification=[0-9a-f]{32}", page.text))
         console.service_env.dns.publish_txt(domain, value)
         page = await submit(browser, page, "/domain")
-        assert "The ownership of the domain is verified" in page.text
+        assert "Domain ownership is verified" in page.text
         assert "Use is restricted" not in page.text
 
 

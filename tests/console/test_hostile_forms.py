@@ -12,8 +12,8 @@ from support.service_env import PASSWORD, unique_name
 from support.subscription_driver import SubscriptionDriver
 
 CHANGED = {
-    "en": "Something has changed since you opened the page",
-    "ko": "페이지를 연 이후 변경된 내용이 있습니다",
+    "en": "Something has changed since the preview",
+    "ko": "미리 보기 이후 변경된 내용이 있습니다",
 }
 PROOF = re.compile(r'name="csrf_token" value="([0-9a-f]{64})"')
 

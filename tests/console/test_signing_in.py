@@ -97,7 +97,7 @@ async def test_unsolicited_issuer_response_is_refused(service_env: ServiceEnv, i
 async def test_sign_in_is_disabled_without_issuer_or_embedded_stack(service_env: ServiceEnv) -> None:
     async with run_console(service_env, ConsoleSettings(url="")) as console, console.browser() as browser:
         page = await browser.get("/sign-in")
-        assert "No way to sign in" in page.text
+        assert "No sign-in method" in page.text
         assert "/sign-in/developer" not in page.text
         assert (await browser.get("/sign-in/issuer")).status_code == 404
         subscription = await service_env.requested()

@@ -11,7 +11,7 @@ from subscription.business_calendar import start_of
 
 from .test_guide import filled_in
 
-CHANGED = "Something has changed since you opened the page. Nothing was done"
+CHANGED = "Something has changed since the preview. Nothing was done"
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 
 
@@ -126,7 +126,7 @@ async def test_input_of_expired_session_must_be_entered_again(
         page = await submit(browser, page, "/check")
         page = await submit(browser, page, "/sign-in/developer", customer_id=customer, **{"as": "customer"})
         assert page.url.path.endswith("/product")
-        assert "What was entered is not kept any more" in page.text
+        assert "Your entries are no longer stored" in page.text
     assert await console.service_env.client.list(customer_id=customer) == []
 
 

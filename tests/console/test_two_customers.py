@@ -259,7 +259,7 @@ async def test_operators_see_all_customers_see_own(
         for name, value in (("show", "suspnded"), ("state", "SUSPNDED")):
             page = await browser.get("/operator", params={"customer": other_customer.customer, name: value})
             assert page.status_code == 422
-            assert f"There is no filter {value}. Choose one of the list." in page.text
+            assert f"There is no filter {value}. Choose one from the list." in page.text
             assert other_customer.subscription.id[:8] not in page.text
     async with console.browser() as browser:
         await sign_in(browser, other_customer.customer)

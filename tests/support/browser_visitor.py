@@ -3,17 +3,17 @@
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Locator, Page
 
-from entrypoints.console.i18n import Translator
+from adapters.translation import Translator
 
 _axe = Axe()
 
 
 class BrowserUser:
-    def __init__(self, page: Page, url: str, words: Translator, *, scripts: bool) -> None:
+    def __init__(self, page: Page, url: str, translator: Translator, *, scripts: bool) -> None:
         self.page = page
         self.url = url
-        self.say = words.say
-        self.words = words
+        self.gettext = translator.gettext
+        self.translator = translator
         self.scripts = scripts
 
     async def goes_to(self, path: str) -> None:
@@ -27,7 +27,7 @@ class BrowserUser:
         await self.looks()
 
     def named(self, name: str, kind: str = "button", **values: object) -> Locator:
-        main, text = self.page.locator("main"), self.say(name, **values)
+        main, text = self.page.locator("main"), self.gettext(name, **values)
         return (
             main.get_by_role("link", name=text, exact=True)
             if kind == "link"
@@ -39,7 +39,7 @@ class BrowserUser:
             await self.page.locator(f"#{name}").fill(value)
 
     async def sees(self, message: str, **values: object) -> None:
-        await self.page.get_by_text(self.say(message, **values)).first.wait_for()
+        await self.page.get_by_text(self.gettext(message, **values)).first.wait_for()
 
     async def is_told_what_is_wrong(self, *fields: str) -> None:
         """Check that errors are announced and associated with their fields."""
@@ -53,7 +53,7 @@ class BrowserUser:
 
     async def looks(self) -> None:
         """Check that the page is complete, in the user's language, as wide as the window, and accessible."""
-        assert await self.page.locator("html").get_attribute("lang") == self.words.language
+        assert await self.page.locator("html").get_attribute("lang") == self.translator.language
         if not self.scripts:
             return
         assert not await self.page.evaluate(

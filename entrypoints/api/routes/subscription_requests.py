@@ -147,6 +147,4 @@ def _account(group: str | None, domain: str | None) -> Account:
             AccountName, {kind: name for kind, name in names.items() if name is not None}
         ).account
     except ValidationError as error:
-        raise RefusalError(
-            Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems_from(error), whole="the name")
-        ) from None
+        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems_from(error))) from None

@@ -89,9 +89,7 @@ def _read(shape: type[Any], body: Any) -> Any:
         return parse_strict(shape, require_object(body))
     except ValidationError as error:
         problems = problems_from(error)
-        raise RefusalError(
-            Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems, whole="the body")
-        ) from None
+        raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems)) from None
 
 
 @router.post(

@@ -11,14 +11,16 @@ from rich.text import Text
 from entrypoints.cli.views.layout import BorderlessTable, BreakableIdentifier, FirstThatFits
 from subscription.attention import ShownAttention
 from subscription.business_calendar import KST
-from subscription.event_text import format_members
+from subscription.labels import deadline_label, renewal_label, reservation_label
 from subscription.ledger import LineKind
-from subscription.state import Access, ReservedSwitch, State
+from subscription.messages import PLAIN, format_message
+from subscription.state import Access, State
 
 if TYPE_CHECKING:
     from starter.schedules import ScheduleStatus
     from starter.subscription_summary import SubscriptionSummary
     from subscription.adjustment import Adjustment
+    from subscription.deadlines import Deadline
     from subscription.domain_verification import VerificationRecords
     from subscription.explain import Explanation
     from subscription.forecast import ChangeQuote, Quote, UpcomingEvent
@@ -94,18 +96,15 @@ def status_view(
         "Access", status.access + (" (verify the domain)" if status.access is Access.RESTRICTED else "")
     )
     table.add_row("Account", status.account or _NONE)
-    table.add_row("Plan", f"{status.plan}, {format_members(status.members)}")
+    table.add_row("Plan", f"{status.plan}, {PLAIN.members(status.members)}")
     if contract := status.contract:
         table.add_row("Contract", f"{contract.term}, {contract.first_day} to {contract.end_day}")
-        table.add_row("Renewal", format_renewal(status))
+        table.add_row("Renewal", format_message(renewal_label(status.renewal)))
     else:
         table.add_row("Trial ends", format_time(status.trial_ends_at))
         table.add_row("Grace ends", format_time(status.grace_ends_at))
-    table.add_row("Reserved", format_reservation(status))
-    table.add_row(
-        "Next",
-        f"{format_time(status.next.at)}: {format_deadline_name(status.next.what)}" if status.next else _NONE,
-    )
+    table.add_row("Reserved", format_message(reservation_label(status.reservation)))
+    table.add_row("Next", format_deadline(status.next))
     if attention:
         words = format_attention(attention, datetime.now(KST))
         table.add_row("Needs attention", Text(words, style="red"))
@@ -118,29 +117,10 @@ def status_view(
     return Group(*parts)
 
 
-def format_deadline_name(what: str) -> str:
-    return what.replace("_", " ").lower()
-
-
-def format_renewal(status: "Status") -> str:
-    if status.renewal is None:
-        return "none: a monthly contract follows"
-    parts = [status.renewal.term.value]
-    if status.renewal.plan:
-        parts.append(status.renewal.plan)
-    if status.renewal.members:
-        parts.append(format_members(status.renewal.members))
-    return ", ".join(parts)
-
-
-def format_reservation(status: "Status") -> str:
-    match status.reservation:
-        case None:
-            return "nothing"
-        case ReservedSwitch(date=day, term=term, plan=plan, members=number):
-            return f"the switch to {term} on {plan}, {format_members(number)}, for {day}"
-        case cancellation:
-            return f"the cancellation for {cancellation.date}"
+def format_deadline(deadline: "Deadline | None") -> str:
+    if deadline is None:
+        return _NONE
+    return f"{format_time(deadline.at)}: {format_message(deadline_label(deadline))}"
 
 
 def verification_records_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
@@ -309,7 +289,7 @@ def _change_message(quote: "ChangeQuote") -> str:
     instead = f" instead of {format_amount(quote.monthly_now)} KRW" if quote.monthly_now else ""
     term, end = quote.contract.term.lower(), quote.contract.end_day
     return (
-        f"From {quote.date}, {quote.plan} for {format_members(quote.members)} costs "
+        f"From {quote.date}, {quote.plan} for {PLAIN.members(quote.members)} costs "
         f"{format_amount(quote.monthly)} KRW per month{instead}. "
         f"The total until the end of the {term} contract on {end} is {format_amount(quote.total)} KRW"
     )
@@ -370,8 +350,7 @@ def list_table(subscriptions: "Iterable[SubscriptionSummary]") -> RenderableType
     for row in subscriptions:
         state, term = styled_state(row.state), row.term or _NONE
         account = row.account_name or _NONE
-        at, deadline = format_time(row.next_deadline_at), format_deadline_name(row.next_deadline or _NONE)
-        upcoming = f"{at}: {deadline}" if row.next_deadline else _NONE
+        upcoming = format_deadline(row.deadline)
         wide.add_row(
             *(row.subscription_id, row.customer_id, account, state, row.access, row.plan),
             *(f"{row.members:,}", term, upcoming),
@@ -379,7 +358,7 @@ def list_table(subscriptions: "Iterable[SubscriptionSummary]") -> RenderableType
         narrow.add_row(
             f"{row.subscription_id}\n{row.customer_id}\n{account}",
             Text.assemble(state, f"\n{row.access}"),
-            f"{row.plan}, {format_members(row.members)}\n{term}",
+            f"{row.plan}, {PLAIN.members(row.members)}\n{term}",
             upcoming,
         )
     return FirstThatFits(wide, narrow)
@@ -430,7 +409,7 @@ def scenario_view(document: "ScenarioResult") -> RenderableType:
     final = document.final
     end = f"Final state: {final.state}, access: {final.access}"
     if final.next:
-        end += f"; next, at {format_time(final.next.at)}: {format_deadline_name(final.next.what)}"
+        end += f"; next, {format_deadline(final.next)}"
     parts: list[RenderableType] = [Text(document.name, style="bold")]
     if document.outcomes:
         parts.append(outcomes)

@@ -95,7 +95,7 @@ def _reviewed(page: PageContext, current: CurrentState, day: str) -> _Review | s
     try:
         chosen = date.fromisoformat(day)
     except ValueError:
-        return page.words.say("Enter a date such as 2027-01-31.")
+        return page.translator.gettext("Enter a date such as 2027-01-31.")
     quote = quote_of(current, chosen)
     command = Cancel(date=chosen, confirmation=account_words(current.state))
     foreseen = quote if isinstance(quote, Refusal) else preview_command(current, command)

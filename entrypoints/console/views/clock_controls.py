@@ -16,7 +16,9 @@ async def advance(page: PageContext) -> Response:
     current = await page.client.current_state(page.subscription_id)
     shown_at = page.form.get("now", "")
     if not is_as_shown(page, clock_shown(page, current, shown_at)):
-        said = page.words.say("Something has happened since you opened the page. The clock was not moved.")
+        said = page.translator.gettext(
+            "Something has happened since you opened the page. The clock was not moved."
+        )
         return await shown(page, problems={"": said}, status=409)
     match page.form.get("by"):
         case "month":
@@ -29,9 +31,9 @@ async def advance(page: PageContext) -> Response:
         try:
             await page.client.advance_clock(page.subscription_id, target)
         except ClockNotSupportedError:
-            said = page.words.say("This server cannot move a subscription's clock.")
+            said = page.translator.gettext("This server cannot move a subscription's clock.")
             return await shown(page, problems={"": said}, status=409)
         await page.client.settle(page.subscription_id)
     current = await page.client.current_state(page.subscription_id)
-    said = page.words.say("It is %(now)s now.", now=page.words.moment(max(current.now, target)))
+    said = page.translator.gettext("It is %(now)s now.", now=page.translator.moment(max(current.now, target)))
     return await page.go(f"/subscriptions/{page.subscription_id}", said)

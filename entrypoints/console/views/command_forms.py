@@ -48,8 +48,8 @@ async def redirect_with_result(page: PageContext, answer: Answer) -> Response:
     """Redirect to the subscription page, which shows the events of the command as a flash message."""
     events = [entry.sequence for entry in answer.events]
     happened = await page.client.history(page.subscription_id)
-    speak = MessageFormatter(page.words, await page.client.price_book())
-    said = " ".join(speak.event(happened[number - 1]) for number in events if number <= len(happened))
+    messages = MessageFormatter(page.translator, await page.client.price_book())
+    said = " ".join(messages.event(happened[number - 1]) for number in events if number <= len(happened))
     return await page.go(f"/subscriptions/{page.subscription_id}", said or answer.message)
 
 
@@ -71,7 +71,7 @@ async def form_page(
         state=current.state,
         today=day_of(current.now),
         account=current.state.admin_account,
-        speak=MessageFormatter(page.words, current.book),
+        messages=MessageFormatter(page.translator, current.book),
         command_id=str(uuid.uuid4()),
         refused=refused and page.refusal(refused),
         **context,
@@ -97,13 +97,13 @@ async def withdraw(page: PageContext) -> Response:
 
 
 async def check_domain(page: PageContext) -> Response:
-    say = page.words.say
+    gettext = page.translator.gettext
     try:
         answer = await run_client(page, "check_domain", {})
     except RefusalError as refusal:
         return await shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
     if not answer.events:
-        not_yet = say("Record not found yet. We will keep checking; DNS changes can take up to 72 hours.")
+        not_yet = gettext("Record not found yet. We will keep checking; DNS changes can take up to 72 hours.")
         return await page.go(f"/subscriptions/{page.subscription_id}", not_yet)
     return await redirect_with_result(page, answer)
 

@@ -10,7 +10,6 @@ from entrypoints.console.page_context import PageContext
 from starter.filters import NAMED_FILTERS, Filters, customer_is, state_is
 from starter.search import SearchPage
 from subscription.business_calendar import KST, day_of
-from subscription.deadlines import Deadline, DeadlineKind
 from subscription.state import State
 
 _A_PAGE = 50
@@ -69,29 +68,24 @@ async def all_subscriptions(page: PageContext) -> Response:
 
 
 def _no_such_filter(page: PageContext, value: str) -> str:
-    return page.words.say("There is no filter %(value)s. Choose one of the list.", value=value)
+    return page.translator.gettext("There is no filter %(value)s. Choose one from the list.", value=value)
 
 
 async def _list(page: PageContext, found: SearchPage) -> dict[str, Any]:
     book = await page.client.price_book()
     return {
         "found": found,
-        "speak": MessageFormatter(page.words, book),
-        "next_of": {
-            each.subscription_id: Deadline(at=each.next_deadline_at, what=DeadlineKind(each.next_deadline))
-            for each in found.subscriptions
-            if each.next_deadline_at and each.next_deadline
-        },
+        "messages": MessageFormatter(page.translator, book),
     }
 
 
 def _ready_made(page: PageContext) -> dict[str, str]:
-    say = page.words.say
+    gettext = page.translator.gettext
     return {
-        "needs-attention": say("Needing attention"),
-        "trials-ending": say("Trials that end this week"),
-        "reservations-due": say("Reserved for this week"),
-        "contracts-ending": say("Contracts that end this month"),
-        "suspended": say("Suspended"),
-        "restricted": say("Domain not verified"),
+        "needs-attention": gettext("Needs attention"),
+        "trials-ending": gettext("Trials that end this week"),
+        "reservations-due": gettext("Reserved for this week"),
+        "contracts-ending": gettext("Contracts that end this month"),
+        "suspended": gettext("Suspended"),
+        "restricted": gettext("Domain not verified"),
     }

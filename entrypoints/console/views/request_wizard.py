@@ -45,10 +45,10 @@ async def begin(page: PageContext) -> Response:
 
 async def _begin_again(page: PageContext) -> Response:
     """Start a new request instead of a draft that no longer exists, and explain this."""
-    forgotten = page.words.say(
-        "What was entered is not kept any more: it is kept for an hour, until you sign in again, and for "
-        "your last %(most)s requests. Please begin again.",
-        most=page.words.number(request_draft.MOST_KEPT),
+    forgotten = page.translator.gettext(
+        "Your entries are no longer stored. They are kept for an hour, until you sign in again, and for "
+        "your last %(most)s requests. Please start again.",
+        most=page.translator.number(request_draft.MOST_KEPT),
     )
     return await page.go(_path(_new_draft(page), "product"), forgotten)
 
@@ -121,7 +121,7 @@ async def _finalize(page: PageContext, draft: Draft) -> Response:
     if unfinished := await _first_unfinished(page, draft, "check"):
         return await page.go(_path(draft, unfinished))
     if not is_as_shown(page, _check_shown(page, draft, await _catalogue(page))):
-        said = page.words.say(
+        said = page.translator.gettext(
             "The request has changed since you opened the page. Nothing was sent; check it again."
         )
         return await _shown(page, "check", draft, problems={"": said}, status=409)
@@ -152,7 +152,7 @@ async def complete(page: PageContext) -> Response:
     return await page.page(
         "request/complete.html",
         state=current.state,
-        speak=MessageFormatter(page.words, current.book),
+        messages=MessageFormatter(page.translator, current.book),
         admin_closed=admin_closed_state(current.state),
     )
 
@@ -165,16 +165,16 @@ async def duplicates(page: PageContext) -> Response:
 
 async def _duplicates(page: PageContext, draft: Draft) -> dict[str, object]:
     """Check whether the name is available (R5), and return a message."""
-    say, is_domain = page.words.say, draft.kind == AccountKind.DOMAIN
+    gettext, is_domain = page.translator.gettext, draft.kind == AccountKind.DOMAIN
     typed = draft.domain if is_domain else draft.group
     try:
         name = domain_name(typed) if is_domain else group_name(typed)
     except PydanticCustomError as error:
-        return {"free": False, "words": page.refusal(problem_in(error))}
+        return {"free": False, "message": page.refusal(problem_in(error))}
     kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
     if (await page.client.check_name(Account(kind=kind, name=name))).available:
-        return {"free": True, "words": say("%(name)s is available.", name=name)}
-    return {"free": False, "words": say("%(name)s is already taken. Choose another name.", name=name)}
+        return {"free": True, "message": gettext("%(name)s is available.", name=name)}
+    return {"free": False, "message": gettext("%(name)s is already taken. Choose another name.", name=name)}
 
 
 # -- the steps ---------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ async def _wrong(page: PageContext, draft: Draft, step: str) -> dict[str, str]:
     problems = tuple(p for p in refused.problems if (p.field or "").replace(".", "_") in _FIELDS[step])
     if not problems:
         return {}
-    of_step = Refusal.of_problems(refused.code, problems, whole="the request")
+    of_step = Refusal.of_problems(refused.code, problems)
     said = page.problems(of_step, account_group="group", account_domain="domain", account="group")
     if "members" in said and request_draft.whole_number(draft.members) is None:
         said["members"] = page.refusal(request_draft.NOT_A_NUMBER)
@@ -253,7 +253,7 @@ async def _shown(
         duplicates=duplicates,
         catalogue=catalogue,
         shown=_check_shown(page, draft, catalogue),
-        speak=MessageFormatter(page.words, book),
+        messages=MessageFormatter(page.translator, book),
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from adapters.translation import Translator
 from entrypoints.console import sign_in_state
 from entrypoints.console.access_control import clear_cookie, set_session_cookie
-from entrypoints.console.i18n import Translator
 from entrypoints.console.oidc_client import Prompt, SignInFailedError
 from entrypoints.console.page_context import PageContext, cookie_name
 from entrypoints.console.request_draft import cookies_in
@@ -48,7 +48,9 @@ async def developer_sign_in(page: PageContext) -> Response:
     operator = page.form.get("as") == "operator"
     if not operator and not is_opaque_id(customer_id):
         page.refuse_sign_in(SignInRefusal.CUSTOMER_ID_INVALID)
-        said = page.words.say("Letters, digits, '.', '_', ':' or '-', the first a letter or digit.")
+        said = page.translator.gettext(
+            "Enter letters, digits, '.', '_', ':' or '-', beginning with a letter or digit."
+        )
         return await _sign_in_page(page, problems={"customer_id": said}, status=422)
     return await _signed_in(page, None if operator else customer_id, "developer", _next(page))
 
@@ -169,29 +171,29 @@ async def _failed(page: PageContext, failure: SignInFailedError, next_path: str)
     page.refuse_sign_in(failure.code, failure.cause, issuer_error=failure.issuer_error)
     return await _sign_in_page(
         page,
-        problems={"": _words_of(failure.code, page.words)},
+        problems={"": _words_of(failure.code, page.translator)},
         status=_STATUS.get(failure.code, 403),
         choose=failure.code is SignInRefusal.ACCOUNT_UNKNOWN,
         next_path=next_path,
     )
 
 
-def _words_of(code: SignInRefusal, words: Translator) -> str:
-    say = words.say
+def _words_of(code: SignInRefusal, translator: Translator) -> str:
+    gettext = translator.gettext
     match code:
         case SignInRefusal.ISSUER_UNREACHABLE:
-            return say("Your organization's sign-in does not answer. Please try again in a few minutes.")
+            return gettext("Your organization's sign-in does not answer. Please try again in a few minutes.")
         case SignInRefusal.AUTHORIZATION_REFUSED:
-            return say("Your organization's sign-in has refused or cancelled this. Please try again.")
+            return gettext("Your organization's sign-in was refused or canceled. Please try again.")
         case SignInRefusal.SIGN_IN_NOT_STARTED:
-            return say("This sign-in was begun elsewhere, or too long ago. Please try again.")
+            return gettext("This sign-in was started in another browser, or too long ago. Please try again.")
         case SignInRefusal.AUTHORIZATION_CODE_REJECTED | SignInRefusal.TOKEN_EXPIRED:
-            return say("The sign-in took too long. Please try again.")
+            return gettext("The sign-in took too long. Please try again.")
         case SignInRefusal.TOO_MANY_SIGN_INS:
-            return say("Too many sign-ins from your network at the moment. Please try again in a minute.")
+            return gettext("Too many sign-ins from your network at the moment. Please try again in a minute.")
         case SignInRefusal.ACCOUNT_UNKNOWN:
-            return say("This account belongs to no customer.")
-    return say("Signing in is not set up correctly here. Please send the line below to support.")
+            return gettext("This account belongs to no customer.")
+    return gettext("Sign-in is not set up correctly. Please send the line below to support.")
 
 
 async def _sign_in_page(

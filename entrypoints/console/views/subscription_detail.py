@@ -51,7 +51,7 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
         state=state,
         today=day_of(current.now),
         now=current.now,
-        speak=MessageFormatter(page.words, current.book),
+        messages=MessageFormatter(page.translator, current.book),
         account=current.state.admin_account,
         picture=picture_of(current, past),
         coming=upcoming_events(state, current.book, 6),
@@ -122,6 +122,6 @@ async def invoice(page: PageContext) -> Response:
     """Return the invoice document with a Content-Security-Policy that allows only its inline style."""
     number: str = page.request.path_params["number"]
     found = await page.client.invoice(number)
-    document = invoice_page(found, page.words.language, await page.client.price_book())
+    document = invoice_page(found, page.translator.language, await page.client.price_book())
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox"
     return HTMLResponse(document, headers={"Content-Security-Policy": policy})

@@ -47,7 +47,7 @@ async def sign_in(page: PageContext) -> Response:
     throttle, record = Throttle(page.console.pool), WorksAdminRepository(page.console.pool)
     if not await throttle.count(account, address):
         page.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
-        said = page.words.say("Too many attempts. Wait a quarter of an hour and try again.")
+        said = page.translator.gettext("Too many attempts. Wait a quarter of an hour and try again.")
         return await _sign_in_again(page, account, said, 429)
     admin_id, _, name = account.partition("@")
     administrator = await record.administrator(admin_id, name)
@@ -66,7 +66,7 @@ async def sign_in(page: PageContext) -> Response:
         await _until_next_step(began)
         page.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
         return await _sign_in_again(
-            page, account, page.words.say("The account or the password is wrong."), 403
+            page, account, page.translator.gettext("The account or the password is wrong."), 403
         )
     await throttle.uncount(account, address)
     current = await page.console.client.current_state(administrator.subscription_id)
@@ -88,7 +88,7 @@ async def home(page: PageContext) -> Response:
 
 async def set_company(page: PageContext) -> Response:
     """Replace the company information if it is still the one that the page showed."""
-    current, form, say = await _open(page), page.form, page.words.say
+    current, form, gettext = await _open(page), page.form, page.translator.gettext
     entered = {
         name: form.get(name, "").strip() for name in ("company_name", "company_phone", "company_address")
     }
@@ -98,7 +98,7 @@ async def set_company(page: PageContext) -> Response:
     present = await record.company(subscription_id)
     entry = _company(page, entered)
     if entry == present:  # the same form sent twice
-        return await page.go("/works", say("The company information is saved."))
+        return await page.go("/works", gettext("The company information is saved."))
     if present is None or not is_as_shown(page, _company_shown(page, present)):
         return await _shown(page, current, entered=entered, problems={"": _changed(page, present)})
     if not isinstance(entry, Company):
@@ -106,17 +106,17 @@ async def set_company(page: PageContext) -> Response:
     if not await record.set_company(subscription_id, entry, seen=present):
         changed = _changed(page, await record.company(subscription_id))
         return await _shown(page, current, entered=entered, problems={"": changed})
-    return await page.go("/works", say("The company information is saved."))
+    return await page.go("/works", gettext("The company information is saved."))
 
 
 def _company(page: PageContext, entered: Mapping[str, str]) -> Company | dict[str, str]:
     """Return the entered company, or the error messages by field."""
-    say = page.words.say
+    gettext = page.translator.gettext
     problems: dict[str, str] = {}
     if not 1 <= len(entered["company_name"]) <= 100 or has_control_characters(entered["company_name"]):
-        problems["company_name"] = say("A company name has 1 to 100 characters.")
+        problems["company_name"] = gettext("Enter a company name of 1 to 100 characters.")
     if len(entered["company_address"]) > 200 or has_control_characters(entered["company_address"]):
-        problems["company_address"] = say("An address has at most 200 characters.")
+        problems["company_address"] = gettext("Enter an address of 200 characters or fewer.")
     try:
         phone = phone_number(entered["company_phone"][:100])
     except PydanticCustomError as error:
@@ -129,7 +129,7 @@ def _company(page: PageContext, entered: Mapping[str, str]) -> Company | dict[st
 
 
 async def add_member(page: PageContext) -> Response:
-    current, say = await _open(page), page.words.say
+    current, gettext = await _open(page), page.translator.gettext
     entered = {
         "member_id": page.form.get("member_id", "").strip(),
         "name": page.form.get("name", "").strip(),
@@ -140,20 +140,20 @@ async def add_member(page: PageContext) -> Response:
     except PydanticCustomError as error:
         problems["member_id"] = page.refusal(problem_in(error))
     if not 1 <= len(entered["name"]) <= 100 or has_control_characters(entered["name"]):
-        problems["name"] = say("A name has 1 to 100 characters.")
+        problems["name"] = gettext("Enter a name of 1 to 100 characters.")
     state = current.state
     if not problems:
         member = Member(member_id=entered["member_id"], name=entered["name"])
         record = WorksAdminRepository(page.console.pool)
         if entered["member_id"] != state.admin_id and await record.add_member(state.subscription_id, member):
-            return await page.go("/works", say("The member is added."))
+            return await page.go("/works", gettext("The member is added."))
         present = {state.admin_id, *(each.member_id for each in await record.members(state.subscription_id))}
         problems["member_id"] = (
-            say("This ID is already in use.")
+            gettext("This ID is already in use.")
             if entered["member_id"] in present
-            else say(
+            else gettext(
                 "All %(most)s seats are used. Upgrade the subscription to add members.",
-                most=page.words.number(state.members),
+                most=page.translator.number(state.members),
             )
         )
     return await _shown(page, current, entered=entered, problems=problems)
@@ -167,8 +167,10 @@ async def remove_member(page: PageContext) -> Response:
         named = member.member_id == page.form.get("member_id")
         as_shown = named and is_as_shown(page, _member_shown(page, member))
         if as_shown and await record.remove_member(subscription_id, member):
-            return await page.go("/works", page.words.say("The member is removed."))
-    said = page.words.say("The members have changed since you opened the page. No member was removed.")
+            return await page.go("/works", page.translator.gettext("The member is removed."))
+    said = page.translator.gettext(
+        "The members have changed since you opened the page. No member was removed."
+    )
     return await _shown(page, current, problems={"": said})
 
 
@@ -189,14 +191,14 @@ async def _open(page: PageContext) -> CurrentState:
 
 
 async def _closed(page: PageContext, current: CurrentState) -> Response:
-    say = page.words.say
+    gettext = page.translator.gettext
     why = {
-        State.SUSPENDED: say(
-            "The trial has ended and use is suspended. It opens again with the switch to a paid plan."
+        State.SUSPENDED: gettext(
+            "The trial has ended and use is suspended. It resumes with the switch to a paid plan."
         ),
-        State.CANCELED: say("The subscription has been canceled."),
-        State.ERASED: say("The subscription has been canceled and all data deleted."),
-    }.get(current.state.state, say("The subscription has not started yet."))
+        State.CANCELED: gettext("The subscription has been canceled."),
+        State.ERASED: gettext("The subscription has been canceled and all data deleted."),
+    }.get(current.state.state, gettext("The subscription has not started yet."))
     return await page.page("works_admin/no_access.html", why=why, status=403)
 
 
@@ -216,7 +218,7 @@ async def _shown(
         entered=entered or {},
         state=state,
         restricted=state.access is Access.RESTRICTED,
-        speak=MessageFormatter(page.words, current.book),
+        messages=MessageFormatter(page.translator, current.book),
         company=company,
         company_shown=_company_shown(page, company),
         member_shown=partial(_member_shown, page),
@@ -233,7 +235,7 @@ def _member_shown(page: PageContext, member: Member) -> str:
 
 
 def _changed(page: PageContext, company: Company | None) -> str:
-    return page.words.say(
+    return page.translator.gettext(
         "The company information has changed since you opened the page, and nothing was saved. "
         "It is now: %(now)s",
         now=", ".join(filter(None, (company.company_name, company.company_phone, company.company_address)))

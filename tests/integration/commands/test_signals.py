@@ -180,7 +180,7 @@ async def test_signal_in_wrong_state_is_refused_with_code(service_env: ServiceEn
             assert await signalled(subscription, name, argument, events=1) == ["REFUSED"]
             assert (await refusal_codes(service_env, subscription))[-1] == (name, code)
         entry = (await subscription.client.timeline(subscription.id))[-1]
-        assert entry.message.startswith("switch_to_paid was refused: The date must be today")
+        assert entry.message.startswith("switch_to_paid was refused: Choose today")
 
 
 async def test_signal_with_start_is_decided_after_trial_started(

@@ -105,13 +105,13 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
 
     switching = text(NoticeKind.SWITCH_DUE)
     assert "연 단위 계약, 2027년 6월 24일(목)부터 2028년 6월 23일(금)까지" in switching
-    assert "3,000 KRW a member a month, 30,000 KRW a month in all (before VAT)" in switching
+    assert "₩3,000 per member per month, ₩30,000 per month in total (before VAT)" in switching
 
     # June: 23/30 of 30,000. Repayment: 6,000 for 3 months and 23/30, 22,600. A tenth of the 247,000 that
     # 7/30 of June and 8 months would have cost: 24,700.
     leaving = text(NoticeKind.CANCELLATION_DUE)
     assert "청구되는 금액은 70,300원이며, 그중 47,300원은" in leaving
-    assert "70,300 KRW, 47,300 KRW of it for leaving before the contract period ends" in leaving
+    assert "₩70,300 is charged then (before VAT), of which ₩47,300 is for canceling before" in leaving
 
     renewing = text(NoticeKind.CONTRACT_ENDING)
     assert "계약 기간이 2027년 7월 22일(목)에 끝납니다" in renewing

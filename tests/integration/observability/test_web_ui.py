@@ -60,19 +60,19 @@ async def test_workflow_summary_has_customer_and_request(service_env: ServiceEnv
 
 async def test_every_timer_and_activity_has_a_summary(service_env: ServiceEnv) -> None:
     subscription = await service_env.paid(START, "MONTHLY")
-    await wait_for_timer(subscription, "service fees for January 2027")
+    await wait_for_timer(subscription, "Service fees for January 2027")
     await subscription.advance_to("2027-02-01 00:00")
-    await wait_for_timer(subscription, "contract period ends")
+    await wait_for_timer(subscription, "End of contract period")
     await subscription.advance_to("2027-02-10 00:00")
-    await wait_for_timer(subscription, "service fees for February 2027")
+    await wait_for_timer(subscription, "Service fees for February 2027")
     await subscription.send("cancel", at="2027-02-10 00:00", date="2027-02-20")
     timers = await summaries(subscription, EventType.EVENT_TYPE_TIMER_STARTED)
     # The switch may have arrived before the first timer.
-    assert [timer for timer in dict.fromkeys(timers) if timer != "trial ends"] == [
-        "service fees for January 2027",
-        "contract period ends",
-        "service fees for February 2027",
-        "reserved cancellation",
+    assert [timer for timer in dict.fromkeys(timers) if timer != "End of trial"] == [
+        "Service fees for January 2027",
+        "End of contract period",
+        "Service fees for February 2027",
+        "Reserved cancellation",
     ]
     # Deadlines are recorded by local activities, or by regular activities if that takes long.
     steps = await summaries(
@@ -92,12 +92,12 @@ async def test_current_details_show_state_and_next_deadline(service_env: Service
     assert await card(subscription) == {
         "Customer": subscription.request["customer_id"],
         "State": "TRIAL",
-        "Access": "RESTRICTED, until the ownership of the domain is verified",
+        "Access": "RESTRICTED, until domain ownership is verified",
         "Plan": "basic, 10 members",
         "Trial ends": "2027-02-09 09:00 KST",
         "Grace ends": "2027-03-11 09:00 KST",
-        "Reserved": "switch to paid on 2027-01-20",
-        "Next": "reserved switch to paid, 2027-01-20 00:00 KST",
+        "Reserved": "Switch to a paid annual contract (basic, 12 members) on 2027-01-20",
+        "Next": "Reserved switch to paid, 2027-01-20 00:00 KST",
     }
     await subscription.advance_to("2027-01-20 00:00")
     await subscription.send("change_renewal_option", at="2027-01-21 09:00", term="MONTHLY", members=3)
@@ -107,13 +107,13 @@ async def test_current_details_show_state_and_next_deadline(service_env: Service
     assert await card(subscription) == {
         "Customer": subscription.request["customer_id"],
         "State": "ACTIVE",
-        "Access": "RESTRICTED, until the ownership of the domain is verified",
+        "Access": "RESTRICTED, until domain ownership is verified",
         "Plan": "basic, 12 members",
         "Contract": "annual, 2027-01-20 to 2028-01-20",
-        "Renewal": "monthly on the plan that it has then for 3 members",
-        "Reserved": "cancellation on 2027-03-01",
+        "Renewal": "monthly contract, same plan, 3 members",
+        "Reserved": "Cancellation on 2027-03-01",
         "New name": "a domain is reserved until its ownership is verified",
-        "Next": "service fees for January 2027, 2027-02-01 00:00 KST",
+        "Next": "Service fees for January 2027, 2027-02-01 00:00 KST",
         "Due so far in January 2027": "20,903 KRW",
     }
 

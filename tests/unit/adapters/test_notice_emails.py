@@ -59,13 +59,13 @@ To the administrator admin@acme
 
 The free trial of NAVER WORKS ends on 31 January 2027 (Sun) at 10:00 Korean time.
 
-From then on use is suspended, and the data are kept. Without a switch to a paid plan the service is \
+Use is then suspended, and your data is kept. Without a switch to a paid plan the service is \
 canceled on 2 March 2027 (Tue) at 10:00 Korean time, and all data will be permanently deleted.
 
-To go on using it, switch to a paid plan before that. \
-When you switch you choose a plan, the number of members, and a monthly or an annual contract.
+To keep using NAVER WORKS, switch to a paid plan before then. \
+You can choose a plan, the number of members, and a monthly or an annual contract.
 
-Mail to this address is not read. Subscription: sub-1
+This address does not receive mail. Subscription: sub-1
 """,
     )
 
@@ -76,19 +76,19 @@ def test_trial_end_email_states_what_follows() -> None:
         without_grace,
         "2027-01-30",
         "그때 서비스가 해지되고 모든 데이터가 영구히 삭제됩니다.",
-        "The service is canceled then, and all data will be permanently deleted.",
+        "The service is then canceled, and all data will be permanently deleted.",
     )
     assert_email_contains(
         trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL"),
         "2027-01-30",
         "예약하신 대로 2027년 2월 10일(수)에 유료로 전환되면",
-        "You can use it again from 10 February 2027 (Wed), when it is switched to a paid plan as you",
+        "You can use NAVER WORKS again from 10 February 2027 (Wed), when it switches to a paid plan as",
     )
     assert_email_contains(
         trial().send("cancel", date="2027-02-10"),
         "2027-01-30",
         "예약하신 대로 2027년 2월 10일(수)에 서비스가 해지되고",
-        "On 10 February 2027 (Wed), as you reserved, the service is canceled, and all data",
+        "On 10 February 2027 (Wed) the service is canceled as reserved, and all data",
     )
 
 
@@ -102,7 +102,7 @@ def test_switch_email_states_contract_plan_and_price() -> None:
         "- 계약: 월 단위 계약, 2027년 1월 15일(금)부터 2027년 2월 14일(일)까지",
         "- 요금제: Premium, 구성원 1명",
         "- 요금: 구성원 1명당 월 12,000원, 합계 월 12,000원 (부가가치세 별도)",
-        "- Contract: monthly, from 15 January 2027 (Fri) to 14 February 2027 (Sun)",
+        "- Contract: monthly contract, from 15 January 2027 (Fri) to 14 February 2027 (Sun)",
         "- Plan: Premium, 1 member\n",
         "If you do not want this, withdraw the reservation before then, or reserve another date.",
     )
@@ -111,20 +111,23 @@ def test_switch_email_states_contract_plan_and_price() -> None:
 def test_cancellation_email_states_the_charge() -> None:
     early = annual().at("2027-06-01").send("cancel", date="2027-07-01")
     assert_email_contains(
-        early, "2027-06-30", "84,000원이며, 그중 54,000원은", "84,000 KRW, 54,000 KRW of it for leaving"
+        early,
+        "2027-06-30",
+        "84,000원이며, 그중 54,000원은",
+        "₩84,000 is charged then (before VAT), of which ₩54,000 is",
     )
     monthly = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10).send(
         "cancel", date="2027-01-16"
     )
     # 15/31 × 36,000 = 17,419.4
     assert_email_contains(
-        monthly, "2027-01-15", "17,419원이며, 해지에 따른 위약금은 없습니다", "nothing of it is for canceling"
+        monthly, "2027-01-15", "17,419원이며, 해지에 따른 위약금은 없습니다", "There is no cancellation fee."
     )
     assert_email_contains(
         trial().send("cancel", date="2027-01-16"),
         "2027-01-15",
         "해지에 따라 청구되는 금액은 없습니다.",
-        "Nothing is charged for canceling.",
+        "Nothing is charged for the cancellation.",
     )
 
 
@@ -137,7 +140,7 @@ def test_cancellation_email_states_the_charge() -> None:
                 "갱신 옵션이 설정되어 있지 않아 월 단위 계약으로 이어집니다.",
                 "- 계약: 월 단위 계약, 2028년 1월 31일(월)까지",
                 "It is monthly because no renewal option is set.",
-                "Price: 3,600 KRW a member a month, 36,000 KRW a month in all (before VAT)",
+                "Price: ₩3,600 per member per month, ₩36,000 per month in total (before VAT)",
             ),
         ),
         (
@@ -147,7 +150,7 @@ def test_cancellation_email_states_the_charge() -> None:
                 "- 계약: 연 단위 계약, 2028년 12월 31일(일)까지",
                 "This is the renewal option that you chose.",
                 "Plan: Basic, 5 members",
-                "Price: 6,000 KRW a member a month, 30,000 KRW a month in all (before VAT)",
+                "Price: ₩6,000 per member per month, ₩30,000 per month in total (before VAT)",
             ),
         ),
     ],
@@ -160,9 +163,9 @@ def test_contract_end_email_states_what_follows_and_why(
         subscription,
         "2027-12-02",
         "연 단위 계약의 기간이 2027년 12월 31일(금)에 끝납니다.",
-        "From 1 January 2028 (Sat) the next contract follows:",
+        "The next contract begins on 1 January 2028 (Sat):",
         "해지일을 2028년 1월 1일(토)로 예약해 주십시오. 그날의 해지에는 위약금이 없습니다.",
-        "reserve the cancellation for 1 January 2028 (Sat): on that day it costs no fee.",
+        "reserve the cancellation for 1 January 2028 (Sat): there is no cancellation fee on that day.",
         *words,
     )
 
@@ -175,12 +178,12 @@ def test_contract_end_email_mentions_reserved_cancellation() -> None:
         "2027년 3월 15일(월)로 해지가 예약되어 있으므로",
         "It is monthly because a cancellation is reserved for 15 March 2027 (Mon)",
     )
-    assert "no fee" not in email_for(later, "2027-01-25").body
+    assert "no cancellation fee" not in email_for(later, "2027-01-25").body
     assert_email_contains(
         annual().at("2027-06-01").send("cancel", date="2028-01-01"),
         "2027-12-02",
         "예약하신 대로 2028년 1월 1일(토) 0시에 서비스가 해지되고",
-        "There is no fee for it, as the period is over.",
+        "There is no cancellation fee, because the contract period is over.",
     )
 
 
@@ -196,8 +199,8 @@ def test_domain_email_lists_missing_records() -> None:
         )
         assert each.body.count(records) == 2
         assert each.subject.count(domain) == 2
-    assert "Use is restricted until it is." in present.body
-    assert "Until it is, the present name stays." in new.body
+    assert "Until then use is restricted." in present.body
+    assert "Until then the current name stays." in new.body
 
 
 def test_catalogue_texts_are_escaped() -> None:

@@ -15,13 +15,13 @@ WITHDRAWN = CATALOGUE.model_copy(
 BOOK = PriceBook(versions=(CATALOGUE, WITHDRAWN))
 PLANS = "lite, basic, premium"
 WRONG = {
-    "Plan = 'basc'": f"query compares Plan with basc; its values are {PLANS}.",
-    'Plan="basc" AND CustomerId = "C-1"': f"query compares Plan with basc; its values are {PLANS}.",
-    "`Plan` != 'Basic'": f"query compares Plan with Basic; its values are {PLANS}.",
-    "Plan IN ('lite', 'basc')": f"query compares Plan with basc; its values are {PLANS}.",
-    "Plan not in ('')": f"query compares Plan with ; its values are {PLANS}.",
-    "Access = 'OPEN'": "query compares Access with OPEN; its values are FULL, RESTRICTED, NONE.",
-    "Term = 'YEARLY'": "query compares Term with YEARLY; its values are MONTHLY, ANNUAL.",
+    "Plan = 'basc'": f"query: Plan has no value 'basc'. Choose one of {PLANS}.",
+    'Plan="basc" AND CustomerId = "C-1"': f"query: Plan has no value 'basc'. Choose one of {PLANS}.",
+    "`Plan` != 'Basic'": f"query: Plan has no value 'Basic'. Choose one of {PLANS}.",
+    "Plan IN ('lite', 'basc')": f"query: Plan has no value 'basc'. Choose one of {PLANS}.",
+    "Plan not in ('')": f"query: Plan has no value ''. Choose one of {PLANS}.",
+    "Access = 'OPEN'": "query: Access has no value 'OPEN'. Choose one of FULL, RESTRICTED, NONE.",
+    "Term = 'YEARLY'": "query: Term has no value 'YEARLY'. Choose one of MONTHLY, ANNUAL.",
 }
 
 
@@ -52,4 +52,4 @@ def test_a_plan_that_was_ever_published_can_be_selected() -> None:
         check_selection(plan_is("basc"), BOOK)
     [problem] = refusal.value.refused.problems
     assert (problem.field, problem.code, problem.reason) == ("plan", "INVALID_VALUE", "NAMES_NOTHING")
-    assert problem.message == f"must be one of {PLANS}; there is no basc"
+    assert problem.message == f"There is no plan basc. Choose one of {PLANS}."

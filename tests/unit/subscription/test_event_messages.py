@@ -6,13 +6,11 @@ from typing import Any, get_args
 import pytest
 from support.scenario_builder import BOOK, ScenarioBuilder, day, on
 
-from adapters.language import Language
+from adapters.translation import Language, Translator
 from entrypoints.console.event_messages import MessageFormatter
-from entrypoints.console.i18n import Translator
 from subscription.commands import parse_command
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
-from subscription.event_messages import SENTENCES, statements_of
-from subscription.event_text import event_message
+from subscription.event_messages import SENTENCES, event_message, messages_of
 from subscription.events import (
     AccountRenamed,
     Canceled,
@@ -199,8 +197,8 @@ def test_message_parameters_have_known_types() -> None:
     assert all(places_in(template) <= KINDS.keys() for template in SENTENCES.values())
     for event, _ in CASES:
         for to_come in (False, True):
-            for statement in statements_of(event, to_come=to_come):
-                assert places_in(SENTENCES[statement.key]) == statement.parameters.keys(), statement.key
+            for message in messages_of(event, to_come=to_come):
+                assert places_in(message.template) == message.parameters.keys(), message.template
 
 
 def test_r25_upgrade_message_states_the_effective_date() -> None:
@@ -210,12 +208,12 @@ def test_r25_upgrade_message_states_the_effective_date() -> None:
         .send("upgrade", plan="premium", members=15)
     )
     assert event_message(subscription.events[-1]) == (
-        "Upgraded to premium for 15 members at 10,000 KRW a member a month, which counts from 2027-03-20 on; "
-        "the annual contract continues to 2027-12-20."
+        "Upgraded to premium for 15 members at 10,000 KRW per member per month from 2027-03-20; the annual "
+        "contract continues to 2027-12-20."
     )
     assert message_in(subscription.events[-1], Language.EN) == (
-        "Upgraded to Premium for 15 members at ₩10,000 a member a month, which counts from 20 Mar 2027 on; "
-        "the annual contract continues to 19 Dec 2027."
+        "Upgraded to Premium for 15 members at ₩10,000 per member per month from 20 Mar 2027; the annual "
+        "contract continues to 19 Dec 2027."
     )
 
 
@@ -225,8 +223,8 @@ def test_r25_raised_option_message_states_the_price() -> None:
     subscription.send("change_renewal_option", term="ANNUAL", plan="lite", members=5)
     subscription.at("2027-03-20").send("upgrade", plan="premium", members=15)
     assert event_message(subscription.events[-1]).endswith(
-        "The renewal option is raised with it: an annual contract on premium for 15 members; at the present "
-        "prices that is 150,000 KRW a month instead of 15,000 KRW."
+        "The renewal option is raised to match: an annual contract on premium for 15 members. At current "
+        "prices the monthly fee is 150,000 KRW instead of 15,000 KRW."
     )
     assert "월 15,000원에서 월 150,000원" in message_in(subscription.events[-1], Language.KO)
 
@@ -263,7 +261,7 @@ def test_timeline_refusal_names_command_once_in_korean() -> None:
     refused = parse_command("switch_to_paid", {"term": "ANNUAL"})
     assert isinstance(refused, Refusal)
     event = CommandRefused.of(AT, "switch_to_paid", refused)
-    assert event_message(event) == "switch_to_paid was refused: date is missing."
+    assert event_message(event) == "switch_to_paid was refused: date: This field is required."
     assert message_in(event, Language.KO) == (
-        "유료 전환이(가) 거부되었습니다: 입력한 내용을 읽을 수 없습니다. 필수 항목입니다."
+        "요청이 거부되었습니다(유료 전환): 입력한 내용이 올바르지 않습니다. 필수 항목입니다."
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from subscription.messages import KINDS, Kind, Plain, fill_template, places_in
+from subscription.messages import KINDS, Kind, Message, format_message, places_in
 from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode, key_of
 
 ROOT = Path(__file__).parents[3]
@@ -92,7 +92,7 @@ def test_refusal_messages_format_with_their_parameters(key: str) -> None:
     values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
     refused = Refusal.of(RefusalCode(code), "date", reason=reason or None, **values)
     assert "%(" not in refused.message
-    assert refused.message == fill_template(SENTENCES[key], refused.parameters, Plain())
+    assert refused.message == format_message(Message(template=SENTENCES[key], parameters=refused.parameters))
     assert Refusal.model_validate_json(refused.model_dump_json()) == refused
     problem = Problem.of(RefusalCode(code), "date", reason=reason or None, **values)
     assert (problem.key, problem.message) == (key, refused.message)
@@ -102,7 +102,7 @@ def test_a_parameter_is_written_by_its_kind() -> None:
     refused = Refusal.of(
         RefusalCode.TERMS_NOT_AGREED, reason="MISSING", terms=("service/2026-01", "privacy/2026-02")
     )
-    assert refused.message == "must agree to service in version 2026-01, privacy in version 2026-02"
+    assert refused.message == "Agree to service (2026-01), privacy (2026-02) to continue."
     assert refused.parameters == {"terms": ("service/2026-01", "privacy/2026-02")}
     assert Refusal.of(RefusalCode.ADJUSTED_TOO_MUCH, left=36000).message == (
         "At most 36,000 KRW of that line can still be credited."

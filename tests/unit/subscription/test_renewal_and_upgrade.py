@@ -302,4 +302,4 @@ def test_r26_trial_refuses_upgrade_and_option_with_reason(
 def test_r26_once_active_a_switch_is_refused_with_the_reason(date: str) -> None:
     refusal = annual().expect_refusal("switch_to_paid", date=date, term="ANNUAL")
     assert refusal.code is RefusalCode.ALREADY_PAID
-    assert "paid plan already" in refusal.message
+    assert "already on a paid plan" in refusal.message

@@ -1,0 +1,151 @@
+"""Translations: the Korean catalogue has each text of the product, and formats follow the language."""
+
+import re
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+import adapters
+from adapters.translation import Language, Translator
+from subscription import event_messages, labels
+from subscription.business_calendar import KST
+from subscription.messages import KINDS, Kind, places_in
+from subscription.password_policy import password_problems
+from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode, format_refusals
+from unit.subscription.test_refusals import SAMPLES
+
+_ROOT = Path(adapters.__file__).parents[1]
+_TABLES = (
+    SENTENCES,
+    event_messages.SENTENCES,
+    labels.DEADLINES,
+    labels.RESERVATIONS,
+    labels.RENEWAL_OPTIONS,
+    labels.LINE_KINDS,
+    labels.ADJUSTMENT_REASONS,
+)
+"""The message templates of the domain."""
+
+_TEMPLATES = "**/templates/**"
+
+
+def _message_ids() -> set[str]:
+    """Return the English texts of pages, emails and invoices, and the message templates of the domain."""
+    found = [
+        _first(message)
+        for package in ("adapters", "entrypoints")
+        for _, _, message, _, _ in extract_from_dir(
+            _ROOT / package,
+            method_map=[("**.py", "python"), (_TEMPLATES, "jinja2")],
+            options_map={_TEMPLATES: {"trim_blocks": "true", "lstrip_blocks": "true"}},
+            keywords={"_": None, "gettext": None, "ngettext": (1, 2), "N_": None},
+        )
+    ]
+    return set(found).union(*(table.values() for table in _TABLES))
+
+
+def _korean_catalogue() -> dict[str, str]:
+    with (_ROOT / "adapters" / "locale" / "ko.po").open("rb") as file:
+        entries = [entry for entry in read_po(file) if entry.id]
+    assert not any(entry.fuzzy for entry in entries)
+    return {_first(entry.id): _first(entry.string) for entry in entries}
+
+
+def _first(text: str | Sequence[str] | None) -> str:
+    return text if isinstance(text, str) else (text or ("",))[0]
+
+
+def test_korean_catalogue_is_complete_without_unused_entries() -> None:
+    korean = _korean_catalogue()
+    assert korean.keys() == _message_ids()
+    for message, text in korean.items():
+        assert text, message
+        places = places_in(message)
+        assert places - {"n"} <= places_in(text) <= places, message
+
+
+def test_korean_particles_follow_only_fixed_sounds() -> None:
+    """A particle depends on the sound before it: amounts end in 원, dates in 일, but names in any sound."""
+    fixed = {Kind.KRW, Kind.DAY, Kind.END_DAY, Kind.MEMBERS, Kind.TERM, Kind.A_TERM}
+    amounts_of_pages = {"amount", "penalty"}
+    for text in _korean_catalogue().values():
+        assert not re.search(r"[은을이와과]\([는를가과와]\)|\(으\)로", text), text
+        for name in re.findall(r"%\((\w+)\)s(?:[은는이가을를과와]|으로|로)(?![가-힣])", text):
+            assert KINDS.get(name) in fixed or name in amounts_of_pages, text
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("key", SENTENCES)
+def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Language) -> None:
+    code, _, reason = key.partition(".")
+    values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
+    refused = Refusal.of(RefusalCode(code), reason=reason or None, **values)
+    text = refused.format(Translator(language))
+    assert "%(" not in text
+    assert bool(re.search("[가-힣]", text)) == (language is Language.KO), text
+    # The English `message` serves other clients; the translation does not use it.
+    unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
+    assert unread.format(Translator(language)) == text
+
+
+def test_refusal_with_an_unknown_code_keeps_its_message() -> None:
+    newer = Problem(code="OF_A_NEWER_RELEASE", message="Not possible.")
+    assert newer.format(Translator(Language.KO)) == "Not possible."
+
+
+def test_refusal_dates_use_the_language_format() -> None:
+    refused = Refusal.of(RefusalCode.DATE_TOO_LATE, "date", latest=date(2027, 12, 5))
+    assert refused.message == "The latest possible date is 2027-12-05."
+    assert refused.format(Translator(Language.KO)) == "선택할 수 있는 마지막 날짜는 2027년 12월 5일입니다."
+    assert refused.format(Translator(Language.EN)) == "The latest possible date is 5 Dec 2027."
+
+
+def test_terms_of_service_are_named_by_their_titles() -> None:
+    refused = Refusal.of(
+        RefusalCode.TERMS_NOT_AGREED, reason="MISSING", terms=("service/2026-01", "extra/2026-02")
+    )
+    assert refused.format(Translator(Language.EN)) == (
+        "Agree to Terms of Service (2026-01), extra (2026-02) to continue."
+    )
+
+
+def test_allowed_from_time_is_rounded_up_to_the_minute() -> None:
+    refused = Refusal.of(
+        RefusalCode.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST)
+    )
+    assert refused.message.endswith("from 2027-01-31 10:20:01 KST.")
+    assert refused.format(Translator(Language.EN)).endswith("from 31 Jan 2027, 10:21.")
+
+
+def test_refusal_lists_each_problem_once() -> None:
+    problems = (Problem.of(RefusalCode.MISSING_FIELD, "plan"), Problem.of(RefusalCode.MISSING_FIELD, "term"))
+    refused = Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems)
+    assert refused.message == "plan: This field is required. term: This field is required."
+    assert format_refusals((refused, *problems), Translator(Language.EN)) == (
+        "The input is not valid. This field is required."
+    )
+
+
+def test_each_password_rule_has_its_own_message() -> None:
+    broken = {
+        problem.key: problem for word in ("", "abcabc", "aaa ", "가") for problem in password_problems(word)
+    }
+    assert broken.keys() == {key for key in SENTENCES if key.startswith("INVALID_PASSWORD.")}
+    for language in Language:
+        texts = {problem.format(Translator(language)) for problem in broken.values()}
+        assert len(texts) == len(broken) == 7
+
+
+def test_money_and_dates_use_the_language_format() -> None:
+    korean, english = Translator(Language.KO), Translator(Language.EN)
+    assert (korean.krw(36000), english.krw(36000)) == ("36,000원", "₩36,000")
+    assert (korean.members(1), english.members(1), english.members(20)) == (
+        "구성원 1명",
+        "1 member",
+        "20 members",
+    )
