@@ -116,9 +116,9 @@ async def test_refused_command_states_the_reason(service_env: ServiceEnv, acme: 
 async def test_refusal_suggests_no_refused_field(service_env: ServiceEnv, acme: ApiClient) -> None:
     there = f"/subscriptions/{await acme.requests(service_env)}"
     refused = await acme.posts(f"{there}/check-domain", {"colour": "red"}, 422)
-    assert refused["detail"].endswith("known fields: by.")
+    assert refused["detail"].endswith("Known fields: by.")
     refused = await acme.posts(f"{there}/cancel", {"colour": "red"}, 422)
-    assert refused["detail"].endswith("known fields: by, date, confirmation.")
+    assert refused["detail"].endswith("Known fields: by, date, confirmation.")
 
 
 async def test_every_list_has_items_and_next_cursor(

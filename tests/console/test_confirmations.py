@@ -492,7 +492,7 @@ async def test_members_above_maximum_are_refused(
                 page = await browser.get(f"/subscriptions/{paid_subscription.id}/{action}")
                 page = await submit(browser, page, f"/{action}", members=typed, term="ANNUAL")
                 assert page.status_code == 422
-                assert "There can be 100,000 members at most." in page.text
+                assert "There can be at most 100,000 members." in page.text
                 assert typed in page.text
             page = await submit(browser, await browser.get("/request"), "/product", members=typed)
             assert (page.status_code, "whole number" in page.text) == (422, False)
