@@ -161,9 +161,9 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await shell.service_env.requested()
     nothing, unreadable, queried = await shell.types(blocks[0], {"ID": subscription.id}, codes=[1, 1, 1])
     assert "(type: NOTHING_RESERVED" in nothing
-    assert "date must be a calendar date" in unreadable
+    assert "date: Enter a date such as" in unreadable
     assert "(type: INVALID_ARGUMENT" in unreadable
-    assert "INVALID_ARGUMENT: date must be a calendar date" in queried
+    assert "INVALID_ARGUMENT: date: Enter a date such as" in queried
 
 
 @recipe("Process due events now")
