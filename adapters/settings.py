@@ -62,7 +62,6 @@ class Settings(BaseSettings):
         extra="ignore",
         enable_decoding=False,
         validate_default=False,
-        use_attribute_docstrings=True,
         arbitrary_types_allowed=True,
     )
 

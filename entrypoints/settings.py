@@ -3,11 +3,14 @@
 `python -m entrypoints.settings` writes the table into docs/configuration.md.
 """
 
+import ast
+import inspect
 import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -79,14 +82,33 @@ def fields_by_variable() -> dict[str, tuple[FieldInfo, list[str]]]:
     return found
 
 
+def meanings() -> dict[str, str]:
+    """Return the docstring of each variable's field.
+
+    pydantic's `use_attribute_docstrings` would read the source code at each start of a process, for 0.1 s.
+    """
+    found = {}
+    for settings in PROCESSES.values():
+        for base in settings.__mro__:
+            if issubclass(base, Settings):
+                [definition] = ast.parse(inspect.getsource(base)).body
+                assert isinstance(definition, ast.ClassDef)
+                for statement, following in pairwise(definition.body):
+                    match statement, following:
+                        case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str() as text)):
+                            variable = settings.model_fields[name].validation_alias
+                            found[str(variable)] = " ".join(text.split())
+    return found
+
+
 def with_table(page: str) -> str:
     """Return the page with the current table."""
     lines = ["| variable | read by | default | example | meaning |", "|---|---|---|---|---|"]
+    meaning = meanings()
     for variable, (field, processes) in sorted(fields_by_variable().items()):
         read_by = "all" if len(processes) == len(PROCESSES) else ", ".join(processes)
-        meaning = " ".join((field.description or "").split())
         example = f"`{field.examples[0]}`" if field.examples else ""
-        lines.append(f"| `{variable}` | {read_by} | {_default(field)} | {example} | {meaning} |")
+        lines.append(f"| `{variable}` | {read_by} | {_default(field)} | {example} | {meaning[variable]} |")
     return _TABLE.sub(lambda match: match[1] + "\n" + "\n".join(lines) + "\n", page)
 
 

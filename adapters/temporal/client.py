@@ -63,10 +63,7 @@ async def connect(
 
     Raises `SettingsError`, or `TemporalUnavailableError` if the server cannot be reached.
     """
-    # Imported here, because most commands of the CLI import this module and do not connect.
-    from adapters.temporal.settings import TemporalSettings
-
-    TemporalSettings.load(os.environ)
+    _check_environment()
     converter = encrypting(keyring)
     interceptors = tracing(service)
     try:
@@ -75,10 +72,10 @@ async def connect(
         reason = " ".join(str(error).split())
         raise ConnectionSettingsError(f"Temporal's settings cannot be read: {reason}.") from None
     address = config.setdefault("target_host", _DEFAULT_ADDRESS)
-    if not is_address(address):
-        raise ConnectionSettingsError(
-            f"TEMPORAL_ADDRESS is {address!r}; it must be a host and a port, such as {_DEFAULT_ADDRESS}."
-        )
+    try:
+        check_address(address)
+    except ValueError as error:
+        raise ConnectionSettingsError(f"TEMPORAL_ADDRESS {error}, such as {_DEFAULT_ADDRESS}.") from None
     try:
         return await Client.connect(
             **config, data_converter=converter, interceptors=interceptors, runtime=runtime, lazy=lazy
@@ -93,9 +90,35 @@ async def connect(
         raise TemporalUnavailableError(f"{address} does not answer: {root_cause(str(error))}") from None
 
 
-def is_address(text: str) -> bool:
-    """Return whether the text is a host and a port; the SDK also accepts other forms, and fails later."""
-    return "://" not in text and re.fullmatch(r".+:[0-9]+", text) is not None
+def check_address(text: str) -> str:
+    """Raise `ValueError` unless the text is a host and a port; the SDK would fail later."""
+    if "://" in text or re.fullmatch(r".+:[0-9]+", text) is None:
+        raise ValueError(f"is {text!r}; it must be a host and a port")
+    return text
+
+
+def check_tls(text: str) -> str:
+    """Raise `ValueError` for a value of TEMPORAL_TLS that the SDK would misinterpret."""
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ValueError(f"is {text!r}; it must be true or false")
+    return text
+
+
+def check_config_file(path: str) -> str:
+    """Raise `ValueError` for a missing file, which the SDK would ignore."""
+    if not os.path.exists(path):
+        raise ValueError(f"is {path}, which does not exist")
+    return path
+
+
+def _check_environment() -> None:
+    """Check a command's variables; a process has checked them with its other settings."""
+    for name, check in (("TEMPORAL_TLS", check_tls), ("TEMPORAL_CONFIG_FILE", check_config_file)):
+        try:
+            if value := os.environ.get(name):
+                check(value)
+        except ValueError as error:
+            raise ConnectionSettingsError(f"{name} {error}.") from None
 
 
 def connection_error_message(sdk_error: str) -> str | None:

@@ -89,7 +89,7 @@ def test_all_invalid_settings_are_reported_at_once() -> None:
         "TEMPORAL_CONFIG_FILE is /nowhere.toml, which does not exist.",
         "TEMPORAL_DEPLOYMENT_NAME is not set, but TEMPORAL_WORKER_BUILD_ID is; set both or neither. "
         "Example: worksub",
-        "TEMPORAL_TLS is 'maybe': input should be 'true', 'false', '1' or '0'.",
+        "TEMPORAL_TLS is 'maybe'; it must be true or false.",
         "WORKSUB_CACHED_WORKFLOWS is 'many': input should be a valid integer, unable to parse string as an "
         "integer.",
         "WORKSUB_CATALOGUE: The catalogue /nowhere.toml cannot be read: "
