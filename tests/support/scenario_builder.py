@@ -103,6 +103,13 @@ def read(at: str = "2027-01-01 09:00", book: PriceBook = BOOK, **changes: Any) -
     return parse_request(request_body(**changes), book, on(at))
 
 
+def accepted(**changes: Any) -> Request:
+    """Return the parsed request, which must be valid."""
+    answer = read(**changes)
+    assert isinstance(answer, Request), answer
+    return answer
+
+
 def problems(**changes: Any) -> list[tuple[str | None, str]]:
     """Return the problems of a request with these changes, as (field, code); empty if it is valid."""
     answer = read(**changes)
