@@ -119,6 +119,6 @@ def _issued_view(issued: "IssuedKey") -> "RenderableType":
 def _list_view(keys: "list[ApiKey]") -> "RenderableType":
     from rich.text import Text
 
-    from entrypoints.cli.views.api_tables import keys_table
+    from entrypoints.cli.views.api_keys import keys_table
 
     return keys_table(keys) if keys else Text("There are no API keys.")

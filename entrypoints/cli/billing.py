@@ -131,7 +131,7 @@ def show_invoice(
     with Session() as session:
         invoice = session.run_query(lambda queries: queries.invoice(number))
         if html is None:
-            from entrypoints.cli.views.tables import invoice_view
+            from entrypoints.cli.views.billing import invoice_view
 
             show(as_json, invoice, lambda: invoice_view(invoice))
             return
@@ -157,7 +157,7 @@ def _invoices_view(invoices: "list[Invoice]", last: str | None) -> "RenderableTy
     from rich.console import Group
     from rich.text import Text
 
-    from entrypoints.cli.views.tables import invoices_table
+    from entrypoints.cli.views.billing import invoices_table
 
     if not invoices:
         return Text("There are no invoices.")

@@ -69,7 +69,8 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
     from rich.text import Text
 
     from entrypoints.cli.progress import clock_progress
-    from entrypoints.cli.views.tables import format_time, timeline_table
+    from entrypoints.cli.views.formatting import format_time
+    from entrypoints.cli.views.subscription import timeline_table
 
     if session.run_client(lambda client: client.status(subscription_id)).state.is_terminal:
         message = "The subscription has ended, so its clock cannot be advanced."

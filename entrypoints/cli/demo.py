@@ -24,13 +24,12 @@ from dev_stack.stack import EmbeddedStack
 from entrypoints.cli.connections import dev_client
 from entrypoints.cli.erasure_check import count_events, count_on_disk, count_rows, runs_of
 from entrypoints.cli.progress import clock_progress
+from entrypoints.cli.views.billing import ledger_table, quotes_table
 from entrypoints.cli.views.layout import Indented
-from entrypoints.cli.views.tables import (
+from entrypoints.cli.views.subscription import (
     answer_view,
     certificates_view,
-    ledger_table,
     problems_table,
-    quotes_table,
     remaining_data_table,
     timeline_table,
     verification_records_view,

@@ -78,7 +78,7 @@ def show_notice(
     as_json: AsJson = False,
 ) -> None:
     """Show a notice with its email."""
-    from entrypoints.cli.views.tables import notice_view
+    from entrypoints.cli.views.notices import notice_view
 
     with Session() as session:
         notice = session.run_query(lambda queries: queries.notice(number))
@@ -89,7 +89,7 @@ def _view(notices: "list[OutboxNotice]", last: int | None) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    from entrypoints.cli.views.tables import notices_table
+    from entrypoints.cli.views.notices import notices_table
 
     if not notices:
         return Text("There are no notices.")

@@ -47,7 +47,8 @@ def _view(reconciliation: "Reconciliation", listed: "list[ReportedFinding]") -> 
     from rich.console import Group
     from rich.text import Text
 
-    from entrypoints.cli.views.tables import findings_table, format_time
+    from entrypoints.cli.views.formatting import format_time
+    from entrypoints.cli.views.reconciliation import findings_table
 
     started, finished = format_time(reconciliation.started_at), format_time(reconciliation.finished_at)
     if reconciliation.finished_at:

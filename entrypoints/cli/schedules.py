@@ -57,7 +57,7 @@ def apply(as_json: AsJson = False) -> None:
 @app.command("list")
 def list_jobs(as_json: AsJson = False) -> None:
     """Show the times and the last result of each job."""
-    from entrypoints.cli.views.tables import schedules_table
+    from entrypoints.cli.views.schedules import schedules_table
     from starter.schedules import list_schedules
 
     with Session() as session:

@@ -57,7 +57,7 @@ def simulate(
         for document in documents:
             show_json(document.to_json())
         return
-    from entrypoints.cli.views.tables import scenario_view
+    from entrypoints.cli.views.simulate import scenario_view
 
     output = console()
     for document in documents:

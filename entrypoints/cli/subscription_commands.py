@@ -244,7 +244,7 @@ def verify_domain(
     def render() -> "RenderableType":
         from rich.console import Group as RenderGroup
 
-        from entrypoints.cli.views.tables import answer_view, verification_records_view
+        from entrypoints.cli.views.subscription import answer_view, verification_records_view
 
         return RenderGroup(verification_records_view(remaining), answer_view(answer))
 
@@ -256,7 +256,7 @@ def _metadata(command_id: str | None, by: str | None) -> dict[str, str]:
 
 
 def _show_answer(as_json: bool, answer: "Answer") -> None:
-    from entrypoints.cli.views.tables import answer_view
+    from entrypoints.cli.views.subscription import answer_view
 
     show(as_json, answer, lambda: answer_view(answer))
 
@@ -270,7 +270,7 @@ def _prompt_for_agreement(terms: "Iterable[CatalogueTerm]") -> None:
 
 
 def _prompt_for_confirmation(session: Session, subscription_id: str, day: "calendar_date") -> str:
-    from entrypoints.cli.views.tables import quote_view
+    from entrypoints.cli.views.billing import quote_view
 
     quote = session.run_client(lambda client: client.quote_cancellation(subscription_id, day))
     account = session.run_client(lambda client: client.status(subscription_id)).account

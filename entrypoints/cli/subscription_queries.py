@@ -67,7 +67,7 @@ async def _current_status(queries: "SubscriptionQueries", subscription_id: str) 
 
 
 def _show_status(as_json: bool, current: CurrentStatus, *, separated: bool) -> None:
-    from entrypoints.cli.views.tables import status_view
+    from entrypoints.cli.views.subscription import status_view
 
     if separated and not as_json:
         console().print()
@@ -98,7 +98,7 @@ def _entries(session: Session, subscription_id: str, *, after: int) -> "list[Tim
 
 
 def _show_entries(as_json: bool, entries: "list[TimelineEntry]", *, header: bool) -> None:
-    from entrypoints.cli.views.tables import timeline_table
+    from entrypoints.cli.views.subscription import timeline_table
 
     def render() -> "RenderableType":
         table = timeline_table(entries)
@@ -113,7 +113,7 @@ def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
     """Show the ledger in whole KRW before VAT, with adjustments."""
     from rich.console import Group
 
-    from entrypoints.cli.views.tables import adjustments_table, ledger_table
+    from entrypoints.cli.views.billing import adjustments_table, ledger_table
 
     with Session() as session:
         subscription_id = session.resolve_id(subscription_id)
@@ -140,7 +140,7 @@ def quote(
     as_json: AsJson = False,
 ) -> None:
     """Quote the cost of a cancellation, switch or upgrade. Nothing is changed."""
-    from entrypoints.cli.views.tables import quote_view
+    from entrypoints.cli.views.billing import quote_view
     from subscription.contract import ContractTerm
 
     _check_quote_options(of, date, term, plan or members)
@@ -182,7 +182,7 @@ def upcoming(
     subscription_id: SubscriptionId, timeout: Timeout = DEFAULT_TIMEOUT, as_json: AsJson = False
 ) -> None:
     """Show the future events, with amounts, if no further command is sent."""
-    from entrypoints.cli.views.tables import upcoming_table
+    from entrypoints.cli.views.subscription import upcoming_table
 
     with Session(timeout=timeout) as session:
         subscription_id = session.resolve_id(subscription_id)
@@ -206,7 +206,7 @@ def explain(
     """Explain ledger lines: rule, days, price, arithmetic."""
     from rich.console import Group
 
-    from entrypoints.cli.views.tables import explanation_view
+    from entrypoints.cli.views.billing import explanation_view
 
     with Session() as session:
         subscription_id = session.resolve_id(subscription_id)

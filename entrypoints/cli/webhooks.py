@@ -264,7 +264,7 @@ def _secret_view(created: "NewSecret") -> "RenderableType":
 def _endpoints_view(endpoints: "list[Endpoint]") -> "RenderableType":
     from rich.text import Text
 
-    from entrypoints.cli.views.api_tables import endpoints_table
+    from entrypoints.cli.views.webhooks import endpoints_table
 
     return endpoints_table(endpoints) if endpoints else Text("There are no endpoints.")
 
@@ -273,7 +273,7 @@ def _deliveries_view(deliveries: "list[Delivery]", last: int | None) -> "Rendera
     from rich.console import Group
     from rich.text import Text
 
-    from entrypoints.cli.views.api_tables import deliveries_table
+    from entrypoints.cli.views.webhooks import deliveries_table
 
     if not deliveries:
         return Text("There are no deliveries.")

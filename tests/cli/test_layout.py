@@ -11,8 +11,10 @@ from support.cli_runner import ROOT
 
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from dev_stack.scenario_runner import simulate_by_rules
+from entrypoints.cli.views.billing import ledger_table
 from entrypoints.cli.views.layout import Indented
-from entrypoints.cli.views.tables import ledger_table, list_table, scenario_view, verification_records_view
+from entrypoints.cli.views.simulate import scenario_view
+from entrypoints.cli.views.subscription import list_table, verification_records_view
 from entrypoints.cli.yaml_documents import read_documents
 from starter.subscription_summary import SubscriptionSummary
 from subscription.business_calendar import KST

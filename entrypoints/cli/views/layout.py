@@ -23,6 +23,13 @@ class BorderlessTable(Table):
         yield from super().__rich_console__(console, options)
 
 
+def new_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    table = BorderlessTable()
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
+
+
 class BreakableIdentifier:
     """A NAME_WITH_UNDERSCORES that wraps only after underscores."""
 

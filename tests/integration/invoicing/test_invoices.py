@@ -19,7 +19,7 @@ from activities.invoicing import InvoicingActivities
 from activities.ledger_adjustments import insert_adjustment
 from adapters.invoice_html import invoice_page
 from adapters.translation import Language
-from entrypoints.cli.views.tables import invoice_view
+from entrypoints.cli.views.billing import invoice_view
 from subscription.adjustment import AdjustmentReason, AdjustmentRequest
 from subscription.catalogue import PriceBook, Supplier
 from subscription.invoice import (

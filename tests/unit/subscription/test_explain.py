@@ -11,7 +11,7 @@ from support.scenario_builder import BOOK, ScenarioBuilder, day
 
 from adapters.invoice_html import invoice_page
 from adapters.translation import Language
-from entrypoints.cli.views.tables import invoice_view, ledger_table
+from entrypoints.cli.views.billing import invoice_view, ledger_table
 from subscription.explain import Explanation, explain
 from subscription.invoice import InvoicedLine, InvoicedSubscription, invoice_for
 from subscription.ledger import LedgerLine

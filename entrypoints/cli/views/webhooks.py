@@ -1,26 +1,12 @@
-"""Tables for API keys and webhooks."""
+"""Views of webhook endpoints and deliveries."""
 
 from collections.abc import Iterable
 
 from rich.table import Table
 
-from entrypoints.cli.views.tables import format_time, new_table
-from starter.api_keys import ApiKey
+from entrypoints.cli.views.formatting import format_time
+from entrypoints.cli.views.layout import new_table
 from starter.webhook_endpoints import Delivery, Endpoint
-
-
-def keys_table(keys: Iterable[ApiKey]) -> Table:
-    table = new_table("Prefix", "Owner", "Label", "Created", "Expires", "Last used")
-    for key in keys:
-        table.add_row(
-            key.prefix,
-            key.customer_id or "operators",
-            key.label,
-            format_time(key.created_at),
-            format_time(key.expires_at),
-            format_time(key.last_used_at),
-        )
-    return table
 
 
 def endpoints_table(endpoints: Iterable[Endpoint]) -> Table:
