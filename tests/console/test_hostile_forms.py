@@ -18,16 +18,10 @@ CHANGED = {
 PROOF = re.compile(r'name="csrf_token" value="([0-9a-f]{64})"')
 
 
-async def annual(console: ConsoleServer, customer: str) -> SubscriptionDriver:
-    subscription = await console.service_env.requested(customer_id=customer)
-    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
-    return subscription
-
-
 async def sign_in_everywhere(console: ConsoleServer, browser: httpx.AsyncClient) -> SubscriptionDriver:
     """Sign in to the console and to NAVER WORKS Admin."""
     customer = unique_name("C")
-    subscription = await annual(console, customer)
+    subscription = await console.annual(customer_id=customer)
     await sign_in(browser, customer)
     page = await browser.get("/works/sign-in")
     await submit(
@@ -108,7 +102,7 @@ async def test_responses_have_security_headers_and_no_store(console: ConsoleServ
 @pytest.mark.parametrize("language", ["en", "ko"])
 async def test_form_of_other_subscription_is_refused(console: ConsoleServer, language: str) -> None:
     customer = unique_name("C")
-    shown, other = await annual(console, customer), await annual(console, customer)
+    shown, other = await console.annual(customer_id=customer), await console.annual(customer_id=customer)
     later = f"{await shown.today() + timedelta(days=40)}"
     before = await other.events()
     pages = {
@@ -150,7 +144,7 @@ async def test_form_of_other_subscription_is_refused(console: ConsoleServer, lan
 async def test_tampered_hidden_field_is_not_executed(console: ConsoleServer) -> None:
     """A plan, number, contract or terms that differ from the review are shown again, not executed."""
     customer = unique_name("C")
-    subscription = await annual(console, customer)
+    subscription = await console.annual(customer_id=customer)
     before = await subscription.events()
     async with console.browser() as browser:
         await sign_in(browser, customer)
@@ -174,7 +168,7 @@ async def test_tampered_hidden_field_is_not_executed(console: ConsoleServer) -> 
 async def test_upgrade_terms_appear_on_the_confirmation_page(console: ConsoleServer) -> None:
     """A link can lead directly to the review, so that page itself lists the terms (R3, R25)."""
     customer = unique_name("C")
-    subscription = await annual(console, customer)
+    subscription = await console.annual(customer_id=customer)
     async with console.browser() as browser:
         await sign_in(browser, customer)
         page = await browser.get(

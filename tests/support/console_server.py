@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import httpx
 from starlette.applications import Starlette
@@ -16,6 +17,7 @@ from entrypoints.http.request_log import ObservedRequests
 from starter.client import SubscriptionClient
 from support.http_server import bind, http_client, serve_app
 from support.service_env import ServiceEnv
+from support.subscription_driver import SubscriptionDriver
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,12 @@ class ConsoleServer:
     def browser(self, language: str = "en") -> httpx.AsyncClient:
         """Return an HTTP client that keeps cookies and follows redirects."""
         return http_client(self.url, follow_redirects=True, headers={"accept-language": language}, timeout=30)
+
+    async def annual(self, **changes: Any) -> SubscriptionDriver:
+        """Return a subscription with an annual contract that begins today, by the real clock."""
+        subscription = await self.service_env.requested(**changes)
+        await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+        return subscription
 
 
 @asynccontextmanager
