@@ -112,6 +112,14 @@ def test_developer_sign_in_requires_local_url() -> None:
         console_settings(settings)
 
 
+def test_console_and_api_settings_are_reported_together() -> None:
+    wrong = {"WORKSUB_API_RATE_LIMIT": "many", "WORKSUB_CONSOLE_URL": "x", "WORKSUB_OIDC_SCOPE": "profile"}
+    with pytest.raises(SettingsError) as error:
+        ApiSettings.load({**ISSUER, **wrong})
+    reported = {line.split()[0] for line in str(error.value).splitlines()}
+    assert reported == {"DATABASE_URL", *wrong}
+
+
 def test_developer_console_accepts_both_loopback_names() -> None:
     settings = console_settings({"WORKSUB_CONSOLE_SIGN_IN": "developer"})
     assert settings.origins == ("http://localhost:8080", "http://127.0.0.1:8080")

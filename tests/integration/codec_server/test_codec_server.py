@@ -454,6 +454,16 @@ def test_invalid_setting_is_named_in_the_error(changed: dict[str, str], message:
         CodecSettings.load({**ENOUGH, **changed})
 
 
+def test_all_missing_settings_are_reported_at_once() -> None:
+    with pytest.raises(SettingsError) as error:
+        CodecSettings.load({})
+    assert [line.split()[0] for line in str(error.value).splitlines()] == [
+        "WORKSUB_ENCRYPTION_KEYS_FILE",
+        "WORKSUB_CODEC_ORIGIN",
+        "WORKSUB_CODEC_OIDC_ISSUER",
+    ]
+
+
 async def test_token_file_contains_only_hashes(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text(f"# operators\n{token_line('kim', TOKEN)}\n")
