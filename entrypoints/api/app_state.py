@@ -36,6 +36,8 @@ class AppState:
     timeout_seconds: float = 30.0
     heartbeat: float = 15.0
     """Seconds without an event after which a stream sends a keep-alive comment."""
+    stream_poll_seconds: float = 1.0
+    """Seconds between two reads of the events for a stream."""
     metrics: HttpMetrics = field(default_factory=lambda: HttpMetrics("api", "console"))
     issuer: IssuerWatch | None = None
     """Check of the console's OpenID Connect issuer; None in a process without a console."""

@@ -16,7 +16,7 @@ from adapters.password_hashing import PasswordHashing
 from adapters.postgres.pool import Pool
 from entrypoints.console.access_control import Audience, Handler, SecurityHeadersMiddleware, protect
 from entrypoints.console.oidc_client import OidcClient
-from entrypoints.console.page_context import ConsoleApp, PageContext
+from entrypoints.console.page_context import FAILURE_STEP_SECONDS, ConsoleApp, PageContext
 from entrypoints.console.rendering import TemplateRenderer
 from entrypoints.console.sessions import SessionKind, Sessions
 from entrypoints.console.settings import ConsoleSettings
@@ -45,6 +45,7 @@ def create_console(
     command_rates: CommandRates | None = None,
     *,
     hashing: PasswordHashing | None = None,
+    failure_step: float = FAILURE_STEP_SECONDS,
 ) -> Starlette:
     """Create the console. `pool` connects as `worksub_console`, for sessions and NAVER WORKS Admin."""
     console = ConsoleApp(
@@ -56,6 +57,7 @@ def create_console(
         hashing=hashing or PasswordHashing(),
         oidc=OidcClient(settings.oidc) if settings.oidc else None,
         command_rates=command_rates or CommandRates(),
+        failure_step=failure_step,
     )
 
     no_page = protect(console, PageContext.gone, Audience.NONE, SessionKind.CONSOLE)

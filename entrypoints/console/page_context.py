@@ -33,9 +33,16 @@ _MOST_FIELDS = 100
 _LANGUAGE_SECONDS = 365 * 24 * 3600
 
 
+# Longer than the verification of any accepted hash on a machine that is not overloaded.
+FAILURE_STEP_SECONDS = 1.0
+
+
 @dataclass(frozen=True)
 class ConsoleApp:
-    """Resources shared by all pages. `pool` connects as the database role `worksub_console`."""
+    """Resources shared by all pages. `pool` connects as the database role `worksub_console`.
+
+    `failure_step`: a failed sign-in of NAVER WORKS Admin takes a multiple of these seconds.
+    """
 
     client: SubscriptionClient
     pool: Pool
@@ -45,6 +52,7 @@ class ConsoleApp:
     hashing: PasswordHashing
     oidc: OidcClient | None = None
     command_rates: CommandRates = field(default_factory=CommandRates)
+    failure_step: float = FAILURE_STEP_SECONDS
 
 
 class ShortCircuitResponse(Exception):  # noqa: N818

@@ -121,7 +121,7 @@ async def test_issuer_outage_warns_and_keeps_readiness(
         "WORKSUB_OIDC_CLIENT_ID": "console",
         "WORKSUB_OIDC_CLIENT_SECRET": "a secret of the console",
     }
-    async with api_process(service_env, port, **settings), http_client() as http:
+    async with api_process(service_env, port, settings), http_client() as http:
 
         async def is_down() -> bool:
             found = await scraped(f"http://127.0.0.1:{metrics}/metrics")

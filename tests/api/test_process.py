@@ -5,11 +5,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+from support.forked_process import ForkedProcess, start_forked
 from support.polling import PATIENCE_SECONDS, wait_for
 from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import Client
@@ -24,21 +25,30 @@ ROOT = Path(__file__).parents[2]
 
 @asynccontextmanager
 async def api_process(
-    service_env: ServiceEnv, port: int, **settings: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "entrypoints.cli", "api", "--json"),
-        env={
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-            "PYTHONPATH": str(ROOT),
-            "DATABASE_URL": service_env.api_url,
-            "TEMPORAL_ADDRESS": service_env.temporal.service_client.config.target_host,
-            "WORKSUB_API_ADDRESS": f"127.0.0.1:{port}",
-            **settings,
-        },
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    service_env: ServiceEnv, port: int, settings: Mapping[str, str] | None = None, *, forked: bool = True
+) -> AsyncIterator[asyncio.subprocess.Process | ForkedProcess]:
+    """Run `worksub api`: by the fork server, or in a new interpreter for a test of the exit."""
+    environment = {
+        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": service_env.api_url,
+        "TEMPORAL_ADDRESS": service_env.temporal.service_client.config.target_host,
+        "WORKSUB_API_ADDRESS": f"127.0.0.1:{port}",
+        **(settings or {}),
+    }
+    module, arguments = "entrypoints.cli", ("api", "--json")
+    process: asyncio.subprocess.Process | ForkedProcess
+    if forked:
+        process = await start_forked(
+            module, arguments, environment=environment, directory=ROOT, stderr_to_stdout=True
+        )
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -72,7 +82,7 @@ async def test_api_killed_during_request_loses_and_repeats_nothing(
                 first.kill()
                 [outcome] = await asyncio.gather(pending, return_exceptions=True)
                 assert isinstance(outcome, httpx.HTTPError)
-            async with service_env.worker(), api_process(service_env, port) as second:
+            async with service_env.worker(), api_process(service_env, port, forked=False) as second:
                 answer = await http.post("/v1/subscriptions", json=body)
                 assert answer.status_code == 201
                 listed = (await http.get("/v1/subscriptions")).json()["items"]

@@ -67,7 +67,7 @@ async def test_stream_sends_keepalives_and_survives_database_restart(service_env
     async with TcpProxy() as proxy:
         url = proxy.leads_to_database(service_env.api_url)
         behind = service_env.api_url.rpartition("@")[2].partition("/")[0]
-        async with open_api_server(service_env, database_url=url, heartbeat=1.0) as api_server:
+        async with open_api_server(service_env, database_url=url, heartbeat=0.2) as api_server:
             visitor = await api_server.visitor("C-stream")
             subscription_id = await visitor.requests(service_env)
             async with open_reader(visitor, subscription_id) as listener:

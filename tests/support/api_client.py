@@ -98,6 +98,9 @@ class ApiServer:
         return SubscriptionDriver(self.service_env.client, self.service_env.temporal, subscription_id, {})
 
 
+_POLL_SECONDS = 0.05
+
+
 @asynccontextmanager
 async def open_api_server(
     service_env: ServiceEnv,
@@ -120,6 +123,7 @@ async def open_api_server(
             own=own,
             keys=ApiKeyStore(own),
             rates=rates or RateLimits("100000/minute", "100000/minute"),
+            stream_poll_seconds=_POLL_SECONDS,
             **settings,
         )
         async with served(create_app(service)) as url:

@@ -19,6 +19,8 @@ from support.http_server import bind, http_client, serve_app
 from support.service_env import ServiceEnv
 from support.subscription_driver import SubscriptionDriver
 
+_FAILURE_STEP_SECONDS = 0.1
+
 
 @dataclass(frozen=True)
 class ConsoleServer:
@@ -55,7 +57,13 @@ async def run_console(
     with bind("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, developer_sign_in=True), url=place.url)
         async with create_pool(service_env.api_url, "worksub_console", connections=4) as pool:
-            app = create_console(client or service_env.client, pool, settings, hashing=hashing)
+            app = create_console(
+                client or service_env.client,
+                pool,
+                settings,
+                hashing=hashing,
+                failure_step=_FAILURE_STEP_SECONDS,
+            )
             metrics = HttpMetrics("console")
             async with serve_app(ObservedRequests(app, metrics, "console"), place):
                 yield ConsoleServer(service_env, place.url, app, metrics)

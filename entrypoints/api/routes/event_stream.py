@@ -29,7 +29,6 @@ router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"
 
 CLOSED = "closed"
 """Type of the last event of a stream that ends because its client is no longer authorized."""
-_POLL_SECONDS = 1.0
 _PAGE = 100
 _MAX_STREAMS = 20
 _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
@@ -113,8 +112,8 @@ async def _stream(
             if entry.state is State.ERASED:
                 return
         with suppress(TimeoutError):
-            await asyncio.wait_for(service.stopping.wait(), _POLL_SECONDS)
-        silent += _POLL_SECONDS
+            await asyncio.wait_for(service.stopping.wait(), service.stream_poll_seconds)
+        silent += service.stream_poll_seconds
         if silent >= service.heartbeat:
             silent = 0.0
             yield format_sse_event(comment="nothing new")

@@ -24,9 +24,6 @@ from subscription.refusals import RefusalError
 from subscription.state import Access, State
 from subscription.validation import has_control_characters, problem_in
 
-# Longer than the verification of any accepted hash on a machine that is not overloaded.
-_FAILURE_STEP_SECONDS = 1.0
-
 
 async def show_sign_in(page: PageContext) -> Response:
     if page.session is not None:
@@ -63,7 +60,7 @@ async def sign_in(page: PageContext) -> Response:
         page.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
         raise
     if administrator is None or not right:
-        await _until_next_step(began)
+        await _until_next_step(page.console.failure_step, began)
         page.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
         return await _sign_in_again(
             page, account, page.translator.gettext("The account or the password is wrong."), 403
@@ -256,7 +253,7 @@ async def _sign_in_again(page: PageContext, account: str, said: str, status: int
     return await page.page("works_admin/sign_in.html", account=account, problems={"": said}, status=status)
 
 
-async def _until_next_step(began: float) -> None:
+async def _until_next_step(step: float, began: float) -> None:
     """Wait for the next full step, so that the duration of a failure reveals nothing (timing attack)."""
     taken = asyncio.get_running_loop().time() - began
-    await asyncio.sleep(_FAILURE_STEP_SECONDS - taken % _FAILURE_STEP_SECONDS)
+    await asyncio.sleep(step - taken % step)
