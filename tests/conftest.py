@@ -5,6 +5,7 @@ The fixtures import what they need, because a test of a rule needs none of it: t
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from dev_stack.stack import EmbeddedStack
+
+# For the Temporal servers, which are written in Go: garbage is collected less often. Each server uses 100 MB
+# more memory, and a seventh less CPU time.
+os.environ.setdefault("GOGC", "800")
 
 OWN_DIRECTORY = pytest.StashKey[Path]()
 
