@@ -35,7 +35,7 @@ def drawn() -> Drawing:
     """Return one example, the same in every run: the last one, because the first one is the simplest."""
     made: list[Drawing] = []
 
-    @seed(20261122)
+    @seed(34)
     @settings(max_examples=5, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(drawings())
     def draw(drawing: Drawing) -> None:
