@@ -1,11 +1,14 @@
 """Driver for one subscription: commands, queries, and its histories in Temporal."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
 
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.api.workflowservice.v1 import ResetActivityRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -112,6 +115,16 @@ class SubscriptionDriver:
             (line.kind.value, f"{line.first_day}", f"{line.end_day}", line.amount)
             for line in await self.ledger()
         ]
+
+    async def retry_activities(self) -> None:
+        """Retry its failing activities now, as operators do after they have removed the cause."""
+        request = ResetActivityRequest(
+            namespace=self.temporal.namespace,
+            execution=WorkflowExecution(workflow_id=self.workflow_id),
+            match_all=True,
+        )
+        with suppress(RPCError):  # their own retries may have succeeded first
+            await self.temporal.workflow_service.reset_activity(request)
 
     # -- runs and histories --------------------------------------------------------------------------
 

@@ -183,6 +183,7 @@ async def check_stuck_and_slow(service_env: ServiceEnv) -> None:
     }
     await gets_attention(failing)
     await service_env.owner.execute("DROP TRIGGER broken ON lifecycle_events")
+    await failing.retry_activities()
     await pending_command
     await elsewhere.handle.terminate(reason="to be started anew")
     assert await codes(service_env) == {elsewhere.id: [("WORKFLOW_MISSING", True)]}

@@ -77,6 +77,7 @@ async def test_restored_database_catches_up_with_workflows(
         new.id: [("ROW_MISSING", True)],
     }
 
+    await busy.retry_activities()
     assert (await pending_command).message.startswith("The next contract")
     assert (await busy.events())[-1] == "RENEWAL_OPTION_CHANGED"
     for subscription, known in zip(subscriptions, before, strict=True):
@@ -169,6 +170,7 @@ async def test_workflow_records_nothing_at_lost_prices(
 
     assert await codes(isolated_env) == {subscription.id: [("CATALOGUE_MISSING", True)]}
 
+    await subscription.retry_activities()
     await pending_command
     assert await found(isolated_env) == []
 
