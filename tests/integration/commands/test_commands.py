@@ -1,5 +1,6 @@
 """Commands as updates: they return their events or a refusal code; an ID is executed only once (R22)."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from starter.caller import Caller
+from starter.queries import OperatorsOnlyError
 from subscription.commands import COMMANDS
 from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.state import Access, State
@@ -352,3 +355,20 @@ async def test_r11_switch_with_unverified_domain_reports_restriction(
     answer = await subscription.send("switch_to_paid", at=START, date="2027-01-10", term="MONTHLY")
     assert (answer.state, answer.access) == (State.ACTIVE, Access.RESTRICTED)
     assert "restricted" in answer.message
+
+
+async def test_client_of_other_customer_cannot_reach_workflow(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    other = service_env.client.for_caller(Caller("C-other"))
+    for call in (
+        other.command(subscription.id, "rename_account", {"group": unique_name("stolen")}),
+        other.settle(subscription.id),
+        other.advance_clock(subscription.id, await subscription.clock.now() + timedelta(days=1)),
+    ):
+        with pytest.raises(RefusalError) as refused:
+            await call
+        assert refused.value.refused.code is RefusalCode.SUBSCRIPTION_NOT_FOUND
+    with pytest.raises(OperatorsOnlyError):
+        other.clock(subscription.id)
+    [entry] = await subscription.client.timeline(subscription.id)
+    assert entry.event == "TRIAL_STARTED"

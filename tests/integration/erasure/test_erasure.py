@@ -301,7 +301,7 @@ async def test_erasure_waiting_for_mail_server_blocks_no_other(
             # A worker locks a notice like this until the mail server responds.
             await connection.execute("SELECT FROM notices WHERE number = $1 FOR UPDATE", number)
             await ending.send("cancel", date=f"{await ending.today()}")
-            await wait_for_blocked_sessions(service_env.owner, query="OUTDATED")
+            await wait_for_blocked_sessions(service_env.owner, query="UPDATE notices")
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await other.send("switch_to_paid", date=f"{await other.today()}", term="ANNUAL")
     await ending.has_closed()
