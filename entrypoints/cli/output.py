@@ -104,11 +104,11 @@ def _headline(error: CommandError) -> str:
 
 
 def _problem_line(problem: Mapping[str, Any]) -> str:
-    field, message = problem["field"], problem["message"]
+    field = f"{problem['field']}: " if problem["field"] else ""
     if "file" not in problem:
-        return f"  {field or 'this'} {message}"
+        return f"  {field}{problem['message']}"
     line = f", line {problem['line']}" if problem["line"] else ""
-    return f"  {problem['file']}{line}: {f'{field} ' if field else ''}{message}"
+    return f"  {problem['file']}{line}: {field}{problem['message']}"
 
 
 def _to_json(value: Any) -> Any:

@@ -39,7 +39,7 @@ async def test_invalid_account_name_is_refused(unconfigured_cli: Cli) -> None:
     )
     assert (group.code, group.error["code"], group.error["field"]) == (1, "INVALID_GROUP_NAME", "group")
     assert domain.code == 1
-    assert "domain must have two labels or more" in domain.err
+    assert "domain: Enter a domain of two parts or more" in domain.err
     assert (both.code, both.error["message"]) == (2, "Specify either --group or --domain.")
 
 

@@ -61,7 +61,7 @@ async def test_invoice_page_uses_the_readers_language(
     console: ConsoleServer, billed: SubscriptionDriver
 ) -> None:
     [invoice] = await console.service_env.client.invoices(customer_id=billed.request["customer_id"])
-    for language, heading in (("en", "Invoice"), ("ko", "이용요금 청구서")):
+    for language, heading in (("en", "Invoice"), ("ko", "청구서")):
         async with console.browser(language) as browser:
             await sign_in(browser, billed.request["customer_id"])
             page = await browser.get(f"/subscriptions/{billed.id}")

@@ -252,7 +252,7 @@ async def test_adjustment_is_limited_by_its_line(isolated_env: ServiceEnv) -> No
     assert await refused(1_001, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 1_000)
     await isolated_env.client.adjust(adjustment(subscription, 1_000, id="T-2", reason="REVERSAL"))
     assert await refused(-1, reason="REVERSAL") == (RefusalCode.REVERSED_TOO_MUCH, 0)
-    with pytest.raises(asyncpg.CheckViolationError, match="at most what its line charged"):
+    with pytest.raises(asyncpg.CheckViolationError, match="must not exceed the amount of its ledger line"):
         await isolated_env.pool.execute(
             """
             INSERT INTO ledger_adjustments (subscription_id, adjustment_id, customer_id, line_key, amount,
