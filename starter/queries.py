@@ -59,8 +59,8 @@ class NameAvailability(Frozen):
 class SubscriptionQueries:
     """Queries about the subscriptions of one customer, or of all customers if `customer_id` is None.
 
-    Every statement contains the customer ID. Another customer's data is therefore indistinguishable from
-    missing data: the error is the same.
+    Each read is one statement, which contains the customer ID. Another customer's data is therefore
+    indistinguishable from missing data: the error is the same.
 
     Every method raises `RefusalError` if the rules refuse the call, `OperatorsOnlyError` if it needs
     unrestricted access, and `OSError` if the database is unreachable.
@@ -233,14 +233,12 @@ class SubscriptionQueries:
 
     async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
         self._check_operator()
-        has_adjusted: bool = await self._pool.fetchval(
-            """
-            SELECT EXISTS (SELECT FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2)
-            """,
+        adjusted: bool | None = await self._pool.fetchval(
+            "SELECT true FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2",
             subscription_id,
             adjustment_id,
         )
-        return has_adjusted
+        return bool(adjusted)
 
     # -- events, invoices and notices ----------------------------------------------------------------
 
