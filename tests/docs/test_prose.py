@@ -7,6 +7,7 @@ import re
 import subprocess
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,7 @@ MARKDOWN = [name for name in FILES if name.endswith(".md")]
 
 @pytest.mark.parametrize("name", PYTHON)
 def test_docstring_does_not_begin_with_a_question_word(name: str) -> None:
-    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
-    assert [text.splitlines()[0] for _, text in _docstrings(tree) if _QUESTION.match(text)] == []
+    assert [text.splitlines()[0] for _, text in _docstrings(name) if _QUESTION.match(text)] == []
 
 
 @pytest.mark.parametrize("name", [*PYTHON, *COMMENTED, *MARKDOWN])
@@ -56,7 +56,7 @@ def test_prose_has_no_banned_word(name: str) -> None:
 def _prose(name: str, text: str) -> Iterator[tuple[int, str]]:
     """Yield the docstrings, comments and paragraphs of a file, each with its line number."""
     if name.endswith(".py"):
-        yield from _docstrings(ast.parse(text))
+        yield from _docstrings(name)
         for token in tokenize.generate_tokens(io.StringIO(text).readline):
             if token.type == tokenize.COMMENT:
                 yield token.start[0], token.string
@@ -69,9 +69,14 @@ def _prose(name: str, text: str) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield the strings that are statements: docstrings, and the descriptions of attributes and constants."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.Expr(value=ast.Constant(value=str(text))):
-                yield node.lineno, inspect.cleandoc(text)
+@cache
+def _docstrings(name: str) -> list[tuple[int, str]]:
+    """Return the strings that are statements: docstrings, and descriptions of attributes and constants."""
+    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    return [
+        (node.lineno, inspect.cleandoc(node.value.value))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    ]
