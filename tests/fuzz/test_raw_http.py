@@ -12,6 +12,7 @@ from support.encryption_keys import new_keyring
 from support.html_forms import Form, forms_of, sign_in, submit
 from support.http_server import http_client, served
 from support.service_env import PASSWORD
+from support.sizes import SIZES
 
 from adapters.observability.health_server import WorkerHealth, serve_health
 from adapters.temporal.payload_codec import AesGcmPayloadCodec
@@ -56,7 +57,8 @@ async def test_non_path_target_is_a_bad_request(
 
 async def test_the_api_and_the_console(web_server: WebServer, caplog: pytest.LogCaptureFixture) -> None:
     found = await statuses(
-        web_server.port, [*single_error_requests(), *(random_request(seed) for seed in range(1_500))]
+        web_server.port,
+        [*single_error_requests(), *(random_request(seed) for seed in range(SIZES.hostile_inputs // 10))],
     )
     assert {200, 303, 400, 401, 404, 405, 408} <= set(found)
     assert_no_fault(caplog)
@@ -72,7 +74,7 @@ async def test_the_codec_server(caplog: pytest.LogCaptureFixture) -> None:
     async with served(app, limits=SHORT) as url:
         found = await statuses(
             int(url.rpartition(":")[2]),
-            [*single_error_requests(), *(random_request(seed) for seed in range(500))],
+            [*single_error_requests(), *(random_request(seed) for seed in range(SIZES.hostile_inputs // 20))],
         )
     assert {400, 401, 404, 405} <= set(found)
     assert_no_fault(caplog)
