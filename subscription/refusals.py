@@ -112,9 +112,6 @@ SENTENCES: Mapping[str, str] = {
     "UNKNOWN_FIELD.NOT_FOR_A_FILE": (
         "Remove this field from the file. Type the password, or pipe it in with --password-stdin."
     ),
-    "UNKNOWN_FIELD.HASH_NOT_FOR_A_FILE": (
-        "Remove this field from the file. Type the password, or pipe it in with --password-stdin."
-    ),
     "UNKNOWN_FIELD.FOR_SIMULATIONS": "This field is only for simulations: see `worksub simulate`.",
     "WRONG_TYPE.OBJECT": "Enter an object of named fields.",
     "WRONG_TYPE.LIST": "Enter a list.",

@@ -30,7 +30,7 @@ _NO_TERMINAL_ADVICE = "Pipe it to standard input with --password-stdin."
 # Fields that a request file must not contain, with the reason. The service validates all other fields.
 _FORBIDDEN_IN_FILES = {
     "password": "NOT_FOR_A_FILE",
-    "password_hash": "HASH_FORBIDDEN_IN_FILES",
+    "password_hash": "NOT_FOR_A_FILE",
     "simulated_at": "FOR_SIMULATIONS",
 }
 

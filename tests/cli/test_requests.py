@@ -75,7 +75,13 @@ async def test_repeated_request_after_end_reports_final_state(cli: Cli) -> None:
 
 async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
     file = request_file(
-        cli, plan="gold", members="ten", account={"group": "-x"}, platfrom="VPC", password="In-A-File-1"
+        cli,
+        plan="gold",
+        members="ten",
+        account={"group": "-x"},
+        platfrom="VPC",
+        password="In-A-File-1",
+        password_hash="$argon2id$",
     )
     result, for_people = await asyncio.gather(
         cli.run("request", file, "--password-stdin", "--json", typed="abcABC"),
@@ -88,11 +94,12 @@ async def test_every_problem_is_reported_at_once(cli: Cli) -> None:
         ("account.group", "INVALID_GROUP_NAME"),
         ("platfrom", "UNKNOWN_FIELD"),
         ("password", "UNKNOWN_FIELD"),
+        ("password_hash", "UNKNOWN_FIELD"),
         ("password", "INVALID_PASSWORD"),
     }
     assert for_people.out == ""
     for problem in result.error["problems"]:
-        assert f"{problem['field']} {problem['message']}" in for_people.err
+        assert f"{problem['field']}: {problem['message']}" in for_people.err
     everything = result.out + result.err + for_people.err
     assert "abcABC" not in everything
     assert "In-A-File-1" not in everything

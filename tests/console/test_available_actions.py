@@ -12,8 +12,8 @@ from entrypoints.console.available_actions import (
     refusals,
     upcoming_events,
 )
-from entrypoints.console.event_messages import MessageFormatter
 from entrypoints.console.lifecycle_chart import LifecycleChart, PhaseKind, picture_of
+from entrypoints.console.message_formatter import MessageFormatter
 from starter.client import CurrentState
 from subscription.commands import parse_command
 from subscription.refusals import Refusal, RefusalCode

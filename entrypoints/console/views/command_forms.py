@@ -8,11 +8,12 @@ from starlette.responses import Response
 
 from entrypoints.console.available_actions import Action, catalogue_now, refusals
 from entrypoints.console.confirmation_digest import command_id, digest, is_as_shown, was_carried_out
-from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_detail import shown, withdrawal_shown
 from starter.client import CurrentState
 from subscription.business_calendar import day_of
+from subscription.event_messages import SENTENCES
 from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
 from subscription.timeline import Answer
 
@@ -97,14 +98,13 @@ async def withdraw(page: PageContext) -> Response:
 
 
 async def check_domain(page: PageContext) -> Response:
-    gettext = page.translator.gettext
     try:
         answer = await run_client(page, "check_domain", {})
     except RefusalError as refusal:
         return await shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
     if not answer.events:
-        not_yet = gettext("Record not found yet. We will keep checking; DNS changes can take up to 72 hours.")
-        return await page.go(f"/subscriptions/{page.subscription_id}", not_yet)
+        not_yet = SENTENCES["NO_PROOF_YET"]
+        return await page.go(f"/subscriptions/{page.subscription_id}", page.translator.gettext(not_yet))
     return await redirect_with_result(page, answer)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from starter.filters import NAMED_FILTERS, Filters, customer_is, state_is
 from starter.search import SearchPage

@@ -10,7 +10,7 @@ from entrypoints.console import request_draft
 from entrypoints.console.access_control import clear_cookie
 from entrypoints.console.available_actions import admin_closed_state
 from entrypoints.console.confirmation_digest import digest, is_as_shown
-from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import Draft
 from subscription.account_names import domain_name, group_name

@@ -8,8 +8,8 @@ from starlette.responses import HTMLResponse, Response
 from adapters.invoice_html import invoice_page
 from entrypoints.console.available_actions import admin_closed_state, refusals, upcoming_events
 from entrypoints.console.confirmation_digest import digest
-from entrypoints.console.event_messages import MessageFormatter
 from entrypoints.console.lifecycle_chart import picture_of
+from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from starter.client import CurrentState
 from subscription.adjustment import Adjustment

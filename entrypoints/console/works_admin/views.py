@@ -10,7 +10,7 @@ from starlette.responses import Response
 from adapters.password_hashing import HashingBusyError
 from entrypoints.console.access_control import clear_cookie, set_session_cookie
 from entrypoints.console.confirmation_digest import digest, is_as_shown
-from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext, ShortCircuitResponse, cookie_name
 from entrypoints.console.sessions import SessionKind
 from entrypoints.console.works_admin.login_throttle import Throttle

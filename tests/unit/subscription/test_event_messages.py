@@ -7,7 +7,7 @@ import pytest
 from support.scenario_builder import BOOK, ScenarioBuilder, day, on
 
 from adapters.translation import Language, Translator
-from entrypoints.console.event_messages import MessageFormatter
+from entrypoints.console.message_formatter import MessageFormatter
 from subscription.commands import parse_command
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
 from subscription.event_messages import SENTENCES, event_message, messages_of
