@@ -58,7 +58,7 @@ class InvoicesWorkflow:
                 break
             cursor = page.next_after
             workflow.set_current_details(f"{issued:,} invoices issued, up to customer {cursor}.")
-        summary = f"{issued:,} invoices for {month:%Y-%m}, {PLAIN.krw(total)} in all with VAT."
+        summary = f"{issued:,} invoices for {month:%Y-%m}, {PLAIN.krw(total)} in total with VAT."
         summary += failures_message(failed, failures)
         workflow.set_current_details(summary)
         return InvoicesReport(

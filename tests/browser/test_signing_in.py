@@ -200,7 +200,7 @@ async def test_unavailable_provider_is_reported_as_the_reason(scenario: SignInSc
     await scenario.page.get_by_role("button", name="Sign out").click()
     await scenario.page.wait_for_url(f"{scenario.console.url}/sign-in?choose=1")
     await scenario.continues("Continue with an account of your choice")
-    await scenario.sees("Your organization's sign-in does not answer.")
+    await scenario.sees("Your organization's sign-in is not responding.")
     await scenario.sees("ISSUER_UNREACHABLE · ")
     assert scenario.refusals() == {"ISSUER_UNREACHABLE": 1}
 

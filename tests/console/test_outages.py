@@ -22,4 +22,4 @@ async def test_temporal_down_lists_work_and_detail_page_returns_503(
         assert subscription.id[:8] in (await browser.get("/subscriptions")).text
         page = await browser.get(f"/subscriptions/{subscription.id}")
         assert page.status_code == 503
-        assert "지금은 연결할 수 없습니다" in page.text
+        assert "일시적으로 이용할 수 없습니다" in page.text

@@ -182,7 +182,7 @@ def _words_of(code: SignInRefusal, translator: Translator) -> str:
     gettext = translator.gettext
     match code:
         case SignInRefusal.ISSUER_UNREACHABLE:
-            return gettext("Your organization's sign-in does not answer. Please try again in a few minutes.")
+            return gettext("Your organization's sign-in is not responding. Try again in a few minutes.")
         case SignInRefusal.AUTHORIZATION_REFUSED:
             return gettext("Your organization's sign-in was refused or canceled. Please try again.")
         case SignInRefusal.SIGN_IN_NOT_STARTED:
@@ -190,7 +190,7 @@ def _words_of(code: SignInRefusal, translator: Translator) -> str:
         case SignInRefusal.AUTHORIZATION_CODE_REJECTED | SignInRefusal.TOKEN_EXPIRED:
             return gettext("The sign-in took too long. Please try again.")
         case SignInRefusal.TOO_MANY_SIGN_INS:
-            return gettext("Too many sign-ins from your network at the moment. Please try again in a minute.")
+            return gettext("Too many sign-ins from your network. Please try again in a minute.")
         case SignInRefusal.ACCOUNT_UNKNOWN:
             return gettext("This account belongs to no customer.")
     return gettext("Sign-in is not set up correctly. Please send the line below to support.")

@@ -72,7 +72,7 @@ async def test_month_is_invoiced_once_by_subscription_with_tax(
     report = await closed(isolated_env)
 
     # C-1: 55,741 + 240,000 = 295,741; a tenth of it is 29,574.1. C-2: 55,741 and 5,574.1.
-    assert report["summary"] == "2 invoices for 2026-03, 386,630 KRW in all with VAT."
+    assert report["summary"] == "2 invoices for 2026-03, 386,630 KRW in total with VAT."
     [mine, theirs] = await isolated_env.client.invoices(month=MARCH)
     assert (mine.supply_amount, mine.vat_amount, mine.total) == (295_741, 29_574, 325_315)
     assert (theirs.supply_amount, theirs.vat_amount, theirs.total) == (55_741, 5_574, 61_315)
