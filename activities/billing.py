@@ -15,7 +15,7 @@ class BillingActivities:
 
     @activity.defn
     async def post_charges(self, transition: Transition) -> RecordResult:
-        """Record the service fees of a month (R17). Repeating it changes nothing.
+        """Record the service fees of a month (R21). Repeating it changes nothing.
 
         The activity has its own name so that charges are visible in the Web UI, traces and metrics.
         """
