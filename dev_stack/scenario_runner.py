@@ -91,7 +91,7 @@ async def simulate_on_temporal(
             await _disable_fsync(stack)
             template = await stack.postgres.ensure_database(_TEMPLATE)
             for catalogue in book.versions:
-                await set_up(client, template, catalogue, today=catalogue.effective_from)
+                await set_up(client, template, catalogue, today=catalogue.announcement_day)
             slots = asyncio.Semaphore(MAX_CONCURRENT_SCENARIOS)
 
             async def run(number: int, scenario: Scenario) -> ScenarioResult:

@@ -41,6 +41,12 @@ class CancellationPolicy(Wire):
     fee_percent: Annotated[int, Field(ge=0, le=100)]
 
 
+class RenewalPolicy(Wire):
+    """A renewal charges a higher price only if it was announced this many days before its first day (R35)."""
+
+    price_notice_days: Annotated[int, Field(ge=0, le=365)] = 30
+
+
 class BillingPolicy(Wire):
     """The billing window: minutes over which the service fees of a month are posted; 0 posts all at once."""
 
@@ -157,14 +163,20 @@ class Plan(Wire):
 
 
 class Catalogue(Wire):
-    """One version of the catalogue: immutable once published."""
+    """One version of the catalogue: immutable once published.
+
+    `announced_on` is the day on which customers could first know the version; without it, `effective_from`
+    (R35).
+    """
 
     version: Identifier
     effective_from: Day
+    announced_on: Day | None = None
     timezone: Literal["Asia/Seoul"] = "Asia/Seoul"
     currency: Literal["KRW"] = "KRW"
     trial: TrialPolicy
     cancellation: CancellationPolicy
+    renewal: RenewalPolicy = Field(default_factory=RenewalPolicy)
     billing: BillingPolicy = Field(default_factory=BillingPolicy)
     account: AccountPolicy
     domain: DomainPolicy = Field(default_factory=DomainPolicy)
@@ -174,12 +186,18 @@ class Catalogue(Wire):
     plans: Annotated[Mapping[Identifier, Plan], Field(min_length=1, max_length=100)]
 
     @property
+    def announcement_day(self) -> date:
+        return self.announced_on or self.effective_from
+
+    @property
     def plans_by_rank(self) -> tuple[str, ...]:
         """Return the plans by rank. Storage may change the order of a file, but not this order."""
         return tuple(sorted(self.plans, key=lambda plan: self.plans[plan].rank))
 
     @model_validator(mode="after")
     def _check_consistency(self) -> Self:
+        if self.announcement_day > self.effective_from:
+            raise _inconsistent("announced_on", f"must not be after effective_from, {self.effective_from}")
         ranked = sorted(self.plans.items(), key=lambda entry: entry[1].rank)
         for (lower_id, lower), (higher_id, higher) in pairwise(ranked):
             if lower.rank == higher.rank:
@@ -243,6 +261,16 @@ class PriceBook(Frozen):
             )
         elif newer.effective_from < today:
             yield Problem.of(code, "effective_from", reason="IN_THE_PAST", today=today)
+        if newer.announcement_day < last.announcement_day:
+            yield Problem.of(
+                code,
+                "announced_on",
+                reason="ANNOUNCED_EARLIER",
+                version=last.version,
+                date=last.announcement_day,
+            )
+        elif newer.announcement_day < today <= newer.effective_from:
+            yield Problem.of(code, "announced_on", reason="ANNOUNCED_IN_THE_PAST", today=today)
 
     def _problems_of_ranks(self, newer: Catalogue) -> Iterator[Problem]:
         """Yield changed or reused ranks. With a reused rank, an upgrade could lower the plan (R25)."""
@@ -279,6 +307,26 @@ class PriceBook(Frozen):
             if version.effective_from <= day and plan in version.plans:
                 return version.plans[plan]
         raise KeyError(plan)
+
+    def announced_plan_terms(self, plan: str, day: date, announced_by: date) -> Plan:
+        """Return the plan's terms on `day` for what begins without a command (R35).
+
+        Each price is the lower of the one in force on `day` and the one that would be in force if only the
+        versions announced by `announced_by` existed.
+        """
+        in_force = self.plan_terms(plan, day)
+        for version in reversed(self.versions):
+            if version.effective_from <= day and version.announcement_day <= announced_by:
+                known = version.plans.get(plan, in_force)
+                lower = {"list": min(in_force.list, known.list), "annual": min(in_force.annual, known.annual)}
+                return in_force.model_copy(update=lower)
+        return in_force
+
+    def renewal_plan_terms(self, plan: str, first_day: date) -> Plan:
+        """Return the plan's terms for a contract that begins by renewal on `first_day` (R35)."""
+        catalogue = self.in_force(first_day)
+        notice_days = catalogue.renewal.price_notice_days if catalogue else 0
+        return self.announced_plan_terms(plan, first_day, first_day - timedelta(days=notice_days))
 
     @property
     def domain_policy(self) -> DomainPolicy:

@@ -158,7 +158,9 @@ def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: Pri
     _check_date(command.date, today, latest_switch(state))
     plan, members = command.plan or state.plan, command.members or state.members
     _check_choice(state, plan, members, today, book)
-    switch = ReservedSwitch(date=command.date, term=command.term, plan=plan, members=members)
+    switch = ReservedSwitch(
+        date=command.date, reserved_on=today, term=command.term, plan=plan, members=members
+    )
     if command.date == today:
         return switch_event(state, switch, now, book)
     if isinstance(state.reservation, ReservedCancellation):
@@ -193,7 +195,6 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
     plan, members = command.plan or state.plan, command.members or state.members
     term = command.term or state.contract.term
     _check_choice(state, plan, members, today, book)
-    offer = book.plan_terms(plan, today)
     if book.is_lower(plan, state.plan, today):
         raise _lowered("plan")
     higher_plan = plan != state.plan
@@ -205,7 +206,10 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
     raised = _adjusted_renewal_option(
         state.renewal, plan if higher_plan else None, members if more_members else None, today, book
     )
-    rate = rate_of(plan, offer, members, term, today)
+    if higher_plan or to_annual:
+        rate = rate_of(plan, book.plan_terms(plan, today), members, term, today)
+    else:  # the contract keeps its prices (R19)
+        rate = state.rate.model_copy(update={"members": members, "first_day": today})
     return Upgraded(
         at=now,
         rate=rate,

@@ -211,6 +211,12 @@ SENTENCES: Mapping[str, str] = {
         "The catalogue must come into force after %(version)s, which does on %(date)s. Set a later "
         "`effective_from`."
     ),
+    "CATALOGUE_NOT_PUBLISHABLE.ANNOUNCED_EARLIER": (
+        "must not be before %(date)s, the announcement of version %(version)s"
+    ),
+    "CATALOGUE_NOT_PUBLISHABLE.ANNOUNCED_IN_THE_PAST": (
+        "must not be before the day on which it is published, %(today)s"
+    ),
     "CATALOGUE_NOT_PUBLISHABLE.IN_THE_PAST": (
         "Set the day of publication, %(today)s, or a later one: contracts have begun since at the prices "
         "in force."

@@ -37,8 +37,11 @@ class Access(StrEnum):
 
 
 class ReservedSwitch(Frozen):
+    """A switch to paid on `date`; `reserved_on` decides which announced prices it pays (R35)."""
+
     kind: Literal["SWITCH_TO_PAID"] = "SWITCH_TO_PAID"
     date: Day
+    reserved_on: Day
     term: ContractTerm
     plan: str
     members: int

@@ -34,23 +34,25 @@ def simulate(
         typer.Option("--engine", help="The domain rules only, or the real workflow on temporary servers."),
     ] = "rules",
     catalogue: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             "--catalogue",
             metavar="FILE",
-            help="Catalogue; default: catalogue.toml. - is standard input.",
+            help="Catalogue version; may be repeated, in any order. Default: catalogue.toml. "
+            "- is standard input.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run scenarios and show their results; with --json one document per line, in the order of the files."""
+    versions = catalogue or []
     check_standard_input(
         {
             **{f"FILE {number}": _is_standard_input(file) for number, file in enumerate(files, start=1)},
-            "--catalogue": _is_standard_input(catalogue),
+            **{_catalogue_option(number): _is_standard_input(file) for number, file in enumerate(versions)},
         }
     )
-    book = _price_book(catalogue)
+    book = _price_book(versions)
     scenarios = _scenarios(files)
     documents = _by_rules(scenarios, book) if engine == "rules" else _on_temporal(scenarios, book)
     if as_json:
@@ -64,23 +66,38 @@ def simulate(
         output.print(scenario_view(document))
 
 
+def _catalogue_option(number: int) -> str:
+    return f"--catalogue ({number + 1})" if number else "--catalogue"
+
+
 def _is_standard_input(file: Path | None) -> bool:
     from adapters.files import STANDARD_INPUT
 
     return file == STANDARD_INPUT
 
 
-def _price_book(catalogue: Path | None) -> "PriceBook":
+def _price_book(files: Sequence[Path]) -> "PriceBook":
+    """Return the price book of these versions; raise `CommandError` if they cannot be published together."""
     from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
     from adapters.settings_error import SettingsError
     from subscription.catalogue import PriceBook
 
     try:
-        return PriceBook(versions=(read_catalogue(catalogue or DEFAULT_CATALOGUE),))
+        versions = [read_catalogue(file) for file in files or [DEFAULT_CATALOGUE]]
     except SettingsError as error:
         raise usage_error(
             str(error), field="catalogue", advice="For the format, see catalogue.toml."
         ) from None
+    book = PriceBook(versions=())
+    for version in sorted(versions, key=lambda version: (version.effective_from, version.announcement_day)):
+        if refusal := book.refusal_of(version, today=version.announcement_day):
+            raise usage_error(
+                f"Version {version.version} conflicts with the versions before it: {refusal.message}",
+                field="catalogue",
+                advice="A version needs its own `version` and `effective_from`.",
+            )
+        book = book.with_versions([version])
+    return book
 
 
 def _scenarios(files: Sequence[Path]) -> "list[Scenario]":

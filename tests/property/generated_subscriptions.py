@@ -38,7 +38,7 @@ SECRET = "zq"  # is in every personal name and account name here, and in no othe
 # In many of these subscriptions, prices rise, the fee doubles and the plan lite is discontinued.
 CHANGING = BOOK.with_versions(
     [
-        catalogue("2028-03-01", plans={"lite": {"list": 4_000, "annual": 3_300}}),
+        catalogue("2028-03-01", announced_on="2028-02-10", plans={"lite": {"list": 4_000, "annual": 3_300}}),
         catalogue("2028-08-15", plans={"lite": None}, cancellation={"fee_percent": 20}),
     ]
 )

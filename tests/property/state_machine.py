@@ -270,8 +270,13 @@ class SubscriptionMachine(RuleBasedStateMachine):
     # -- catalogues ----------------------------------------------------------------------------------
 
     @precondition(lambda self: not self.is_enough and len(self.expected.book.versions) < 2 + MOST_CATALOGUES)
-    @rule(after=st.integers(1, 400), factor=st.sampled_from([0, 2, 3]), trimmed=st.booleans())
-    def a_catalogue_is_published(self, after: int, factor: int, trimmed: bool) -> None:
+    @rule(
+        after=st.integers(1, 400),
+        notice=st.integers(0, 60),
+        factor=st.sampled_from([0, 2, 3]),
+        trimmed=st.booleans(),
+    )
+    def a_catalogue_is_published(self, after: int, notice: int, factor: int, trimmed: bool) -> None:
         """Publish other prices, one plan less, another fee; the rules decide from which day they apply."""
         last = self.expected.book.versions[-1]
         plans = {
@@ -280,10 +285,14 @@ class SubscriptionMachine(RuleBasedStateMachine):
         }
         if trimmed and len(plans) > 1:
             plans.popitem()
+        today = self.expected.now.date()
+        effective_from = max(last.effective_from, today) + after * A_DAY
+        earliest = max(last.announcement_day, today)
         newer = last.model_copy(
             update={
                 "version": f"revision-{self.expected.book.revision + 1}",
-                "effective_from": max(last.effective_from, self.expected.now.date()) + after * A_DAY,
+                "effective_from": effective_from,
+                "announced_on": max(earliest, effective_from - notice * A_DAY),
                 "plans": plans,
                 "cancellation": last.cancellation.model_copy(update={"fee_percent": 50}),
             }

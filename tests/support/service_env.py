@@ -49,23 +49,41 @@ def kst(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=KST)
 
 
-def catalogue_text(version: str = "2020-01", effective_from: str = "2020-01-01", **replaced: str) -> str:
-    """Return the repository's catalogue, always in force for these tests, with some passages replaced."""
+def catalogue_text(
+    version: str = "2020-01",
+    effective_from: str = "2020-01-01",
+    announced_on: str = "2020-01-01",
+    **replaced: str,
+) -> str:
+    """Return the repository's catalogue, always in force for these tests, with some passages replaced.
+
+    By default it is announced years before, so that renewals pay its prices (R35).
+    """
     text = CATALOGUE_FILE.read_text(encoding="utf-8")
-    replacements = {'version = "2026-11"': f'version = "{version}"', "2026-11-01": effective_from, **replaced}
+    dates = f"effective_from = {effective_from}\nannounced_on = {min(announced_on, effective_from)}"
+    replacements = {
+        'version = "2026-11"': f'version = "{version}"',
+        "effective_from = 2026-11-01": dates,
+        **replaced,
+    }
     for old, new in replacements.items():
         assert old in text, f"the catalogue has no passage {old}"
         text = text.replace(old, new)
     return text
 
 
-def catalogue(version: str = "2020-01", effective_from: str = "2020-01-01", **replaced: str) -> Catalogue:
-    return parse_catalogue(catalogue_text(version, effective_from, **replaced))
+def catalogue(
+    version: str = "2020-01",
+    effective_from: str = "2020-01-01",
+    announced_on: str = "2020-01-01",
+    **replaced: str,
+) -> Catalogue:
+    return parse_catalogue(catalogue_text(version, effective_from, announced_on, **replaced))
 
 
 async def publish(pool: Pool, newer: Catalogue) -> bool:
-    """Publish a version on its effective date, which the subscriptions' clocks here show."""
-    return await catalogue_repository.publish(pool, newer, today=newer.effective_from)
+    """Publish a version on the day of its announcement, by the subscriptions' clocks."""
+    return await catalogue_repository.publish(pool, newer, today=newer.announcement_day)
 
 
 def unique_name(prefix: str) -> str:

@@ -82,12 +82,16 @@ async def test_version_is_not_in_force_before_publication_day(stack: EmbeddedSta
     async with open_service_env(stack, temporal, works=False) as service_env:
         today = day_of(await service_env.pool.fetchval("SELECT clock_timestamp()"))
         for days_ago in (2, 30):
-            late = catalogue("late", f"{today - timedelta(days=days_ago)}", **DEARER)
+            day = f"{today - timedelta(days=days_ago)}"
+            late = catalogue("late", day, announced_on=day, **DEARER)
             with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
                 await catalogue_repository.publish(service_env.pool, late)
         # With the dates of today and tomorrow, because midnight may pass during the test.
+        tomorrow = f"{today + timedelta(days=1)}"
+        with pytest.raises(PublishingError, match=r"announced_on must not be before the day"):
+            await catalogue_repository.publish(service_env.pool, catalogue("soon", tomorrow, **DEARER))
         assert await catalogue_repository.publish(
-            service_env.pool, catalogue("soon", f"{today + timedelta(days=1)}", **DEARER)
+            service_env.pool, catalogue("soon", tomorrow, announced_on=tomorrow, **DEARER)
         )
         assert not await catalogue_repository.publish(service_env.pool, catalogue())
 
@@ -124,6 +128,25 @@ async def test_r19_reserved_switch_uses_prices_of_its_day(
         ("SERVICE_FEES_POSTED", "2027-03-01 00:00"),
     ]
     assert await subscription.failed_tasks() == []
+
+
+async def test_r35_rise_without_notice_is_not_charged(catalogue_env: ServiceEnv) -> None:
+    """A reserved switch and a renewal keep the prices that were announced in time."""
+    reserved, renewed = await gather_all(
+        [catalogue_env.requested(START), catalogue_env.paid(START, "MONTHLY")]
+    )
+    await reserved.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL")
+    newer = catalogue("newer", "2027-01-20", announced_on="2027-01-12", **DEARER)
+    assert await publish(catalogue_env.pool, newer)
+    await gather_all([reserved.advance_to("2027-03-01 00:00"), renewed.advance_to("2027-04-01 00:00")])
+    assert await reserved.ledger_tuples() == [("SERVICE_FEE", "2027-02-01", "2027-03-01", 10 * 6000)]
+    # The period from 10 February was announced 29 days before; that from 10 March, 57 days before.
+    assert await renewed.ledger_tuples() == [
+        ("SERVICE_FEE", "2027-01-10", "2027-02-01", 72_000 * 22 // 31),
+        ("SERVICE_FEE", "2027-02-01", "2027-03-01", 72_000),
+        ("SERVICE_FEE", "2027-03-01", "2027-03-10", 72_000 * 9 // 31),
+        ("SERVICE_FEE", "2027-03-10", "2027-04-01", 92_000 * 22 // 31),
+    ]
 
 
 async def test_r19_new_prices_apply_from_next_contract(catalogue_env: ServiceEnv) -> None:

@@ -199,6 +199,7 @@ def test_the_catalogue_of_the_repository() -> None:
 
 LATER = catalogue(
     "2027-07-01",
+    announced_on="2027-05-15",
     plans={"lite": {"list": 4_000, "annual": 3_300}},
     cancellation={"fee_percent": 20},
 )
@@ -244,20 +245,37 @@ def test_r19_monthly_contract_takes_new_price_next_period() -> None:
     ]
 
 
-def test_r19_an_upgrade_takes_the_prices_in_force_on_its_day() -> None:
+def test_r19_more_members_pay_the_prices_of_the_contract() -> None:
     subscription = lite("2027-01-01", "ANNUAL").at("2027-07-11").send("upgrade", members=20).at("2027-08-01")
     assert subscription.ledger_tuples[-2:] == [
         fee("2027-07-01", "2027-07-11", 9_677),  # 10/31 × 30,000 = 9,677.4
-        fee("2027-07-11", "2027-08-01", 44_709),  # 21/31 × 20 × 3,300 = 44,709.7
+        fee("2027-07-11", "2027-08-01", 40_645),  # 21/31 × 20 × 3,000 = 40,645.2
     ]
 
 
+def test_r19_higher_plan_pays_the_prices_in_force_on_its_day() -> None:
+    book = book_of(
+        default_catalogue(), catalogue("2027-07-01", plans={"basic": {"list": 8_000, "annual": 7_000}})
+    )
+    subscription = lite("2027-01-01", "ANNUAL", book).at("2027-07-11").send("upgrade", plan="basic")
+    assert subscription.at("2027-08-01").ledger_tuples[-1] == fee(
+        "2027-07-11",
+        "2027-08-01",
+        47_419,  # 21/31 × 10 × 7,000 = 47,419.4
+    )
+
+
+def test_r19_annual_upgrade_pays_the_prices_in_force_on_its_day() -> None:
+    subscription = lite("2027-06-01", "MONTHLY").at("2027-07-11").send("upgrade", term="ANNUAL")
+    assert subscription.state.rate.price == 3_300
+
+
 def test_r19_r30_each_day_is_repaid_at_the_prices_that_it_had() -> None:
-    subscription = lite("2027-01-01", "ANNUAL").at("2027-07-11").send("upgrade", members=20)
+    subscription = lite("2027-01-01", "ANNUAL").at("2027-07-11").send("upgrade", plan="basic")
     assert charges(subscription.at("2027-08-01").send("cancel")) == [
-        # 6 × 6,000 + 10/31 × 6,000 + 21/31 × 20 × 700 = 36,000 + 1,935.5 + 9,483.9 = 47,419.4
-        repayment("2027-01-01", "2027-08-01", 47_419),
-        termination("2027-08-01", "2028-01-01", 33_000),  # 10% × 5 × 66,000
+        # 6 × 6,000 + 10/31 × 6,000 + 21/31 × 12,000 = 36,000 + 1,935.5 + 8,129.0 = 46,064.5
+        repayment("2027-01-01", "2027-08-01", 46_064),
+        termination("2027-08-01", "2028-01-01", 30_000),  # 10% × 5 × 60,000
     ]
 
 
@@ -396,7 +414,10 @@ def test_r19_version_starts_no_earlier_than_its_publication() -> None:
 
 def test_r19_a_version_comes_after_all_others_and_never_changes() -> None:
     first = default_catalogue()
-    assert publication_problems(catalogue("2026-10-01"), first) == [("effective_from", "NOT_LATER")]
+    assert publication_problems(catalogue("2026-10-01"), first) == [
+        ("effective_from", "NOT_LATER"),
+        ("announced_on", "ANNOUNCED_EARLIER"),
+    ]
     changed = catalogue("2027-01-01").model_copy(update={"version": first.version})
     assert publication_problems(changed, first) == [("version", "CHANGED")]
 

@@ -55,7 +55,9 @@ RATE = Rate(
     annual_price=10_000,
     term=ContractTerm.ANNUAL,
 )
-SWITCH = ReservedSwitch(date=day("2027-04-01"), term=ContractTerm.ANNUAL, plan="basic", members=10)
+SWITCH = ReservedSwitch(
+    date=day("2027-04-01"), reserved_on=day("2027-03-15"), term=ContractTerm.ANNUAL, plan="basic", members=10
+)
 OPTION = RenewalTerms(term=ContractTerm.ANNUAL, plan="premium", members=15)
 FEES = service_fees("s", (RATE,), day("2027-03-20"), day("2027-04-01"), AT)
 REFUSED = Refusal.of(RefusalCode.DATE_TOO_LATE, "date", latest=day("2028-01-01"))

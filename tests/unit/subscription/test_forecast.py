@@ -88,7 +88,7 @@ def test_r30_quote_renews_as_the_reservation_would() -> None:
 
 
 def test_r30_a_quote_takes_the_prices_that_will_be_in_force() -> None:
-    later = catalogue("2027-02-01", plans={"lite": {"list": 4_000}})
+    later = catalogue("2027-02-01", announced_on="2027-01-02", plans={"lite": {"list": 4_000}})
     subscription = ScenarioBuilder.paid(
         "2027-01-01", "MONTHLY", book_of(default_catalogue(), later), plan="lite", members=10
     )

@@ -263,7 +263,7 @@ def test_r24_renewal_notice_follows_the_renewal_option(
 
 
 def test_r19_notice_uses_prices_of_its_effective_date() -> None:
-    dearer = catalogue("2028-01-01", plans={"lite": {"list": 4_000}})
+    dearer = catalogue("2028-01-01", announced_on="2027-12-02", plans={"lite": {"list": 4_000}})
     assert renewal(annual(book=book_of(catalogue(), dearer)), "2027-12-31").rate.price == 4_000
 
 
