@@ -1,12 +1,18 @@
 """Announced prices: what begins without a command costs no more than announced in time (R35)."""
 
+from datetime import timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from support.scenario_builder import ScenarioBuilder, book_of, catalogue, day, default_catalogue, fee
 
 from subscription.catalogue import PriceBook
+from subscription.events import ContractRenewed
+from subscription.forecast import future_events
 from subscription.refusals import RefusalCode
 
 
@@ -131,6 +137,32 @@ def test_r35_monthly_contracts_follow_a_rise_after_their_notice() -> None:
         fee("2027-03-01", "2027-03-15", 16_258),  # 14/31 × 36,000 = 16,258.1
         fee("2027-03-15", "2027-04-01", 21_935),  # 17/31 × 40,000 = 21,935.5
     ]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 90), st.integers(0, 90), st.sampled_from([4_000, 6_000, 9_000, 11_000])),
+        min_size=1,
+        max_size=6,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_r35_no_renewal_costs_more_than_announced_in_time(versions: list[tuple[int, int, int]]) -> None:
+    """Each version: days after the one before, days of notice, annual price."""
+    book, effective_from = book_of(default_catalogue()), day("2027-01-01")
+    for days, notice, price in versions:
+        effective_from += timedelta(days=days)
+        announced_on = max(effective_from - timedelta(days=notice), book.versions[-1].announcement_day)
+        newer = catalogue(f"{effective_from}", announced_on=f"{announced_on}", plans=basic(price))
+        assert book.refusal_of(newer, announced_on) is None
+        book = book.with_versions([newer])
+    for event, state in islice(future_events(annual_contract(book, "2026-12-01").state, book), 60):
+        if isinstance(event, ContractRenewed):
+            first_day = event.contract.first_day
+            in_time = [v for v in book.versions if v.announcement_day <= first_day - timedelta(days=30)]
+            announced = PriceBook(versions=tuple(in_time)).plan_terms("basic", first_day).annual
+            in_force = book.plan_terms("basic", first_day).annual
+            assert state.rate.annual_price == min(announced, in_force)
 
 
 def problems(newer_announced: str | None, last_announced: str | None, today: str) -> list[tuple[str, str]]:
