@@ -212,10 +212,10 @@ SENTENCES: Mapping[str, str] = {
         "`effective_from`."
     ),
     "CATALOGUE_NOT_PUBLISHABLE.ANNOUNCED_EARLIER": (
-        "must not be before %(date)s, the announcement of version %(version)s"
+        "Set %(date)s or a later day: version %(version)s was announced on that day."
     ),
     "CATALOGUE_NOT_PUBLISHABLE.ANNOUNCED_IN_THE_PAST": (
-        "must not be before the day on which it is published, %(today)s"
+        "Set the day of publication, %(today)s, or a later one."
     ),
     "CATALOGUE_NOT_PUBLISHABLE.IN_THE_PAST": (
         "Set the day of publication, %(today)s, or a later one: contracts have begun since at the prices "

@@ -84,11 +84,11 @@ async def test_version_is_not_in_force_before_publication_day(stack: EmbeddedSta
         for days_ago in (2, 30):
             day = f"{today - timedelta(days=days_ago)}"
             late = catalogue("late", day, announced_on=day, **DEARER)
-            with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
+            with pytest.raises(PublishingError, match=r"effective_from: Set the day of publication"):
                 await catalogue_repository.publish(service_env.pool, late)
         # With the dates of today and tomorrow, because midnight may pass during the test.
         tomorrow = f"{today + timedelta(days=1)}"
-        with pytest.raises(PublishingError, match=r"announced_on must not be before the day"):
+        with pytest.raises(PublishingError, match=r"announced_on: Set the day of publication"):
             await catalogue_repository.publish(service_env.pool, catalogue("soon", tomorrow, **DEARER))
         assert await catalogue_repository.publish(
             service_env.pool, catalogue("soon", tomorrow, announced_on=tomorrow, **DEARER)
@@ -104,7 +104,7 @@ async def test_r25_no_version_gives_a_plan_the_rank_of_another(
         plus = '[plans.plus]\ntitle = "Plus"\nrank = 3\nlist = 8000\nannual = 6500\n'
         assert await publish(service_env.pool, catalogue("no-premium", "2027-01-01", **{premium: ""}))
         with pytest.raises(
-            PublishingError, match=r"plans.plus.rank is the rank of plans.premium since"
+            PublishingError, match=r"plans.plus.rank: This is the rank of plans.premium since"
         ) as reused:
             await publish(service_env.pool, catalogue("reused", "2027-02-01", **{premium: plus}))
         assert reused.value.refused.code is RefusalCode.CATALOGUE_NOT_PUBLISHABLE
