@@ -1,5 +1,9 @@
 """Forecasts: quotes of a cancellation (R28, R30) and upcoming events (R23)."""
 
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
+
 import pytest
 from support.scenario_builder import (
     ScenarioBuilder,
@@ -14,8 +18,11 @@ from support.scenario_builder import (
     termination,
 )
 
-from subscription.forecast import Quote, upcoming
+from subscription import deadlines
+from subscription.deadlines import DeadlineKind
+from subscription.forecast import Quote, future_events, upcoming
 from subscription.refusals import Refusal, RefusalCode
+from subscription.state import Subscription
 
 NEXT_YEAR = "2028-01-01"
 
@@ -191,3 +198,18 @@ def test_r23_forecast_matches_later_events() -> None:
 
 def test_r31_nothing_comes_after_erasure() -> None:
     assert upcoming_events(annual().send("cancel").at("2027-01-02")) == []
+
+
+def test_forecast_step_calculates_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    calculated: list[Subscription] = []
+    deadlines_of = deadlines._deadlines
+
+    def recorded(state: Subscription) -> Iterator[tuple[datetime, DeadlineKind]]:
+        calculated.append(state)
+        return deadlines_of(state)
+
+    monkeypatch.setattr(deadlines, "_deadlines", recorded)
+    subscription = ScenarioBuilder.paid("2027-01-10", "MONTHLY")
+    calculated.clear()
+    assert len(list(islice(future_events(subscription.state, subscription.book), 4))) == 4
+    assert len(calculated) == 4
