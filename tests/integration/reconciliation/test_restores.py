@@ -142,7 +142,7 @@ async def test_missing_catalogue_version_is_restored_from_workflows(
         [await stored_rows(isolated_env, subscription) for subscription in subscriptions],
     )
     await backup.is_restored()
-    with pytest.raises(PublishingError, match=r"effective_from must not be before the day"):
+    with pytest.raises(PublishingError, match=r"effective_from: Set the day of publication"):
         await catalogue_repository.publish(isolated_env.pool, newer)
 
     assert await codes(isolated_env) == {
@@ -314,7 +314,10 @@ async def test_lost_namespace_restarts_all_workflows(
         }
         assert await found(moved) == []
         assert [await subscription.ledger() for subscription in paying] == ledgers
-        await gather_all(
-            is_cancelled_today(SubscriptionDriver(moved.client, elsewhere, each.id, each.request))
-            for each in subscriptions
-        )
+
+        async def is_cancelled(subscription: SubscriptionDriver) -> None:
+            today = await subscription.today()  # the test clock is in the old namespace
+            restarted = SubscriptionDriver(moved.client, elsewhere, subscription.id, subscription.request)
+            assert await restarted.send("cancel", date=f"{today}")
+
+        await gather_all(map(is_cancelled, subscriptions))
