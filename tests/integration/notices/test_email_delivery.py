@@ -194,7 +194,7 @@ async def test_hanging_mail_server_is_skipped_after_three_emails(
 
     async with (
         SmtpServer() as smtp_server,
-        isolated_env.worker(mail_server=smtp_server.mail_server(timeout_seconds=2.0)),
+        isolated_env.worker(mail_server=smtp_server.mail_server(timeout_seconds=1.0)),
     ):
         smtp_server.to_message = to_message
         await gather_all(trial(isolated_env) for _ in range(4))
