@@ -123,6 +123,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             subscription = await paid(shell)
             await subscription.has_run(2)
             await subscription.send("change_renewal_option", term="ANNUAL")
+            await subscription.is_at_rest_in_run(2)
 
         async def is_reported() -> bool:
             return subscription.workflow_id in (await shell.types([listed], {}))[0]

@@ -144,6 +144,19 @@ class SubscriptionDriver:
         assert runs is not None
         return runs
 
+    async def is_at_rest_in_run(self, number: int) -> None:
+        """Wait until this run is listed and has no workflow task to do.
+
+        A worker that stops during a task leaves it to its timeout, ten seconds later.
+        """
+        await self.has_run(number)
+
+        async def at_rest() -> bool:
+            described = (await self.handle.describe()).raw_description
+            return not described.HasField("pending_workflow_task")
+
+        await wait_for("no workflow task is pending", at_rest)
+
     async def has_only_its_last_run(self) -> None:
         """Wait until the server lists one run: deleted runs leave the lists after their histories."""
 

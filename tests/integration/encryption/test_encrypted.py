@@ -221,6 +221,7 @@ async def test_keys_in_use_are_counted_until_no_run_has_them(stack: EmbeddedStac
     async with open_env(stack, old, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid(START)
+            await subscription.is_at_rest_in_run(2)
         rotated = await with_keys(service_env, stack, new, old)
         query = f"TaskQueue = '{service_env.task_queue}'"
 

@@ -111,6 +111,7 @@ async def test_replay_creates_no_spans(stack: EmbeddedStack) -> None:
         async with service_env.worker():
             subscription = await service_env.requested()
             await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+            await subscription.is_at_rest_in_run(2)
         async with service_env.worker():  # it has not cached the workflow, so it replays it
             await subscription.expect_refusal("withdraw_reservation")
     names = [span.name for span in exported.get_finished_spans()]

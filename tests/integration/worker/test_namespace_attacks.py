@@ -316,7 +316,7 @@ async def test_runs_and_calls_continue_with_a_new_key(stack: EmbeddedStack, temp
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid(PAID)
-            await subscription.has_run(2)
+            await subscription.is_at_rest_in_run(2)
         await service_env.owner.execute("INSERT INTO worker_keys DEFAULT VALUES")
         rotated = dataclasses.replace(service_env, signer=await worker_signer(service_env.pool))
         assert rotated.signer.keys[1:] == service_env.signer.keys
