@@ -25,7 +25,7 @@ class Batch:
         self._job = job
         self.failures: list[MemberFailure] = []
 
-    async def alone(
+    async def run_member(
         self, member: str, step: Awaitable[T], *, of_all: tuple[type[Exception], ...] = ()
     ) -> T | None:
         """Return the result of a member's step; None if the step failed for this member only.

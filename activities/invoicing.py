@@ -41,7 +41,7 @@ class InvoicingActivities:
         page = await self._page(input)
         batch, totals = Batch("invoices"), []
         for customer_id in await self._with_open_entries(page, input.month):
-            invoice = await batch.alone(customer_id, self._issue(customer_id, input, policy))
+            invoice = await batch.run_member(customer_id, self._issue(customer_id, input, policy))
             totals += [invoice.total] if invoice else []
             activity.heartbeat()
         full = len(page) == _CUSTOMERS_A_PAGE

@@ -121,7 +121,7 @@ class NotificationActivities:
             return await self._attempt(sender, number)
 
         before = len(batch.failures)
-        outcome = await batch.alone(subscription_id, attempt(), of_all=(SmtpServerError,))
+        outcome = await batch.run_member(subscription_id, attempt(), of_all=(SmtpServerError,))
         if len(batch.failures) > before:
             reason = f"unexpected error ({batch.failures[-1].error})"
             async with self._pool.acquire() as connection:
@@ -161,7 +161,7 @@ class NotificationActivities:
             await asyncio.sleep(0)  # let other tasks of this process run
             subscription_id = row["subscription_id"]
             step = self._queue(row, known[subscription_id], input.day, book)
-            queued += await batch.alone(subscription_id, step) or 0
+            queued += await batch.run_member(subscription_id, step) or 0
         return QueueNoticesResult(
             queued=queued,
             failed=tuple(batch.failures),

@@ -66,7 +66,7 @@ class RetentionActivities:
         for orphan in orphans:
             # An unrecorded history may be the only data of a subscription: the job `reconcile` handles it.
             if not orphan.is_unrecorded:
-                histories += await batch.alone(orphan.subscription_id, self._delete(orphan)) or 0
+                histories += await batch.run_member(orphan.subscription_id, self._delete(orphan)) or 0
             activity.heartbeat()
         return PurgeHistoriesResult(histories=histories, failed=tuple(batch.failures), next_after=next_after)
 
@@ -79,7 +79,7 @@ class RetentionActivities:
         """Delete rows past their retention period, by the database clock, in small batches."""
         batch, rows = Batch("purge"), {}
         for rule in RETENTIONS:
-            rows[rule.table] = await batch.alone(rule.table, self._purge(rule)) or 0
+            rows[rule.table] = await batch.run_member(rule.table, self._purge(rule)) or 0
         return PurgeRowsResult(rows=rows, failed=tuple(batch.failures))
 
     async def _purge(self, rule: RetentionRule) -> int:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 @asynccontextmanager
 async def run_attention_copy(pool: Pool, client: Client) -> AsyncIterator[None]:
     """Copy the reasons periodically until the context exits."""
-    task = asyncio.create_task(_copy_for_ever(pool, client))
+    task = asyncio.create_task(_copy_periodically(pool, client))
     try:
         yield
     finally:
@@ -33,7 +33,7 @@ async def run_attention_copy(pool: Pool, client: Client) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def _copy_for_ever(pool: Pool, client: Client) -> None:
+async def _copy_periodically(pool: Pool, client: Client) -> None:
     failing = False
     while True:
         begin = time.monotonic()

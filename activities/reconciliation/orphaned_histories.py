@@ -82,7 +82,7 @@ async def _orphaned_histories(
             age = known[subscription_id]
             if age is None or age <= grace:
                 continue
-        elif await batch.alone(subscription_id, _is_running(client, its_runs[0].id)) is not False:
+        elif await batch.run_member(subscription_id, _is_running(client, its_runs[0].id)) is not False:
             continue
         orphans.append(OrphanedHistory(subscription_id, tuple(run.run_id for run in runs), is_unrecorded))
     return orphans

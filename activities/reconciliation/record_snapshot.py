@@ -149,7 +149,7 @@ async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[Re
         if concerns_all(error):
             raise
     records = [
-        await batch.alone(subscription_id, load_record(pool, subscription_id)) for subscription_id in ids
+        await batch.run_member(subscription_id, load_record(pool, subscription_id)) for subscription_id in ids
     ]
     return [record for record in records if record is not None]
 

@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 
 
 async def serve(
-    settings: ApiSettings, *, put_together: Callable[[AppState, ASGIApp], ASGIApp] = create_app
+    settings: ApiSettings, *, app_factory: Callable[[AppState, ASGIApp], ASGIApp] = create_app
 ) -> None:
     """Run until SIGTERM or SIGINT, then finish the requests in progress.
 
-    `put_together` creates the application. As for the worker, no setting allows simulated time.
+    `app_factory` creates the application. As for the worker, no setting allows simulated time.
 
     Raises `SettingsError` for errors that a retry cannot resolve, and one of `UNREACHABLE` if PostgreSQL is
     unavailable.
@@ -52,7 +52,7 @@ async def serve(
     try:
         with bind_socket(settings.address, "WORKSUB_API_ADDRESS") as opened:
             async with _service(settings) as service, _console(settings, service) as console:
-                app = put_together(service, console)
+                app = app_factory(service, console)
                 async with metrics_served(settings.metrics_address, _METRICS_ADDRESS, service.metrics):
                     await _run(app, service, opened)
     except DatabaseError as error:

@@ -21,8 +21,8 @@ from entrypoints.console.page_context import (
     PageContext,
     ShortCircuitResponse,
     cookie_name,
+    load_page_context,
     translator_of,
-    visit_of,
 )
 from entrypoints.console.sessions import LONGEST_HOURS, SessionKind
 from entrypoints.console.urls import LANGUAGE, without_language
@@ -51,7 +51,7 @@ def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: Sessio
     async def endpoint(request: Request) -> Response:
         request_id = request.scope.get("state", {}).get("request_id")
         try:
-            page = await visit_of(console, request, realm)
+            page = await load_page_context(console, request, realm)
             response = await _answer(page, handler, whom)
         except ShortCircuitResponse as short_circuit:
             return short_circuit.response
@@ -94,19 +94,19 @@ async def _answer(page: PageContext, handler: Handler, whom: Audience) -> Respon
         if not is_paused(error):
             raise
         said = page.translator.gettext("The subscription is paused; nothing has changed. Try again later.")
-        return await page.page("refused.html", said=said, status=409)
+        return await page.render("refused.html", said=said, status=409)
     except RefusalError as refusal:
         refused = refusal.refused
         if refused.code in (RefusalCode.SUBSCRIPTION_NOT_FOUND, RefusalCode.INVOICE_NOT_FOUND):
-            return await page.gone()
+            return await page.not_found()
         if refused.code is RefusalCode.KEY_UNKNOWN:
             raise
-        return await page.page("refused.html", said=page.refusal(refused), status=409)
+        return await page.render("refused.html", said=page.refusal(refused), status=409)
 
 
 async def _too_often(page: PageContext, error: TooManyCommandsError) -> Response:
     said = page.translator.gettext("Too many requests for this subscription. Wait a minute and try again.")
-    response = await page.page("refused.html", said=said, status=429)
+    response = await page.render("refused.html", said=said, status=429)
     response.headers["Retry-After"] = str(error.wait)
     return response
 
@@ -115,17 +115,17 @@ async def _access_denied_response(page: PageContext, whom: Audience) -> Response
     if whom is Audience.NONE:
         return None
     if page.request.method == "POST" and not _has_valid_csrf_token(page):
-        return await page.page("expired_form.html", status=403)
-    page.take_language()
+        return await page.render("expired_form.html", status=403)
+    page.set_language()
     if page.request.method == "GET" and LANGUAGE in page.request.query_params:
-        return await page.go(without_language(page.here))
+        return await page.redirect(without_language(page.current_path))
     if whom is Audience.PUBLIC:
         return None
     if page.session is None:
-        return await page.go(sign_in_path(page))
+        return await page.redirect(sign_in_path(page))
     operator = page.session.customer_id is None and page.realm is SessionKind.CONSOLE
     if (whom is Audience.OPERATORS and not operator) or (whom is Audience.CUSTOMERS and operator):
-        return await page.gone()
+        return await page.not_found()
     return None
 
 

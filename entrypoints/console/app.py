@@ -60,7 +60,7 @@ def create_console(
         failure_step=failure_step,
     )
 
-    no_page = protect(console, PageContext.gone, Audience.NONE, SessionKind.CONSOLE)
+    no_page = protect(console, PageContext.not_found, Audience.NONE, SessionKind.CONSOLE)
 
     async def missing(request: Request, _: Exception) -> Response:
         return await no_page(request)
@@ -116,17 +116,17 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
     moving = [page("/clock", clock_controls.advance, "POST")] if console.settings.developer_sign_in else []
     return [
         page("", subscription_detail.detail),
-        page("/switch", contract_changes.show_switch),
-        page("/switch", contract_changes.take_switch, "POST"),
-        page("/renewal", contract_changes.show_renewal),
-        page("/renewal", contract_changes.take_renewal, "POST"),
-        page("/upgrade", contract_changes.show_upgrade),
-        page("/upgrade", contract_changes.take_upgrade, "POST"),
-        page("/cancel", cancellation.show_cancel),
-        page("/cancel", cancellation.take_cancel, "POST"),
+        page("/switch", contract_changes.get_switch),
+        page("/switch", contract_changes.post_switch, "POST"),
+        page("/renewal", contract_changes.get_renewal),
+        page("/renewal", contract_changes.post_renewal, "POST"),
+        page("/upgrade", contract_changes.get_upgrade),
+        page("/upgrade", contract_changes.post_upgrade, "POST"),
+        page("/cancel", cancellation.get_cancel),
+        page("/cancel", cancellation.post_cancel, "POST"),
         page("/withdraw", command_forms.withdraw, "POST"),
-        page("/rename", command_forms.show_rename),
-        page("/rename", command_forms.take_rename, "POST"),
+        page("/rename", command_forms.get_rename),
+        page("/rename", command_forms.post_rename, "POST"),
         page("/domain", command_forms.check_domain, "POST"),
         *moving,
     ]
@@ -140,7 +140,7 @@ def _works_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
 
     return [
         page("", works.home),
-        page("/sign-in", works.show_sign_in, Audience.PUBLIC),
+        page("/sign-in", works.get_sign_in, Audience.PUBLIC),
         page("/sign-in", works.sign_in, Audience.PUBLIC, "POST"),
         page("/company", works.set_company, method="POST"),
         page("/members", works.add_member, method="POST"),

@@ -74,7 +74,7 @@ class PageContext:
     token: str
     session: Session | None
     form: Mapping[str, str] = field(default_factory=dict)
-    several: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    form_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cookies: dict[str, tuple[str, int | None]] = field(default_factory=dict)
     """Cookies to set in the response: value and max age in seconds; None for a session cookie."""
     sign_in_refusal: SignInRefusal | None = None
@@ -97,21 +97,21 @@ class PageContext:
         return subscription_id
 
     @property
-    def here(self) -> str:
+    def current_path(self) -> str:
         """Return the URL of the page; for a submitted form, that of the page that contained the form."""
         return page_of(self.request)
 
     @property
     def form_page(self) -> str:
         """Return the URL of the form that leads to this page, to which a sign-in returns."""
-        return form_of(self.here)
+        return form_of(self.current_path)
 
     @property
     def chooses_language(self) -> bool:
         """Return True if the form was submitted only to show the page in another language."""
         return self.form.get(LANGUAGE) in tuple(Language)
 
-    def take_language(self) -> None:
+    def set_language(self) -> None:
         """Use the language chosen by the form or the URL, and store it in a cookie."""
         chosen = self.form.get(LANGUAGE) or self.request.query_params.get(LANGUAGE)
         if chosen in tuple(Language):
@@ -145,7 +145,7 @@ class PageContext:
 
     # -- responses ---------------------------------------------------------------------------------
 
-    async def page(self, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:
+    async def render(self, template: str, /, *, status: int = 200, **context: Any) -> HTMLResponse:
         flash = self.session.flash if self.session else None
         if flash is not None:
             await self.console.sessions.set_flash(self.token, None)
@@ -159,7 +159,7 @@ class PageContext:
         )
         return HTMLResponse(html, status_code=status)
 
-    async def go(self, path: str, flash: str | None = None) -> RedirectResponse:
+    async def redirect(self, path: str, flash: str | None = None) -> RedirectResponse:
         """Redirect to another page of the console, which first shows the flash message."""
         if flash is not None:
             await self.console.sessions.set_flash(self.token, flash)
@@ -185,8 +185,8 @@ class PageContext:
             said[key] = f"{said[key]} {message}" if key in said and message not in said[key] else message
         return said
 
-    async def gone(self) -> HTMLResponse:
-        return await self.page("not_found.html", status=404)
+    async def not_found(self) -> HTMLResponse:
+        return await self.render("not_found.html", status=404)
 
 
 def cookie_name(realm: SessionKind, *, secure: bool) -> str:
@@ -199,7 +199,7 @@ def translator_of(request: Request) -> Translator:
     return Translator(language_of(request.cookies.get(LANGUAGE_COOKIE), asked))
 
 
-async def visit_of(console: ConsoleApp, request: Request, realm: SessionKind) -> PageContext:
+async def load_page_context(console: ConsoleApp, request: Request, realm: SessionKind) -> PageContext:
     """Read the session cookie, the language and the form, whose size is limited."""
     if not all(is_storable(text) for pair in request.query_params.multi_items() for text in pair):
         raise ShortCircuitResponse(Response("Invalid query string.", status_code=400))
@@ -217,9 +217,9 @@ async def visit_of(console: ConsoleApp, request: Request, realm: SessionKind) ->
     if not token:
         page.cookies[cookie_name(realm, secure=console.settings.secure)] = (page.token, None)
     if request.method == "POST":
-        several = await _form(request)
-        page.several = several
-        page.form = {name: values[-1] for name, values in several.items()}
+        form_lists = await _form(request)
+        page.form_lists = form_lists
+        page.form = {name: values[-1] for name, values in form_lists.items()}
     return page
 
 
@@ -237,7 +237,7 @@ async def _form(request: Request) -> dict[str, tuple[str, ...]]:
             raise ValueError("null characters")
     except ValueError:
         raise ShortCircuitResponse(Response("Invalid form data.", status_code=400)) from None
-    several: dict[str, tuple[str, ...]] = {}
+    form_lists: dict[str, tuple[str, ...]] = {}
     for name, value in pairs:
-        several[name] = (*several.get(name, ()), composed(value))
-    return several
+        form_lists[name] = (*form_lists.get(name, ()), composed(value))
+    return form_lists

@@ -123,7 +123,7 @@ def cookies_in(cookies: Mapping[str, str]) -> list[str]:
     return [name for name in named if _ID.fullmatch(name.removeprefix(_COOKIE))]
 
 
-def in_excess(cookies: Mapping[str, str], key: bytes) -> list[str]:
+def excess_cookies(cookies: Mapping[str, str], key: bytes) -> list[str]:
     """Return the cookies to delete before another draft is stored: unreadable ones, then the oldest."""
     ids = [name.removeprefix(_COOKIE) for name in cookies_in(cookies)]
     readable = [draft_id for draft_id in ids if decrypt_draft(cookies, draft_id, key)]

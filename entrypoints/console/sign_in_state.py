@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEPT_SECONDS = 600
 
 
-def signed(state: dict[str, Any], client_secret: str) -> str:
+def encrypt(state: dict[str, Any], client_secret: str) -> str:
     """Encrypt the state with a key derived from the client secret, which all console processes share."""
     return _cipher(client_secret).encrypt(json.dumps(state).encode()).decode()
 
 
-def opened(cookie: str, client_secret: str) -> dict[str, Any] | None:
+def decrypt(cookie: str, client_secret: str) -> dict[str, Any] | None:
     """Return the decrypted state, or None if it is missing, too old, or not encrypted by the console."""
     try:
         state: dict[str, Any] = json.loads(_cipher(client_secret).decrypt(cookie, ttl=KEPT_SECONDS))

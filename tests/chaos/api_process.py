@@ -51,6 +51,6 @@ def create_simulated_app(service: AppState, console: ASGIApp) -> ASGIApp:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(serve(ApiSettings.load(os.environ), put_together=create_simulated_app))
+        asyncio.run(serve(ApiSettings.load(os.environ), app_factory=create_simulated_app))
     finally:
         gc.collect()  # as worker.py does

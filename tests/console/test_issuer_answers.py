@@ -26,7 +26,7 @@ from support.service_env import ServiceEnv
 
 from entrypoints.console.oidc_discovery import Discovery
 from entrypoints.console.settings import ConsoleSettings, OidcSettings
-from entrypoints.console.sign_in_state import signed
+from entrypoints.console.sign_in_state import encrypt
 
 KEY: KeyParameters = {"kid": "1", "use": "sig", "alg": "RS256"}
 
@@ -287,7 +287,7 @@ async def test_pending_sign_in_is_not_stored_in_the_database(service_env: Servic
 
 @pytest.mark.parametrize(
     "cookie",
-    ["", "x", "gAAAAA==", signed({"next": "/"}, "another secret")],
+    ["", "x", "gAAAAA==", encrypt({"next": "/"}, "another secret")],
     ids=["nothing", "a letter", "too short", "another secret"],
 )
 async def test_forged_sign_in_cookie_starts_no_session(service_env: ServiceEnv, cookie: str) -> None:

@@ -63,7 +63,7 @@ class _Review:
         )
 
 
-async def show_cancel(page: PageContext) -> Response:
+async def get_cancel(page: PageContext) -> Response:
     """Show the form for the date, or, with `review` in the query, the cost of that date for confirmation."""
     current = await page.client.current_state(page.subscription_id)
     query = page.request.query_params
@@ -72,7 +72,7 @@ async def show_cancel(page: PageContext) -> Response:
     return await _form(page, current, query.get("date"))
 
 
-async def take_cancel(page: PageContext) -> Response:
+async def post_cancel(page: PageContext) -> Response:
     """Cancel on the reviewed date. If the review page would now show other facts, show it again."""
     current = await page.client.current_state(page.subscription_id)
     day, confirmation = page.form.get("date", ""), page.form.get("confirmation", "").strip()[:300]

@@ -36,4 +36,4 @@ async def advance(page: PageContext) -> Response:
         await page.client.settle(page.subscription_id)
     current = await page.client.current_state(page.subscription_id)
     said = page.translator.gettext("It is %(now)s now.", now=page.translator.moment(max(current.now, target)))
-    return await page.go(f"/subscriptions/{page.subscription_id}", said)
+    return await page.redirect(f"/subscriptions/{page.subscription_id}", said)

@@ -51,7 +51,7 @@ async def redirect_with_result(page: PageContext, answer: Answer) -> Response:
     happened = await page.client.history(page.subscription_id)
     messages = MessageFormatter(page.translator, await page.client.price_book())
     said = " ".join(messages.event(happened[number - 1]) for number in events if number <= len(happened))
-    return await page.go(f"/subscriptions/{page.subscription_id}", said or answer.message)
+    return await page.redirect(f"/subscriptions/{page.subscription_id}", said or answer.message)
 
 
 async def form_page(
@@ -65,7 +65,7 @@ async def form_page(
 ) -> Response:
     """Return the page of an action. If the action is not possible now, the page shows only the reason."""
     refused = refusals(current)[action]
-    return await page.page(
+    return await page.render(
         template if refused is None else "command/not_available.html",
         status=status if refused is None else 409,
         action=action,
@@ -104,20 +104,20 @@ async def check_domain(page: PageContext) -> Response:
         return await shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
     if not answer.events:
         not_yet = SENTENCES["NO_PROOF_YET"]
-        return await page.go(f"/subscriptions/{page.subscription_id}", page.translator.gettext(not_yet))
+        return await page.redirect(f"/subscriptions/{page.subscription_id}", page.translator.gettext(not_yet))
     return await redirect_with_result(page, answer)
 
 
 # -- rename (R10) --------------------------------------------------------------------------------------
 
 
-async def show_rename(page: PageContext) -> Response:
+async def get_rename(page: PageContext) -> Response:
     current = await page.client.current_state(page.subscription_id)
     account = current.state.account
     return await _rename_page(page, current, account.kind.value if account else "GROUP", "")
 
 
-async def take_rename(page: PageContext) -> Response:
+async def post_rename(page: PageContext) -> Response:
     current = await page.client.current_state(page.subscription_id)
     kind = "DOMAIN" if page.form.get("kind") == "DOMAIN" else "GROUP"
     name = page.form.get("name", "").strip()[:300]

@@ -73,29 +73,29 @@ class _Choice:
         )
 
 
-async def show_switch(page: PageContext) -> Response:
+async def get_switch(page: PageContext) -> Response:
     """Show the form, or, with `review` in the query, the effects of the switch for confirmation."""
     return await _show(page, Action.SWITCH)
 
 
-async def show_renewal(page: PageContext) -> Response:
+async def get_renewal(page: PageContext) -> Response:
     return await _show(page, Action.RENEWAL)
 
 
-async def show_upgrade(page: PageContext) -> Response:
+async def get_upgrade(page: PageContext) -> Response:
     """Show the steps of an upgrade, which are those of a request: product, terms, details."""
     return await _show(page, Action.UPGRADE)
 
 
-async def take_switch(page: PageContext) -> Response:
+async def post_switch(page: PageContext) -> Response:
     return await _confirm(page, Action.SWITCH)
 
 
-async def take_renewal(page: PageContext) -> Response:
+async def post_renewal(page: PageContext) -> Response:
     return await _confirm(page, Action.RENEWAL)
 
 
-async def take_upgrade(page: PageContext) -> Response:
+async def post_upgrade(page: PageContext) -> Response:
     return await _confirm(page, Action.UPGRADE)
 
 

@@ -17,12 +17,12 @@ _SHOWN_STATES = (State.TRIAL, State.SUSPENDED, State.ACTIVE, State.CANCELED, Sta
 
 
 async def home(page: PageContext) -> Response:
-    return await page.go("/subscriptions" if page.caller.customer_id else "/operator")
+    return await page.redirect("/subscriptions" if page.caller.customer_id else "/operator")
 
 
 async def my_product(page: PageContext) -> Response:
     found = await page.client.find(after=page.request.query_params.get("after", ""), limit=_A_PAGE)
-    return await page.page("my_product.html", **await _list(page, found))
+    return await page.render("my_product.html", **await _list(page, found))
 
 
 async def all_subscriptions(page: PageContext) -> Response:
@@ -47,12 +47,12 @@ async def all_subscriptions(page: PageContext) -> Response:
         else await page.client.find(selection, after=query.get("after", ""), limit=_A_PAGE)
     )
     attention = await page.client.find(NAMED_FILTERS["needs-attention"].on(today), limit=_A_PAGE)
-    return await page.page(
+    return await page.render(
         "operator.html",
         status=422 if problems else 200,
         problems=problems,
         **await _list(page, found),
-        ready_made=_ready_made(page),
+        ready_made=_named_filter(page),
         show=ready_made,
         state=state,
         customer=customer,
@@ -79,7 +79,7 @@ async def _list(page: PageContext, found: SearchPage) -> dict[str, Any]:
     }
 
 
-def _ready_made(page: PageContext) -> dict[str, str]:
+def _named_filter(page: PageContext) -> dict[str, str]:
     gettext = page.translator.gettext
     return {
         "needs-attention": gettext("Needs attention"),

@@ -40,29 +40,29 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 
 async def begin(page: PageContext) -> Response:
     """Start a new request with a new draft."""
-    return await page.go(_path(_new_draft(page), "product"))
+    return await page.redirect(_path(_new_draft(page), "product"))
 
 
-async def _begin_again(page: PageContext) -> Response:
+async def _restart(page: PageContext) -> Response:
     """Start a new request instead of a draft that no longer exists, and explain this."""
     forgotten = page.translator.gettext(
         "Your entries are no longer stored. They are kept for an hour, until you sign in again, and for "
         "your last %(most)s requests. Please start again.",
         most=page.translator.number(request_draft.MOST_KEPT),
     )
-    return await page.go(_path(_new_draft(page), "product"), forgotten)
+    return await page.redirect(_path(_new_draft(page), "product"), forgotten)
 
 
 async def show(page: PageContext) -> Response:
     """Show a step with the entered values, or redirect to the first unfinished step before it."""
     step, draft = _step(page), _draft(page)
     if draft is None:
-        return await _begin_again(page)
+        return await _restart(page)
     if draft.completed:
         return await _completed(page, draft)
     unfinished = await _first_unfinished(page, draft, step)
     if unfinished:
-        return await page.go(_path(draft, unfinished))
+        return await page.redirect(_path(draft, unfinished))
     return await _shown(page, step, draft)
 
 
@@ -70,33 +70,33 @@ async def take(page: PageContext) -> Response:
     """Process the submitted form of a step."""
     step, draft = _step(page), _draft(page)
     if draft is None:
-        return await _begin_again(page)
+        return await _restart(page)
     if draft.completed:
         return await _completed(page, draft)
     match step:
         case "product":
-            return await _take_product(page, draft)
+            return await _post_product(page, draft)
         case "terms":
-            return await _take_terms(page, draft)
+            return await _post_terms(page, draft)
         case "information":
-            return await _take_information(page, draft)
+            return await _post_information(page, draft)
         case _:
             return await _finalize(page, draft)
 
 
-async def _take_product(page: PageContext, draft: Draft) -> Response:
+async def _post_product(page: PageContext, draft: Draft) -> Response:
     return await _on(page, "product", draft.entered(page.form, "region", "platform", "plan", "members"))
 
 
-async def _take_terms(page: PageContext, draft: Draft) -> Response:
+async def _post_terms(page: PageContext, draft: Draft) -> Response:
     """Store the agreed terms. A term counts as agreed only in the version that was shown (R3)."""
-    ticked = set(page.several.get("agreed", ()))
+    ticked = set(page.form_lists.get("agreed", ()))
     terms = (await _catalogue(page)).terms
     agreed = tuple((term.id, term.version) for term in terms if f"{term.id}:{term.version}" in ticked)
     return await _on(page, "terms", draft.model_copy(update={"agreed": agreed}))
 
 
-async def _take_information(page: PageContext, draft: Draft) -> Response:
+async def _post_information(page: PageContext, draft: Draft) -> Response:
     form = page.form
     draft = draft.entered(form, "kind", "group", "domain", "admin_id", "company_name", "company_phone")
     kind = draft.kind if draft.kind in tuple(AccountKind) else AccountKind.GROUP.value
@@ -119,7 +119,7 @@ async def _take_information(page: PageContext, draft: Draft) -> Response:
 async def _finalize(page: PageContext, draft: Draft) -> Response:
     """Send the request that the page showed. If the page would now show other facts, show it again."""
     if unfinished := await _first_unfinished(page, draft, "check"):
-        return await page.go(_path(draft, unfinished))
+        return await page.redirect(_path(draft, unfinished))
     if not is_as_shown(page, _check_shown(page, draft, await _catalogue(page))):
         said = page.translator.gettext(
             "The request has changed since you opened the page. Nothing was sent; check it again."
@@ -143,13 +143,13 @@ def _check_shown(page: PageContext, draft: Draft, catalogue: Catalogue) -> str:
 
 
 async def _completed(page: PageContext, draft: Draft) -> Response:
-    return await page.go(f"/request/complete/{draft.completed}")
+    return await page.redirect(f"/request/complete/{draft.completed}")
 
 
 async def complete(page: PageContext) -> Response:
     """Show the fifth step: the created subscription in its current state."""
     current = await page.client.current_state(page.subscription_id)
-    return await page.page(
+    return await page.render(
         "request/complete.html",
         state=current.state,
         messages=MessageFormatter(page.translator, current.book),
@@ -160,7 +160,7 @@ async def complete(page: PageContext) -> Response:
 async def duplicates(page: PageContext) -> Response:
     """Return the result of [Check for Duplicates] as an HTML fragment for console.js."""
     draft = Draft().entered(page.form, "kind", "group", "domain")
-    return await page.page("request/duplicates.html", duplicates=await _duplicates(page, draft))
+    return await page.render("request/duplicates.html", duplicates=await _duplicates(page, draft))
 
 
 async def _duplicates(page: PageContext, draft: Draft) -> dict[str, object]:
@@ -196,7 +196,7 @@ async def _on(page: PageContext, step: str, draft: Draft, more: tuple[Problem, .
     """
     _keep(page, draft)
     if page.chooses_language:
-        return await page.go(_path(draft, step))
+        return await page.redirect(_path(draft, step))
     problems = await _wrong(page, draft, step)
     for problem in more:
         said = page.refusal(problem)
@@ -204,7 +204,7 @@ async def _on(page: PageContext, step: str, draft: Draft, more: tuple[Problem, .
         problems[field] = f"{problems[field]} {said}" if field in problems else said
     if problems:
         return await _shown(page, step, draft, problems=problems, status=422)
-    return await page.go(_path(draft, _STEPS[_STEPS.index(step) + 1]))
+    return await page.redirect(_path(draft, _STEPS[_STEPS.index(step) + 1]))
 
 
 async def _first_unfinished(page: PageContext, draft: Draft, before: str) -> str | None:
@@ -243,7 +243,7 @@ async def _shown(
     status: int = 200,
 ) -> Response:
     book, catalogue = await page.client.price_book(), await _catalogue(page)
-    return await page.page(
+    return await page.render(
         f"request/{step}.html",
         status=status,
         step=_STEPS.index(step) + 1,
@@ -275,7 +275,7 @@ def _customer(page: PageContext) -> str:
 
 def _new_draft(page: PageContext) -> Draft:
     assert page.session is not None
-    for cookie in request_draft.in_excess(page.request.cookies, page.session.key):
+    for cookie in request_draft.excess_cookies(page.request.cookies, page.session.key):
         clear_cookie(page, cookie)
     draft = Draft()
     _keep(page, draft)

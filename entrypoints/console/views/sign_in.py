@@ -34,14 +34,14 @@ _log = logging.getLogger(__name__)
 async def sign_in(page: PageContext) -> Response:
     """Show the sign-in page, or redirect a user who is already signed in."""
     if page.session is not None:
-        return await page.go(_next(page))
+        return await page.redirect(_next(page))
     return await _sign_in_page(page)
 
 
 async def developer_sign_in(page: PageContext) -> Response:
     """Sign in as any customer or operator without a password, on the local development stack only."""
     if not page.console.settings.developer_sign_in or not _is_from_this_machine(page):
-        return await page.gone()
+        return await page.not_found()
     if page.chooses_language:
         return await _sign_in_page(page)
     customer_id = page.form.get("customer_id", "").strip()
@@ -67,7 +67,7 @@ def _is_from_this_machine(page: PageContext) -> bool:
 async def start_oidc(page: PageContext) -> Response:
     """Redirect to the issuer, with a state, a nonce and a PKCE challenge bound to this browser."""
     if page.console.oidc is None:
-        return await page.gone()
+        return await page.not_found()
     return await _to_issuer(page, Prompt.SELECT_ACCOUNT if _choose(page) else None, _next(page))
 
 
@@ -84,7 +84,7 @@ async def _to_issuer(page: PageContext, prompt: Prompt | None, next_path: str) -
     # Browsers discard cookies of more than 4 kB.
     next_path = next_path if len(next_path) <= _LONGEST_NEXT else "/"
     state = {"authlib": oauth_state, "next": next_path, "prompt": prompt}
-    cookie = sign_in_state.signed(state, settings.oidc.client_secret)
+    cookie = sign_in_state.encrypt(state, settings.oidc.client_secret)
     page.cookies[_oidc_cookie_name(page)] = (cookie, sign_in_state.KEPT_SECONDS)
     return response
 
@@ -93,9 +93,9 @@ async def oidc_callback(page: PageContext) -> Response:
     """Sign in with the claims of the ID token, and of the userinfo endpoint if they are not sufficient."""
     settings, oidc = page.console.settings, page.console.oidc
     if settings.oidc is None or oidc is None:
-        return await page.gone()
+        return await page.not_found()
     cookie = page.request.cookies.get(_oidc_cookie_name(page), "")
-    state = sign_in_state.opened(cookie, settings.oidc.client_secret)
+    state = sign_in_state.decrypt(cookie, settings.oidc.client_secret)
     if state is None:
         return await _failed(page, SignInFailedError(SignInRefusal.SIGN_IN_NOT_STARTED, None), "/")
     clear_cookie(page, _oidc_cookie_name(page))
@@ -131,7 +131,7 @@ async def sign_out(page: PageContext) -> Response:
         clear_cookie(page, cookie)
     page.session = None
     if oidc is None or id_token is None:
-        return await page.go("/sign-in")
+        return await page.redirect("/sign-in")
     try:
         url = await oidc.logout_url(id_token, page.console.settings.url + SIGNED_OUT)
     except SignInFailedError as failure:
@@ -139,16 +139,16 @@ async def sign_out(page: PageContext) -> Response:
         _log.warning("sign-out at the issuer failed", exc_info=failure.cause, extra={"fields": fields})
         url = None
     if url is None:
-        return await page.go(SIGNED_OUT)
+        return await page.redirect(SIGNED_OUT)
     # Not a redirect: browsers also apply the Content-Security-Policy's form-action to redirects of a form.
-    response = await page.page("signed_out.html", url=url)
+    response = await page.render("signed_out.html", url=url)
     response.headers["Refresh"] = f"0; url={url}"
     return response
 
 
 async def signed_out(page: PageContext) -> Response:
     """Redirect after the issuer's logout to the sign-in page, which lets the user choose the account."""
-    return await page.go("/sign-in?choose=1")
+    return await page.redirect("/sign-in?choose=1")
 
 
 async def _signed_in(
@@ -164,7 +164,7 @@ async def _signed_in(
         SessionKind.CONSOLE, customer_id=customer_id, name=name, document=document
     )
     set_session_cookie(page, token)
-    return await page.go(next_path)
+    return await page.redirect(next_path)
 
 
 async def _failed(page: PageContext, failure: SignInFailedError, next_path: str) -> Response:
@@ -205,7 +205,7 @@ async def _sign_in_page(
     next_path: str | None = None,
 ) -> Response:
     settings = page.console.settings
-    return await page.page(
+    return await page.render(
         "sign_in.html",
         status=status,
         problems=problems or {},

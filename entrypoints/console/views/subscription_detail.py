@@ -44,7 +44,7 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
     ledger, adjustments = await client.ledger(subscription_id), await client.adjustments(subscription_id)
     charges: list[LedgerLine | Adjustment] = [*ledger, *adjustments]
     numbers = {key: invoice.number for invoice in invoices for key in invoice.keys}
-    return await page.page(
+    return await page.render(
         "detail.html",
         status=status,
         problems=problems or {},

@@ -25,10 +25,10 @@ from subscription.state import Access, State
 from subscription.validation import has_control_characters, problem_in
 
 
-async def show_sign_in(page: PageContext) -> Response:
+async def get_sign_in(page: PageContext) -> Response:
     if page.session is not None:
-        return await page.go("/works")
-    return await page.page("works_admin/sign_in.html", account="")
+        return await page.redirect("/works")
+    return await page.render("works_admin/sign_in.html", account="")
 
 
 async def sign_in(page: PageContext) -> Response:
@@ -38,14 +38,14 @@ async def sign_in(page: PageContext) -> Response:
     """
     account, password = page.form.get("account", "").strip()[:300], page.form.get("password", "")[:200]
     if page.chooses_language:
-        return await page.page("works_admin/sign_in.html", account=account)
+        return await page.render("works_admin/sign_in.html", account=account)
     address = client_address(page.request.scope)
     began = asyncio.get_running_loop().time()
     throttle, record = Throttle(page.console.pool), WorksAdminRepository(page.console.pool)
     if not await throttle.count(account, address):
         page.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
         said = page.translator.gettext("Too many attempts. Wait a quarter of an hour and try again.")
-        return await _sign_in_again(page, account, said, 429)
+        return await _redirect_to_sign_in(page, account, said, 429)
     admin_id, _, name = account.partition("@")
     administrator = await record.administrator(admin_id, name)
     if administrator is not None and not await _is_current_account(
@@ -62,7 +62,7 @@ async def sign_in(page: PageContext) -> Response:
     if administrator is None or not right:
         await _until_next_step(page.console.failure_step, began)
         page.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
-        return await _sign_in_again(
+        return await _redirect_to_sign_in(
             page, account, page.translator.gettext("The account or the password is wrong."), 403
         )
     await throttle.uncount(account, address)
@@ -76,7 +76,7 @@ async def sign_in(page: PageContext) -> Response:
         SessionKind.WORKS_ADMIN, subscription_id=administrator.subscription_id
     )
     set_session_cookie(page, token)
-    return await page.go("/works")
+    return await page.redirect("/works")
 
 
 async def home(page: PageContext) -> Response:
@@ -95,7 +95,7 @@ async def set_company(page: PageContext) -> Response:
     present = await record.company(subscription_id)
     entry = _company(page, entered)
     if entry == present:  # the same form sent twice
-        return await page.go("/works", gettext("The company information is saved."))
+        return await page.redirect("/works", gettext("The company information is saved."))
     if present is None or not is_as_shown(page, _company_shown(page, present)):
         return await _shown(page, current, entered=entered, problems={"": _changed(page, present)})
     if not isinstance(entry, Company):
@@ -103,7 +103,7 @@ async def set_company(page: PageContext) -> Response:
     if not await record.set_company(subscription_id, entry, seen=present):
         changed = _changed(page, await record.company(subscription_id))
         return await _shown(page, current, entered=entered, problems={"": changed})
-    return await page.go("/works", gettext("The company information is saved."))
+    return await page.redirect("/works", gettext("The company information is saved."))
 
 
 def _company(page: PageContext, entered: Mapping[str, str]) -> Company | dict[str, str]:
@@ -143,7 +143,7 @@ async def add_member(page: PageContext) -> Response:
         member = Member(member_id=entered["member_id"], name=entered["name"])
         record = WorksAdminRepository(page.console.pool)
         if entered["member_id"] != state.admin_id and await record.add_member(state.subscription_id, member):
-            return await page.go("/works", gettext("The member is added."))
+            return await page.redirect("/works", gettext("The member is added."))
         present = {state.admin_id, *(each.member_id for each in await record.members(state.subscription_id))}
         problems["member_id"] = (
             gettext("This ID is already in use.")
@@ -164,7 +164,7 @@ async def remove_member(page: PageContext) -> Response:
         named = member.member_id == page.form.get("member_id")
         as_shown = named and is_as_shown(page, _member_shown(page, member))
         if as_shown and await record.remove_member(subscription_id, member):
-            return await page.go("/works", page.translator.gettext("The member is removed."))
+            return await page.redirect("/works", page.translator.gettext("The member is removed."))
     said = page.translator.gettext(
         "The members have changed since you opened the page. No member was removed."
     )
@@ -174,7 +174,7 @@ async def remove_member(page: PageContext) -> Response:
 async def sign_out(page: PageContext) -> Response:
     await page.console.sessions.end(page.token)
     clear_cookie(page, cookie_name(page.realm, secure=page.console.settings.secure))
-    return await page.go("/works/sign-in")
+    return await page.redirect("/works/sign-in")
 
 
 async def _open(page: PageContext) -> CurrentState:
@@ -196,7 +196,7 @@ async def _closed(page: PageContext, current: CurrentState) -> Response:
         State.CANCELED: gettext("The subscription has been canceled."),
         State.ERASED: gettext("The subscription has been canceled and all data deleted."),
     }.get(current.state.state, gettext("The subscription has not started yet."))
-    return await page.page("works_admin/no_access.html", why=why, status=403)
+    return await page.render("works_admin/no_access.html", why=why, status=403)
 
 
 async def _shown(
@@ -208,7 +208,7 @@ async def _shown(
 ) -> Response:
     record, state = WorksAdminRepository(page.console.pool), current.state
     company = await record.company(state.subscription_id)
-    return await page.page(
+    return await page.render(
         "works_admin/home.html",
         status=200 if not problems else 409 if "" in problems else 422,
         problems=problems or {},
@@ -249,8 +249,8 @@ async def _is_current_account(page: PageContext, subscription_id: str, account: 
         return False
 
 
-async def _sign_in_again(page: PageContext, account: str, said: str, status: int) -> Response:
-    return await page.page("works_admin/sign_in.html", account=account, problems={"": said}, status=status)
+async def _redirect_to_sign_in(page: PageContext, account: str, said: str, status: int) -> Response:
+    return await page.render("works_admin/sign_in.html", account=account, problems={"": said}, status=status)
 
 
 async def _until_next_step(step: float, began: float) -> None:

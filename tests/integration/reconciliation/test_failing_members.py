@@ -222,7 +222,7 @@ OF_ALL = [
 @pytest.mark.parametrize("error", OF_ONE, ids=repr)
 async def test_error_of_one_item_is_recorded_with_it(error: Exception) -> None:
     batch = Batch("test")
-    await batch.alone("one", failing(error))
+    await batch.run_member("one", failing(error))
     assert batch.failures == [MemberFailure(member="one", error=type(error).__name__)]
 
 
@@ -230,7 +230,7 @@ async def test_error_of_one_item_is_recorded_with_it(error: Exception) -> None:
 async def test_error_of_all_items_is_raised(error: Exception) -> None:
     batch = Batch("test")
     with pytest.raises(type(error)):
-        await batch.alone("one", failing(error))
+        await batch.run_member("one", failing(error))
     assert concerns_all(error)
     assert batch.failures == []
 
