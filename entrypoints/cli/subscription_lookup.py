@@ -33,7 +33,7 @@ async def _ambiguous(queries: "SubscriptionQueries", reference: str, ids: list[s
             {
                 "field": candidate.subscription_id,
                 "code": "CANDIDATE",
-                "message": f"is {candidate.account_name or 'erased'} of {candidate.customer_id}, "
+                "message": f"{candidate.account_name or 'erased'} of {candidate.customer_id}, "
                 f"{candidate.state}",
             }
             for candidate in candidates

@@ -307,7 +307,7 @@ async def test_updates_that_are_no_command_need_no_argument(service_env: Service
     async with stays_responsive(subscription):
         assert (await subscription.handle.execute_update("settle"))["message"] == "All that was due is done."
         assert (await subscription.handle.execute_update("request"))["subscription_id"] == subscription.id
-        with pytest.raises(WorkflowQueryFailedError, match=r"date is missing|INVALID_ARGUMENT"):
+        with pytest.raises(WorkflowQueryFailedError, match=r"date: This field is required|INVALID_ARGUMENT"):
             await subscription.handle.query("quote_cancellation")
 
 
