@@ -5,7 +5,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities import metrics
 from adapters.postgres import subscription_repository
-from adapters.postgres.catalogue_repository import has_edition, versions_after
+from adapters.postgres.catalogue_repository import has_revision, versions_after
 from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
@@ -119,7 +119,7 @@ async def _is_recorded(connection: Connection, transition: Transition) -> bool:
 
 
 async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
-    if not await has_edition(connection, transition.revision):
+    if not await has_revision(connection, transition.revision):
         raise RecordDivergedError(f"the database has fewer than {transition.revision} catalogue versions")
     if newer := await versions_after(connection, transition.revision):
         raise _RollbackWithResultError(PriceBookOutdated(newer=newer))

@@ -136,7 +136,7 @@ class CheckDomain(Command):
     """Check the domain's verification records now, ahead of the check schedule (R13)."""
 
     name = "check_domain"
-    title = "Look for the proof of domain ownership now (R13)"
+    title = "Check the domain verification records now (R13)"
 
 
 class QuoteCancellation(Wire):

@@ -28,7 +28,7 @@ async def versions_after(reader: Reader, revision: int) -> tuple[Catalogue, ...]
     return tuple(_read(row["document"]) for row in rows)
 
 
-async def has_edition(connection: Connection | Pool, revision: int) -> bool:
+async def has_revision(connection: Connection | Pool, revision: int) -> bool:
     """Return whether the database contains all versions of a price book of this revision."""
     is_complete: bool = await connection.fetchval("SELECT count(*) >= $1 FROM catalogue_versions", revision)
     return is_complete
