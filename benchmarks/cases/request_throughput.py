@@ -50,8 +50,8 @@ async def request_throughput(env: BenchmarkEnvironment, sizes: Sizes) -> list[Fi
             for cpu, milliseconds in zip(cpus, spent, strict=True):
                 cpu.add(*milliseconds)
             latencies = [await _latencies(each.implementation, sizes.one_at_a_time) for each in candidates]
-            p50.add(*(percentile(each, 50) for each in latencies))
-            p99.add(*(percentile(each, 99) for each in latencies))
+            p50.add(*(percentile(latency, 50) for latency in latencies))
+            p99.add(*(percentile(latency, 99) for latency in latencies))
     return [rate, *cpus, p50, p99]
 
 

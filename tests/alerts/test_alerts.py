@@ -55,7 +55,7 @@ def test_alert_tests_query_the_alert_in_their_name(rule: dict[str, Any]) -> None
     for outcome, firing in (("fires", 1), ("does not fire", 0), ("fires on absence", 1)):
         [expected] = TESTS[f"{alert} {outcome}"]["promql_expr_test"]
         assert expected["expr"] == f'count(ALERTS{{alertname="{alert}", alertstate="firing"}})'
-        assert [each["value"] for each in expected["exp_samples"]] == [firing] * firing
+        assert [exp_sample["value"] for exp_sample in expected["exp_samples"]] == [firing] * firing
     absent = {name_of(each["series"]) for each in TESTS[f"{alert} fires on absence"].get("input_series", ())}
     assert absent.isdisjoint(names_in(rule["expr"]))
 

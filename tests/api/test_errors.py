@@ -56,7 +56,7 @@ async def test_invalid_paths_and_queries_are_refused(acme: ApiClient) -> None:
     assert (await acme.gets("/nothing", 404))["code"] == "NOT_FOUND"
     assert (await acme.posts("/catalogue", {}, 405))["code"] == "METHOD_NOT_ALLOWED"
     refused = await acme.gets("/subscriptions", 422, limit=0, state="HAPPY")
-    assert [(each["field"], each["code"]) for each in refused["problems"]] == [
+    assert [(problem["field"], problem["code"]) for problem in refused["problems"]] == [
         ("state", "INVALID_VALUE"),
         ("limit", "INVALID_VALUE"),
     ]

@@ -75,7 +75,7 @@ async def test_pages_list_each_item_once(service_env: ServiceEnv, api_server: Ap
     found, cursor = [], None
     while True:
         page = await visitor.gets("/subscriptions", limit=1, **({"cursor": cursor} if cursor else {}))
-        found += [each["subscription_id"] for each in page["items"]]
+        found += [item["subscription_id"] for item in page["items"]]
         if (cursor := page["next"]) is None:
             break
     assert found == sorted(requested)

@@ -85,7 +85,7 @@ async def test_ambiguous_query_value_is_refused(
 ) -> None:
     refused = await operator.gets(path, 422, **{name: value})
     assert refused["code"] == "INVALID_ARGUMENT"
-    assert [(each["field"], each["code"]) for each in refused["problems"]] == [(name, code)]
+    assert [(problem["field"], problem["code"]) for problem in refused["problems"]] == [(name, code)]
 
 
 async def test_a_cursor_belongs_to_its_list(service_env: ServiceEnv, api_server: ApiServer) -> None:
@@ -121,4 +121,4 @@ async def test_account_lookup_normalizes_input(service_env: ServiceEnv, api_serv
         )
         for text in typed:
             found = await visitor.gets("/subscriptions", account_name=text)
-            assert [each["subscription_id"] for each in found["items"]] == [created["subscription_id"]], text
+            assert [item["subscription_id"] for item in found["items"]] == [created["subscription_id"]], text

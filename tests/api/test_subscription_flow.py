@@ -29,7 +29,7 @@ async def test_r5_name_check_does_not_reserve_the_name(
     await acme.requests(service_env, account={"group": name})
     assert await rival.gets("/check-name", group=name) == {**free, "available": False}
     wrong = await acme.gets("/check-name", 422, group="-acme-")
-    assert [each["code"] for each in wrong["problems"]] == ["INVALID_GROUP_NAME"]
+    assert [problem["code"] for problem in wrong["problems"]] == ["INVALID_GROUP_NAME"]
     assert (await acme.gets("/check-name", 422))["code"] == "INVALID_ARGUMENT"
     assert (await acme.gets("/check-name", 422, group="acme", domain="acme.kr"))["code"] == "INVALID_ARGUMENT"
 
@@ -37,7 +37,7 @@ async def test_r5_name_check_does_not_reserve_the_name(
 async def test_r9_refused_request_lists_every_problem(service_env: ServiceEnv, acme: ApiClient) -> None:
     body = acme.request_body(service_env, plan="gold", admin_id="A", members="10")
     refused = await acme.posts("/subscriptions", body, 422)
-    found = {(each["field"], each["code"]) for each in refused["problems"]}
+    found = {(problem["field"], problem["code"]) for problem in refused["problems"]}
     assert found == {("plan", "PLAN_NOT_SOLD"), ("admin_id", "INVALID_ADMIN_ID"), ("members", "WRONG_TYPE")}
     judged = await acme.posts("/subscriptions/check", body)
     assert (judged["acceptable"], judged["refused"]["code"]) == (False, "REQUEST_REFUSED")
@@ -50,10 +50,10 @@ async def test_r7_plaintext_password_is_refused_and_not_quoted(
     body = acme.request_body(service_env)
     del body["password_hash"]
     refused = await acme.posts("/subscriptions", {**body, "password": PASSWORD}, 422)
-    assert {each["code"] for each in refused["problems"]} == {"MISSING_FIELD", "UNKNOWN_FIELD"}
+    assert {problem["code"] for problem in refused["problems"]} == {"MISSING_FIELD", "UNKNOWN_FIELD"}
     assert PASSWORD not in str(refused)
     hashless = await acme.posts("/subscriptions", {**body, "password_hash": PASSWORD}, 422)
-    assert [each["code"] for each in hashless["problems"]] == ["INVALID_PASSWORD_HASH"]
+    assert [problem["code"] for problem in hashless["problems"]] == ["INVALID_PASSWORD_HASH"]
     assert PASSWORD not in str(hashless)
 
 
@@ -67,7 +67,7 @@ async def test_complete_subscription_lifecycle(
     quoted = await acme.gets(f"{there}/quote", of="switch", on=day, term="ANNUAL", members=12)
     assert (quoted["monthly"], quoted["monthly_now"], quoted["date"]) == (72_000, 0, day)
     reserved = await acme.posts(f"{there}/switch-to-paid", {"date": day, "term": "ANNUAL"})
-    assert [each["event"] for each in reserved["events"]] == ["SWITCH_RESERVED"]
+    assert [event["event"] for event in reserved["events"]] == ["SWITCH_RESERVED"]
     assert (await acme.gets(f"{there}/upcoming"))["items"][0]["entry"]["event"] == "SWITCHED_TO_PAID"
     await acme.posts(f"{there}/withdraw-reservation", {})
     paid = await acme.posts(f"{there}/switch-to-paid", {"date": str(TODAY), "term": "MONTHLY"})
@@ -165,7 +165,7 @@ async def test_invoices_and_notices_and_findings(
 async def test_finding(service_env: ServiceEnv, operator: ApiClient, acme: ApiClient) -> None:
     subscription_id = await acme.requests(service_env, account={"domain": f"{unique_name('acme')}.kr"})
     restricted = await acme.gets("/find", which="restricted")
-    assert [each["subscription_id"] for each in restricted["items"]] == [subscription_id]
+    assert [item["subscription_id"] for item in restricted["items"]] == [subscription_id]
     assert (await operator.gets("/find", 400, query="Nonsense = 1"))["code"] == "INVALID_QUERY"
 
 
@@ -185,5 +185,5 @@ async def test_operators_find_why_a_subscription_needs_attention(
     assert attention["advice"].endswith('The signal needs_attention with {"needed": false} removes it.')
     assert datetime.fromisoformat(attention["since"]).utcoffset() == timedelta(hours=9)
     marked = await acme.gets("/find", which="needs-attention")
-    assert subscription_id in [each["subscription_id"] for each in marked["items"]]
+    assert subscription_id in [item["subscription_id"] for item in marked["items"]]
     assert marked["attention"] == {}

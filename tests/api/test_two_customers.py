@@ -272,4 +272,4 @@ async def test_idempotency_keys_are_scoped_by_customer(
 async def test_operators_see_both_customers(operator: ApiClient, rival: ApiClient, other_id: str) -> None:
     assert (await operator.gets(f"/subscriptions/{other_id}"))["customer_id"] == "C-acme"
     listed = await operator.gets("/subscriptions", customer_id="C-acme", limit=200)
-    assert other_id in [each["subscription_id"] for each in listed["items"]]
+    assert other_id in [item["subscription_id"] for item in listed["items"]]

@@ -48,7 +48,7 @@ async def test_endpoint_lifecycle(service_env: ServiceEnv, private_targets_api: 
 
         async def all_delivered() -> Any:
             deliveries = await visitor.gets(f"{there}/deliveries", state="DELIVERED")
-            return [each["event"] for each in deliveries["items"]] == [None, "TRIAL_STARTED"]
+            return [item["event"] for item in deliveries["items"]] == [None, "TRIAL_STARTED"]
 
         await wait_for("both are delivered", all_delivered)
         again = {"subscription_id": subscription_id}

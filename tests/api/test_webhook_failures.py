@@ -35,7 +35,9 @@ async def test_failed_delivery_is_retried_without_blocking_others(
 
         async def waiting() -> list[Delivery] | None:
             found_deliveries = await endpoint_store.deliveries(created.endpoint_id)
-            of_the_refused = [each for each in found_deliveries if each.subscription_id == refused.id]
+            of_the_refused = [
+                delivery for delivery in found_deliveries if delivery.subscription_id == refused.id
+            ]
             return of_the_refused if of_the_refused[0].last_error else None
 
         first, *behind = await wait_for("the failed attempt is recorded", waiting) or []

@@ -116,7 +116,7 @@ async def test_unreadable_event_does_not_block_other_deliveries(
 
         async def failure_is_recorded() -> bool:
             found_deliveries = await endpoint_store.deliveries(created.endpoint_id)
-            return "the event cannot be read" in [each.last_error for each in found_deliveries]
+            return "the event cannot be read" in [delivery.last_error for delivery in found_deliveries]
 
         await wait_for("the failure is recorded", failure_is_recorded)
 

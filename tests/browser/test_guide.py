@@ -58,7 +58,7 @@ async def test_the_guide(console: ConsoleServer, chromium: Browser, reader: Read
     await _cancels(visitor, path, name, console, listed.subscription_id)
     await context.close()
     # Chromium logs the status of a refused form as an error, but refusals are expected here.
-    assert [each for each in complaints if "status of 4" not in each] == []
+    assert [complaint for complaint in complaints if "status of 4" not in complaint] == []
 
 
 async def _signs_in(visitor: BrowserUser, customer_id: str) -> None:

@@ -102,7 +102,7 @@ class SignInScenario:
             for each in self.console.metrics.registry.collect()
             if each.name == "worksub_sign_in_refusals"
         ]
-        return {each.labels["code"]: each.value for each in family.samples if each.value}
+        return {sample.labels["code"]: sample.value for sample in family.samples if sample.value}
 
 
 @pytest.fixture

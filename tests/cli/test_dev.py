@@ -111,7 +111,9 @@ async def test_dev_runs_the_service_and_keeps_its_data(cli: Cli) -> None:
         await terminal.sees(". .worksub/env")
         await terminal.sees("worksub verify-domain")
         listed = await cli.json("list")
-        assert subscription_id in [each["subscription_id"] for each in listed["subscriptions"]]
+        assert subscription_id in [
+            subscription["subscription_id"] for subscription in listed["subscriptions"]
+        ]
         await check_tools_read_same_addresses(cli, subscription_id)
         await check_partial_foreign_settings_are_refused(cli)
         shown = len(terminal.shown)

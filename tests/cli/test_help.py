@@ -12,16 +12,16 @@ from subscription.refusals import RefusalCode
 def leaf_commands(group: Any) -> list[Any]:
     return [
         leaf
-        for each in group.commands.values()
-        for leaf in (leaf_commands(each) if hasattr(each, "commands") else [each])
+        for command in group.commands.values()
+        for leaf in (leaf_commands(command) if hasattr(command, "commands") else [command])
     ]
 
 
 def test_every_command_accepts_json_option() -> None:
     commands = leaf_commands(typer.main.get_command(app))
-    assert "status" in {each.name for each in commands}
-    for each in commands:
-        assert "--json" in {option for parameter in each.params for option in parameter.opts}, each.name
+    assert "status" in {command.name for command in commands}
+    for command in commands:
+        assert "--json" in {option for parameter in command.params for option in parameter.opts}, command.name
 
 
 def test_advice_refers_to_existing_codes() -> None:

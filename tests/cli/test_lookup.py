@@ -106,7 +106,7 @@ async def test_ambiguous_reference_is_refused_with_candidates(service: Service, 
     ambiguous = await cli.run("cancel", group, "--date", "today", "--confirm", f"minji@{group}", "--json")
     assert ambiguous.code == 2
     assert ambiguous.error["code"] == "AMBIGUOUS_SUBSCRIPTION"
-    assert {each["field"] for each in ambiguous.error["problems"]} == {first, second}
+    assert {problem["field"] for problem in ambiguous.error["problems"]} == {first, second}
     for_people = await cli.run("status", group)
     assert all(f"  {each}: " in for_people.err for each in (first, second))
     assert (await cli.json("status", second))["state"] == "TRIAL"

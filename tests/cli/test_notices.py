@@ -64,13 +64,13 @@ async def test_notices_are_listed_by_state_and_page(cli: Cli, notified_id: str) 
         cli.json("notices", "list", "--subscription", notified_id, "--state", "waiting"),
         cli.json("notices", "list", "--subscription", notified_id, "--limit", "1"),
     )
-    assert [each["threshold_days"] for each in waiting["notices"]] == [3]
-    assert [each["threshold_days"] for each in first["notices"]] == [7]
+    assert [notice["threshold_days"] for notice in waiting["notices"]] == [3]
+    assert [notice["threshold_days"] for notice in first["notices"]] == [7]
     second, none = await asyncio.gather(
         cli.json("notices", "list", "--subscription", notified_id, "--after", str(first["next_cursor"])),
         cli.run("notices", "list", "--subscription", notified_id, "--state", "UNDELIVERABLE"),
     )
-    assert [each["threshold_days"] for each in second["notices"]] == [3]
+    assert [notice["threshold_days"] for notice in second["notices"]] == [3]
     assert none.out.strip() == "There are no notices."
 
 

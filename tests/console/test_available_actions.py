@@ -37,8 +37,8 @@ def chart_of(subscription: ScenarioBuilder) -> LifecycleChart:
 
 def segments(subscription: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, bool]]:
     return [
-        (each.kind, f"{each.start:%Y-%m-%d %H:%M}", f"{each.end:%Y-%m-%d %H:%M}", each.planned)
-        for each in chart_of(subscription).stretches
+        (stretch.kind, f"{stretch.start:%Y-%m-%d %H:%M}", f"{stretch.end:%Y-%m-%d %H:%M}", stretch.planned)
+        for stretch in chart_of(subscription).stretches
     ]
 
 

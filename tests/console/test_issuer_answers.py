@@ -217,7 +217,7 @@ async def test_invalid_issuer_response_has_code_and_no_session(
     [family] = [
         each for each in console.metrics.registry.collect() if each.name == "worksub_sign_in_refusals"
     ]
-    assert {each.labels["code"]: each.value for each in family.samples if each.value} == {code: 1}
+    assert {sample.labels["code"]: sample.value for sample in family.samples if sample.value} == {code: 1}
 
 
 @pytest.mark.parametrize(

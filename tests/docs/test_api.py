@@ -43,18 +43,18 @@ def test_event_schema_file_matches_the_code() -> None:
 def test_operation_names_suit_generated_clients() -> None:
     description = api_description()
     operations = [each for path in description["paths"].values() for each in path.values()]
-    ids = [each["operationId"] for each in operations]
+    ids = [operation["operationId"] for operation in operations]
     assert {"getSubscription", "listSubscriptions", "requestSubscription", "cancelSubscription"} <= set(ids)
     assert len(ids) == len(set(ids))
     assert [each for each in ids if not re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", each)] == []
     schemas = description["components"]["schemas"]
-    assert [each for each in schemas if not re.fullmatch(r"([A-Z][a-z]+)+", each)] == []
+    assert [schema for schema in schemas if not re.fullmatch(r"([A-Z][a-z]+)+", schema)] == []
     assert {"SubscriptionStatus", "SubscriptionPage", "CancellationQuote", "SwitchToPaidBody"} <= set(schemas)
-    assert {tag for each in operations for tag in each["tags"]} == {
+    assert {tag for operation in operations for tag in operation["tags"]} == {
         each["name"] for each in description["tags"]
     }
     segments = {part for path in description["paths"] for part in path.split("/") if not part.startswith("{")}
-    assert [each for each in segments if not re.fullmatch(r"[a-z0-9-]*", each)] == []
+    assert [segment for segment in segments if not re.fullmatch(r"[a-z0-9-]*", segment)] == []
 
 
 def test_unions_declare_a_discriminator() -> None:

@@ -61,8 +61,8 @@ class BrowserUser:
         ), f"{self.page.url} is wider than the window"
         found = await _axe.run(self.page)
         serious = [
-            (each["id"], [node["target"] for node in each["nodes"]])
-            for each in found.response["violations"]
-            if each["impact"] in ("serious", "critical")
+            (violation["id"], [node["target"] for node in violation["nodes"]])
+            for violation in found.response["violations"]
+            if violation["impact"] in ("serious", "critical")
         ]
         assert serious == [], f"{self.page.url}: {serious}"

@@ -106,7 +106,9 @@ class Collector:
         self.received += body
         request = ExportTraceServiceRequest.FromString(body)
         for group in request.resource_spans:
-            resource = {each.key: each.value.string_value for each in group.resource.attributes}
+            resource = {
+                attribute.key: attribute.value.string_value for attribute in group.resource.attributes
+            }
             for scope in group.scope_spans:
                 self.spans += [
                     Span(
@@ -115,7 +117,7 @@ class Collector:
                         span.trace_id,
                         span.span_id,
                         span.parent_span_id,
-                        {each.key: each.value.string_value for each in span.attributes},
+                        {attribute.key: attribute.value.string_value for attribute in span.attributes},
                     )
                     for span in scope.spans
                 ]

@@ -268,7 +268,7 @@ async def test_codec_refusals_have_code_and_request_id() -> None:
             await server.send("/decode", body),
         ]
         named = await server.send("/decode", body, X_Request_Id="ours-4711")
-    assert [(each.status, each.code) for each in refusals] == [
+    assert [(refusal.status, refusal.code) for refusal in refusals] == [
         (403, "ORIGIN_REFUSED"),
         (404, "NAMESPACE_UNKNOWN"),
         (403, "ENCODING_OFF"),

@@ -94,5 +94,9 @@ async def test_cancellation_forms_load_state_once(service_env: ServiceEnv) -> No
             statements.clear()
             page = await submit(browser, page, "/cancel", method="post", confirmation="not the account")
             assert page.status_code == 422
-            loads = [each for each in statements if "snapshot" in each and "catalogue_versions" in each]
+            loads = [
+                statement
+                for statement in statements
+                if "snapshot" in statement and "catalogue_versions" in statement
+            ]
             assert len(loads) == 1, statements

@@ -259,7 +259,7 @@ async def test_command_without_key_names_the_missing_key(stack: EmbeddedStack, t
         )
         await started.result()
         found = await cli.json("codec", "keys", "--query", f"WorkflowId = '{started.id}'")
-        known = {each["key_id"]: each["known"] for each in found["keys"] if each["payloads"]}
+        known = {key["key_id"]: key["known"] for key in found["keys"] if key["payloads"]}
         assert known == {theirs.id: False}
         subscription = await service_env.paid(START)
         lacking = await cli.run("clock", "run-to", subscription.id, "2027-01-12", "--json")

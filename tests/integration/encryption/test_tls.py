@@ -35,7 +35,7 @@ class Certificates(NamedTuple):
         """Return files with the client's certificate and key, by PostgreSQL's parameter names."""
         issued = (authority or self.authority).issue_cert(f"{name}@example.com", common_name=name)
         place = self.directory / f"{name}-{'ours' if authority is None else 'theirs'}"
-        chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
+        chain = b"".join(pem.bytes() for pem in issued.cert_chain_pems)
         return {
             "sslcert": written_file(place.with_suffix(".pem"), chain),
             "sslkey": written_file(place.with_suffix(".key"), issued.private_key_pem.bytes()),

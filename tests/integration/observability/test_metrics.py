@@ -74,7 +74,10 @@ async def renamed_at_the_second_attempt(service_env: ServiceEnv, subscription: S
 
     async def has_failed() -> bool:
         description = await subscription.handle.describe()
-        return any(each.attempt > 1 for each in description.raw_description.pending_activities)
+        return any(
+            pending_activity.attempt > 1
+            for pending_activity in description.raw_description.pending_activities
+        )
 
     await wait_for("an attempt has failed", has_failed)
     await service_env.owner.execute("ALTER TABLE elsewhere RENAME TO account_names")
@@ -372,7 +375,7 @@ class PromqlExpression:
         match part:
             case promql_parser.VectorSelector(name=str(name), matchers=matchers):
                 self.series.add(name)
-                self.matched.append((name, {each.name for each in matchers.matchers}))
+                self.matched.append((name, {matcher.name for matcher in matchers.matchers}))
             case promql_parser.AggregateExpr(modifier=modifier) if modifier:
                 self.grouped |= set(modifier.labels)
 
@@ -394,5 +397,5 @@ def test_every_alert_has_a_documented_response() -> None:
 def test_prometheus_loads_alerts_and_scrapes_their_job() -> None:
     sample = yaml.safe_load(page("ops/prometheus/prometheus.yml"))
     assert [(ROOT / "ops" / "prometheus" / name).is_file() for name in sample["rule_files"]] == [True] * 3
-    jobs = [each["job_name"] for each in sample["scrape_configs"]]
+    jobs = [scrape_config["job_name"] for scrape_config in sample["scrape_configs"]]
     assert jobs == ["worksub", "worksub-api", "worksub-codec"]

@@ -172,7 +172,9 @@ async def check_stuck_and_slow(service_env: ServiceEnv) -> None:
 
     findings = await found(service_env)
 
-    assert {(each.subscription_id, each.code, each.message, each.repaired) for each in findings} == {
+    assert {
+        (finding.subscription_id, finding.code, finding.message, finding.repaired) for finding in findings
+    } == {
         (failing.id, "WORKFLOW_STUCK", "record_transition keeps failing, with RaiseError.", False),
         (
             elsewhere.id,
@@ -276,7 +278,7 @@ async def test_invoices_are_compared_with_ledger_and_numbers(isolated_env: Servi
     findings = await found(isolated_env)
 
     year = first[:4]
-    assert {(each.subscription_id, each.code, each.message) for each in findings} == {
+    assert {(finding.subscription_id, finding.code, finding.message) for finding in findings} == {
         (
             None,
             "INVOICE_DIFFERS",

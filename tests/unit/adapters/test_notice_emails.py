@@ -22,7 +22,7 @@ def email_for(subscription: ScenarioBuilder, on_day: str, kind: NoticeKind | Non
 
 def assert_email_contains(subscription: ScenarioBuilder, on_day: str, *words: str) -> None:
     text = email_for(subscription, on_day).body
-    assert [each for each in words if each not in text] == [], text
+    assert [word for word in words if word not in text] == [], text
 
 
 def trial(**changes: Any) -> ScenarioBuilder:

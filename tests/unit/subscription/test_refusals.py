@@ -55,7 +55,7 @@ def _code(call: ast.Call) -> str | None:
 
 
 def _reason(call: ast.Call) -> ast.expr | None:
-    return next((each.value for each in call.keywords if each.arg == "reason"), None)
+    return next((keyword.value for keyword in call.keywords if keyword.arg == "reason"), None)
 
 
 def test_raised_refusals_match_their_message_parameters() -> None:
@@ -65,8 +65,8 @@ def test_raised_refusals_match_their_message_parameters() -> None:
             continue  # one of several reasons, covered by the tests of the rules
         key = key_of(str(_code(call)), str(reason.value) if reason else None)
         assert key in SENTENCES, place
-        given = {each.arg for each in call.keywords if each.arg} - NO_PARAMETERS
-        if all(each.arg for each in call.keywords):
+        given = {keyword.arg for keyword in call.keywords if keyword.arg} - NO_PARAMETERS
+        if all(keyword.arg for keyword in call.keywords):
             assert given == places_in(SENTENCES[key]), place
 
 
@@ -77,7 +77,7 @@ def test_refusal_messages_are_defined_only_in_the_table() -> None:
                 continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    given = {each.arg for each in node.keywords}
+                    given = {keyword.arg for keyword in node.keywords}
                     assert not (node.func.id == "Refused" and given & {"message"}), f"{path}:{node.lineno}"
 
 
