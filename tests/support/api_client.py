@@ -112,7 +112,7 @@ async def open_api_server(
     """Serve the API; it connects to the database with `database_url`."""
     url = database_url or service_env.api_url
     async with (
-        create_pool(url, "worksub_reader", connections=8) as reading,
+        create_pool(url, "worksub_reader", connections=4) as reading,
         create_pool(url, "worksub_api", connections=2) as own,
         create_pool(service_env.reader_url, "worksub_admin", connections=1) as admin,
     ):

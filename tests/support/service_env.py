@@ -219,7 +219,7 @@ async def open_service_env(
     with DnsServer() as dns:
         async with (
             create_pool(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
-            create_pool(as_login(url, READER_LOGIN), "worksub_reader", connections=8) as reading,
+            create_pool(as_login(url, READER_LOGIN), "worksub_reader", connections=4) as reading,
             asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
         ):
             client = SubscriptionClient(temporal, reading, task_queue=queue)
