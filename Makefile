@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 SCANNED_FILES := ':!tests/replay/corpus' ':!*.png'
 DISABLED_PLUGINS := HexHighEntropyString Base64HighEntropyString KeywordDetector IPPublicDetector
 SOURCES := subscription adapters workflows activities starter dev_stack entrypoints benchmarks worker.py
+# Tests wait for servers about half of their time, so two cores run four processes. Each has servers of its own.
+TEST_PROCESSES := 4
 # A file's tests share a process; `tests/support/longest.py` says which files start first.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # `make lint` runs these in parallel. Each prints its output when it is done; before make 4.0 the output is mixed.
 LINTERS := lint-style lint-format lint-types lint-imports lint-secrets lint-attacks
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync)

@@ -75,7 +75,7 @@ async def _ensure_bookkeeping(connection: asyncpg.Connection) -> None:
     """
     try:
         await connection.execute(_CREATE_MIGRATIONS_TABLE)
-    except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):
+    except (asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):
         await connection.execute(_CREATE_MIGRATIONS_TABLE)
 
 
