@@ -1,6 +1,7 @@
 """Typed stubs of every activity, which workflows call.
 
 The package `activities` implements them. A test compares the names and signatures.
+No stub is registered with a worker, so no body runs: a stub only gives a call its name and its types.
 """
 
 from temporalio import activity, workflow
