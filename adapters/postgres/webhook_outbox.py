@@ -9,6 +9,7 @@ A delivery that fails for three days is parked: dead-lettered with the state PAR
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -44,10 +45,7 @@ class Claimed:
     sequence: int | None
     queued_at: datetime
     url: str
-    attempts: int
     failures: int
-    is_last_attempt: bool
-    """True if the delivery is parked after another failure, because it has waited too long."""
 
 
 async def ready_endpoints(pool: Pool) -> list[ReadyEndpoint]:
@@ -82,13 +80,12 @@ async def claim(pool: Pool, endpoint_id: str, *, limit: int, lease: timedelta) -
            AND removed_at IS NULL AND status = 'ENABLED'
            AND coalesce(paused_until, '-infinity') <= clock_timestamp()
         RETURNING delivery.number, claim, delivery.endpoint_id, subscription_id, sequence, queued_at, url,
-                  attempts, failures, queued_at < clock_timestamp() - $5::interval AS is_last_attempt
+                  failures
         """,  # noqa: S608 - a constant
         endpoint_id,
         limit,
         uuid.uuid4(),
         lease,
-        PARKED_AFTER,
     )
     return [Claimed(**dict(row)) for row in rows]
 
@@ -138,7 +135,7 @@ async def reschedule(
     """
     async with pool.acquire() as connection, connection.transaction():
         await _record_failure(
-            connection, delivery, reason, max(retry_after, event_retry_delay(delivery.attempts + 1))
+            connection, delivery, reason, lambda attempts: max(retry_after, event_retry_delay(attempts))
         )
 
 
@@ -148,7 +145,7 @@ async def pause_endpoint(
     """Pause an unavailable endpoint, with exponential backoff, and park deliveries that are too old."""
     pause = max(retry_after, endpoint_retry_delay(delivery.failures + 1))
     async with pool.acquire() as connection, connection.transaction():
-        if not await _record_failure(connection, delivery, reason, pause):
+        if not await _record_failure(connection, delivery, reason, lambda attempts: pause):
             return
         await _pause(connection, delivery, pause)
         await OUTBOX.close(
@@ -171,7 +168,7 @@ async def disable(pool: Pool, delivery: Claimed, reason: str) -> None:
     No further events are queued or sent for it.
     """
     async with pool.acquire() as connection, connection.transaction():
-        if not await _record_failure(connection, delivery, reason, timedelta()):
+        if not await _record_failure(connection, delivery, reason, lambda attempts: timedelta()):
             return
         await connection.execute(
             "UPDATE webhook_endpoints SET status = 'DISABLED', status_reason = $2 WHERE endpoint_id = $1",
@@ -199,15 +196,29 @@ async def park_all(connection: Connection, endpoint_id: str, reason: str) -> Non
     await OUTBOX.close(connection, DeliveryState.PARKED, reason, "endpoint_id = $3", endpoint_id)
 
 
-async def _record_failure(connection: Connection, delivery: Claimed, reason: str, pause: timedelta) -> bool:
-    """Schedule a retry after the pause, or park a delivery that is too old.
+async def _record_failure(
+    connection: Connection, delivery: Claimed, reason: str, pause: Callable[[int], timedelta]
+) -> bool:
+    """Schedule a retry after the pause for this number of attempts, or park a delivery that is too old.
 
+    The attempts and the age are read now, not at the claim: a replay during the call has reset both.
     Return False if the claim was lost.
     """
     number, lease = delivery.number, delivery.claim
-    if delivery.is_last_attempt:
+    row = await connection.fetchrow(
+        """
+        SELECT attempts, queued_at < clock_timestamp() - $3::interval AS is_too_old
+          FROM webhook_deliveries WHERE number = $1 AND claim = $2 FOR UPDATE
+        """,
+        number,
+        lease,
+        PARKED_AFTER,
+    )
+    if row is None:
+        return False
+    if row["is_too_old"]:
         return await OUTBOX.give_up(connection, number, reason, DeliveryState.PARKED, lease=lease)
-    return await OUTBOX.retry(connection, number, reason, pause, lease=lease)
+    return await OUTBOX.retry(connection, number, reason, pause(row["attempts"] + 1), lease=lease)
 
 
 async def _event(connection: Connection, subscription_id: str, sequence: int) -> CloudEvent:

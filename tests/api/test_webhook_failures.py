@@ -49,6 +49,38 @@ async def test_failed_delivery_is_retried_without_blocking_others(
         await receiver.has(refused.id, 1, 2, 3)
 
 
+async def test_replay_during_a_failing_call_starts_a_new_series(
+    webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
+) -> None:
+    customer = unique_name("C")
+    subscription = await webhook_env.requested(customer_id=customer)
+    async with receiving() as receiver:
+        receiver.status = 500
+        receiver.holds()
+        created = await endpoint_store.add(receiver.url, customer)
+        await endpoint_store.replay_subscription(created.endpoint_id, subscription.id)
+        # The fifth attempt, after more than three days: another failure would park the delivery.
+        await webhook_env.owner.execute(
+            """
+            UPDATE webhook_deliveries SET attempts = 4, queued_at = queued_at - interval '73 hours'
+             WHERE endpoint_id = $1
+            """,
+            created.endpoint_id,
+        )
+        async with run_dispatchers(webhook_env):
+            await receiver.is_called(1)
+            await endpoint_store.replay_subscription(created.endpoint_id, subscription.id)
+            receiver.releases()
+
+            async def failed() -> Delivery | None:
+                [found] = await endpoint_store.deliveries(created.endpoint_id)
+                return found if found.attempts == 1 else None
+
+            delivery = await wait_for("the failed attempt is recorded as the first", failed)
+            assert delivery is not None
+            assert delivery.state is DeliveryState.WAITING
+
+
 async def test_unavailable_receiver_backs_off_and_recovers(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:

@@ -11,12 +11,10 @@ from support.forked_process import ForkedProcess
 
 
 async def test_forked_process_ended_before_its_code_arrives_takes_signals() -> None:
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
     ours, servers = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
     reader, writer = await _unused_streams()
-    process = ForkedProcess(ours, ended.pid, writer, reader, None)
+    process = ForkedProcess(ours, _pid_of_an_ended_process(), writer, reader, None)
 
     process.send_signal(signal.SIGTERM)
 
@@ -24,6 +22,11 @@ async def test_forked_process_ended_before_its_code_arrives_takes_signals() -> N
         servers.send(b"0")
         assert await process.wait() == 0
     writer.close()
+
+
+def _pid_of_an_ended_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
 
 
 async def _unused_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
