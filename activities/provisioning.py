@@ -143,7 +143,8 @@ async def save_contacts(connection: Connection, subscription_id: str, request: R
             INSERT INTO administrators (subscription_id, admin_id, password_hash) VALUES ($1, $2, $3)
             ON CONFLICT DO NOTHING
         )
-        INSERT INTO companies (subscription_id, company_name, company_phone) VALUES ($1, $4, $5)
+        INSERT INTO companies (subscription_id, company_name, company_phone, contact_email)
+        VALUES ($1, $4, $5, $6)
         ON CONFLICT DO NOTHING
         """,
         subscription_id,
@@ -151,6 +152,7 @@ async def save_contacts(connection: Connection, subscription_id: str, request: R
         request.password_hash,
         request.company_name,
         request.company_phone,
+        request.contact_email,
     )
 
 

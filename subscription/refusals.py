@@ -40,6 +40,7 @@ class RefusalCode(StrEnum):
     INVALID_PASSWORD_HASH = "INVALID_PASSWORD_HASH"
     INVALID_COMPANY_NAME = "INVALID_COMPANY_NAME"
     INVALID_PHONE = "INVALID_PHONE"
+    INVALID_EMAIL = "INVALID_EMAIL"
     INVALID_ID = "INVALID_ID"
     INVALID_START = "INVALID_START"
     SIMULATION_NOT_ALLOWED = "SIMULATION_NOT_ALLOWED"
@@ -186,6 +187,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_COMPANY_NAME.LENGTH": "Enter a company name of 1 to 100 characters.",
     "INVALID_COMPANY_NAME.INVISIBLE": "Remove control and invisible characters.",
     "INVALID_PHONE": "Enter a phone number such as 02-1234-5678 or +82 2-1234-5678.",
+    "INVALID_EMAIL": "Enter an email address such as name@company.co.kr.",
     "SIMULATION_NOT_ALLOWED": "This service serves customers, so simulations are disabled: omit the time.",
     "NAME_TAKEN": "This name is already taken. Choose another name.",
     "NAME_TAKEN.RENAME": "This name is already taken. Choose another name.",

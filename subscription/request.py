@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, mod
 from subscription import account_names
 from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
+from subscription.email_address import email_address
 from subscription.ids import is_opaque_id
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import ALLOWED, password_hash_problem
@@ -130,12 +131,17 @@ class Request(Wire):
     password_hash: Annotated[str, AfterValidator(_argon2id_hash)]
     company_name: Annotated[str, AfterValidator(_company_name)]
     company_phone: Annotated[str, AfterValidator(phone_number)]
+    contact_email: Annotated[str, AfterValidator(email_address)] | None = None
+    """A second recipient of notices. Only this one can be read while the product is suspended (R34)."""
     simulated_at: Annotated[Instant | None, _ForCatalogue] = None
     """The start of the subscription's clock in a simulation. A production worker refuses it."""
 
     def fingerprint(self) -> str:
         """Return a hash of the body, to compare requests (R9). It excludes the salted password hash."""
-        body = self.model_dump_json(exclude={"password_hash", "request_id"})
+        excluded = {"password_hash", "request_id"}
+        if self.contact_email is None:  # as in bodies without this field
+            excluded.add("contact_email")
+        body = self.model_dump_json(exclude=excluded)
         return hashlib.sha256(body.encode()).hexdigest()
 
 

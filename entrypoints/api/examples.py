@@ -25,6 +25,7 @@ REQUEST = {
     "$QlJkKdNSw0H6Vtsx0Y2TFUDWqpbUFPKTFW1ZTtPVJGs",
     "company_name": "Acme Korea",
     "company_phone": "02-1234-5678",
+    "contact_email": "it@acme.example",
 }
 
 COMMANDS: dict[str, dict[str, object]] = {

@@ -36,6 +36,7 @@ class Canary:
 
     company: str = field(default_factory=lambda: unique_name("카나리아무역 Canary Trading"))
     phone: str = field(default_factory=lambda: f"031-8765-{next(_LAST_DIGITS)}")
+    contact: str = field(default_factory=lambda: f"{unique_name('canary.contact')}@mail.example")
     admin: str = field(default_factory=lambda: unique_name("canary.admin"))
     group: str = field(default_factory=lambda: unique_name("canary-group"))
     other_group: str = field(default_factory=lambda: unique_name("canary-renamed"))
@@ -52,7 +53,7 @@ class Canary:
 
     @property
     def values(self) -> list[str]:
-        alone = [self.company, self.phone, self._e164, self.admin, self.caller, self.nonsense]
+        alone = [self.company, self.phone, self._e164, self.contact, self.admin, self.caller, self.nonsense]
         return [*alone, *self.names, self.password, self.token, self.password_hash, self._digest]
 
     @property

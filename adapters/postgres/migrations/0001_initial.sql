@@ -300,13 +300,15 @@ CREATE TABLE companies (
     subscription_id text PRIMARY KEY REFERENCES subscriptions,
     company_name    text NOT NULL,
     company_phone   text NOT NULL,
-    company_address text
+    company_address text,
+    -- The second recipient of notices (R8, R34).
+    contact_email   text
 );
 ALTER TABLE companies
     ALTER COLUMN company_name SET STATISTICS 0, ALTER COLUMN company_phone SET STATISTICS 0,
-    ALTER COLUMN company_address SET STATISTICS 0;
+    ALTER COLUMN company_address SET STATISTICS 0, ALTER COLUMN contact_email SET STATISTICS 0;
 GRANT SELECT, INSERT ON companies TO worksub_worker;
-GRANT SELECT, UPDATE (company_name, company_phone, company_address) ON companies TO worksub_console;
+GRANT SELECT, UPDATE (company_name, company_phone, company_address, contact_email) ON companies TO worksub_console;
 
 CREATE TABLE members (
     subscription_id text NOT NULL REFERENCES subscriptions,

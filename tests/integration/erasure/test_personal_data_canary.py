@@ -67,6 +67,7 @@ async def run_subscription(canary_env: CanaryEnv, canary: Canary) -> Subscriptio
         admin_id=canary.admin,
         company_name=canary.company,
         company_phone=canary.phone,
+        contact_email=canary.contact,
     )
     answer = await canary_env.cli.json("request", request, "--password-stdin", typed=canary.password)
     subscription = SubscriptionDriver(service_env.client, service_env.temporal, answer["subscription_id"], {})

@@ -138,6 +138,34 @@ def test_r08_invalid_phone_number(typed: str) -> None:
     assert problems(company_phone=typed) == [("company_phone", RefusalCode.INVALID_PHONE)]
 
 
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("it@acme.example", "it@acme.example"),
+        ("Kim.Minji+works@ACME.Example", "Kim.Minji+works@acme.example"),
+        ("it@한국.kr", "it@xn--3e0b707e.kr"),
+        (None, None),
+    ],
+)
+def test_r08_contact_email_is_optional_and_normalized(typed: str | None, kept: str | None) -> None:
+    assert accepted(contact_email=typed).contact_email == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["", "acme.example", "it@", "it@acme", "IT <it@acme.example>", "김@acme.example", f"it@{'a.' * 999}kr"],
+)
+def test_r08_invalid_contact_email(typed: str) -> None:
+    assert problems(contact_email=typed) == [("contact_email", RefusalCode.INVALID_EMAIL)]
+
+
+def test_r09_missing_contact_email_keeps_the_fingerprint() -> None:
+    """Fingerprints are stored: a body from before the field existed must have the same one."""
+    before = "4fd1187d35254e7a612d585fbbcb50563831398835ece557c4a0c365e09c3ff2"
+    assert accepted().fingerprint() == accepted(contact_email=None).fingerprint() == before
+    assert accepted(contact_email="it@acme.example").fingerprint() != before
+
+
 def test_r09_problems_are_listed_by_field() -> None:
     found = problems(region="US", plan="gold", account={"group": "-"}, admin_id="A", company_phone="?")
     assert found == [
