@@ -1,5 +1,6 @@
 """The local stack: Temporal, PostgreSQL and DNS, with their data in one directory."""
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -86,11 +87,15 @@ class EmbeddedStack:
 
     async def _start(self) -> None:
         await self._running.enter_async_context(DirectoryLock(self._directory))
-        self._on_progress("Starting PostgreSQL…")
-        await self._running.enter_async_context(self.postgres)
-        database_url = await self.postgres.ensure_database(DATABASE)
-        self._on_progress("Starting Temporal…")
-        self.temporal = await self._running.enter_async_context(self._temporal_server())
+        self._on_progress("Starting PostgreSQL and Temporal…")
+        self.temporal = self._temporal_server()
+        try:
+            async with asyncio.TaskGroup() as starts:
+                database = starts.create_task(self._start_postgres())
+                starts.create_task(self._running.enter_async_context(self.temporal))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        database_url = database.result()
         self._running.enter_context(self.dns)
         self.addresses = StackAddresses(
             temporal_address=self.temporal.address,
@@ -104,6 +109,11 @@ class EmbeddedStack:
             pid=os.getpid(),
         )
         self._write_addresses()
+
+    async def _start_postgres(self) -> str:
+        """Return the URL of the empty database."""
+        await self._running.enter_async_context(self.postgres)
+        return await self.postgres.ensure_database(DATABASE)
 
     def _temporal_server(self) -> TemporalServer:
         return TemporalServer(

@@ -255,7 +255,7 @@ async def check_killed_server_is_named(dev: asyncio.subprocess.Process) -> None:
     ("arguments", "expected"),
     [
         (("demo",), "An invalid request is refused"),
-        (("simulate", "--engine", "temporal", str(EXAMPLE)), "Starting Temporal…"),
+        (("simulate", "--engine", "temporal", str(EXAMPLE)), "Starting PostgreSQL and Temporal…"),
     ],
     ids=["demo", "simulate"],
 )

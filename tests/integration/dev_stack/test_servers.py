@@ -205,7 +205,7 @@ async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: py
         database = await asyncpg.connect(stack.addresses.database_url)
         await database.execute("CREATE TABLE kept AS SELECT 42 AS answer")
         await database.close()
-    assert steps == ["Starting PostgreSQL…", "Starting Temporal…", "Stopping the servers…"]
+    assert steps == ["Starting PostgreSQL and Temporal…", "Stopping the servers…"]
     assert find_stack(before) is None
 
     before.rename(after)
