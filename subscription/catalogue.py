@@ -127,6 +127,8 @@ class NoticePolicy(Wire):
     """
 
     trial_days: Days = (7, 3, 1)
+    deletion_days: Days = (14, 7, 3, 1)
+    """Days before a subscription is canceled by a deadline and its data is deleted (R34)."""
     reservation_days: Days = (1,)
     annual_contract_days: Days = (30, 7)
     monthly_contract_days: DaysOfMonth = (7,)

@@ -20,8 +20,8 @@ class NoticeKind(StrEnum):
     """The kinds of notices. The names are a public interface; docs/notices.md explains them."""
 
     TRIAL_ENDING = "TRIAL_ENDING"
+    DELETION_DUE = "DELETION_DUE"
     SWITCH_DUE = "SWITCH_DUE"
-    CANCELLATION_DUE = "CANCELLATION_DUE"
     CONTRACT_ENDING = "CONTRACT_ENDING"
     DOMAIN_UNVERIFIED = "DOMAIN_UNVERIFIED"
     RENAME_UNVERIFIED = "RENAME_UNVERIFIED"

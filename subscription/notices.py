@@ -5,9 +5,12 @@ notified. The notice that is due is the one with the smallest number of days tha
 notices seven, three and one day before, the three-day notice is due three and two days before. A missed run
 is therefore made up by a later one, until the event happens or the next notice replaces the missed one.
 Future events are never calculated here: they come from running the rules forward on a copy of the state.
+
+The deletion of all data has its own notice (R34). On each day at most one notice announces the same end: of
+the notices that contain it, the one whose day was reached last.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -22,9 +25,12 @@ from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind
 from subscription.request import AccountKind
-from subscription.state import Subscription
+from subscription.state import ReservedCancellation, Subscription
 
 NoticeKey = tuple[NoticeKind, date, int]
+
+_END_NOTICES = (NoticeKind.TRIAL_ENDING, NoticeKind.CONTRACT_ENDING, NoticeKind.DELETION_DUE)
+"""The notices of the end of a trial, of a contract and of the subscription. A later kind has precedence."""
 
 
 class Notice(Frozen):
@@ -87,47 +93,94 @@ def _local_part(admin_id: str) -> str:
 def _event_notices(
     state: Subscription, today: date, policy: NoticePolicy, book: PriceBook
 ) -> Iterator[Notice]:
-    for notice in _upcoming_occasions(state, today + _lookahead(policy), book):
-        left = (notice.event_date - today).days
-        reached = [days for days in _days_before(notice, policy) if left <= days]
-        if left > 0 and reached:
-            yield notice.model_copy(update={"threshold_days": min(reached)})
+    reached = (
+        notice.model_copy(update={"threshold_days": days})
+        for notice in _upcoming_occasions(state, today + _lookahead(policy), book)
+        if (days := _reached_days(notice, today, policy)) is not None
+    )
+    return _without_repetition(reached)
+
+
+def _reached_days(notice: Notice, today: date, policy: NoticePolicy) -> int | None:
+    """Return the smallest number of days of the policy that has been reached; None if none is."""
+    left = (notice.event_date - today).days
+    reached = [days for days in _days_before(notice, policy) if left <= days]
+    return min(reached) if left > 0 and reached else None
+
+
+def _without_repetition(notices: Iterable[Notice]) -> Iterator[Notice]:
+    """Yield the notices; of several that announce the same end, only the one that was reached last.
+
+    The notice of a trial's end also contains the deletion at the end of the grace period. A contract that is
+    canceled at its end has one date for both.
+    """
+    ends: dict[date | None, Notice] = {}
+    for notice in notices:
+        if notice.kind not in _END_NOTICES:
+            yield notice
+            continue
+        end = notice.event_date if notice.state.contract else None
+        ends[end] = max((ends.get(end, notice), notice), key=_reached_last)
+    yield from ends.values()
+
+
+def _reached_last(notice: Notice) -> tuple[date, int]:
+    reached_on = notice.event_date - timedelta(days=notice.threshold_days)
+    return reached_on, _END_NOTICES.index(notice.kind)
 
 
 def _upcoming_occasions(state: Subscription, last_day: date, book: PriceBook) -> Iterator[Notice]:
-    """Yield the future occasions up to `last_day`, and up to the first that begins or ends a contract."""
+    """Yield the future occasions up to `last_day`, and up to the first that begins or ends a contract.
+
+    A reserved cancellation is an occasion even if the contract is renewed before.
+    """
     lines: tuple[LedgerLine, ...] = ()
+    is_renewed = False
     for event, then in pairwise(event for event, _ in future_events(state, book)):
         day = day_of(event.at)
         if day > last_day:
             return
         lines = tuple(line for line in (*lines, *event.lines) if line.effective_at == event.at)
         for kind in _kinds(event, state):
-            yield Notice(
-                kind=kind,
-                event_date=day,
-                threshold_days=0,
-                state=state,
-                happens=event,
-                then=then,
-                lines=lines,
-            )
-        if isinstance(event, SwitchedToPaid | ContractRenewed | Canceled):
+            if not is_renewed or kind is NoticeKind.DELETION_DUE:
+                yield Notice(
+                    kind=kind,
+                    event_date=day,
+                    threshold_days=0,
+                    state=state,
+                    happens=event,
+                    then=then,
+                    lines=lines,
+                )
+        is_renewed = is_renewed or isinstance(event, ContractRenewed)
+        is_cancellation_next = is_renewed and isinstance(state.reservation, ReservedCancellation)
+        if isinstance(event, SwitchedToPaid | ContractRenewed | Canceled) and not is_cancellation_next:
             return
 
 
 def _kinds(event: Event, state: Subscription) -> Iterator[NoticeKind]:
     match event:
-        case TrialEnded() | Canceled(because="TRIAL_ENDED"):
+        case TrialEnded():
             yield NoticeKind.TRIAL_ENDING
         case SwitchedToPaid():
             yield NoticeKind.SWITCH_DUE
         case ContractRenewed():
-            yield NoticeKind.CONTRACT_ENDING
-        case Canceled(because="RESERVED"):
-            yield NoticeKind.CANCELLATION_DUE
+            if not _continues_unchanged(state, event):
+                yield NoticeKind.CONTRACT_ENDING
+        case Canceled():
             if state.contract and state.contract.end_day == day_of(event.at):
                 yield NoticeKind.CONTRACT_ENDING
+            yield NoticeKind.DELETION_DUE
+
+
+def _continues_unchanged(state: Subscription, renewed: ContractRenewed) -> bool:
+    """Return whether a monthly contract is followed by one with the same plan, members and price."""
+    contract = state.contract
+    return (
+        contract is not None
+        and contract.term is renewed.contract.term is ContractTerm.MONTHLY
+        and state.rate.same_charge_as(renewed.rate)
+    )
 
 
 def _days_before(notice: Notice, policy: NoticePolicy) -> tuple[int, ...]:
@@ -138,6 +191,8 @@ def _days_before(notice: Notice, policy: NoticePolicy) -> tuple[int, ...]:
             contract = notice.state.contract
             annual = contract is not None and contract.term is ContractTerm.ANNUAL
             return policy.annual_contract_days if annual else policy.monthly_contract_days
+        case NoticeKind.DELETION_DUE:
+            return policy.deletion_days
         case _:
             return policy.reservation_days
 
@@ -146,6 +201,7 @@ def _lookahead(policy: NoticePolicy) -> timedelta:
     """Return the largest number of days in the policy; later events are not checked."""
     days = (
         *policy.trial_days,
+        *policy.deletion_days,
         *policy.reservation_days,
         *policy.annual_contract_days,
         *policy.monthly_contract_days,

@@ -75,7 +75,7 @@ async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, Subscrip
     )
     renaming = await service_env.paid("2027-06-20 09:00")
     await renaming.send("rename_account", at="2027-06-20 09:00", domain=f"{unique_name('acme')}.co.kr")
-    return dict(zip(NoticeKind, (ending, switching, leaving, renewing, unverified, renaming), strict=True))
+    return dict(zip(NoticeKind, (ending, leaving, switching, renewing, unverified, renaming), strict=True))
 
 
 async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: ServiceEnv) -> None:
@@ -100,7 +100,7 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
     assert address(subscriptions[NoticeKind.TRIAL_ENDING]) in ending
     assert "[NAVER WORKS] 무료 체험이 2027년 6월 30일(수)에 끝납니다 / " in ending
     assert " / Your free trial ends on 30 June 2027 (Wed)\n" in ending
-    assert "2027년 7월 30일(금) 10:00에 서비스가 해지되고" in ending
+    assert "2027년 7월 30일(금) 10:00에 서비스가 해지됩니다" in ending
     assert "canceled on 30 July 2027 (Fri) at 10:00 Korean time" in ending
 
     switching = text(NoticeKind.SWITCH_DUE)
@@ -109,7 +109,7 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
 
     # June: 23/30 of 30,000. Repayment: 6,000 for 3 months and 23/30, 22,600. A tenth of the 247,000 that
     # 7/30 of June and 8 months would have cost: 24,700.
-    leaving = text(NoticeKind.CANCELLATION_DUE)
+    leaving = text(NoticeKind.DELETION_DUE)
     assert "청구되는 금액은 70,300원이며, 그중 47,300원은" in leaving
     assert "₩70,300 is charged then (before VAT), of which ₩47,300 is for canceling before" in leaving
 
@@ -262,7 +262,7 @@ async def test_withdrawn_notice_is_not_sent_until_due_again(
         assert (await run_notices_job(isolated_env))[
             "summary"
         ] == "0 new notices. 0 sent, 0 given up, 0 waiting."
-        key = (NoticeKind.CANCELLATION_DUE, "2027-06-24", 1)
+        key = (NoticeKind.DELETION_DUE, "2027-06-24", 1)
         assert await outbox(isolated_env) == [(*key, NoticeState.OUTDATED)]
         await subscription.send("cancel", at="2027-06-10 11:00", date="2027-06-24")
         assert (await run_notices_job(isolated_env))["sent"] == 1

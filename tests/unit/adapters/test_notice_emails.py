@@ -46,7 +46,12 @@ admin@acme 관리자님께
 NAVER WORKS 무료 체험이 2027년 1월 31일(일) 10:00에 끝납니다.
 
 그때부터 이용이 중지되고 데이터는 보관됩니다. 유료로 전환하지 않으시면 2027년 3월 2일(화) 10:00에 \
-서비스가 해지되고 모든 데이터가 영구히 삭제됩니다.
+서비스가 해지됩니다.
+
+해지되면 메일, 파일, 구성원, 계정 admin@acme, 회사 정보, 설정 등 모든 데이터가 영구히 삭제됩니다. \
+삭제된 데이터는 복구할 수 없습니다.
+
+데이터를 보관하시려면 그 전에 콘솔의 구독 페이지에서 내보내기를 선택해 데이터를 내려받아 주십시오.
 
 계속 이용하시려면 그 전에 유료로 전환해 주십시오. \
 전환하실 때 요금제와 구성원 수, 월 단위 또는 연 단위 계약을 고르실 수 있습니다.
@@ -60,7 +65,12 @@ To the administrator admin@acme
 The free trial of NAVER WORKS ends on 31 January 2027 (Sun) at 10:00 Korean time.
 
 Use is then suspended, and your data is kept. Without a switch to a paid plan the service is \
-canceled on 2 March 2027 (Tue) at 10:00 Korean time, and all data will be permanently deleted.
+canceled on 2 March 2027 (Tue) at 10:00 Korean time.
+
+Then all data will be permanently deleted: mail, files, members, the account admin@acme, company \
+information and settings. Deleted data cannot be recovered.
+
+To keep a copy, export your data before then: on the subscription's page in the console, choose Export.
 
 To keep using NAVER WORKS, switch to a paid plan before then. \
 You can choose a plan, the number of members, and a monthly or an annual contract.
@@ -71,13 +81,6 @@ This address does not receive mail. Subscription: sub-1
 
 
 def test_trial_end_email_states_what_follows() -> None:
-    without_grace = trial(book=book_of(catalogue(trial={"grace_days": 0})))
-    assert_email_contains(
-        without_grace,
-        "2027-01-30",
-        "그때 서비스가 해지되고 모든 데이터가 영구히 삭제됩니다.",
-        "The service is then canceled, and all data will be permanently deleted.",
-    )
     assert_email_contains(
         trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL"),
         "2027-01-30",
@@ -85,11 +88,69 @@ def test_trial_end_email_states_what_follows() -> None:
         "You can use NAVER WORKS again from 10 February 2027 (Wed), when it switches to a paid plan as",
     )
     assert_email_contains(
-        trial().send("cancel", date="2027-02-10"),
+        trial().send("cancel", date="2027-02-20"),
         "2027-01-30",
-        "예약하신 대로 2027년 2월 10일(수)에 서비스가 해지되고",
-        "On 10 February 2027 (Wed) the service is canceled as reserved, and all data",
+        "예약하신 대로 2027년 2월 20일(토)에 서비스가 해지됩니다.",
+        "On 20 February 2027 (Sat) the service is canceled as reserved.",
+        *DELETION,
     )
+
+
+DELETION = (
+    "계정 admin@acme, 회사 정보, 설정 등 모든 데이터가 영구히 삭제됩니다.",
+    "all data will be permanently deleted: mail, files, members, the account admin@acme, company",
+    "To keep a copy, export your data before then:",
+)
+
+
+@pytest.mark.parametrize(
+    ("subscription", "on_day", "words"),
+    [
+        (
+            trial(),
+            "2027-02-16",
+            (
+                "유료로 전환하지 않으시면 2027년 3월 2일(화) 10:00에 서비스가 해지됩니다.",
+                "Your free trial of NAVER WORKS has ended and use is suspended. Without a switch to a paid "
+                "plan the service is canceled on 2 March 2027 (Tue) at 10:00 Korean time.",
+                "If you do not want this, switch to a paid plan before then.",
+            ),
+        ),
+        (
+            trial(book=book_of(catalogue(trial={"grace_days": 0}))),
+            "2027-01-30",
+            (
+                "Your free trial of NAVER WORKS ends on 31 January 2027 (Sun) at 10:00 Korean time. Without "
+                "a switch to a paid plan the service is then canceled.",
+                "If you do not want this, switch to a paid plan before then.",
+            ),
+        ),
+        (
+            trial(book=book_of(catalogue(trial={"grace_days": 7}))),
+            "2027-01-24",
+            (
+                "ends on 31 January 2027 (Sun) at 10:00 Korean time. Use is then suspended, and without a "
+                "switch to a paid plan the service is canceled on 7 "
+                "February 2027 (Sun) at 10:00 Korean time.",
+            ),
+        ),
+        (
+            trial().send("cancel", date="2027-01-20"),
+            "2027-01-19",
+            (
+                "As reserved, NAVER WORKS is canceled at 00:00 on 20 January 2027 (Wed) (Korean time).",
+                "If you do not want this, withdraw the reservation before then.",
+            ),
+        ),
+    ],
+    ids=["grace", "no-grace", "short-grace", "reserved"],
+)
+def test_r34_deletion_email_states_what_is_deleted_and_why(
+    subscription: ScenarioBuilder, on_day: str, words: tuple[str, ...]
+) -> None:
+    email = email_for(subscription, on_day)
+    assert " / All your NAVER WORKS data will be deleted on " in email.subject
+    assert_email_contains(subscription, on_day, *DELETION, *words)
 
 
 def test_switch_email_states_contract_plan_and_price() -> None:
@@ -170,8 +231,14 @@ def test_contract_end_email_states_what_follows_and_why(
     )
 
 
+CHEAPER = book_of(
+    catalogue(), catalogue("2027-02-01", plans={"lite": {"list": 3_500}, "basic": {"list": 7_000}})
+)
+"""Monthly contracts cost less from 1 February 2027 on."""
+
+
 def test_contract_end_email_mentions_reserved_cancellation() -> None:
-    later = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("cancel", date="2027-03-15")
+    later = ScenarioBuilder.paid("2027-01-01", "MONTHLY", book=CHEAPER).send("cancel", date="2027-03-15")
     assert_email_contains(
         later,
         "2027-01-25",
@@ -182,7 +249,7 @@ def test_contract_end_email_mentions_reserved_cancellation() -> None:
     assert_email_contains(
         annual().at("2027-06-01").send("cancel", date="2028-01-01"),
         "2027-12-02",
-        "예약하신 대로 2028년 1월 1일(토) 0시에 서비스가 해지되고",
+        "예약하신 대로 2028년 1월 1일(토) 0시에 서비스가 해지됩니다.",
         "There is no cancellation fee, because the contract period is over.",
     )
 

@@ -14,7 +14,7 @@ from subscription.notice_outbox import NoticeKind, retry_delay
 from subscription.notices import Notice, notices_due, recipient
 from subscription.request import Account, AccountKind
 
-TRIAL_ENDING, SWITCH_DUE, CANCELLATION_DUE, CONTRACT_ENDING, DOMAIN_UNVERIFIED, RENAME_UNVERIFIED = NoticeKind
+TRIAL_ENDING, DELETION_DUE, SWITCH_DUE, CONTRACT_ENDING, DOMAIN_UNVERIFIED, RENAME_UNVERIFIED = NoticeKind
 
 DueNotice = tuple[NoticeKind, str, int]
 
@@ -91,17 +91,22 @@ def test_annual_contract_end_notice_uses_the_last_reached_day(on_day: str, days:
         ("2027-12-28", "2028-01-28", "2028-01-21"),
     ],
 )
-def test_monthly_contract_notice_is_one_week_before_its_end(
+def test_r34_monthly_contract_end_is_told_only_with_a_change(
     first_day: str, end_day: str, first_due: str
 ) -> None:
     subscription = ScenarioBuilder.paid(first_day, "MONTHLY")
     days = days_from(first_day, end_day)
+    assert [on_day for on_day in days if due_notices(subscription, on_day)] == []
+    subscription.send("change_renewal_option", term="MONTHLY")
+    assert [on_day for on_day in days if due_notices(subscription, on_day)] == []
+    subscription.send("change_renewal_option", term="MONTHLY", members=9)
     assert [on_day for on_day in days if due_notices(subscription, on_day)] == days_from(first_due, end_day)
     assert due_notices(subscription, first_due) == [(CONTRACT_ENDING, end_day, 7)]
 
 
 def test_chain_notices_use_the_end_of_each_period() -> None:
     subscription = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2027-03-01")
+    subscription.send("change_renewal_option", term="ANNUAL")
     assert due_notices(subscription, "2027-03-24") == [(CONTRACT_ENDING, "2027-03-31", 7)]
     leap = ScenarioBuilder.paid("2028-02-29", "ANNUAL")
     assert due_notices(leap, "2029-01-29") == [(CONTRACT_ENDING, "2029-02-28", 30)]
@@ -153,9 +158,10 @@ def test_missed_days_still_yield_each_notice_once(worked: set[int]) -> None:
 
 def test_notice_uses_the_state_expected_on_its_day() -> None:
     # No worker ran since December, so the state still has the contract that ended on 1 January 2028.
-    assert due_notices(annual(), "2028-01-24") == []
-    assert due_notices(annual(), "2028-01-25") == [(CONTRACT_ENDING, "2028-02-01", 7)]
-    assert due_notices(trial(), "2027-02-28") == []
+    chosen = annual().send("change_renewal_option", term="MONTHLY", members=9)
+    assert due_notices(annual(), "2027-12-31") == [(CONTRACT_ENDING, "2028-01-01", 7)]
+    assert due_notices(annual(), "2028-01-25") == due_notices(chosen, "2028-01-25") == []
+    assert due_notices(trial(), "2027-02-28") == [(DELETION_DUE, "2027-03-02", 3)]
 
 
 def test_notice_clock_is_at_least_at_the_last_event() -> None:
@@ -176,16 +182,84 @@ def test_r15_after_the_trial_comes_the_grace_and_then_the_end() -> None:
 
 
 def test_r15_trial_without_grace_notice_announces_the_end() -> None:
-    notice = only_notice(trial(book=book_of(catalogue(trial={"grace_days": 0}))), "2027-01-30")
-    assert isinstance(notice.happens, Canceled)
-    assert notice.key == (TRIAL_ENDING, day("2027-01-31"), 1)
+    subscription = trial(book=book_of(catalogue(trial={"grace_days": 0})))
+    assert due_notices(subscription, "2027-01-16") == []
+    assert changes_of(subscription, "2027-01-01", "2027-02-02") == {
+        "2027-01-17": [(DELETION_DUE, "2027-01-31", 14)],
+        "2027-01-24": [(DELETION_DUE, "2027-01-31", 7)],
+        "2027-01-28": [(DELETION_DUE, "2027-01-31", 3)],
+        "2027-01-30": [(DELETION_DUE, "2027-01-31", 1)],
+    }
+    happens = only_notice(subscription, "2027-01-30").happens
+    assert isinstance(happens, Canceled)
+    assert happens.because == "TRIAL_ENDED"
 
 
-def test_grace_end_has_no_second_notice() -> None:
+# -- deletion ----------------------------------------------------------------------------------------
+
+
+def changes_of(subscription: ScenarioBuilder, first_day: str, end_day: str) -> dict[str, list[DueNotice]]:
+    """Return the new notices of each day on which the job runs, which is every day."""
+    seen: set[DueNotice] = set()
+    found = {}
+    for on_day in days_from(first_day, end_day):
+        if new := [notice for notice in due_notices(subscription, on_day) if notice not in seen]:
+            found[on_day] = new
+            seen.update(new)
+    return found
+
+
+def test_r34_lapsed_trial_is_warned_four_times_before_its_deletion() -> None:
+    # The trial ends on 31 January, the grace period 30 days of 24 hours later.
+    assert changes_of(trial(), "2027-01-01", "2027-03-05") == {
+        "2027-01-24": [(TRIAL_ENDING, "2027-01-31", 7)],
+        "2027-01-28": [(TRIAL_ENDING, "2027-01-31", 3)],
+        "2027-01-30": [(TRIAL_ENDING, "2027-01-31", 1)],
+        "2027-02-16": [(DELETION_DUE, "2027-03-02", 14)],
+        "2027-02-23": [(DELETION_DUE, "2027-03-02", 7)],
+        "2027-02-27": [(DELETION_DUE, "2027-03-02", 3)],
+        "2027-03-01": [(DELETION_DUE, "2027-03-02", 1)],
+    }
+
+
+def test_r34_short_grace_has_one_notice_a_day() -> None:
+    # Seven days before the end of the trial are fourteen before the deletion on 7 February.
+    subscription = trial(book=book_of(catalogue(trial={"grace_days": 7})))
+    assert changes_of(subscription, "2027-01-01", "2027-02-10") == {
+        "2027-01-24": [(DELETION_DUE, "2027-02-07", 14)],
+        "2027-01-28": [(TRIAL_ENDING, "2027-01-31", 3)],
+        "2027-01-30": [(TRIAL_ENDING, "2027-01-31", 1)],
+        "2027-01-31": [(DELETION_DUE, "2027-02-07", 7)],
+        "2027-02-04": [(DELETION_DUE, "2027-02-07", 3)],
+        "2027-02-06": [(DELETION_DUE, "2027-02-07", 1)],
+    }
+
+
+def test_r34_missed_warning_is_made_up() -> None:
     subscription = trial().at("2027-02-01")
+    assert due_notices(subscription, "2027-02-21") == [(DELETION_DUE, "2027-03-02", 14)]
+    assert due_notices(subscription, "2027-02-28") == [(DELETION_DUE, "2027-03-02", 3)]
+
+
+def test_r34_warning_comes_through_a_renewal_before_the_cancellation() -> None:
+    # The monthly contract is renewed on 1 February, between the first warning and the deletion.
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("cancel", date="2027-02-10")
+    assert changes_of(subscription, "2027-01-01", "2027-02-11") == {
+        "2027-01-27": [(DELETION_DUE, "2027-02-10", 14)],
+        "2027-02-03": [(DELETION_DUE, "2027-02-10", 7)],
+        "2027-02-07": [(DELETION_DUE, "2027-02-10", 3)],
+        "2027-02-09": [(DELETION_DUE, "2027-02-10", 1)],
+    }
+
+
+def test_r34_deletion_days_are_policy() -> None:
+    book = book_of(catalogue(notices={"deletion_days": [20, 2]}))
     assert [
-        on_day for on_day in days_from("2027-02-01", "2027-03-05") if due_notices(subscription, on_day)
-    ] == []
+        key for keys in changes_of(trial(book=book), "2027-02-01", "2027-03-03").values() for key in keys
+    ] == [
+        (DELETION_DUE, "2027-03-02", 20),
+        (DELETION_DUE, "2027-03-02", 2),
+    ]
 
 
 def test_r16_switch_notice_replaces_the_trial_end_notice() -> None:
@@ -216,7 +290,7 @@ def test_r32_only_current_reservation_has_a_notice() -> None:
     subscription.send("withdraw_reservation")
     assert due_notices(subscription, "2027-01-11") == []
     subscription.send("cancel", date="2027-01-12")
-    assert due_notices(subscription, "2027-01-11") == [(CANCELLATION_DUE, "2027-01-12", 1)]
+    assert due_notices(subscription, "2027-01-11") == [(DELETION_DUE, "2027-01-12", 1)]
     assert due_notices(subscription, "2027-01-24") == []
 
 
@@ -224,10 +298,10 @@ def test_r30_cancellation_notice_states_the_charge_of_that_date() -> None:
     # June 30,000; repayment 6 × 6,000 = 36,000; fee 10% × 6 × 30,000 = 18,000.
     subscription = annual().at("2027-05-20").send("cancel", date="2027-07-01")
     notice = only_notice(subscription, "2027-06-30")
-    assert notice.key == (CANCELLATION_DUE, day("2027-07-01"), 1)
+    assert notice.key == (DELETION_DUE, day("2027-07-01"), 1)
     assert (notice.charged, notice.penalty) == (84_000, 54_000)
     assert due_notices(trial().send("cancel", date="2027-01-20"), "2027-01-19") == [
-        (CANCELLATION_DUE, "2027-01-20", 1)
+        (DELETION_DUE, "2027-01-20", 1)
     ]
 
 
@@ -270,7 +344,8 @@ def test_r19_notice_uses_prices_of_its_effective_date() -> None:
 def test_r24_renewal_is_monthly_under_later_cancellation() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").send("change_renewal_option", term="ANNUAL")
     subscription.send("cancel", date="2027-03-15")
-    assert renewal(subscription, "2027-01-25").contract.term == "MONTHLY"
+    assert due_notices(subscription, "2027-01-25") == []
+    assert only_notice(subscription, "2027-03-01").key == (DELETION_DUE, day("2027-03-15"), 14)
 
 
 def test_r30_contract_end_notice_announces_next_day_cancellation() -> None:
@@ -279,20 +354,25 @@ def test_r30_contract_end_notice_announces_next_day_cancellation() -> None:
     assert notice.key == (CONTRACT_ENDING, day("2028-01-01"), 30)
     assert isinstance(notice.happens, Canceled)
     assert notice.penalty == 0
-    assert due_notices(subscription, "2027-12-31") == [
-        (CANCELLATION_DUE, "2028-01-01", 1),
-        (CONTRACT_ENDING, "2028-01-01", 7),
-    ]
+    assert changes_of(subscription, "2027-12-03", "2028-01-02") == {
+        "2027-12-03": [(CONTRACT_ENDING, "2028-01-01", 30)],
+        "2027-12-18": [(DELETION_DUE, "2028-01-01", 14)],
+        "2027-12-25": [(DELETION_DUE, "2028-01-01", 7)],
+        "2027-12-29": [(DELETION_DUE, "2028-01-01", 3)],
+        "2027-12-31": [(DELETION_DUE, "2028-01-01", 1)],
+    }
 
 
 def test_contract_cancelled_earlier_has_no_end_notice() -> None:
     subscription = annual().at("2027-06-01").send("cancel", date="2027-12-31")
-    assert due_notices(subscription, "2027-12-02") == due_notices(subscription, "2027-12-25") == []
-    assert due_notices(subscription, "2027-12-30") == [(CANCELLATION_DUE, "2027-12-31", 1)]
+    assert due_notices(subscription, "2027-12-02") == []
+    assert due_notices(subscription, "2027-12-25") == [(DELETION_DUE, "2027-12-31", 7)]
+    assert due_notices(subscription, "2027-12-30") == [(DELETION_DUE, "2027-12-31", 1)]
 
 
 def test_r25_annual_upgrade_moves_the_notice() -> None:
     subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-01-26")
+    subscription.send("change_renewal_option", term="ANNUAL")
     assert due_notices(subscription, "2027-01-26") == [(CONTRACT_ENDING, "2027-02-01", 7)]
     subscription.send("upgrade", term="ANNUAL")
     assert due_notices(subscription, "2027-01-26") == []
