@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from subscription.account_names import domain_name
 from subscription.business_calendar import Day
 from subscription.model import Frozen, Wire
+from subscription.prices import PlanPrices, PriceBasis, PriceOrigin
 from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
 from subscription.validation import has_control_characters, parse_strict, problems_from
 
@@ -305,30 +306,39 @@ class PriceBook(Frozen):
 
     def plan_terms(self, plan: str, day: date) -> Plan:
         """Return the plan's prices and rank on `day`, or its last ones; `KeyError` if it was never sold."""
-        for version in reversed(self.versions):
-            if version.effective_from <= day and plan in version.plans:
-                return version.plans[plan]
-        raise KeyError(plan)
+        return self._selling(plan, day).plans[plan]
 
-    def announced_plan_terms(self, plan: str, day: date, announced_by: date) -> Plan:
-        """Return the plan's terms on `day` for what begins without a command (R35).
+    def prices(self, plan: str, day: date) -> PlanPrices:
+        """Return the plan's prices in force on `day`, or its last ones (R19)."""
+        return _prices(self._selling(plan, day), plan, day, PriceBasis.IN_FORCE)
+
+    def announced_prices(self, plan: str, day: date, announced_by: date) -> PlanPrices:
+        """Return the plan's prices on `day` for a contract that begins without a command (R35).
 
         Each price is the lower of the one in force on `day` and the one that would be in force if only the
         versions announced by `announced_by` existed.
         """
-        in_force = self.plan_terms(plan, day)
-        for version in reversed(self.versions):
-            if version.effective_from <= day and version.announcement_day <= announced_by:
-                known = version.plans.get(plan, in_force)
-                lower = {"list": min(in_force.list, known.list), "annual": min(in_force.annual, known.annual)}
-                return in_force.model_copy(update=lower)
-        return in_force
+        in_force, announced = self.prices(plan, day), self.announced_by(announced_by).in_force(day)
+        if announced is None or plan not in announced.plans:
+            return in_force
+        return in_force.lower_of_each(_prices(announced, plan, day, PriceBasis.ANNOUNCED))
 
-    def renewal_plan_terms(self, plan: str, first_day: date) -> Plan:
-        """Return the plan's terms for a contract that begins by renewal on `first_day` (R35)."""
+    def renewal_prices(self, plan: str, first_day: date) -> PlanPrices:
+        """Return the plan's prices for a contract that begins by renewal on `first_day` (R35)."""
         catalogue = self.in_force(first_day)
         notice_days = catalogue.renewal.price_notice_days if catalogue else 0
-        return self.announced_plan_terms(plan, first_day, first_day - timedelta(days=notice_days))
+        return self.announced_prices(plan, first_day, first_day - timedelta(days=notice_days))
+
+    def announced_by(self, day: date) -> "PriceBook":
+        """Return the book of the versions that were announced on or before `day` (R35)."""
+        return PriceBook(versions=tuple(v for v in self.versions if v.announcement_day <= day))
+
+    def _selling(self, plan: str, day: date) -> Catalogue:
+        """Return the last version up to `day` that sells the plan."""
+        for version in reversed(self.versions):
+            if version.effective_from <= day and plan in version.plans:
+                return version
+        raise KeyError(plan)
 
     @property
     def domain_policy(self) -> DomainPolicy:
@@ -344,6 +354,12 @@ class PriceBook(Frozen):
     def notice_policy(self) -> NoticePolicy:
         """Return the notice policy, also of the newest version."""
         return self.versions[-1].notices
+
+
+def _prices(version: Catalogue, plan_id: str, day: date, basis: PriceBasis) -> PlanPrices:
+    plan = version.plans[plan_id]
+    origin = PriceOrigin(version=version.version, basis=basis, decided_on=day)
+    return PlanPrices(list=plan.list, annual=plan.annual, list_origin=origin, annual_origin=origin)
 
 
 class CatalogueError(Exception):

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from subscription.business_calendar import Day
-from subscription.catalogue import Plan
 from subscription.model import Frozen
+from subscription.prices import PlanPrices, PriceBasis, PriceOrigin
 
 
 class ContractTerm(StrEnum):
@@ -43,25 +43,54 @@ class Rate(Frozen):
     members: int
     list_price: int
     annual_price: int
+    list_origin: PriceOrigin
+    annual_origin: PriceOrigin
     term: ContractTerm
 
     @property
     def price(self) -> int:
         """Return the price in KRW per member and month: list if MONTHLY, annual if ANNUAL (R19)."""
-        return self.annual_price if self.term is ContractTerm.ANNUAL else self.list_price
+        return self.price_under(self.term)
+
+    @property
+    def origin(self) -> PriceOrigin:
+        """Return the origin of the price."""
+        return self.annual_origin if self.term is ContractTerm.ANNUAL else self.list_origin
+
+    @property
+    def monthly(self) -> int:
+        """Return the cost of a whole month in KRW."""
+        return self.price * self.members
+
+    def price_under(self, term: ContractTerm) -> int:
+        """Return the price of a contract of this term at this rate (R19)."""
+        return self.annual_price if term is ContractTerm.ANNUAL else self.list_price
 
     def same_charge_as(self, other: "Rate") -> bool:
         """Return whether days at these two rates belong to the same service fee line (R21)."""
         return (self.plan, self.members, self.price) == (other.plan, other.members, other.price)
 
+    def with_members(self, members: int, first_day: date) -> "Rate":
+        """Return the rate with other members from `first_day` on, at the prices that the contract keeps."""
+        return self.model_copy(
+            update={
+                "members": members,
+                "first_day": first_day,
+                "list_origin": self.list_origin.model_copy(update={"basis": PriceBasis.KEPT}),
+                "annual_origin": self.annual_origin.model_copy(update={"basis": PriceBasis.KEPT}),
+            }
+        )
 
-def rate_of(plan_id: str, plan: Plan, members: int, term: ContractTerm, first_day: date) -> Rate:
+
+def rate_of(plan: str, prices: PlanPrices, members: int, term: ContractTerm, first_day: date) -> Rate:
     return Rate(
         first_day=first_day,
-        plan=plan_id,
+        plan=plan,
         members=members,
-        list_price=plan.list,
-        annual_price=plan.annual,
+        list_price=prices.list,
+        annual_price=prices.annual,
+        list_origin=prices.list_origin,
+        annual_origin=prices.annual_origin,
         term=term,
     )
 

@@ -183,11 +183,11 @@ def switch_event(
 ) -> SwitchedToPaid:
     """Return the start of the first contract. Any other reservation is cleared (R17, R19, R35)."""
     today = day_of(at)
-    plan = book.announced_plan_terms(switch.plan, today, switch.reserved_on)
+    prices = book.announced_prices(switch.plan, today, switch.reserved_on)
     return SwitchedToPaid(
         at=at,
         contract=first_contract(switch.term, today, book),
-        rate=rate_of(switch.plan, plan, switch.members, switch.term, today),
+        rate=rate_of(switch.plan, prices, switch.members, switch.term, today),
         cleared=None if state.reservation == switch else state.reservation,
     )
 
@@ -211,7 +211,7 @@ def _contract_renewed(state: Subscription, at: datetime, book: PriceBook) -> Con
     return ContractRenewed(
         at=at,
         contract=_next_contract(state.contract, terms.term, book),
-        rate=rate_of(plan, book.renewal_plan_terms(plan, today), members, terms.term, today),
+        rate=rate_of(plan, book.renewal_prices(plan, today), members, terms.term, today),
     )
 
 

@@ -207,9 +207,9 @@ def _upgrade(state: Subscription, command: Upgrade, now: datetime, book: PriceBo
         state.renewal, plan if higher_plan else None, members if more_members else None, today, book
     )
     if higher_plan or to_annual:
-        rate = rate_of(plan, book.plan_terms(plan, today), members, term, today)
+        rate = rate_of(plan, book.prices(plan, today), members, term, today)
     else:  # the contract keeps its prices (R19)
-        rate = state.rate.model_copy(update={"members": members, "first_day": today})
+        rate = state.rate.with_members(members, today)
     return Upgraded(
         at=now,
         rate=rate,
@@ -235,7 +235,7 @@ def _raised_cost(
 def _monthly(option: RenewalTerms, plan: str, members: int, today: date, book: PriceBook) -> int:
     chosen = option.plan or plan
     count = option.members or members
-    return rate_of(chosen, book.plan_terms(chosen, today), count, option.term, today).price * count
+    return rate_of(chosen, book.prices(chosen, today), count, option.term, today).monthly
 
 
 def _is_increase(field: str, current: int, requested: int) -> bool:

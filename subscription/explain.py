@@ -1,11 +1,13 @@
-"""Explanation of a ledger line: rule, days, prices and arithmetic (R20, R21, R30)."""
+"""Explanation of a ledger line: rule, days, prices and arithmetic (R19-R21, R30, R35)."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from subscription.business_calendar import Day, days_in_month, split_by_month
 from subscription.ledger import LedgerLine, LineKind, LinePart, exact_amount
 from subscription.model import Frozen
 from subscription.money import prorated_amount
+from subscription.prices import PriceBasis, PriceOrigin
 
 _RULES = {
     LineKind.SERVICE_FEE: ("R21", "the service fee for an unbroken run of days at one rate"),
@@ -19,9 +21,15 @@ _RULES = {
     ),
 }
 
+_REASONS = {
+    PriceBasis.IN_FORCE: "in force on {day} (R19)",
+    PriceBasis.ANNOUNCED: "announced in time for {day}, unlike the higher price in force (R35)",
+    PriceBasis.KEPT: "of the contract since {day}, also for the members added later (R19)",
+}
+
 
 class ExplanationStep(Frozen):
-    """The days of one calendar month at one price."""
+    """The days of one calendar month at one price. `origins` are as in `LinePart`."""
 
     first_day: Day
     end_day: Day
@@ -31,16 +39,21 @@ class ExplanationStep(Frozen):
     members: int
     price: int
     price_in_words: str
+    origins: tuple[PriceOrigin, ...]
     exact: str
 
 
 class Explanation(Frozen):
-    """The calculation of a ledger line. `arithmetic` is the formula, `exact` its unrounded result (R20)."""
+    """The calculation of a ledger line. `arithmetic` is the formula, `exact` its unrounded result (R20).
+
+    `prices` names the catalogue version of each price, with the reason why it applies.
+    """
 
     key: str
     rule: str
     meaning: str
     steps: tuple[ExplanationStep, ...]
+    prices: tuple[str, ...]
     percent: int
     exact: str
     amount: int
@@ -56,6 +69,9 @@ def explain(line: LedgerLine) -> Explanation:
         rule=rule,
         meaning=meaning,
         steps=steps,
+        prices=tuple(
+            dict.fromkeys(words for piece in line.pieces for words in _price_words(piece, line.kind))
+        ),
         percent=line.percent,
         exact=_mixed(exact),
         amount=line.amount,
@@ -78,10 +94,18 @@ def _steps(piece: LinePart, kind: LineKind) -> list[ExplanationStep]:
                 if kind is LineKind.DISCOUNT_REPAYMENT
                 else f"{piece.price:,}"
             ),
+            origins=piece.origins,
             exact=_mixed(prorated_amount(piece.price, piece.members, start, end)),
         )
         for start, end in split_by_month(piece.first_day, piece.end_day)
     ]
+
+
+def _price_words(piece: LinePart, kind: LineKind) -> Iterator[str]:
+    prices = (piece.list_price, piece.annual_price) if kind is LineKind.DISCOUNT_REPAYMENT else (piece.price,)
+    for price, origin in zip(prices, piece.origins, strict=True):
+        reason = _REASONS[origin.basis].format(day=origin.decided_on)
+        yield f"{piece.plan} at {price:,}: catalogue version {origin.version}, {reason}"
 
 
 def _arithmetic(steps: tuple[ExplanationStep, ...], line: LedgerLine, exact: Fraction) -> str:

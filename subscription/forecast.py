@@ -138,8 +138,8 @@ def _quote_change(
         plan=changed.plan,
         members=changed.members,
         contract=contract,
-        monthly=changed.rate.price * changed.rate.members,
-        monthly_now=state.rate.price * state.rate.members if state.contract else 0,
+        monthly=changed.rate.monthly,
+        monthly_now=state.rate.monthly if state.contract else 0,
         ledger=lines,
         total=sum(line.amount for line in lines),
     )

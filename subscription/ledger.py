@@ -13,6 +13,7 @@ from subscription.business_calendar import Day, Instant, split_by_month
 from subscription.contract import Contract, Rate
 from subscription.model import Frozen
 from subscription.money import prorated_amount, round_down
+from subscription.prices import PriceOrigin
 
 
 class LineKind(StrEnum):
@@ -24,8 +25,8 @@ class LineKind(StrEnum):
 class LinePart(Frozen):
     """Days at one price: a part of the calculation of a ledger line.
 
-    `price` is the price that the line charges, in KRW per member and month. For a discount repayment it is
-    `list_price` minus `annual_price`.
+    `price` is the price that the line charges, in KRW per member and month, and `origins` has its origin. For
+    a discount repayment it is `list_price` minus `annual_price`, with the origins of both.
     """
 
     first_day: Annotated[Day, Field(alias="from")]
@@ -35,6 +36,7 @@ class LinePart(Frozen):
     price: int
     list_price: int
     annual_price: int
+    origins: tuple[PriceOrigin, ...]
 
     @property
     def exact(self) -> Fraction:
@@ -110,7 +112,7 @@ def service_fees(
 ) -> tuple[LedgerLine, ...]:
     """Return one line per unbroken run of days at one rate, within one calendar month (R21)."""
     lines = (
-        _line(subscription_id, LineKind.SERVICE_FEE, [_piece(rate, start, end, rate.price)], rate, posted_at)
+        _line(subscription_id, LineKind.SERVICE_FEE, [_fee_part(rate, start, end)], rate, posted_at)
         for month_first, month_end in split_by_month(first_day, end_day)
         for rate, start, end in _runs(rates, month_first, month_end)
     )
@@ -123,10 +125,10 @@ def termination_charges(
     """Return the early-termination charges of an annual contract that ends early on `day` (R30)."""
     rate = rates[-1]
     repayment = [
-        _piece(past, start, end, past.list_price - past.annual_price)
+        _part(past, start, end, past.list_price - past.annual_price, past.list_origin, past.annual_origin)
         for past, start, end in _spans(rates, contract.first_day, day)
     ]
-    remaining = [_piece(rate, day, contract.end_day, rate.annual_price)]
+    remaining = [_part(rate, day, contract.end_day, rate.annual_price, rate.annual_origin)]
     lines = []
     if repayment:
         lines.append(_line(subscription_id, LineKind.DISCOUNT_REPAYMENT, repayment, rate, posted_at))
@@ -168,7 +170,11 @@ def _runs(rates: Sequence[Rate], first_day: date, end_day: date) -> list[tuple[R
     return runs
 
 
-def _piece(rate: Rate, start: date, end: date, price: int) -> LinePart:
+def _fee_part(rate: Rate, start: date, end: date) -> LinePart:
+    return _part(rate, start, end, rate.price, rate.origin)
+
+
+def _part(rate: Rate, start: date, end: date, price: int, *origins: PriceOrigin) -> LinePart:
     return LinePart(
         first_day=start,
         end_day=end,
@@ -177,6 +183,7 @@ def _piece(rate: Rate, start: date, end: date, price: int) -> LinePart:
         price=price,
         list_price=rate.list_price,
         annual_price=rate.annual_price,
+        origins=origins,
     )
 
 

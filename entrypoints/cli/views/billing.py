@@ -169,6 +169,7 @@ def explanation_view(explanation: "Explanation") -> RenderableType:
         Text(explanation.key, style="bold"),
         Text(f"{explanation.rule}: {explanation.meaning}."),
         table,
+        *(Text(f"{price}.") for price in explanation.prices),
         Text(explanation.arithmetic),
         Text(""),
     )

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 from support.scenario_builder import (
+    BOOK,
     ScenarioBuilder,
     book_of,
     catalogue,
@@ -279,10 +280,10 @@ def test_r21_trial_and_grace_are_never_charged() -> None:
 
 def test_r21_late_fees_are_posted_month_by_month() -> None:
     # A line never crosses the first of a month, even when three months are processed together.
-    plan = catalogue().plans["lite"]
+    prices = BOOK.prices("lite", day("2027-01-10"))
     subscription = ScenarioBuilder.paid("2027-01-10", "MONTHLY", plan="lite", members=1)
     assert subscription.state.contract is not None
-    rate = rate_of("lite", plan, 1, subscription.state.contract.term, day("2027-01-10"))
+    rate = rate_of("lite", prices, 1, subscription.state.contract.term, day("2027-01-10"))
     lines = service_fees("sub-1", [rate], day("2027-01-10"), day("2027-03-03"), on("2027-03-03"))
     assert posted(lines) == [
         fee("2027-01-10", "2027-02-01", 2_554),  # 22/31 × 3,600 = 2,554.8

@@ -35,6 +35,7 @@ from subscription.events import (
 from subscription.forecast import upcoming
 from subscription.ledger import service_fees
 from subscription.messages import KINDS, places_in
+from subscription.prices import PriceBasis, PriceOrigin
 from subscription.refusals import Refusal, RefusalCode
 from subscription.request import AccountKind
 from subscription.state import ReservedCancellation, ReservedSwitch
@@ -47,12 +48,15 @@ CONTRACT = Contract(
     chain_first_day=day("2026-12-20"),
     fee_percent=10,
 )
+ORIGIN = PriceOrigin(version="2026-11", basis=PriceBasis.IN_FORCE, decided_on=day("2026-12-20"))
 RATE = Rate(
     first_day=day("2027-03-20"),
     plan="premium",
     members=15,
     list_price=12_000,
     annual_price=10_000,
+    list_origin=ORIGIN,
+    annual_origin=ORIGIN,
     term=ContractTerm.ANNUAL,
 )
 SWITCH = ReservedSwitch(

@@ -7,7 +7,7 @@ from math import floor
 
 import pytest
 from rich.console import Console
-from support.scenario_builder import BOOK, ScenarioBuilder, day
+from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, day, default_catalogue
 
 from adapters.invoice_html import invoice_page
 from adapters.translation import Language
@@ -128,3 +128,31 @@ def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
         Console(file=shown, width=200).print(table)
         for rate in ("basic", "premium", " 10 ", " 15 "):
             assert rate in shown.getvalue()
+
+
+def test_r35_r19_explanation_names_the_version_of_each_price() -> None:
+    """Basic rises from 6,000 to 9,000 on 1 December 2027, 9 days before the renewal of an annual contract."""
+    dearer = {"basic": {"list": 12_000, "annual": 9_000}, "premium": {"list": 15_000, "annual": 14_000}}
+    newer = catalogue("2027-12-01", announced_on="2027-11-20", plans=dearer)
+    subscription = ScenarioBuilder.paid(
+        "2026-12-10", "ANNUAL", book_of(default_catalogue(), newer), plan="basic", members=1
+    )
+    subscription.send("change_renewal_option", term="ANNUAL").at("2027-12-05").send("upgrade", members=3)
+    prices = [explain(line).prices for line in subscription.at("2029-01-01").ledger]
+    version = "basic at 6,000: catalogue version 2026-11,"
+    in_force = f"{version} in force on 2026-12-10 (R19)"
+    kept = f"{version} of the contract since 2026-12-10, also for the members added later (R19)"
+    announced = f"{version} announced in time for 2027-12-10, unlike the higher price in force (R35)"
+    assert prices[0] == prices[11] == (in_force,)  # December 2026 and November 2027
+    assert prices[12] == (in_force,)  # 1 to 4 December 2027, 1 member
+    assert prices[13] == (kept,)
+    assert prices[14] == (announced,)
+    assert prices[-1] == ("basic at 9,000: catalogue version 2027-12-01, in force on 2028-12-10 (R19)",)
+
+
+def test_r30_repayment_explanation_names_the_version_of_both_prices() -> None:
+    repaid = explain(cancelled_in_july()[-2])
+    assert repaid.prices == (
+        "lite at 3,600: catalogue version 2026-11, in force on 2027-01-01 (R19)",
+        "lite at 3,000: catalogue version 2026-11, in force on 2027-01-01 (R19)",
+    )
