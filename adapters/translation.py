@@ -95,6 +95,9 @@ class Translator:
     def month(self, day: date) -> str:
         return format_skeleton("yMMMM", day, locale=self._locale)
 
+    def short_month(self, day: date) -> str:
+        return format_skeleton("yMMM", day, locale=self._locale)
+
     def moment(self, at: datetime) -> str:
         """Return a formatted date and time in Korea Standard Time, to the minute."""
         return self._time(at, _MOMENT)

@@ -15,6 +15,7 @@ from adapters.postgres.read_only_pool import ReadOnlyPool
 from adapters.postgres.subscription_repository import TIMELINE_COLUMNS, certificate_from_row, snapshot
 from starter.filter_values import check_selection, selects_by_plan
 from starter.filters import Filters, customer_is, state_is, to_sql
+from starter.products import ProductPage, list_erased, list_products
 from starter.subscription_summary import SUMMARY_COLUMNS, SubscriptionSummary
 from subscription.account_names import account_name
 from subscription.activity_contracts import CustomerEvent, StoredAnswerInput, StoredAnswerResult
@@ -493,7 +494,19 @@ class SubscriptionQueries:
             or 0
         )
 
+    async def products(self, *, name: str = "", after: str = "", limit: int = 50) -> ProductPage:
+        """Return the customer's live subscriptions with this text in their names, newest first."""
+        return await list_products(self._pool, self._own_customer(), name=name, after=after, limit=limit)
+
+    async def erased_products(self, *, limit: int = 50) -> Sequence[Subscription]:
+        """Return the customer's erased subscriptions, the latest first."""
+        return await list_erased(self._pool, self._own_customer(), limit=limit)
+
     # -- authorization -------------------------------------------------------------------------------
+
+    def _own_customer(self) -> str:
+        assert self._customer_id is not None, "only customers have products"
+        return self._customer_id
 
     def _check_operator(self) -> None:
         if self._customer_id is not None:

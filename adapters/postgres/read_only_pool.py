@@ -13,7 +13,7 @@ _BIGINT = range(-(2**63), 2**63)
 class ReadOnlyPool:
     """Pool for queries. A query with a parameter that PostgreSQL cannot store returns no rows.
 
-    Such parameters are strings with NUL characters and integers outside the range of bigint.
+    Such parameters are strings with NUL characters, integers outside the range of bigint, and lists of them.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -42,4 +42,6 @@ def _is_storable(value: object) -> bool:
             return is_storable(value)
         case int():
             return value in _BIGINT
+        case list():
+            return all(map(_is_storable, value))
     return True

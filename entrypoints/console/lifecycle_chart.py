@@ -1,11 +1,11 @@
 """Data of the lifecycle chart: phases of a subscription on a time axis."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from starter.client import CurrentState
-from subscription.business_calendar import start_of
+from subscription.business_calendar import Day, day_of, first_of_next_month, start_of
 from subscription.events import (
     Canceled,
     ContractRenewed,
@@ -22,6 +22,11 @@ _AHEAD = timedelta(days=400)
 _MOST_EVENTS = 80
 _WIDE_ENOUGH = 14.0
 """Minimum width, in percent, of a phase whose name is shown inside it."""
+_MOST_TICKS = 7
+_TICK_STEPS = (1, 2, 3, 6, 12, 24, 60)
+"""Months from one tick to the next."""
+_END_LABEL, _RESERVED_LABEL = 16.0, 10.0
+"""Distance, in percent, that the label of a tick keeps from the ends and from the reserved date."""
 
 
 class PhaseKind(StrEnum):
@@ -50,8 +55,17 @@ class Phase(Frozen):
         return self.x + self.width / 2
 
 
+class Tick(Frozen):
+    """The first day of a month on the axis, at `x` percent. `labeled` is False next to another label."""
+
+    month: Day
+    x: float
+    labeled: bool
+
+
 class LifecycleChart(Frozen):
     stretches: tuple[Phase, ...]
+    ticks: tuple[Tick, ...]
     first: datetime
     last: datetime
     today: float | None
@@ -87,14 +101,35 @@ def picture_of(current: CurrentState, past: Sequence[Event]) -> LifecycleChart |
         for stretch in stretches
     )
     reserved = start_of(state.reservation.date) if state.reservation else None
+    reserved_x = percent(min(reserved, last)) if reserved else None
     return LifecycleChart(
         stretches=placed,
+        ticks=tuple(
+            Tick(month=month, x=x, labeled=_has_room(x, reserved_x))
+            for month, x in ((month, percent(start_of(month))) for month in _tick_months(first, last))
+        ),
         first=first,
         last=last,
         today=percent(now) if first <= now <= last and not state.state.is_terminal else None,
-        reserved=percent(min(reserved, last)) if reserved else None,
+        reserved=reserved_x,
         ends=any(isinstance(event, Canceled) for event in events),
     )
+
+
+def _tick_months(first: datetime, last: datetime) -> Sequence[date]:
+    """Return the first days of months between two times, every so many months that there are few."""
+    months = [first_of_next_month(day_of(first))]
+    while start_of(months[-1]) < last:
+        months.append(first_of_next_month(months[-1]))
+    months.pop()
+    step = next(step for step in _TICK_STEPS if len(months) <= _MOST_TICKS * step or step == _TICK_STEPS[-1])
+    return [month for month in months if (month.month - 1) % min(step, 12) == 0][:: max(1, step // 12)]
+
+
+def _has_room(x: float, reserved: float | None) -> bool:
+    """Return whether a label at `x` keeps clear of both ends and of the reserved date."""
+    is_inside = _END_LABEL <= x <= 100 - _END_LABEL
+    return is_inside and (reserved is None or abs(x - reserved) >= _RESERVED_LABEL)
 
 
 def _ahead(current: CurrentState) -> Iterable[Event]:

@@ -42,6 +42,18 @@ def segments(subscription: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, b
     ]
 
 
+def test_chart_ticks_are_few_and_keep_clear_of_labels() -> None:
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").send("cancel", date="2027-07-20")
+    chart = chart_of(subscription)
+    months = {f"{tick.month:%Y-%m}": tick.labeled for tick in chart.ticks}
+    assert len(months) <= 7
+    assert chart.reserved is not None
+    assert all(abs(tick.x - chart.reserved) >= 10 for tick in chart.ticks if tick.labeled)
+    years = chart_of(ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2037-01-01"))
+    assert 1 < len(years.ticks) <= 7
+    assert {tick.month.month for tick in years.ticks} == {1}
+
+
 def test_each_state_offers_its_allowed_actions() -> None:
     subscription = ScenarioBuilder.requested("2026-12-01 09:00")
     assert available(subscription) == {"switch", "cancel", "rename"}

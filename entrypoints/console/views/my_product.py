@@ -1,7 +1,6 @@
 """Subscription lists for customers and operators."""
 
 from datetime import datetime
-from typing import Any
 
 from starlette.responses import Response
 
@@ -21,8 +20,16 @@ async def home(page: PageContext) -> Response:
 
 
 async def my_product(page: PageContext) -> Response:
-    found = await page.client.find(after=page.request.query_params.get("after", ""), limit=_A_PAGE)
-    return await page.render("my_product.html", **await _list(page, found))
+    """List the customer's subscriptions: the live ones, newest first, then the erased ones."""
+    query = page.request.query_params
+    name, after = query.get("name", ""), query.get("after", "")
+    return await page.render(
+        "my_product.html",
+        found=await page.client.products(name=name, after=after, limit=_A_PAGE),
+        erased=() if name or after else await page.client.erased_products(limit=_A_PAGE),
+        after=after,
+        messages=MessageFormatter(page.translator, await page.client.price_book()),
+    )
 
 
 async def all_subscriptions(page: PageContext) -> Response:
@@ -51,7 +58,8 @@ async def all_subscriptions(page: PageContext) -> Response:
         "operator.html",
         status=422 if problems else 200,
         problems=problems,
-        **await _list(page, found),
+        found=found,
+        messages=MessageFormatter(page.translator, await page.client.price_book()),
         ready_made=_named_filter(page),
         show=ready_made,
         state=state,
@@ -69,14 +77,6 @@ async def all_subscriptions(page: PageContext) -> Response:
 
 def _no_such_filter(page: PageContext, value: str) -> str:
     return page.translator.gettext("There is no filter %(value)s. Choose one from the list.", value=value)
-
-
-async def _list(page: PageContext, found: SearchPage) -> dict[str, Any]:
-    book = await page.client.price_book()
-    return {
-        "found": found,
-        "messages": MessageFormatter(page.translator, book),
-    }
 
 
 def _named_filter(page: PageContext) -> dict[str, str]:
