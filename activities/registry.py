@@ -22,6 +22,7 @@ from activities.reconciliation.activities import ReconciliationActivities
 from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from activities.retention import RetentionActivities
 from activities.transitions import TransitionActivities
+from activities.workspace import WorkspaceActivities
 from adapters.email.settings import MailServer
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
@@ -56,6 +57,7 @@ def create_activities(
         transitions.get_stored_answer,
         CatalogueActivities(pool).get_newer_catalogues,
         DomainVerificationActivities(dns_resolvers).check_domain_records,
+        WorkspaceActivities(workspaces).count_members_in_use,
         ErasureActivities(pool, workspaces).erase_subscription,
         HistoryActivities(pool, client).delete_histories,
         LedgerAdjustmentActivities(pool).adjust_ledger,

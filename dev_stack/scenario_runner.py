@@ -28,14 +28,17 @@ from subscription.domain_verification import PendingDomain, verification_records
 from subscription.refusals import RefusalCode, RefusalError
 from subscription.scenario import (
     CONFIRM_DOMAIN,
+    MEMBERS_IN_USE,
     CommandOutcome,
     FinalState,
     Scenario,
     ScenarioResult,
     ScenarioStep,
     confirmation_in,
+    members_reported,
     outcome,
     refused_request,
+    reported_members,
     sample_request,
     simulate,
     with_default_arguments,
@@ -180,6 +183,9 @@ class _ScenarioRun:
     async def _execute(self, step: ScenarioStep, client: SubscriptionClient) -> CommandOutcome:
         # Process due deadlines first, so that names and states are those at the time of the step.
         await client.settle(self._id, step.at)
+        if step.command == MEMBERS_IN_USE:
+            await self._set_members_in_use(reported_members(step))
+            return members_reported(step)
         state = await client.snapshot(self._id)
         self._confirmation = confirmation_in(state, self._confirmation)
         argument = with_default_arguments(step, self._book, self._confirmation)
@@ -196,6 +202,24 @@ class _ScenarioRun:
                 raise ClockOverrunError(f"{self._scenario.name}: {refusal.refused.message}") from None
             return outcome(step, refusal.refused)
         return outcome(step, Decision(events=(), message=answer.message))
+
+    async def _set_members_in_use(self, count: int) -> None:
+        """Give the stand-in product this number of members. The administrator is one of them."""
+        connection = await asyncpg.connect(self._stack.postgres.dsn(self._name))
+        try:
+            await connection.execute("DELETE FROM members WHERE subscription_id = $1", self._id)
+            await connection.execute(
+                """
+                INSERT INTO members (subscription_id, member_id)
+                SELECT subscription_id, 'member-' || number
+                  FROM subscriptions, generate_series(1, $2 - 1) number
+                 WHERE subscription_id = $1 AND state <> 'ERASED'
+                """,
+                self._id,
+                count,
+            )
+        finally:
+            await connection.close()
 
     @contextmanager
     def _records_published(self, pending_domains: Sequence[PendingDomain]) -> Iterator[None]:

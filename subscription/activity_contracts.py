@@ -149,6 +149,16 @@ class DomainCheckResult(Frozen):
     verified: tuple[str, ...]
 
 
+class MembersInUseInput(Frozen):
+    subscription_id: str
+
+
+class MembersInUseResult(Frozen):
+    """The members in use of the product, including the administrator, who uses one seat (R36)."""
+
+    members: int
+
+
 class EraseInput(Frozen):
     """Delete all data of a subscription and certify it (R31)."""
 
@@ -198,6 +208,7 @@ CALLERS: Mapping[str, tuple[str, ...]] = {
             "get_stored_answer",
             "issue_domain_token",
             "check_domain_records",
+            "count_members_in_use",
             "erase_subscription",
             "delete_histories",
         ),

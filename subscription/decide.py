@@ -1,4 +1,4 @@
-"""Decisions: the events that a command produces, or its refusal (R10, R13, R16, R24-R29, R32)."""
+"""Decisions: the events that a command produces, or its refusal (R10, R13, R16, R24-R29, R32, R36)."""
 
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -51,11 +51,13 @@ class ExternalFacts(Frozen):
     """Results of external lookups that some commands need.
 
     `token` is the verification token for a domain that a rename would reserve (R12). `verified` are the
-    domains whose verification record has just been found (R13).
+    domains whose verification record has just been found (R13). `members_in_use` is the number that the
+    product reports, including the administrator (R36); None if it is not known.
     """
 
     token: str = ""
     verified: tuple[str, ...] = ()
+    members_in_use: int | None = None
 
 
 NO_FACTS = ExternalFacts()
@@ -76,6 +78,17 @@ def decide(
         return Decision(events=events, message=accepted_message(state, events))
     except RefusalError as refusal:
         return refusal.refused
+
+
+def needs_members_in_use(command: Command, now: datetime) -> bool:
+    """Return whether the decision on this command depends on the members in use (R36)."""
+    match command:
+        case SwitchToPaid():
+            return command.date == day_of(now)
+        case ChangeRenewalOption():
+            return command.option is not None
+        case _:
+            return False
 
 
 def start_trial(
@@ -132,9 +145,9 @@ def _events_for(
 ) -> tuple[Event, ...]:
     match command:
         case SwitchToPaid():
-            return (_switch(state, command, now, book),)
+            return (_switch(state, command, now, book, facts),)
         case ChangeRenewalOption():
-            return (_renewal_option(state, command, now, book),)
+            return (_renewal_option(state, command, now, book, facts),)
         case Upgrade():
             return (_upgrade(state, command, now, book),)
         case Cancel():
@@ -151,7 +164,9 @@ def _events_for(
 # -- switch to paid (R16, R17) -----------------------------------------------------------------------
 
 
-def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: PriceBook) -> Event:
+def _switch(
+    state: Subscription, command: SwitchToPaid, now: datetime, book: PriceBook, facts: ExternalFacts
+) -> Event:
     today = day_of(now)
     if state.state is State.ACTIVE:
         raise refusal(RefusalCode.ALREADY_PAID)
@@ -162,6 +177,7 @@ def _switch(state: Subscription, command: SwitchToPaid, now: datetime, book: Pri
         date=command.date, reserved_on=today, term=command.term, plan=plan, members=members
     )
     if command.date == today:
+        _check_seats(members, facts)
         return switch_event(state, switch, now, book)
     if isinstance(state.reservation, ReservedCancellation):
         raise refusal(RefusalCode.CANCELLATION_RESERVED, "date", date=state.reservation.date)
@@ -180,11 +196,13 @@ def latest_switch(state: Subscription) -> date:
 
 
 def _renewal_option(
-    state: Subscription, command: ChangeRenewalOption, now: datetime, book: PriceBook
+    state: Subscription, command: ChangeRenewalOption, now: datetime, book: PriceBook, facts: ExternalFacts
 ) -> Event:
     _check_paid(state, "RENEWAL_OPTION")
     if option := command.option:
-        _check_choice(state, option.plan or state.plan, option.members or state.members, day_of(now), book)
+        plan, members = option.plan or state.plan, option.members or state.members
+        _check_choice(state, plan, members, day_of(now), book)
+        _check_seats(members, facts)
     return RenewalOptionChanged(at=now, option=command.option)
 
 
@@ -289,6 +307,12 @@ def _check_choice(state: Subscription, plan: str, members: int, today: date, boo
             judged_by_catalogue=True,
             most_members=catalogue.account.max_members,
         )
+
+
+def _check_seats(members: int, facts: ExternalFacts) -> None:
+    """Check that the members in use have seats (R36). What happens at a deadline is never refused."""
+    if facts.members_in_use is not None and members < facts.members_in_use:
+        raise refusal(RefusalCode.MEMBERS_IN_USE, "members", members=facts.members_in_use)
 
 
 def _check_terms(agreed: tuple[TermAgreement, ...], today: date, book: PriceBook) -> None:

@@ -48,10 +48,11 @@ class RefusalCode(StrEnum):
     NAME_UNCHANGED = "NAME_UNCHANGED"
     RENAMED_TOO_RECENTLY = "RENAMED_TOO_RECENTLY"
     NO_PROOF_AWAITED = "NO_PROOF_AWAITED"
-    # What is sold (R2, R3, R19).
+    # What is sold (R2, R3, R19, R36).
     NOTHING_ON_SALE = "NOTHING_ON_SALE"
     PLAN_NOT_SOLD = "PLAN_NOT_SOLD"
     TOO_MANY_MEMBERS = "TOO_MANY_MEMBERS"
+    MEMBERS_IN_USE = "MEMBERS_IN_USE"
     TERMS_NOT_AGREED = "TERMS_NOT_AGREED"
     CATALOGUE_NOT_PUBLISHABLE = "CATALOGUE_NOT_PUBLISHABLE"
     # Dates and reservations (R16, R27-R29, R32).
@@ -142,6 +143,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.NOT_IN_TIME_ORDER": "Put the steps in time order: step %(number)s is too early.",
     "INVALID_VALUE.AFTER_THE_END": "Remove the steps after `until`.",
     "INVALID_VALUE.NOT_A_STEP": "Give each step `at` and one of the commands %(commands)s.",
+    "INVALID_VALUE.NOT_A_COUNT": "Enter {count: N}, with a whole number from 1 to %(most)s.",
     "INVALID_VALUE.AT_BESIDE": "Put `at` next to the command, not in its argument.",
     "INVALID_DATE": "Enter a date such as 2027-01-31.",
     "INVALID_INSTANT": "Enter a date and time such as 2027-01-01T09:00:00+09:00.",
@@ -194,13 +196,16 @@ SENTENCES: Mapping[str, str] = {
     "NAME_UNCHANGED": "This is already the current name.",
     "RENAMED_TOO_RECENTLY": "The name was changed recently. You can change it again from %(free_at)s.",
     "NO_PROOF_AWAITED": "No domain of this subscription is waiting for verification.",
-    # What is sold (R2, R3, R19).
+    # What is sold (R2, R3, R19, R36).
     "NOTHING_ON_SALE": "Nothing is on sale yet on this day.",
     "PLAN_NOT_SOLD": "This plan is not on sale. Choose one of %(plans)s.",
     "PLAN_NOT_SOLD.NONE": "No plan is on sale.",
     "PLAN_NOT_SOLD.ONE_OF": "This plan is not on sale. Choose one of %(plans)s.",
     "TOO_MANY_MEMBERS": "There can be at most %(most_members)s.",
     "TOO_MANY_MEMBERS.AT_MOST": "Enter %(most)s or less.",
+    "MEMBERS_IN_USE": (
+        "%(members)s are in use. Choose at least that number, or remove members in NAVER WORKS Admin first."
+    ),
     "TERMS_NOT_AGREED.MISSING": "Agree to %(terms)s to continue.",
     "TERMS_NOT_AGREED.VERSIONS": "Agree to the current versions of the terms: %(terms)s.",
     "TERMS_NOT_AGREED.MISSING_IN_UPGRADE": "Agree to %(terms)s to continue.",

@@ -24,6 +24,11 @@ from subscription.timeline import TimelineEntry, timeline_entry
 from subscription.validation import parse_strict, problems_from
 
 CONFIRM_DOMAIN = "confirm_domain"
+MEMBERS_IN_USE = "members_in_use"
+STEPS = (*COMMANDS, CONFIRM_DOMAIN, MEMBERS_IN_USE)
+"""The steps of a scenario: the commands, and simulated facts of external systems."""
+
+_MAX_MEMBERS_IN_USE = 1_000_000
 
 
 class ScenarioError(Exception):
@@ -35,11 +40,25 @@ class ScenarioError(Exception):
 
 
 class ScenarioStep(Wire):
-    """A command of a scenario. Its argument is parsed only when the step is executed, as by the service."""
+    """A step of a scenario. A command's argument is parsed only when it is executed, as by the service."""
 
     at: Instant
     command: str
     argument: Any
+
+    @field_validator("argument")
+    @classmethod
+    def _check_count(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.data.get("command") == MEMBERS_IN_USE and not _is_count(value):
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="NOT_A_COUNT", most=_MAX_MEMBERS_IN_USE)
+        return value
+
+
+def _is_count(value: Any) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"count"}:
+        return False
+    count = value["count"]
+    return type(count) is int and 1 <= count <= _MAX_MEMBERS_IN_USE
 
 
 class Scenario(Wire):
@@ -92,10 +111,8 @@ class Scenario(Wire):
 
 def _step(entry: Any) -> Any:
     commands = [key for key in entry if key != "at"] if isinstance(entry, dict) else []
-    if len(commands) != 1 or commands[0] not in (*COMMANDS, CONFIRM_DOMAIN):
-        raise validation_error(
-            RefusalCode.INVALID_VALUE, reason="NOT_A_STEP", commands=(*COMMANDS, CONFIRM_DOMAIN)
-        )
+    if len(commands) != 1 or commands[0] not in STEPS:
+        raise validation_error(RefusalCode.INVALID_VALUE, reason="NOT_A_STEP", commands=STEPS)
     argument = entry[commands[0]]
     if isinstance(argument, dict) and "at" in argument:
         raise validation_error(RefusalCode.INVALID_VALUE, reason="AT_BESIDE")
@@ -196,6 +213,18 @@ def outcome(step: ScenarioStep, decision: Decision | Refusal) -> CommandOutcome:
     )
 
 
+def members_reported(step: ScenarioStep) -> CommandOutcome:
+    """Return the outcome of a report of the members in use, which is never refused."""
+    message = f"Members in use: {reported_members(step):,}."
+    return CommandOutcome(at=step.at, command=step.command, accepted=True, code=None, message=message)
+
+
+def reported_members(step: ScenarioStep) -> int:
+    """Return the members in use that the product reports in this step, including the administrator (R36)."""
+    count: int = step.argument["count"]
+    return count
+
+
 def refused_request(scenario: Scenario, refused: Refusal) -> ScenarioResult:
     """Return the result of a scenario whose request was refused; all its steps are also refused."""
     return ScenarioResult(
@@ -234,6 +263,7 @@ class _ScenarioRun:
         self._answers: dict[str | None, tuple[str, datetime, Decision]] = {}
         self._recent = RecentCommands()
         self._confirmation = ""
+        self._members_in_use = 1  # the administrator
         catalogue = book.in_force(day_of(scenario.starts_at))
         assert catalogue is not None
         account = request.account.account
@@ -256,6 +286,9 @@ class _ScenarioRun:
 
     def _execute_step(self, step: ScenarioStep) -> CommandOutcome:
         self._advance_to(step.at)
+        if step.command == MEMBERS_IN_USE:
+            self._members_in_use = reported_members(step)
+            return members_reported(step)
         command = self._parse_command(step)
         return outcome(step, command if isinstance(command, Refusal) else self._execute(step, command))
 
@@ -275,7 +308,7 @@ class _ScenarioRun:
             if step.command == CONFIRM_DOMAIN
             else ()
         )
-        facts = ExternalFacts(token="simulated", verified=verified)
+        facts = ExternalFacts(token="simulated", verified=verified, members_in_use=self._members_in_use)
         decision = decide(self._state, command, step.at, self._book, facts)
         if isinstance(decision, Decision):
             for event in decision.events:

@@ -15,6 +15,8 @@ with workflow.unsafe.imports_passed_through():
         DomainTokenInput,
         DomainTokenResult,
         EraseInput,
+        MembersInUseInput,
+        MembersInUseResult,
         NewerCataloguesInput,
         NewerCataloguesResult,
         ProvisionInput,
@@ -86,6 +88,12 @@ async def issue_domain_token(input: DomainTokenInput) -> DomainTokenResult:
 @activity.defn
 async def check_domain_records(input: DomainCheckInput) -> DomainCheckResult:
     """Look up the verification records of domains (R12)."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def count_members_in_use(input: MembersInUseInput) -> MembersInUseResult:
+    """Return how many members the product has in use (R36)."""
     raise NotImplementedError
 
 

@@ -18,6 +18,7 @@ with workflow.unsafe.imports_passed_through():
         DomainCheckInput,
         DomainTokenInput,
         EraseInput,
+        MembersInUseInput,
         NameTaken,
         NewerCataloguesInput,
         PriceBookOutdated,
@@ -33,7 +34,13 @@ with workflow.unsafe.imports_passed_through():
     from subscription.commands import CheckDomain, Command, RenameAccount
     from subscription.contract import ContractTerm
     from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
-    from subscription.decide import Decision, ExternalFacts, decide, domain_verified_events
+    from subscription.decide import (
+        Decision,
+        ExternalFacts,
+        decide,
+        domain_verified_events,
+        needs_members_in_use,
+    )
     from subscription.events import CommandRefused, ContractRenewed, Erased, Event, ServiceFeesPosted
     from subscription.forecast import TOO_FAR_AHEAD
     from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
@@ -236,7 +243,7 @@ class SubscriptionLifecycle:
                     return answer
 
     async def _decide(self, command: Command, now: datetime) -> Decision | Refusal:
-        """Return the decision by the newest prices, with facts from external systems (DNS, domain tokens)."""
+        """Return the decision by the newest prices, with facts from external systems."""
         decision = decide(self.state, command, now, self.price_book)
         if (
             isinstance(decision, Refusal)
@@ -252,6 +259,8 @@ class SubscriptionLifecycle:
                 self._reschedule_domain_checks(now)
             case RenameAccount() if command.account.kind is AccountKind.DOMAIN:
                 facts = ExternalFacts(token=await self._token(command.account.name))
+            case _ if needs_members_in_use(command, now):
+                facts = ExternalFacts(members_in_use=await self._members_in_use())
             case _:
                 return decision
         return decide(self.state, command, now, self.price_book, facts)
@@ -268,6 +277,13 @@ class SubscriptionLifecycle:
             activity_stubs.issue_domain_token, input, priority=INTERACTIVE_PRIORITY
         )
         return result.token
+
+    async def _members_in_use(self) -> int:
+        input = MembersInUseInput(subscription_id=self.state.subscription_id)
+        result = await execute_until_success(
+            activity_stubs.count_members_in_use, input, priority=INTERACTIVE_PRIORITY
+        )
+        return result.members
 
     async def _original_answer(self, command: Command) -> Answer | Refusal | None:
         """Return the stored answer of a repeated command ID (R22); None for a new command."""

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from adapters.postgres.pool import Pool
+from adapters.postgres.pool import Connection, Pool
 from subscription.model import Frozen
 from subscription.state import Access, Subscription
 
@@ -21,9 +21,12 @@ class Workspace(Frozen):
 
 
 class WorkspaceProvisioner(Protocol):
-    """Port to the product. Both calls are idempotent, and an outdated version changes nothing."""
+    """Port to the product. All calls are idempotent, and an outdated version changes nothing."""
 
     async def put(self, workspace: Workspace) -> None: ...
+
+    async def members_in_use(self, subscription_id: str) -> int:
+        """Return how many members the product has now, including the administrator (R36)."""
 
     async def delete(self, subscription_id: str) -> None:
         """Delete the workspace within the transaction that records the erasure; an error rolls it back."""
@@ -58,8 +61,24 @@ class PostgresWorkspaceProvisioner:
             workspace.version,
         )
 
+    async def members_in_use(self, subscription_id: str) -> int:
+        async with self._pool.acquire() as connection:
+            return await members_in_use(connection, subscription_id)
+
     async def delete(self, subscription_id: str) -> None:
         """Do nothing: `erase_personal_data` deletes and counts this row with the others."""
+
+
+async def members_in_use(connection: Connection, subscription_id: str) -> int:
+    """Return the members in use of the stand-in product: its members, and the administrator (R36).
+
+    In the transaction that records the start of a contract, more members than the contract's seats mean that
+    the difference is locked.
+    """
+    members: int = await connection.fetchval(
+        "SELECT 1 + count(*) FROM members WHERE subscription_id = $1", subscription_id
+    )
+    return members
 
 
 def wanted_workspace(state: Subscription) -> Workspace:

@@ -100,6 +100,7 @@ class OracleSubscription:
         self.plan: str = request["plan"]
         self.members: int = request.get("members", 1)
         self.awaits_proof = "domain" in request.get("account", {})
+        self.members_in_use = 1
 
         self.state = "TRIAL"
         self.cancel_day: date | None = None
@@ -301,6 +302,9 @@ class OracleSubscription:
             accepted = self._withdraw_reservation()
         elif command == "confirm_domain":
             accepted = self._confirm_domain()
+        elif command == "members_in_use":
+            self.members_in_use = wish["count"]
+            accepted = True
         else:
             raise ValueError(f"not a command: {command!r}")
         self._note_rate_of_today()
@@ -322,6 +326,8 @@ class OracleSubscription:
         if not self.today <= day <= self.latest_switch_day():
             return False
         if day == self.today:
+            if members < self.members_in_use:
+                return False
             self._begin_first_contract(str(term), plan, members)
             return True
         if self.cancel_day is not None:
@@ -335,7 +341,7 @@ class OracleSubscription:
         if option is not None:
             plan = option.get("plan", self.plan)
             members = option.get("members", self.members)
-            if not self._is_sold(plan, members, option.get("term")):
+            if not self._is_sold(plan, members, option.get("term")) or members < self.members_in_use:
                 return False
         self.option = option
         return True

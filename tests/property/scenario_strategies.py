@@ -289,6 +289,13 @@ def cancellations(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str
 
 
 @st.composite
+def counts_of_members(draw: st.DrawFn, subscription: OracleSubscription) -> dict[str, Any]:
+    """Draw a report of the members in use: as many as the seats, fewer or more."""
+    near = [subscription.members + n for n in (-2, -1, 0, 0, 1, 4)]
+    return {"count": max(1, draw(st.sampled_from(near)))}
+
+
+@st.composite
 def commands(draw: st.DrawFn, subscription: OracleSubscription) -> tuple[str, Any]:
     """Draw the next command, preferably one that is useful in the current state."""
     reserved = subscription.cancel_day is not None or subscription.switch is not None
@@ -307,6 +314,7 @@ def commands(draw: st.DrawFn, subscription: OracleSubscription) -> tuple[str, An
         weights = {"switch_to_paid": 1, "cancel": 1, "upgrade": 1, "change_renewal_option": 1}
     weights["withdraw_reservation"] = 5 if reserved else 1
     weights["confirm_domain"] = 3 if subscription.awaits_proof else 1
+    weights["members_in_use"] = 2
 
     command = draw(st.sampled_from([name for name, weight in weights.items() for _ in range(weight)]))
     argument: Any = {}
@@ -318,6 +326,8 @@ def commands(draw: st.DrawFn, subscription: OracleSubscription) -> tuple[str, An
         argument = draw(upgrades(subscription))
     elif command == "change_renewal_option":
         argument = draw(renewal_options(subscription))
+    elif command == "members_in_use":
+        argument = draw(counts_of_members(subscription))
     return command, argument
 
 
@@ -332,6 +342,7 @@ STORIES: dict[str, tuple[str, ...]] = {
     "commits and regrets": ("switch", "commit", "leave today"),
     "leaves and returns": ("leave later", "switch"),
     "tries to do both": ("leave later", "switch later", "leave later"),
+    "fills its seats": ("fill", "switch", "choose", "fill", "choose"),
     "tries the limits": ("switch at the limit", "withdraw", "leave at the limit"),
 }
 
@@ -350,6 +361,8 @@ def chapters(draw: st.DrawFn, subscription: OracleSubscription, chapter: str) ->
         ]
         day = draw(st.sampled_from(late or [today]))
         return now, "switch_to_paid", {"date": day.isoformat(), "term": "MONTHLY"}
+    if chapter == "fill":
+        return moment, "members_in_use", draw(counts_of_members(subscription))
     if chapter == "choose annual":
         return draw(moments(subscription)), "change_renewal_option", {"term": "ANNUAL"}
     if chapter == "choose":

@@ -94,6 +94,27 @@ def written_scenarios() -> list[dict[str, Any]]:
             "until": until,
         },
         {
+            "name": "members in use",
+            "request": {"at": start, "members": 5},
+            "steps": [
+                {"at": "2027-01-05T09:00:00+09:00", "members_in_use": {"count": 6}},
+                {
+                    "at": "2027-01-05T09:00:00+09:00",
+                    "switch_to_paid": {"date": "2027-01-05", "term": "ANNUAL"},
+                },
+                {"at": "2027-01-06T09:00:00+09:00", "members_in_use": {"count": 5}},
+                {
+                    "at": "2027-01-06T09:00:00+09:00",
+                    "switch_to_paid": {"date": "2027-01-06", "term": "ANNUAL"},
+                },
+                {"at": "2027-01-07T09:00:00+09:00", "change_renewal_option": {**ANNUAL, "members": 4}},
+                {"at": "2027-01-07T09:00:00+09:00", "change_renewal_option": None},
+                {"at": "2027-01-07T09:00:00+09:00", "cancel": {"date": "2027-01-07"}},
+                {"at": "2027-01-08T09:00:00+09:00", "members_in_use": {"count": 9}},
+            ],
+            "until": until,
+        },
+        {
             "name": "a microsecond before midnight, with a deadline at it",
             "request": {"at": "2027-01-04T23:59:59.999999+09:00"},
             "steps": [

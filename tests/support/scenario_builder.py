@@ -161,6 +161,7 @@ class ScenarioBuilder:
         self.timeline: list[TimelineEntry] = []
         self.ledger: list[LedgerLine] = []
         self.answers: list[Decision | Refusal] = []
+        self.members_in_use: int | None = None
         account = request.account.account
         self._happen(start_trial(at, account, request.agreed_terms, catalogue_then, TOKEN))
 
@@ -212,7 +213,8 @@ class ScenarioBuilder:
         return self
 
     def answered(self, command: str, **argument: Any) -> Decision | Refusal:
-        return self.decide_parsed(self.read(command, argument), ExternalFacts(token=TOKEN))
+        facts = ExternalFacts(token=TOKEN, members_in_use=self.members_in_use)
+        return self.decide_parsed(self.read(command, argument), facts)
 
     def read(self, command: str, argument: Mapping[str, Any]) -> Command | Refusal:
         """Parse a command from its wire format, with defaults for missing fields."""

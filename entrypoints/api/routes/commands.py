@@ -51,11 +51,13 @@ REFUSALS: dict[str, tuple[RefusalCode, ...]] = {
         RefusalCode.DATE_TOO_LATE,
         RefusalCode.PLAN_NOT_SOLD,
         RefusalCode.TOO_MANY_MEMBERS,
+        RefusalCode.MEMBERS_IN_USE,
     ),
     "change_renewal_option": (
         RefusalCode.NOT_YET_PAID,
         RefusalCode.PLAN_NOT_SOLD,
         RefusalCode.TOO_MANY_MEMBERS,
+        RefusalCode.MEMBERS_IN_USE,
     ),
     "upgrade": (
         RefusalCode.NOT_YET_PAID,
