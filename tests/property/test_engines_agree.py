@@ -197,6 +197,7 @@ async def test_example_scenarios_match_on_temporal(monkeypatch: pytest.MonkeyPat
         [True, True, True, True, True, True],
         [False, False, True, True, False, False],
         [True, True, True, False, True, True, False],
+        [True, False, True, True, False, True, True, True],
         [True, True],
         [True],
         [True, True, True, False, False],
