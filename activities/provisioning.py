@@ -26,7 +26,7 @@ from subscription.catalogue import PriceBook
 from subscription.decide import start_trial
 from subscription.events import TrialStarted
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import Request, name_taken_refusal, parse_request
+from subscription.request import Request, name_taken_refusal, parse_request, too_many_trials_refusal
 from subscription.state import Subscription, provisioning
 from subscription.timeline import timeline_entry
 from subscription.validation import parse_strict
@@ -117,6 +117,11 @@ async def _start(
     account = request.account.account
     catalogue = book.in_force(day_of(input.accepted_at))
     assert catalogue is not None, "a request is refused while nothing is on sale"
+    if catalogue.trial.per_customer is not None:
+        await subscription_repository.lock_customer(connection, request.customer_id)
+        trials = await subscription_repository.count_trials(connection, request.customer_id)
+        if refused := too_many_trials_refusal(catalogue, trials):
+            raise RefusalError(refused)
     token = secrets.token_hex(16)
     started = start_trial(input.accepted_at, account, request.agreed_terms, catalogue, token)
     state = apply(provisioning(input.subscription_id, request), started)

@@ -90,7 +90,10 @@ async def open_environment(
     directory: Path, on_progress: Callable[[str], None], on_fault: Callable[[str], None]
 ) -> AsyncIterator[BenchmarkEnvironment]:
     """Start fresh servers with their data in the directory; set up everything except workers."""
-    catalogue = read_catalogue(DEFAULT_CATALOGUE).model_copy(update={"effective_from": _SOLD_SINCE})
+    catalogue = read_catalogue(DEFAULT_CATALOGUE)
+    # All requests come from one customer, so the number of its trials is not limited.
+    trial = catalogue.trial.model_copy(update={"per_customer": None})
+    catalogue = catalogue.model_copy(update={"effective_from": _SOLD_SINCE, "trial": trial})
     async with AsyncExitStack() as running:
         enter = running.enter_async_context
         stack = await enter(EmbeddedStack(directory, search_attributes={}, on_progress=on_progress))

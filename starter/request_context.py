@@ -6,7 +6,8 @@ from adapters.postgres.catalogue_repository import PRICE_BOOK_COLUMN, price_book
 from adapters.postgres.read_only_pool import Reader
 from subscription.catalogue import PriceBook
 from subscription.model import Frozen
-from subscription.state import State
+from subscription.request import Request
+from subscription.state import TRIAL_STATES, State
 from subscription.timeline import RequestAnswer
 
 
@@ -20,34 +21,34 @@ class RecordedRequest(Frozen):
 class RequestContext(NamedTuple):
     """Facts for the validation of a request.
 
-    They are the published prices, the present holder of the account name, and an earlier request with the
-    same request ID (idempotency).
+    They are the published prices, the present holder of the account name, the number of the customer's
+    subscriptions in trial or grace period, and an earlier request with the same request ID (idempotency).
     """
 
     book: PriceBook
     holder: str | None
+    trials: int
     earlier: RecordedRequest | None
 
 
-async def load_request_context(
-    reader: Reader, request_id: str | None, name: str | None, fingerprint: str = ""
-) -> RequestContext:
-    """Load the facts for the validation of a request in one query.
-
-    Without an ID and a name, load only the price book.
-    """
+async def load_request_context(reader: Reader, request: Request | None) -> RequestContext:
+    """Load the facts for the validation of a request in one query; without a request, only the price book."""
     row = await reader.fetchrow(
         f"""
         SELECT {PRICE_BOOK_COLUMN},
                (SELECT subscription_id FROM account_names WHERE name = $2) AS holder,
+               (SELECT count(*) FROM subscriptions
+                 WHERE customer_id = $4 AND state = ANY($5::text[])) AS trials,
                subscription_id, trial_ends_at, state,
                CASE WHEN state = 'ERASED' THEN matches_erased_request(subscription_id, $3)
                     ELSE request_fingerprint = $3 END AS same
           FROM (VALUES (1)) AS always LEFT JOIN subscriptions ON request_id = $1
         """,  # noqa: S608 - a constant
-        request_id,
-        name,
-        fingerprint,
+        request and request.request_id,
+        request and request.account.account.name,
+        request.fingerprint() if request else "",
+        request and request.customer_id,
+        list(TRIAL_STATES),
     )
     assert row is not None
     earlier = row["subscription_id"] and RecordedRequest(
@@ -59,4 +60,4 @@ async def load_request_context(
             trial_ends_at=row["trial_ends_at"],
         ),
     )
-    return RequestContext(price_book_from_row(row), row["holder"], earlier)
+    return RequestContext(price_book_from_row(row), row["holder"], row["trials"], earlier)

@@ -18,10 +18,10 @@ from adapters.postgres.read_only_pool import Reader
 from starter.commands import refusal_in
 from starter.request_context import RequestContext, load_request_context
 from starter.retry import with_retries
-from subscription.business_calendar import KST
+from subscription.business_calendar import KST, day_of
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import ParsedRequest, Request, name_taken_refusal
+from subscription.request import ParsedRequest, Request, name_taken_refusal, too_many_trials_refusal
 from subscription.summary_card import workflow_summary
 from subscription.timeline import RequestAnswer
 
@@ -47,10 +47,10 @@ class RequestSubmitter:
             if (previous := _previous_answer(context)) is not None:
                 return previous
             request = _validate(parsed, context)
-            name_taken = _name_taken_error(request, context)
-            # If the same request is already running, wait for its answer: it may reserve the name later.
-            if name_taken and not await self._is_running(request):
-                raise name_taken
+            refused = _recorded_refusal(request, context)
+            # If the same request is already running, wait for its answer: it may be accepted later.
+            if refused and not await self._is_running(request):
+                raise refused
             try:
                 answer = await self._start(data, request)
             except RefusalError as refusal:
@@ -69,9 +69,9 @@ class RequestSubmitter:
         context = await self._load_context(parsed)
         try:
             if _previous_answer(context) is None and (
-                name_taken := _name_taken_error(_validate(parsed, context), context)
+                refused := _recorded_refusal(_validate(parsed, context), context)
             ):
-                raise name_taken
+                raise refused
         except RefusalError as refusal:
             return refusal.refused
         return None
@@ -88,12 +88,7 @@ class RequestSubmitter:
             return False
 
     async def _load_context(self, parsed: ParsedRequest) -> RequestContext:
-        request = parsed.request
-        if request is None:
-            return await load_request_context(self._reader, None, None)
-        return await load_request_context(
-            self._reader, request.request_id, request.account.account.name, request.fingerprint()
-        )
+        return await load_request_context(self._reader, parsed.request)
 
     async def _start(self, data: Mapping[str, Any], request: Request) -> RequestAnswer | None:
         """Start the workflow and return its answer.
@@ -144,14 +139,26 @@ def _previous_answer(context: RequestContext) -> RequestAnswer | None:
 
 def _validate(parsed: ParsedRequest, context: RequestContext) -> Request:
     """Return the valid request before a workflow is started; raises `RefusalError`."""
-    request = parsed.validate(context.book, parsed.simulated_at or datetime.now(KST))
+    request = parsed.validate(context.book, _requested_at(parsed))
     if isinstance(request, Refusal):
         raise RefusalError(request)
     return request
 
 
-def _name_taken_error(request: Request, context: RequestContext) -> RefusalError | None:
-    """Return the refusal if another subscription has reserved the account name, or None (R5)."""
+def _recorded_refusal(request: Request, context: RequestContext) -> RefusalError | None:
+    """Return the refusal because of recorded subscriptions, or None.
+
+    Another one has reserved the account name (R5), or the customer has too many in trial (R2). The activity
+    `provision_subscription` decides both again in its transaction.
+    """
+    catalogue = context.book.in_force(day_of(_requested_at(request)))
+    assert catalogue is not None, "a request is refused while nothing is on sale"
+    if refused := too_many_trials_refusal(catalogue, context.trials):
+        return RefusalError(refused)
     if context.holder in (None, subscription_id_for(request.request_id)):
         return None
     return RefusalError(name_taken_refusal(request.account.account.kind))
+
+
+def _requested_at(request: Request | ParsedRequest) -> datetime:
+    return request.simulated_at or datetime.now(KST)

@@ -33,9 +33,64 @@ def _printed(text: str) -> str:
 Title = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printed)]
 
 
+def _printed_lines(text: str) -> str:
+    _printed(text.replace("\n", ""))
+    return text
+
+
+class LocalizedTitle(Wire):
+    """A title in both languages."""
+
+    en: Title
+    ko: Title
+
+
+class LocalizedText(Wire):
+    """A text in both languages, which may have several paragraphs."""
+
+    en: Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_printed_lines)]
+    ko: Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_printed_lines)]
+
+
+_Entries = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printed)], ...],
+    Field(strict=False, min_length=1, max_length=50),
+]
+
+
+class LocalizedList(Wire):
+    """A list in both languages: each entry of one is the translation of the same entry of the other."""
+
+    en: _Entries
+    ko: _Entries
+
+    @model_validator(mode="after")
+    def _same_length(self) -> Self:
+        if len(self.en) != len(self.ko):
+            raise validation_error(
+                RefusalCode.INVALID_VALUE, reason="UNEQUAL_LISTS", english=len(self.en), korean=len(self.ko)
+            )
+        return self
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+_Text = Field(exclude_if=_is_none)
+"""A text of the catalogue. Stored catalogues and workflow payloads have no key for a missing one."""
+
+
 class TrialPolicy(Wire):
+    """The lengths of trial and grace period, and two optional limits.
+
+    They are the members of a request, and a customer's subscriptions in trial or grace period at a time.
+    """
+
     days: Annotated[int, Field(ge=0, le=3650)]
     grace_days: Annotated[int, Field(ge=0, le=3650)]
+    max_members: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
+    per_customer: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
 
 
 class CancellationPolicy(Wire):
@@ -146,6 +201,8 @@ class Term(Wire):
     id: Identifier
     version: Identifier
     required: bool
+    title: Annotated[LocalizedTitle | None, _Text] = None
+    text: Annotated[LocalizedText | None, _Text] = None
 
 
 class Plan(Wire):
@@ -157,12 +214,28 @@ class Plan(Wire):
     rank: Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
     list: Price
     annual: Price
+    functions: Annotated[LocalizedList | None, _Text] = None
 
     @model_validator(mode="after")
     def _annual_is_the_lower(self) -> Self:
         if self.annual > self.list:
             raise validation_error(RefusalCode.INVALID_VALUE, reason="ANNUAL_ABOVE_LIST")
         return self
+
+
+class TermTexts(Frozen):
+    title: LocalizedTitle | None = None
+    text: LocalizedText | None = None
+
+
+class CatalogueTexts(Frozen):
+    """The texts of a catalogue version, by term and by plan (R2, R3).
+
+    They are stored separately: workflows carry the price book, and need no texts.
+    """
+
+    terms: Mapping[str, TermTexts] = {}
+    functions: Mapping[str, LocalizedList] = {}
 
 
 class Catalogue(Wire):
@@ -191,6 +264,40 @@ class Catalogue(Wire):
     @property
     def announcement_day(self) -> date:
         return self.announced_on or self.effective_from
+
+    @property
+    def max_members_requested(self) -> int:
+        """Return the largest number of members in a request, which starts a trial (R2)."""
+        return min(self.account.max_members, self.trial.max_members or self.account.max_members)
+
+    @property
+    def texts(self) -> CatalogueTexts:
+        return CatalogueTexts(
+            terms={
+                term.id: TermTexts(title=term.title, text=term.text)
+                for term in self.terms
+                if term.title or term.text
+            },
+            functions={id_: plan.functions for id_, plan in self.plans.items() if plan.functions},
+        )
+
+    def with_texts(self, texts: CatalogueTexts) -> Self:
+        """Return the version with these texts in place of its own."""
+        no_texts = TermTexts()
+        return self.model_copy(
+            update={
+                "terms": tuple(
+                    term.model_copy(update=dict(texts.terms.get(term.id, no_texts))) for term in self.terms
+                ),
+                "plans": {
+                    id_: plan.model_copy(update={"functions": texts.functions.get(id_)})
+                    for id_, plan in self.plans.items()
+                },
+            }
+        )
+
+    def without_texts(self) -> Self:
+        return self.with_texts(CatalogueTexts())
 
     @property
     def plans_by_rank(self) -> tuple[str, ...]:
@@ -418,17 +525,30 @@ def _with_line_number(problem: Problem, text: str) -> tuple[int | None, Problem]
 def _lines_of_paths(text: str) -> dict[str, int]:
     lines: dict[str, int] = {}
     table, seen = "", dict[str, int]()
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in _lines_outside_texts(text):
         if header := _TABLE.match(line):
             table = re.sub("[\"']", "", header[2])
+            array, _, rest = table.partition(".")
             if header[1] == "[[":
                 seen[table] = seen.get(table, -1) + 1
                 table = f"{table}.{seen[table]}"
+            elif array in seen:  # [terms.text] belongs to the last [[terms]]
+                table = f"{array}.{seen[array]}.{rest}"
             lines.setdefault(table, number)
         elif key := _KEY.match(line):
             name = key[1].strip("\"'")
             lines.setdefault(f"{table}.{name}" if table else name, number)
     return lines
+
+
+def _lines_outside_texts(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines with their numbers, except those within a multi-line string."""
+    quotes = None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if quotes is None:
+            yield number, line
+        for found in re.findall(r'"""|\'\'\'', line):
+            quotes = found if quotes is None else None if found == quotes else quotes
 
 
 def required_terms(catalogue: Catalogue) -> tuple[Term, ...]:

@@ -60,6 +60,8 @@ KINDS: Mapping[str, Kind] = {
     "days": Kind.NUMBER,
     "number": Kind.NUMBER,
     "rank": Kind.NUMBER,
+    "english": Kind.NUMBER,
+    "korean": Kind.NUMBER,
     "left": Kind.KRW,
     "total": Kind.KRW,
     "price": Kind.KRW,

@@ -53,6 +53,7 @@ class RefusalCode(StrEnum):
     PLAN_NOT_SOLD = "PLAN_NOT_SOLD"
     TOO_MANY_MEMBERS = "TOO_MANY_MEMBERS"
     MEMBERS_IN_USE = "MEMBERS_IN_USE"
+    TOO_MANY_TRIALS = "TOO_MANY_TRIALS"
     TERMS_NOT_AGREED = "TERMS_NOT_AGREED"
     CATALOGUE_NOT_PUBLISHABLE = "CATALOGUE_NOT_PUBLISHABLE"
     # Dates and reservations (R16, R27-R29, R32).
@@ -139,6 +140,9 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.MORE_PROBLEMS": "There are %(more)s more problems.",
     "INVALID_VALUE.CHECK_INTERVALS_NOT_INCREASING": "Enter check_intervals with increasing up_to_hours.",
     "INVALID_VALUE.TWICE": "Enter each number once.",
+    "INVALID_VALUE.UNEQUAL_LISTS": (
+        "Enter as many entries in English as in Korean, not %(english)s and %(korean)s."
+    ),
     "INVALID_VALUE.ANNUAL_ABOVE_LIST": "The annual price must not exceed the list price.",
     "INVALID_VALUE.NOT_IN_TIME_ORDER": "Put the steps in time order: step %(number)s is too early.",
     "INVALID_VALUE.AFTER_THE_END": "Remove the steps after `until`.",
@@ -205,6 +209,10 @@ SENTENCES: Mapping[str, str] = {
     "TOO_MANY_MEMBERS.AT_MOST": "Enter %(most)s or less.",
     "MEMBERS_IN_USE": (
         "%(members)s are in use. Choose at least that number, or remove members in NAVER WORKS Admin first."
+    ),
+    "TOO_MANY_TRIALS": (
+        "You can have up to %(most)s subscriptions in trial or grace period at a time. Switch one of them "
+        "to a paid plan, or cancel one."
     ),
     "TERMS_NOT_AGREED.MISSING": "Agree to %(terms)s to continue.",
     "TERMS_NOT_AGREED.VERSIONS": "Agree to the current versions of the terms: %(terms)s.",

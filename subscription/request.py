@@ -197,7 +197,7 @@ def _catalogue_problems(well_formed: Mapping[str, Any], catalogue: Catalogue) ->
     """Yield the problems of the fields that the catalogue decides: plan, members and terms."""
     if "plan" in well_formed and well_formed["plan"] not in catalogue.plans:
         yield Problem.of(RefusalCode.PLAN_NOT_SOLD, "plan", reason="ONE_OF", plans=catalogue.plans_by_rank)
-    most = catalogue.account.max_members
+    most = catalogue.max_members_requested
     if "members" in well_formed and well_formed["members"] > most:
         yield Problem.of(RefusalCode.TOO_MANY_MEMBERS, "members", reason="AT_MOST", most=most)
     if "agreed_terms" in well_formed and (
@@ -214,6 +214,17 @@ def _field_order(problem: Problem) -> int:
     """Return the position of the problem's field in the request; other problems come last."""
     name = (problem.field or "").partition(".")[0]
     return _FIELDS.index(name) if name in _FIELDS else len(_FIELDS)
+
+
+def too_many_trials_refusal(catalogue: Catalogue, trials: int) -> Refusal | None:
+    """Return the refusal of a customer's request beyond the limit of trials; None if it is allowed (R2).
+
+    `trials` is the number of the customer's subscriptions in trial or grace period.
+    """
+    most = catalogue.trial.per_customer
+    if most is None or trials < most:
+        return None
+    return Refusal.of(RefusalCode.TOO_MANY_TRIALS, most=most)
 
 
 def name_taken_refusal(kind: AccountKind) -> Refusal:

@@ -30,6 +30,10 @@ class State(StrEnum):
         return self in (State.ERASED, State.REJECTED)
 
 
+TRIAL_STATES = (State.TRIAL, State.SUSPENDED)
+"""The states before the first contract: trial and grace period."""
+
+
 class Access(StrEnum):
     FULL = "FULL"
     RESTRICTED = "RESTRICTED"

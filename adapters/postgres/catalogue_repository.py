@@ -8,7 +8,7 @@ from asyncpg import Record
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.read_only_pool import Reader
 from subscription.business_calendar import day_of
-from subscription.catalogue import Catalogue, PriceBook
+from subscription.catalogue import Catalogue, CatalogueTexts, PriceBook
 from subscription.refusals import Refusal
 
 
@@ -38,13 +38,20 @@ async def restore_versions(pool: Pool, book: PriceBook) -> bool:
     """Publish again the versions of a price book that the database has lost.
 
     Return False if the database contains different versions instead. Effective dates are not checked against
-    today, because these versions were published before their dates.
+    today, because these versions were published before their dates. The texts are not restored, because
+    workflows do not carry them.
     """
     known = await load_price_book(pool)
     missing = book.versions[known.revision :]
     for number, catalogue in enumerate(missing, start=known.revision + 1):
         await _insert(pool, number, catalogue)
     return (await load_price_book(pool)).versions[: book.revision] == book.versions
+
+
+async def load_texts(reader: Reader, version: str) -> CatalogueTexts | None:
+    """Return the texts of a version; None if a restored version has not been published again since."""
+    document = await reader.fetchval("SELECT document FROM catalogue_texts WHERE version = $1", version)
+    return CatalogueTexts.model_validate_json(document) if document else None
 
 
 @lru_cache(maxsize=100)
@@ -73,31 +80,55 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
 
     `today` is the business day of the publication: that of the database clock, except in simulations.
     """
+    priced, texts = catalogue.without_texts(), catalogue.texts
     while True:
         book = await load_price_book(pool)
-        if catalogue in book.versions:
-            return False
+        if priced in book.versions:
+            published_texts = await load_texts(pool, catalogue.version)
+            if published_texts == texts:
+                return False
+            if published_texts is None:  # a restored version
+                await _insert_texts(pool, catalogue.version, texts)
+                continue
         refused = book.refusal_of(catalogue, today or await _today(pool))
         if refused:
             raise PublishingError(catalogue.version, refused)
         # A concurrent publisher may have taken the number, the version or the date: read the book again.
-        # ON CONFLICT names no constraint, because conflicts on the other constraints would raise an error.
-        if await _insert(pool, book.revision + 1, catalogue):
+        if await _insert(pool, book.revision + 1, priced, texts):
             return True
 
 
-async def _insert(pool: Pool, number: int, catalogue: Catalogue) -> bool:
+async def _insert(pool: Pool, number: int, catalogue: Catalogue, texts: CatalogueTexts | None = None) -> bool:
+    """Insert a version; return False if one of its keys is taken.
+
+    ON CONFLICT names no constraint, because conflicts on the other constraints would raise an error.
+    """
     inserted: bool | None = await pool.fetchval(
         """
-        INSERT INTO catalogue_versions (number, version, effective_from, document)
-        VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING true
+        WITH published AS (
+            INSERT INTO catalogue_versions (number, version, effective_from, document)
+            VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING version
+        ), with_texts AS (
+            INSERT INTO catalogue_texts (version, document)
+            SELECT version, $5::jsonb FROM published WHERE $5::jsonb IS NOT NULL
+        )
+        SELECT true FROM published
         """,
         number,
         catalogue.version,
         catalogue.effective_from,
         catalogue.model_dump_json(),
+        texts and texts.model_dump_json(),
     )
     return bool(inserted)
+
+
+async def _insert_texts(pool: Pool, version: str, texts: CatalogueTexts) -> None:
+    await pool.execute(
+        "INSERT INTO catalogue_texts (version, document) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        version,
+        texts.model_dump_json(),
+    )
 
 
 async def _today(pool: Pool) -> date:

@@ -18,7 +18,7 @@ from subscription.event_messages import event_message
 from subscription.events import EVENT_ADAPTER, Event, TrialStarted, Upgraded, private_fields
 from subscription.ledger import LedgerLine
 from subscription.request import Request
-from subscription.state import Subscription
+from subscription.state import TRIAL_STATES, Subscription
 from subscription.timeline import TIMELINE_KEPT, ErasureCertificate, TimelineEntry
 
 ErasedPart = Literal["DATABASE", "HISTORIES"]
@@ -32,6 +32,25 @@ async def lock_subscription_id(connection: Connection, subscription_id: str) -> 
     """
     await connection.execute("INSERT INTO subscription_locks VALUES ($1)", subscription_id)
     await connection.execute("DELETE FROM subscription_locks WHERE subscription_id = $1", subscription_id)
+
+
+async def lock_customer(connection: Connection, customer_id: str) -> None:
+    """Lock a customer until the transaction ends, so that its subscriptions can be counted (R2).
+
+    The lock row is deleted immediately, as in `lock_subscription_id`.
+    """
+    await connection.execute("INSERT INTO customer_locks VALUES ($1)", customer_id)
+    await connection.execute("DELETE FROM customer_locks WHERE customer_id = $1", customer_id)
+
+
+async def count_trials(connection: Connection, customer_id: str) -> int:
+    """Return the number of a customer's subscriptions in trial or grace period, by their recorded states."""
+    trials: int = await connection.fetchval(
+        "SELECT count(*) FROM subscriptions WHERE customer_id = $1 AND state = ANY($2::text[])",
+        customer_id,
+        list(TRIAL_STATES),
+    )
+    return trials
 
 
 async def lock_row_and_get_sequence(connection: Connection, subscription_id: str) -> int | None:

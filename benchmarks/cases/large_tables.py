@@ -16,15 +16,18 @@ from activities.reconciliation.record_snapshot import page_of_ids, recorded_page
 from adapters.postgres.pool import Pool, create_pool
 from benchmarks.database_fixtures import SUBSCRIPTIONS_A_CUSTOMER, copy_template, create_template, id_of
 from benchmarks.environment import BenchmarkEnvironment
+from benchmarks.implementations import fields
 from benchmarks.metrics import Figure
 from benchmarks.workload import Sizes
 from starter.filters import NAMED_FILTERS, customer_is, state_is
 from starter.queries import SubscriptionQueries
 from starter.request_context import load_request_context
 from subscription.business_calendar import KST, add_months, day_of, first_of_month
+from subscription.catalogue import PriceBook
 from subscription.invoice import IssueInvoices
-from subscription.request import Account, AccountKind
+from subscription.request import Account, AccountKind, Request
 from subscription.state import State
+from subscription.validation import parse_strict
 
 _MONTHS = 10
 _COPIED_AT_ONCE = 10_000
@@ -73,7 +76,7 @@ async def _query_times(env: BenchmarkEnvironment, number: int) -> Mapping[str, t
     today = datetime.now(KST).date()
     times = {}
     async with create_pool(env.reader_url, "worksub_reader", connections=1) as pool:
-        for name, query in _queries(pool, id_of(number // 2), number, today).items():
+        for name, query in _queries(pool, id_of(number // 2), number, today, env.book).items():
             await query()
             before = await _sequential_scans(env.owner, pool)
             begun = time.perf_counter()
@@ -85,11 +88,14 @@ async def _query_times(env: BenchmarkEnvironment, number: int) -> Mapping[str, t
 
 
 def _queries(
-    pool: Pool, subscription_id: str, number: int, today: Any
+    pool: Pool, subscription_id: str, number: int, today: Any, book: PriceBook
 ) -> dict[str, Callable[[], Awaitable[Any]]]:
     read = SubscriptionQueries(pool)
     customer = f"customer-{number // 2 // SUBSCRIPTIONS_A_CUSTOMER}"
     month = add_months(first_of_month(today), -1)
+    request = parse_strict(
+        Request, {**fields(book), "request_id": "an-unknown-request", "customer_id": customer}
+    )
     queries: dict[str, Callable[[], Awaitable[Any]]] = {
         "status": lambda: read.snapshot(subscription_id),
         "timeline": lambda: read.timeline(subscription_id),
@@ -97,7 +103,7 @@ def _queries(
         "adjustments": lambda: read.adjustments(subscription_id),
         "certificates": lambda: read.certificates(subscription_id),
         "holder of a name": lambda: read.check_name(Account(kind=AccountKind.GROUP, name="an-unknown-name")),
-        "request context": lambda: load_request_context(pool, "an-unknown-request", "an-unknown-name"),
+        "request context": lambda: load_request_context(pool, request),
         "list": lambda: read.select((), after=subscription_id, limit=51),
         "list of a customer": lambda: read.select(customer_is(customer), after="", limit=51),
         "list of a state": lambda: read.select(state_is(State.TRIAL), after="", limit=51),

@@ -92,6 +92,7 @@ _STATUS: Mapping[str, HTTPStatus] = {
             RefusalCode.RENAMED_TOO_RECENTLY,
             RefusalCode.NO_PROOF_AWAITED,
             RefusalCode.NOTHING_ON_SALE,
+            RefusalCode.TOO_MANY_TRIALS,
             RefusalCode.SWITCH_RESERVED,
             RefusalCode.CANCELLATION_RESERVED,
             RefusalCode.NOTHING_RESERVED,

@@ -14,7 +14,7 @@ import asyncpg
 from temporalio.client import Client
 
 from adapters.postgres.pool import create_pool
-from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
+from adapters.settings import read_catalogue
 from adapters.temporal.data_converter import data_converter
 from dev_stack.child_server import (
     LOOPBACK,
@@ -33,7 +33,7 @@ from starter.webhook_endpoints import WebhookEndpointStore
 from subscription.catalogue import PriceBook
 
 from .dns_server import FaultyDnsServer
-from .planned_subscriptions import API_CUSTOMERS
+from .planned_subscriptions import API_CUSTOMERS, CATALOGUE_TEXT
 from .polling import quiet
 from .processes import Api, ClientProcess, Worker
 from .webhook_receivers import Receiver
@@ -73,7 +73,9 @@ class ChaosEnvironment:
         self.client_processes: list[ClientProcess] = []
         self.tokens: dict[str, str] = {}
         self.receivers = [Receiver(customer_id) for customer_id in API_CUSTOMERS]
-        self.book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
+        self._catalogue_file = directory / "catalogue.toml"
+        self._catalogue_file.write_text(CATALOGUE_TEXT, encoding="utf-8")
+        self.book = PriceBook(versions=(read_catalogue(self._catalogue_file),))
         self._stack = AsyncExitStack()
         self._url = f"postgresql://{LOGIN}:{_PASSWORD}@{LOOPBACK}:{postgres_port}/{DATABASE}"
 
@@ -107,6 +109,7 @@ class ChaosEnvironment:
         settings = {
             "DATABASE_URL": self._url,
             "TEMPORAL_ADDRESS": self.temporal.address,
+            "WORKSUB_CATALOGUE": str(self._catalogue_file),
             "WORKSUB_DNS_RESOLVERS": self.dns.address,
             "WORKSUB_WEBHOOK_TARGETS": "any",  # receivers are on this machine
         }

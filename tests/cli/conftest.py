@@ -47,11 +47,16 @@ class Service:
 
 @pytest.fixture(scope="session")
 def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the repository's catalogue with a start date in the past."""
+    """Write the repository's catalogue with a start date in the past, without a limit of trials."""
     text = (ROOT / "catalogue.toml").read_text(encoding="utf-8")
-    assert "effective_from = 2026-11-01" in text
+    for old, new in (
+        ("effective_from = 2026-11-01", "effective_from = 2020-01-01"),
+        ("per_customer = 3", ""),
+    ):
+        assert old in text
+        text = text.replace(old, new)
     file = tmp_path_factory.mktemp("catalogue") / "catalogue.toml"
-    file.write_text(text.replace("effective_from = 2026-11-01", "effective_from = 2020-01-01"))
+    file.write_text(text, encoding="utf-8")
     return file
 
 

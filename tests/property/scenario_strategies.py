@@ -70,6 +70,9 @@ def catalogues(draw: st.DrawFn, *, shortest_trial: int = 0) -> dict[str, Any]:
     if max_members is not None:
         account["max_members"] = max_members
 
+    limits = {"max_members": st.sampled_from([1, 10, 50, 1_000]), "per_customer": st.integers(1, 3)}
+    trial_limits = draw(st.fixed_dictionaries({}, optional=limits))
+
     terms = [{"id": "service", "version": "2026-01", "required": True}]
     if draw(st.booleans()):
         terms.append({"id": "marketing", "version": "7", "required": draw(st.booleans())})
@@ -82,6 +85,7 @@ def catalogues(draw: st.DrawFn, *, shortest_trial: int = 0) -> dict[str, Any]:
         "trial": {
             "days": draw(st.sampled_from([n for n in (30, 30, 30, 7, 45, 1, 0) if n >= shortest_trial])),
             "grace_days": draw(st.sampled_from([30, 30, 30, 0, 1, 45])),
+            **trial_limits,
         },
         "cancellation": {"fee_percent": draw(st.one_of(st.sampled_from([10, 0, 100]), st.integers(0, 100)))},
         "account": account,
@@ -122,6 +126,7 @@ def request_instants(draw: st.DrawFn) -> datetime:
 def requests(draw: st.DrawFn, catalogue: Mapping[str, Any]) -> dict[str, Any]:
     """Draw a request without the fields that are optional in a scenario."""
     max_members = catalogue["account"].get("max_members", 100_000)
+    max_members = min(max_members, catalogue["trial"].get("max_members", max_members))
     request: dict[str, Any] = {
         "at": draw(request_instants().flatmap(written_instants)),
         "plan": draw(st.sampled_from(list(catalogue["plans"]))),

@@ -57,19 +57,29 @@ def catalogue_text(
 ) -> str:
     """Return the repository's catalogue, always in force for these tests, with some passages replaced.
 
-    By default it is announced years before, so that renewals pay its prices (R35).
+    By default it is announced years before, so that renewals pay its prices (R35). It does not limit the
+    trials of a customer, because tests share customers.
     """
     text = CATALOGUE_FILE.read_text(encoding="utf-8")
     dates = f"effective_from = {effective_from}\nannounced_on = {min(announced_on, effective_from)}"
     replacements = {
         'version = "2026-11"': f'version = "{version}"',
         "effective_from = 2026-11-01": dates,
+        "per_customer = 3": "",
         **replaced,
     }
     for old, new in replacements.items():
         assert old in text, f"the catalogue has no passage {old}"
         text = text.replace(old, new)
     return text
+
+
+def plan_section(plan: str) -> str:
+    """Return the lines of a plan in the repository's catalogue, to replace them."""
+    text = CATALOGUE_FILE.read_text(encoding="utf-8")
+    start = text.index(f"[plans.{plan}]")
+    end = text.find("[plans.", start + 1)
+    return text[start:] if end < 0 else text[start:end]
 
 
 def catalogue(

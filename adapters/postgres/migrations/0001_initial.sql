@@ -44,6 +44,15 @@ CREATE TABLE catalogue_versions (
 GRANT SELECT, INSERT (number, version, effective_from, document) ON catalogue_versions TO worksub_worker;
 GRANT SELECT ON catalogue_versions TO worksub_reader;
 
+-- The texts of a version: functions of plans, titles and texts of terms. Workflows and activities read the versions
+-- only. Restored versions have no texts until the same file is published again.
+CREATE TABLE catalogue_texts (
+    version  text  PRIMARY KEY REFERENCES catalogue_versions (version),
+    document jsonb NOT NULL
+);
+GRANT SELECT, INSERT ON catalogue_texts TO worksub_worker;
+GRANT SELECT ON catalogue_texts TO worksub_reader;
+
 -- One row per subscription: its state (`snapshot`), and the columns that lists filter by.
 CREATE TABLE subscriptions (
     subscription_id      text        PRIMARY KEY CHECK (length(subscription_id) <= 100),
@@ -92,6 +101,12 @@ CREATE TABLE subscription_locks (
     subscription_id text PRIMARY KEY
 );
 GRANT SELECT, INSERT, DELETE ON subscription_locks TO worksub_worker;
+
+-- In the same way, concurrent requests of one customer wait for each other where the number of trials is limited (R2).
+CREATE TABLE customer_locks (
+    customer_id text PRIMARY KEY
+);
+GRANT SELECT, INSERT, DELETE ON customer_locks TO worksub_worker;
 
 CREATE TABLE lifecycle_events (
     subscription_id text        NOT NULL REFERENCES subscriptions,
@@ -792,8 +807,8 @@ REVOKE EXECUTE ON FUNCTION refuse_change() FROM PUBLIC;
 DO $$
 DECLARE append_only text;
 BEGIN
-    FOREACH append_only IN ARRAY ARRAY['catalogue_versions', 'lifecycle_events', 'terms_agreements', 'command_answers',
-                                       'ledger_lines', 'ledger_adjustments', 'invoices', 'invoice_entries',
+    FOREACH append_only IN ARRAY ARRAY['catalogue_versions', 'catalogue_texts', 'lifecycle_events', 'terms_agreements',
+                                       'command_answers', 'ledger_lines', 'ledger_adjustments', 'invoices', 'invoice_entries',
                                        'erasure_certificates']
     LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I

@@ -103,6 +103,7 @@ async def check_account_name(
             *_BODY_CODES,
             RefusalCode.REQUEST_REFUSED,
             RefusalCode.NAME_TAKEN,
+            RefusalCode.TOO_MANY_TRIALS,
             RefusalCode.NOTHING_ON_SALE,
             RefusalCode.REQUEST_ID_REUSED,
             ApiCode.TIMEOUT,

@@ -19,6 +19,7 @@ from starter.setup import set_up
 
 ROOT = Path(__file__).parents[3]
 APPEND_ONLY = (
+    "catalogue_texts",
     "catalogue_versions",
     "lifecycle_events",
     "ledger_lines",

@@ -7,16 +7,28 @@ from datetime import date, timedelta
 import pytest
 from support.lock_waits import wait_for_blocked_sessions
 from support.polling import gather_all
-from support.service_env import ServiceEnv, catalogue, kst, open_service_env, publish
+from support.service_env import ServiceEnv, catalogue, kst, open_service_env, plan_section, publish
 from temporalio.client import Client
 
+from activities.provisioning import ProvisioningActivities
 from activities.transitions import TransitionActivities
 from adapters.postgres import catalogue_repository
-from adapters.postgres.catalogue_repository import PublishingError, load_price_book
-from adapters.postgres.subscription_repository import snapshot
+from adapters.postgres.catalogue_repository import (
+    PublishingError,
+    load_price_book,
+    load_texts,
+    restore_versions,
+)
+from adapters.postgres.subscription_repository import lock_customer, snapshot
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from dev_stack.stack import EmbeddedStack
-from subscription.activity_contracts import PriceBookOutdated, Recorded, Transition
+from subscription.activity_contracts import (
+    PriceBookOutdated,
+    ProvisionInput,
+    Recorded,
+    RequestRefused,
+    Transition,
+)
 from subscription.apply import apply
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
@@ -24,6 +36,7 @@ from subscription.deadlines import due_events, next_due_event
 from subscription.events import Event
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import State, Subscription
+from subscription.timeline import RequestAnswer
 
 START = "2027-01-10 09:00"
 SERVICE_TERMS = 'id = "service"\nversion = "2026-01"'
@@ -59,7 +72,7 @@ async def test_concurrently_published_version_is_no_error(stack: EmbeddedStack, 
                 " VALUES (3, $1, $2, $3)",
                 newer.version,
                 newer.effective_from,
-                newer.model_dump_json(),
+                newer.without_texts().model_dump_json(),
             )
             publishing = group.create_task(publish(service_env.pool, newer))
             await wait_for_blocked_sessions(service_env.owner)
@@ -100,7 +113,7 @@ async def test_r25_no_version_gives_a_plan_the_rank_of_another(
     stack: EmbeddedStack, temporal: Client
 ) -> None:
     async with open_service_env(stack, temporal, works=False) as service_env:
-        premium = '[plans.premium]\ntitle = "Premium"\nrank = 3\nlist = 12000\nannual = 10000\n'
+        premium = plan_section("premium")
         plus = '[plans.plus]\ntitle = "Plus"\nrank = 3\nlist = 8000\nannual = 6500\n'
         assert await publish(service_env.pool, catalogue("no-premium", "2027-01-01", **{premium: ""}))
         with pytest.raises(
@@ -188,7 +201,7 @@ async def test_r19_discontinued_plan_can_be_kept_but_not_chosen(catalogue_env: S
     keeps, other = await gather_all(
         [catalogue_env.paid(START, "MONTHLY"), catalogue_env.paid(START, "MONTHLY", plan="lite")]
     )
-    basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
+    basic = plan_section("basic")
     assert await publish(catalogue_env.pool, catalogue("newer", "2027-01-10", **{basic: ""}))
     assert (await other.expect_refusal("upgrade", at=START, plan="basic")).code is RefusalCode.PLAN_NOT_SOLD
     await keeps.send("upgrade", at=START, members=20)
@@ -204,13 +217,87 @@ async def test_r19_discontinued_plan_can_be_kept_but_not_chosen(catalogue_env: S
     ]
 
 
+async def test_r2_concurrent_requests_share_the_customers_trials(catalogue_env: ServiceEnv) -> None:
+    limited = catalogue("limited", "2020-06-01", **{"per_customer = 3": "per_customer = 2"})
+    assert await publish(catalogue_env.pool, limited)
+    customer = {"customer_id": "limited-customer"}
+    activities = ProvisioningActivities(
+        catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool), allow_simulation=False
+    )
+    provisionings = [
+        ProvisionInput(
+            subscription_id=f"limited-{number}",
+            request=catalogue_env.request_body(**customer),
+            accepted_at=kst(START),
+        )
+        for number in range(4)
+    ]
+    async with (
+        asyncio.TaskGroup() as group,
+        catalogue_env.pool.acquire() as connection,
+        connection.transaction(),
+    ):
+        await lock_customer(connection, customer["customer_id"])
+        racing = [group.create_task(activities.provision_subscription(each)) for each in provisionings]
+        await wait_for_blocked_sessions(catalogue_env.owner, len(racing))
+    results = [task.result() for task in racing]
+    refused = [result.refused.code for result in results if isinstance(result, RequestRefused)]
+    assert refused == [RefusalCode.TOO_MANY_TRIALS] * 2
+
+    # The client refuses before it starts a workflow. Another customer has its own trials.
+    refusal = await catalogue_env.request_outcome(catalogue_env.request_body(**customer))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.code, refusal.parameters) == (RefusalCode.TOO_MANY_TRIALS, {"most": 2})
+    await catalogue_env.requested()
+
+
+async def test_r2_a_paid_contract_makes_room_for_a_trial(catalogue_env: ServiceEnv) -> None:
+    limited = catalogue("limited", "2020-06-01", **{"per_customer = 3": "per_customer = 1"})
+    assert await publish(catalogue_env.pool, limited)
+    first = await catalogue_env.requested(START, customer_id="one-trial")
+    await first.advance_to("2027-02-15 09:00")
+    assert (await first.status()).state is State.SUSPENDED
+    body = catalogue_env.request_body(customer_id="one-trial")
+    refusal = await catalogue_env.request_outcome(body)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code is RefusalCode.TOO_MANY_TRIALS
+    await first.send("switch_to_paid", at="2027-02-15 10:00", date="2027-02-15", term="MONTHLY")
+    assert isinstance(await catalogue_env.request_outcome(body), RequestAnswer)
+
+
+async def test_r2_r3_workflows_carry_no_texts(catalogue_env: ServiceEnv) -> None:
+    subscription = await catalogue_env.requested()
+    book = await subscription.handle.query("price_book", result_type=PriceBook)
+    texts = await load_texts(catalogue_env.pool, book.versions[0].version)
+    assert texts == catalogue().texts
+    assert book.versions == (catalogue().without_texts(),)
+
+
+async def test_r3_other_texts_need_a_new_version(catalogue_env: ServiceEnv) -> None:
+    changed = catalogue(**{"Terms of Service": "Conditions"})
+    with pytest.raises(PublishingError, match="published with other contents"):
+        await publish(catalogue_env.pool, changed)
+
+
+async def test_r3_texts_of_a_restored_version_are_published_again(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    async with open_service_env(stack, temporal, works=False) as service_env:
+        newer = catalogue("newer", "2027-06-01", **DEARER)
+        book = (await load_price_book(service_env.pool)).with_versions([newer.without_texts()])
+        assert await restore_versions(service_env.pool, book)
+        assert await load_texts(service_env.pool, "newer") is None
+        assert not await publish(service_env.pool, newer)
+        assert await load_texts(service_env.pool, "newer") == newer.texts
+
+
 async def test_r16_r19_reserved_switch_survives_catalogue_removal(
     catalogue_env: ServiceEnv,
 ) -> None:
     """A reserved switch takes effect even if the catalogue no longer has its plan."""
     subscription = await catalogue_env.requested(START, plan="lite")
     await subscription.send("switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", plan="basic")
-    basic = '[plans.basic]\ntitle = "Basic"\nrank = 2\nlist = 7200\nannual = 6000\n'
+    basic = plan_section("basic")
     newer = catalogue(
         "newer",
         "2027-02-01",
@@ -297,7 +384,7 @@ async def test_r19_decision_by_older_price_book_is_not_written(catalogue_env: Se
     )
     recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
     before = await subscription.client.timeline(subscription.id)
-    assert await recording.record_transition(transition) == PriceBookOutdated(newer=(newer,))
+    assert await recording.record_transition(transition) == PriceBookOutdated(newer=(newer.without_texts(),))
     assert await subscription.client.timeline(subscription.id) == before
     assert await subscription.ledger() == []
     up_to_date = transition.model_copy(update={"revision": 2})
@@ -324,7 +411,7 @@ async def test_r19_event_recorded_by_newer_book_needs_that_book(catalogue_env: S
     before = await subscription.client.timeline(subscription.id)
     recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
     answer = await recording.record_transition(transition_of(state, outdated, older))
-    assert answer == PriceBookOutdated(newer=(newer,))
+    assert answer == PriceBookOutdated(newer=(newer.without_texts(),))
     assert await recording.record_transition(transition_of(state, renewed, book)) == Recorded()
     assert await subscription.client.timeline(subscription.id) == before
 

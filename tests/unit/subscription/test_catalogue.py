@@ -62,8 +62,11 @@ def refusal(text: str) -> CatalogueError:
         ("fee_percent", "fee_percent = -1", "cancellation.fee_percent"),
         ("fee_percent", "fee_percent = 9.5", "cancellation.fee_percent"),
         ("rename_lock_hours", "rename_lock_hours = -1", "account.rename_lock_hours"),
-        ("max_members", "max_members = 0", "account.max_members"),
-        ("max_members", "max_members = true", "account.max_members"),
+        ("max_members = 1000 ", "max_members = 0", "trial.max_members"),
+        ("per_customer", "per_customer = 0", "trial.per_customer"),
+        ("per_customer", "per_customer = 1.5", "trial.per_customer"),
+        ("max_members = 100000", "max_members = 0", "account.max_members"),
+        ("max_members = 100000", "max_members = true", "account.max_members"),
         ("then_every_minutes", "then_every_minutes = 0", "domain.then_every_minutes"),
         ("trial_days", "trial_days = [7, 3, 3]", "notices.trial_days"),
         ("trial_days", "trial_days = 7", "notices.trial_days"),
@@ -87,6 +90,13 @@ def refusal(text: str) -> CatalogueError:
         ("annual = 3000", "annual = -1", "plans.lite.annual"),
         ("annual = 3000", "yearly = 3000", "plans.lite.yearly"),
         ('title = "Lite"', 'title = ""', "plans.lite.title"),
+        ("title = { en", 'title = { en = "Terms" }', "terms.0.title.ko"),
+        ("title = { en", 'title = "Terms"', "terms.0.title"),
+        ("title = { en", 'title = { en = "Terms", ko = "약관", ja = "規約" }', "terms.0.title.ja"),
+        ('text.ko = "새로운', 'text.ko = "\\u200e"', "terms.2.text.ko"),
+        ('text.ko = "새로운', f'text.ko = "{"가" * 20_001}"', "terms.2.text.ko"),
+        ("functions.en", "functions.en = [\n'',", "plans.lite.functions.en.0"),
+        ("functions.ko", "functions.kr = [", "plans.lite.functions.kr"),
         # Prices must not fall with rank: basic's 6,000 is below lite's, premium's 10,000 below basic's.
         ("annual = 6000", "annual = 2999", "plans.basic.annual"),
     ],
@@ -114,6 +124,8 @@ def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) 
             "check_intervals",
         ),
         ("{ every_minutes = 5", "{ every_minutes = 5, up_to_hours = 72 },", "domain", "[domain]"),
+        # One function more in English than in Korean.
+        ("functions.en", 'functions.en = ["Mail",', "plans.lite.functions", "[plans.lite]"),
         # The list price of lite is raised above that of basic, so the price falls at basic.
         ("list = 3600", "list = 7201", "plans.basic.list", "list = 7200"),
     ],
@@ -160,6 +172,27 @@ def test_a_quoted_table_name_still_has_its_line() -> None:
     assert f"line {line_of('list = 3600', catalogue_text())}: plans.lite.list: " in str(refusal(text))
 
 
+def test_lines_within_a_text_are_no_keys() -> None:
+    text = edited("You may use NAVER WORKS", "[plans.lite]\nlist = 1").replace("list = 3600", "list = -1")
+    assert f"line {line_of('list = -1', text)}: plans.lite.list: " in str(refusal(text))
+
+
+def test_sections_of_a_list_entry_have_their_lines() -> None:
+    text = edited("title = { en", "[terms.title]\nen = ''\nko = '약관'\n[terms.text]")
+    text = text.replace("text.en", "en").replace("text.ko", "ko")
+    assert f"line {line_of('en = ', text)}: terms.0.title.en: " in str(refusal(text))
+
+
+def test_r2_r3_texts_are_split_from_a_version_and_joined_again() -> None:
+    sold = default_catalogue()
+    priced = sold.without_texts()
+    assert sold.texts.terms["service"].title == sold.terms[0].title != priced.terms[0].title
+    assert sold.texts.functions["lite"] == sold.plans["lite"].functions != priced.plans["lite"].functions
+    assert priced.with_texts(sold.texts) == sold
+    assert priced.terms[0].model_dump() == {"id": "service", "version": "2026-01", "required": True}
+    assert "functions" not in priced.plans["lite"].model_dump()
+
+
 def test_every_problem_is_reported_at_once() -> None:
     text = edited("days", "days = -1").replace("fee_percent = 10", "fee_percent = 1000")
     assert [problem.field for _, problem in refusal(text).problems] == [
@@ -169,7 +202,7 @@ def test_every_problem_is_reported_at_once() -> None:
 
 
 def test_the_cap_of_members_is_100_000_unless_given() -> None:
-    assert parse_catalogue(edited("max_members", "")).account.max_members == 100_000
+    assert parse_catalogue(edited("max_members = 100000", "")).account.max_members == 100_000
 
 
 def test_prices_may_stay_the_same_from_rank_to_rank_and_be_zero() -> None:

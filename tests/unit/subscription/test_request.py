@@ -19,7 +19,7 @@ from support.scenario_builder import (
 
 from subscription.commands import Command, parse_command
 from subscription.refusals import Refusal, RefusalCode
-from subscription.request import Request, parse_request
+from subscription.request import Request, parse_request, too_many_trials_refusal
 
 TERMS = [{"id": "service", "version": "2026-01"}, {"id": "privacy", "version": "2026-01"}]
 
@@ -51,9 +51,38 @@ def test_r02_a_plan_that_is_not_in_the_catalogue_is_refused(plan: str) -> None:
     assert problems(plan=plan) == [("plan", RefusalCode.PLAN_NOT_SOLD)]
 
 
-@pytest.mark.parametrize("members", [1, 100_000])
+@pytest.mark.parametrize("members", [1, 1_000])
 def test_r02_members_go_up_to_the_cap_of_the_catalogue(members: int) -> None:
     assert problems(members=members) == []
+
+
+@pytest.mark.parametrize(
+    ("trial", "account", "most"),
+    [({"max_members": 10}, 100, 10), ({"max_members": 100}, 10, 10), ({"max_members": None}, 100, 100)],
+)
+def test_r02_the_smaller_limit_of_members_applies(trial: dict[str, Any], account: int, most: int) -> None:
+    book = book_of(catalogue(trial=trial, account={"max_members": account}))
+    assert isinstance(read(book=book, members=most), Request)
+    refused = read(book=book, members=most + 1)
+    assert isinstance(refused, Refusal)
+    [problem] = refused.problems
+    assert (problem.field, problem.code) == ("members", RefusalCode.TOO_MANY_MEMBERS)
+    assert problem.message == f"Enter {most} or less."
+
+
+def test_r02_a_switch_may_exceed_the_members_of_a_trial() -> None:
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", members=1_000)
+    subscription.send("switch_to_paid", date="2027-01-01", term="MONTHLY", members=1_001)
+    assert subscription.send("upgrade", members=100_000).state.members == 100_000
+
+
+def test_r02_trials_are_limited_per_customer_where_the_catalogue_does() -> None:
+    limited = catalogue(trial={"per_customer": 3})
+    assert too_many_trials_refusal(limited, 2) is None
+    refused = too_many_trials_refusal(limited, 3)
+    assert refused is not None
+    assert (refused.code, refused.parameters) == (RefusalCode.TOO_MANY_TRIALS, {"most": 3})
+    assert too_many_trials_refusal(catalogue(trial={"per_customer": None}), 1_000) is None
 
 
 @pytest.mark.parametrize(
@@ -61,7 +90,7 @@ def test_r02_members_go_up_to_the_cap_of_the_catalogue(members: int) -> None:
     [
         (0, RefusalCode.INVALID_VALUE),
         (-1, RefusalCode.INVALID_VALUE),
-        (100_001, RefusalCode.TOO_MANY_MEMBERS),
+        (1_001, RefusalCode.TOO_MANY_MEMBERS),
         (10**30, RefusalCode.TOO_MANY_MEMBERS),
         ("10", RefusalCode.WRONG_TYPE),
         (10.0, RefusalCode.WRONG_TYPE),
