@@ -26,6 +26,7 @@ BIGINT, EXACT_IN_JSON = 2**63, 2**53
 DEAREST: dict[str, Any] = {
     "plans": {"lite": {"annual": 0}, "basic": {"annual": 0}, "premium": {"list": 5 * 10**9, "annual": 0}},
     "account": {"max_members": 100_000},
+    "trial": {"max_members": None},
 }
 
 
