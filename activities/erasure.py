@@ -26,6 +26,7 @@ PERSONAL_DATA = (
     "event_private_data",
     "notice_emails",
     "console_sessions",
+    "exports",
 )
 """Every table with personal data; the same as in the table `personal_data`, which the database uses."""
 

@@ -188,6 +188,16 @@ class SubscriptionQueries:
         )
         return [certificate_from_row(subscription_id, row) for row in rows]
 
+    async def last_export(self, subscription_id: str) -> datetime | None:
+        """Return when the last complete export was taken, by the database's clock; None if never (R37)."""
+        rows = await self._rows_of(
+            subscription_id,
+            "taken_at",
+            "LEFT JOIN exports USING (subscription_id)",
+            order="taken_at DESC NULLS LAST",
+        )
+        return rows[0]["taken_at"].astimezone(KST) if rows else None
+
     async def attention(self, subscription_id: str) -> ShownAttention | None:
         """Return why a subscription needs attention, or None. Workers copy the reason from Temporal."""
         self._check_operator()

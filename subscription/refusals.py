@@ -72,6 +72,7 @@ class RefusalCode(StrEnum):
     NOT_YET_STARTED = "NOT_YET_STARTED"
     SUBSCRIPTION_ENDED = "SUBSCRIPTION_ENDED"
     SUBSCRIPTION_NOT_FOUND = "SUBSCRIPTION_NOT_FOUND"
+    DATA_ERASED = "DATA_ERASED"
     # Ledgers, invoices and notices.
     LINE_NOT_FOUND = "LINE_NOT_FOUND"
     ADJUSTED_TOO_MUCH = "ADJUSTED_TOO_MUCH"
@@ -273,6 +274,7 @@ SENTENCES: Mapping[str, str] = {
     "NOT_YET_STARTED": "The subscription has not started yet. Try again in a moment.",
     "SUBSCRIPTION_ENDED": "This subscription has ended. No changes are possible.",
     "SUBSCRIPTION_NOT_FOUND": "There is no subscription with that id.",
+    "DATA_ERASED": "All data of this subscription has been permanently deleted. Nothing is left to export.",
     # Ledgers, invoices and notices.
     "LINE_NOT_FOUND": "The ledger has no line with that key.",
     "ADJUSTED_TOO_MUCH": "At most %(left)s of that line can still be credited.",

@@ -10,7 +10,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import asyncpg
 
-Role = Literal["worksub_worker", "worksub_reader", "worksub_api", "worksub_admin", "worksub_console"]
+Role = Literal[
+    "worksub_worker", "worksub_reader", "worksub_api", "worksub_admin", "worksub_console", "worksub_exporter"
+]
 Pool = asyncpg.Pool
 Connection = asyncpg.pool.PoolConnectionProxy
 

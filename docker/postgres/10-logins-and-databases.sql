@@ -14,6 +14,7 @@ CREATE ROLE worksub_reader NOLOGIN;
 CREATE ROLE worksub_api NOLOGIN;
 CREATE ROLE worksub_admin NOLOGIN;
 CREATE ROLE worksub_console NOLOGIN;
+CREATE ROLE worksub_exporter NOLOGIN;
 
 -- The login of Temporal, and four logins of the service. The owner runs the migrations. It needs CREATEROLE,
 -- because migrations create roles, such as the role of the product.
@@ -30,6 +31,8 @@ GRANT worksub_reader TO worksub_operator, worksub_web, worksub_service;
 -- The API process authenticates API keys and serves the console. Operators create the keys.
 GRANT worksub_api, worksub_console TO worksub_web;
 GRANT worksub_admin TO worksub_operator;
+-- Exports of subscriptions: in the console and the API, and with `worksub export`.
+GRANT worksub_exporter TO worksub_web, worksub_operator;
 
 -- Erasure does not cover the server log, so the log must not contain values of rows, statements or parameters.
 ALTER SYSTEM SET log_error_verbosity = 'terse';
@@ -45,7 +48,7 @@ CREATE DATABASE worksub OWNER worksub_owner;
 REVOKE CONNECT, TEMPORARY ON DATABASE temporal, temporal_visibility, worksub, postgres FROM PUBLIC;
 GRANT CONNECT ON DATABASE worksub TO worksub_worker, worksub_reader;
 
--- Limits per login: connections and lock duration. A second worker needs 10 connections, a second API process 28.
+-- Limits per login: connections and lock duration. A second worker needs 10 connections, a second API process 32.
 ALTER SYSTEM SET max_connections = 200;
 ALTER ROLE temporal CONNECTION LIMIT 100;
 ALTER ROLE worksub_owner CONNECTION LIMIT 5;

@@ -84,6 +84,7 @@ _STATUS: Mapping[str, HTTPStatus] = {
         ),
         HTTPStatus.NOT_FOUND,
     ),
+    RefusalCode.DATA_ERASED: HTTPStatus.GONE,
     # The current state does not allow the request; the same request can succeed at another time.
     **dict.fromkeys(
         (

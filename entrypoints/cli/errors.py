@@ -105,6 +105,7 @@ ADVICE = {
     "CANCELLATION_RESERVED": "Withdraw it with `worksub withdraw ID`.",
     "COMMAND_ID_REUSED": "Use another --id, or omit it.",
     "CONFIRMATION_DIFFERS": "`worksub status ID` shows the account.",
+    "DATA_ERASED": "`worksub status ID` shows the erasure certificate.",
     "LINE_NOT_FOUND": "A key is the charge and its first day in `worksub ledger ID`: SERVICE_FEE/2027-01-01.",
     "NAME_TAKEN": "To check another name, run `worksub check-name`.",
     "NOTHING_ON_SALE": "To publish the catalogue, run `worksub setup`.",

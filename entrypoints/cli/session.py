@@ -14,6 +14,7 @@ from entrypoints.cli.reported_wait import ReportedWait
 if TYPE_CHECKING:
     from adapters.postgres.pool import Pool
     from starter.client import SubscriptionClient
+    from starter.exports import SubscriptionExports
     from starter.queries import SubscriptionQueries
 
 T = TypeVar("T")
@@ -85,6 +86,17 @@ class Session:
         async def run(database: DatabaseTarget) -> T:
             async with create_pool(database.database_url, "worksub_admin", connections=1) as pool:
                 return await task(pool)
+
+        return self._with_database(run)
+
+    def run_exports(self, task: "Callable[[SubscriptionExports], Awaitable[T]]") -> T:
+        """Run a task on the exports of subscriptions (R37)."""
+        from adapters.postgres.pool import create_pool
+        from starter.exports import SubscriptionExports
+
+        async def run(database: DatabaseTarget) -> T:
+            async with create_pool(database.database_url, "worksub_exporter", connections=1) as pool:
+                return await task(SubscriptionExports(pool))
 
         return self._with_database(run)
 

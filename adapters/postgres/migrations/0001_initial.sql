@@ -8,7 +8,7 @@ DO $$
 DECLARE role_name text;
 BEGIN
     FOREACH role_name IN ARRAY ARRAY['worksub_worker', 'worksub_reader', 'worksub_product', 'worksub_api',
-                                     'worksub_admin', 'worksub_console']
+                                     'worksub_admin', 'worksub_console', 'worksub_exporter']
     LOOP
         -- A login without CREATEROLE can migrate if an administrator has already created the roles.
         CONTINUE WHEN EXISTS (SELECT 1 FROM pg_roles WHERE rolname = role_name);
@@ -26,7 +26,7 @@ $$;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 GRANT USAGE ON SCHEMA public
-    TO worksub_worker, worksub_reader, worksub_product, worksub_api, worksub_admin, worksub_console;
+    TO worksub_worker, worksub_reader, worksub_product, worksub_api, worksub_admin, worksub_console, worksub_exporter;
 GRANT SELECT ON schema_migrations TO worksub_worker, worksub_reader, worksub_console;
 
 
@@ -395,6 +395,16 @@ $$;
 REVOKE EXECUTE ON FUNCTION add_member(text, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION add_member(text, text, text) TO worksub_console;
 
+-- The complete exports of a subscription (R37). An export itself is not stored.
+CREATE TABLE exports (
+    subscription_id text        NOT NULL REFERENCES subscriptions,
+    taken_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (subscription_id, taken_at)
+);
+GRANT SELECT ON exports TO worksub_reader;
+-- The job `reconcile` counts rows that remain after an erasure.
+GRANT SELECT (subscription_id) ON exports TO worksub_worker;
+
 
 -- ---- notices --------------------------------------------------------------------------------------------
 -- The outbox of emails to customers. A notice has no personal data and remains; its email is deleted by erasure.
@@ -434,6 +444,22 @@ ALTER TABLE notice_emails
 CREATE INDEX notice_emails_by_subscription ON notice_emails (subscription_id);
 GRANT SELECT, INSERT, UPDATE, DELETE ON notice_emails TO worksub_worker;
 GRANT SELECT ON notice_emails TO worksub_reader;
+
+
+-- ---- export ---------------------------------------------------------------------------------------------
+-- The role reads what belongs to an archive (R37), and no hash, key or session. It reads domain tokens because it
+-- removes them from the archive.
+
+GRANT INSERT (subscription_id) ON exports TO worksub_exporter;
+GRANT SELECT ON lifecycle_events, terms_agreements, ledger_lines, ledger_adjustments, invoices, account_names,
+                companies, members, workspaces, event_private_data, notices, notice_emails
+    TO worksub_exporter;
+GRANT SELECT (subscription_id, admin_id) ON administrators TO worksub_exporter;
+GRANT SELECT (subscription_id, token) ON domain_tokens TO worksub_exporter;
+GRANT SELECT (subscription_id, request_id, customer_id, state, access, plan, members, term, sequence, started_at,
+              trial_ends_at, contract_from, contract_to, reservation, reservation_date, next_deadline_at,
+              next_deadline, snapshot, recorded_at)
+    ON subscriptions TO worksub_exporter;
 
 
 -- ---- webhooks -------------------------------------------------------------------------------------------
@@ -699,6 +725,7 @@ CALL register_personal_data('domain_tokens');
 CALL register_personal_data('event_private_data');
 CALL register_personal_data('notice_emails');
 CALL register_personal_data('console_sessions');
+CALL register_personal_data('exports');
 
 CREATE FUNCTION contains_personal_data(snapshot jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -137,6 +137,7 @@ ROLES = {
     "the API": "worksub_api",
     "operators": "worksub_admin",
     "the console": "worksub_console",
+    "the export": "worksub_exporter",
     "the product": "worksub_product",
 }
 
@@ -188,6 +189,17 @@ async def test_webhook_manager_role_reads_no_personal_data_or_secret(
         ("webhook_secrets", "created_at"),
         ("webhook_secrets", "expires_at"),
     }
+
+
+async def test_r37_exporter_role_reads_no_secret(service_env: ServiceEnv) -> None:
+    """The role that reads archives reads no hash of a password or a request, no key and no session."""
+    unreadable = {"administrators": "password_hash", "subscriptions": "request_fingerprint"}
+    for table in ("api_keys", "webhook_secrets", "console_sessions", "hash_keys", "worker_keys"):
+        unreadable[table] = "*"
+    async with create_pool(service_env.api_url, "worksub_exporter", connections=1) as pool:
+        for table, columns in unreadable.items():
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await pool.fetch(f"SELECT {columns} FROM {table}")
 
 
 async def may(service_env: ServiceEnv, role: str, table: str, right: str) -> bool:

@@ -99,6 +99,7 @@ async def test_r31_erasure_leaves_no_personal_data(
     assert {table for table, _ in found} == {*PERSONAL_DATA, "subscriptions"} - {
         "members",
         "console_sessions",
+        "exports",
     }
     ledger, timeline = await subscription.ledger(), await subscription.client.timeline(subscription.id)
 
