@@ -47,7 +47,8 @@ _RESERVED_NAMES = """
     SELECT name, kind, reserved_since FROM account_names WHERE subscription_id = $1 ORDER BY name
 """
 _COMPANY = """
-    SELECT company_name, company_phone, company_address FROM companies WHERE subscription_id = $1
+    SELECT company_name, company_phone, company_address, contact_email
+      FROM companies WHERE subscription_id = $1
 """
 _TERMS = """
     SELECT term_id, term_version, agreed_at, sequence
