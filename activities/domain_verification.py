@@ -1,4 +1,4 @@
-"""Activity that looks up domain verification records in DNS (R12, R13)."""
+"""Activity that checks pending domains: verification records in DNS, and earlier verifications (R12, R13)."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,6 +12,8 @@ from dns.rdtypes.ANY.CNAME import CNAME
 from dns.rdtypes.ANY.TXT import TXT
 from temporalio import activity
 
+from adapters.postgres.pool import Pool
+from adapters.postgres.subscription_repository import lost_domains
 from adapters.settings import HostPort
 from subscription.activity_contracts import DomainCheckInput, DomainCheckResult
 from subscription.domain_verification import VerificationRecords, verification_records
@@ -22,7 +24,8 @@ _LOOKUP_TIMEOUT_SECONDS = 5.0
 class DomainVerificationActivities:
     """`resolvers` are addresses such as `127.0.0.1:5353` or `1.1.1.1`; default: the system's resolvers."""
 
-    def __init__(self, resolvers: Sequence[str] = ()) -> None:
+    def __init__(self, pool: Pool, resolvers: Sequence[str] = ()) -> None:
+        self._pool = pool
         self._resolver = dns.asyncresolver.Resolver(configure=not resolvers)
         if resolvers:
             self._resolver.nameservers = [_nameserver(address) for address in resolvers]
@@ -30,14 +33,18 @@ class DomainVerificationActivities:
 
     @activity.defn
     async def check_domain_records(self, input: DomainCheckInput) -> DomainCheckResult:
+        lost = await lost_domains(self._pool, input.subscription_id, list(input.tokens))
         records = [
-            verification_records(domain, token, input.cname_target) for domain, token in input.tokens.items()
+            verification_records(domain, token, input.cname_target)
+            for domain, token in input.tokens.items()
+            if domain not in lost
         ]
         results = await asyncio.gather(*(self._is_published(expected) for expected in records))
         return DomainCheckResult(
             verified=tuple(
                 expected.domain for expected, published in zip(records, results, strict=True) if published
-            )
+            ),
+            lost=lost,
         )
 
     async def _is_published(self, expected: VerificationRecords) -> bool:

@@ -26,7 +26,13 @@ from subscription.catalogue import PriceBook
 from subscription.decide import start_trial
 from subscription.events import TrialStarted
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import Request, name_taken_refusal, parse_request, too_many_trials_refusal
+from subscription.request import (
+    AccountKind,
+    Request,
+    name_taken_refusal,
+    parse_request,
+    too_many_trials_refusal,
+)
 from subscription.state import Subscription, provisioning
 from subscription.timeline import timeline_entry
 from subscription.validation import parse_strict
@@ -127,9 +133,12 @@ async def _start(
     state = apply(provisioning(input.subscription_id, request), started)
     if not await subscription_repository.insert_subscription(connection, state, request):
         raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
-    if not await subscription_repository.reserve_name(
-        connection, state.subscription_id, account.name, account.kind
-    ):
+    take_name = (
+        subscription_repository.hold_group_name
+        if account.kind is AccountKind.GROUP
+        else subscription_repository.claim_domain
+    )
+    if not await take_name(connection, state.subscription_id, account.name):
         raise RefusalError(name_taken_refusal(account.kind))
     await save_contacts(connection, state.subscription_id, request)
     if started.pending_domain:

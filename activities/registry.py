@@ -56,7 +56,7 @@ def create_activities(
         BillingActivities(transitions.record_transition).post_charges,
         transitions.get_stored_answer,
         CatalogueActivities(pool).get_newer_catalogues,
-        DomainVerificationActivities(dns_resolvers).check_domain_records,
+        DomainVerificationActivities(pool, dns_resolvers).check_domain_records,
         WorkspaceActivities(workspaces).count_members_in_use,
         ErasureActivities(pool, workspaces).erase_subscription,
         HistoryActivities(pool, client).delete_histories,

@@ -10,6 +10,7 @@ from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
 from subscription.activity_contracts import (
+    DomainsLost,
     NameTaken,
     PriceBookOutdated,
     Recorded,
@@ -20,6 +21,9 @@ from subscription.activity_contracts import (
 )
 from subscription.events import (
     AccountRenamed,
+    DomainConfirmed,
+    DomainLost,
+    Event,
     RenameHeld,
     RenameWithdrawn,
     ServiceFeesPosted,
@@ -40,7 +44,7 @@ class RecordDivergedError(ApplicationError):
 class _RollbackWithResultError(Exception):
     """Roll back the transaction and return this result."""
 
-    def __init__(self, result: NameTaken | PriceBookOutdated) -> None:
+    def __init__(self, result: NameTaken | PriceBookOutdated | DomainsLost) -> None:
         self.result = result
 
 
@@ -90,19 +94,10 @@ async def _record(connection: Connection, transition: Transition) -> bool:
             f"event {transition.first_sequence} is already recorded with different content"
         )
     await _refuse_outdated(connection, transition)
+    await _refuse_lost(connection, transition)
     await subscription_repository.update_subscription(connection, transition.state)
     for event in transition.events:
-        match event:
-            case AccountRenamed(account=account, released=released) if account:
-                await subscription_repository.release_names(connection, transition.subscription_id, released)
-                await _reserve_name(connection, transition.subscription_id, account.name, account.kind)
-            case RenameHeld(pending_domain=pending_domain, released=released) if pending_domain:
-                await subscription_repository.release_names(connection, transition.subscription_id, released)
-                await _reserve_name(
-                    connection, transition.subscription_id, pending_domain.name, AccountKind.DOMAIN
-                )
-            case RenameWithdrawn(released=released):
-                await subscription_repository.release_names(connection, transition.subscription_id, released)
+        await _change_names(connection, transition.subscription_id, event)
     await subscription_repository.insert_events(
         connection, transition.state, transition.first_sequence, transition.events, transition.by
     )
@@ -125,6 +120,46 @@ async def _refuse_outdated(connection: Connection, transition: Transition) -> No
         raise _RollbackWithResultError(PriceBookOutdated(newer=newer))
 
 
+async def _refuse_lost(connection: Connection, transition: Transition) -> None:
+    if transition.claims and (
+        lost := await subscription_repository.lost_domains(
+            connection, transition.subscription_id, transition.claims
+        )
+    ):
+        raise _RollbackWithResultError(DomainsLost(domains=lost))
+
+
+async def _change_names(connection: Connection, subscription_id: str, event: Event) -> None:
+    """Take and release the account names of an event (R5, R10, R12)."""
+    match event:
+        case AccountRenamed(account=account, released=released) if account:
+            await subscription_repository.lock_claims(connection, (account.name, *released))
+            await subscription_repository.release_names(connection, subscription_id, released)
+            if account.kind is AccountKind.DOMAIN:
+                await _hold_domain(connection, subscription_id, account.name)
+            elif not await subscription_repository.hold_group_name(connection, subscription_id, account.name):
+                raise _RollbackWithResultError(NameTaken())
+        case RenameHeld(pending_domain=pending_domain, released=released) if pending_domain:
+            await subscription_repository.release_names(connection, subscription_id, released)
+            if not await subscription_repository.claim_domain(
+                connection, subscription_id, pending_domain.name
+            ):
+                raise _RollbackWithResultError(NameTaken())
+        case RenameWithdrawn(released=released):
+            await subscription_repository.release_names(connection, subscription_id, released)
+        case DomainConfirmed(domain=domain) if domain:
+            await _hold_domain(connection, subscription_id, domain)
+        case DomainLost(purpose="ACCOUNT", domain=domain) if domain:
+            await subscription_repository.save_domain_status(connection, subscription_id, domain, "LOST")
+        case DomainLost(domain=domain) if domain:
+            await subscription_repository.release_names(connection, subscription_id, (domain,))
+
+
+async def _hold_domain(connection: Connection, subscription_id: str, domain: str) -> None:
+    if not await subscription_repository.hold_domain(connection, subscription_id, domain):
+        raise _RollbackWithResultError(DomainsLost(domains=(domain,)))
+
+
 async def _keep_answer(connection: Connection, transition: Transition) -> None:
     if transition.answer:
         sequence = transition.first_sequence - 1 + len(transition.events)
@@ -135,8 +170,3 @@ async def _keep_answer(connection: Connection, transition: Transition) -> None:
 
 def _is_local() -> bool:
     return activity.in_activity() and activity.info().is_local
-
-
-async def _reserve_name(connection: Connection, subscription_id: str, name: str, kind: AccountKind) -> None:
-    if not await subscription_repository.reserve_name(connection, subscription_id, name, kind):
-        raise _RollbackWithResultError(NameTaken())

@@ -28,6 +28,8 @@ from subscription.domain_verification import PendingDomain, verification_records
 from subscription.refusals import RefusalCode, RefusalError
 from subscription.scenario import (
     CONFIRM_DOMAIN,
+    DOMAIN_STEPS,
+    LOSE_DOMAIN,
     MEMBERS_IN_USE,
     CommandOutcome,
     FinalState,
@@ -189,10 +191,12 @@ class _ScenarioRun:
         state = await client.snapshot(self._id)
         self._confirmation = confirmation_in(state, self._confirmation)
         argument = with_default_arguments(step, self._book, self._confirmation)
-        command = "check_domain" if step.command == CONFIRM_DOMAIN else step.command
+        command = "check_domain" if step.command in DOMAIN_STEPS else step.command
         argument = expand_null(command, argument)
         if isinstance(argument, dict):
             argument = {**argument, "at": step.at.isoformat()}
+        if step.command == LOSE_DOMAIN:
+            await self._lose_claims()
         pending_domains = state.pending_domains if step.command == CONFIRM_DOMAIN else ()
         try:
             with self._records_published(pending_domains):
@@ -218,6 +222,14 @@ class _ScenarioRun:
                 self._id,
                 count,
             )
+        finally:
+            await connection.close()
+
+    async def _lose_claims(self) -> None:
+        """Mark the claims as lost, as another subscription does that verifies the domains."""
+        connection = await asyncpg.connect(self._stack.postgres.dsn(self._name))
+        try:
+            await connection.execute("UPDATE account_names SET status = 'LOST' WHERE status = 'CLAIMED'")
         finally:
             await connection.close()
 

@@ -61,6 +61,7 @@ class Transition(Frozen):
 
     `events` are numbered from `first_sequence` on; `state` is the state after them. `revision` identifies the
     price book of the decision. `by` names the issuer of each event's command; it is empty for deadlines.
+    `claims` are the domains that no other subscription may have verified: then nothing is written (R12).
     """
 
     subscription_id: str
@@ -70,6 +71,7 @@ class Transition(Frozen):
     revision: int
     answer: StoredAnswer | None = None
     by: tuple[str | None, ...] = ()
+    claims: tuple[str, ...] = ()
 
     def issued_by(self, sequence: int) -> str | None:
         """Return the name of the person or system whose command caused the event of this number."""
@@ -90,7 +92,7 @@ class Recorded(Frozen):
 
 
 class NameTaken(Frozen):
-    """Nothing was written: another active subscription has reserved the name (R5)."""
+    """Nothing was written: another active subscription holds the name (R5)."""
 
     outcome: Literal["NAME_TAKEN"] = "NAME_TAKEN"
 
@@ -102,7 +104,14 @@ class PriceBookOutdated(Frozen):
     newer: tuple[Catalogue, ...]
 
 
-RecordResult = Recorded | NameTaken | PriceBookOutdated
+class DomainsLost(Frozen):
+    """Nothing was written: other subscriptions have verified these domains first (R12)."""
+
+    outcome: Literal["DOMAINS_LOST"] = "DOMAINS_LOST"
+    domains: tuple[str, ...]
+
+
+RecordResult = Recorded | NameTaken | PriceBookOutdated | DomainsLost
 
 
 class NewerCataloguesInput(Frozen):
@@ -141,12 +150,16 @@ class DomainTokenResult(Frozen):
 class DomainCheckInput(Frozen):
     """Look up the verification records of these domains, each with its own token (R12)."""
 
+    subscription_id: str
     tokens: Mapping[str, str]
     cname_target: str
 
 
 class DomainCheckResult(Frozen):
+    """The domains with a verification record, and those that other subscriptions have verified first."""
+
     verified: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
 
 class MembersInUseInput(Frozen):

@@ -11,6 +11,7 @@ from subscription.events import (
     CommandRefused,
     ContractRenewed,
     DomainConfirmed,
+    DomainLost,
     Erased,
     Event,
     RenameHeld,
@@ -95,11 +96,16 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
             }
         case DomainConfirmed():
             return {"pending_domain": None}
+        case DomainLost(purpose="ACCOUNT"):
+            return {"pending_domain": None, "domain_lost": True}
+        case DomainLost():
+            return {"pending_rename_domain": None}
         case AccountRenamed():
             return {
                 "account": event.account,
                 "pending_domain": None,
                 "pending_rename_domain": None,
+                "domain_lost": False,
                 "renamed_at": event.at,
             }
         case RenameHeld():

@@ -24,6 +24,7 @@ from subscription.events import (
     AccountRenamed,
     CancellationReserved,
     DomainConfirmed,
+    DomainLost,
     Event,
     MonthlyCost,
     RenameHeld,
@@ -50,13 +51,15 @@ class Decision(Frozen):
 class ExternalFacts(Frozen):
     """Results of external lookups that some commands need.
 
-    `token` is the verification token for a domain that a rename would reserve (R12). `verified` are the
-    domains whose verification record has just been found (R13). `members_in_use` is the number that the
-    product reports, including the administrator (R36); None if it is not known.
+    `token` is the verification token for a domain that a rename would claim (R12). `verified` are the domains
+    whose verification record has just been found (R13), `lost` those that another subscription has verified.
+    `members_in_use` is the number that the product reports, including the administrator (R36); None if it is
+    not known.
     """
 
     token: str = ""
     verified: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     members_in_use: int | None = None
 
 
@@ -111,15 +114,24 @@ def start_trial(
     )
 
 
-def domain_verified_events(
-    state: Subscription, verified: tuple[str, ...], now: datetime
+def domain_check_events(
+    state: Subscription, verified: tuple[str, ...], lost: tuple[str, ...], now: datetime
 ) -> tuple[Event, ...]:
-    """Return the events that follow from the verification of these domains (R10, R11)."""
+    """Return the events that follow from a check of the pending domains (R10, R12).
+
+    A domain that is lost stays lost, although its own verification record may have been found as well.
+    """
     events: list[Event] = []
-    if state.pending_domain and state.pending_domain.name in verified:
-        events.append(DomainConfirmed(at=now))
-    if state.pending_rename_domain and state.pending_rename_domain.name in verified:
-        events.append(_renamed(state, AccountKind.DOMAIN, state.pending_rename_domain.name, now))
+    if claimed := state.pending_domain:
+        if claimed.name in lost:
+            events.append(DomainLost(at=now, purpose="ACCOUNT", domain=claimed.name))
+        elif claimed.name in verified:
+            events.append(DomainConfirmed(at=now, domain=claimed.name))
+    if wanted := state.pending_rename_domain:
+        if wanted.name in lost:
+            events.append(DomainLost(at=now, purpose="RENAME", domain=wanted.name))
+        elif wanted.name in verified:
+            events.append(_renamed(state, AccountKind.DOMAIN, wanted.name, now))
     return tuple(events)
 
 
@@ -392,6 +404,10 @@ def _rename(
 
 
 def _check_rename_lock(state: Subscription, now: datetime, book: PriceBook) -> None:
+    """Refuse a rename within the lock (R10).
+
+    A subscription on a lost domain is never locked: its domain is that of the request, so it was not renamed.
+    """
     catalogue = book.in_force(day_of(now))
     if catalogue is None or state.renamed_at is None:
         return
@@ -423,4 +439,4 @@ def _renamed(state: Subscription, kind: AccountKind, name: str, now: datetime) -
 def _check_domain(state: Subscription, now: datetime, facts: ExternalFacts) -> tuple[Event, ...]:
     if not state.pending_domains:
         raise refusal(RefusalCode.NO_PROOF_AWAITED)
-    return domain_verified_events(state, facts.verified, now)
+    return domain_check_events(state, facts.verified, facts.lost, now)

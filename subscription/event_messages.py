@@ -15,6 +15,7 @@ from subscription.events import (
     CommandRefused,
     ContractRenewed,
     DomainConfirmed,
+    DomainLost,
     Erased,
     Event,
     RenameHeld,
@@ -103,6 +104,14 @@ SENTENCES: Mapping[str, str] = {
     "ERASED": "All data has been permanently deleted.",
     "ERASED.TO_COME": "All data is permanently deleted.",
     "DOMAIN_CONFIRMED": "Domain ownership is verified; use is no longer restricted.",
+    "DOMAIN_LOST.ACCOUNT": (
+        "The ownership of the domain was verified elsewhere first. There is no access until the account is "
+        "renamed, which is possible now. The contract, its charges and dates stay as they are."
+    ),
+    "DOMAIN_LOST.RENAME": (
+        "The ownership of the new domain was verified elsewhere first. The change of name is dropped; the "
+        "current name stays."
+    ),
     "RENAMED.GROUP": "The account is renamed: the new group name is in effect.",
     "RENAMED.DOMAIN": "The account is renamed: the new domain name is in effect.",
     "RENAME_HELD": "The new domain name is reserved. It takes effect once domain ownership is verified.",
@@ -111,6 +120,7 @@ SENTENCES: Mapping[str, str] = {
     # About the result of a command.
     "NO_PROOF_YET": "Record not found yet. We will keep checking; DNS changes can take up to 72 hours.",
     "RESTRICTED": "Use is restricted until domain ownership is verified.",
+    "LOST": "There is no access until the account is renamed: the domain was verified elsewhere first.",
 }
 
 
@@ -123,12 +133,15 @@ def event_message(event: Event, formatter: Formatter = PLAIN, *, to_come: bool =
 
 
 def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
-    """Return the message about the events of an accepted command, and about restricted use (R11)."""
+    """Return the message about the events of an accepted command, and about restricted use (R11, R12)."""
     if not events:
         return SENTENCES["NO_PROOF_YET"]
     messages = [event_message(event) for event in events]
-    if state.pending_domain and any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
-        messages.append(SENTENCES["RESTRICTED"])
+    if any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
+        if state.pending_domain:
+            messages.append(SENTENCES["RESTRICTED"])
+        if state.domain_lost:
+            messages.append(SENTENCES["LOST"])
     return " ".join(messages)
 
 
@@ -193,6 +206,8 @@ def _sentences(event: Event) -> Iterator[_Sentence]:
             yield _of("ERASED")
         case DomainConfirmed():
             yield _of("DOMAIN_CONFIRMED")
+        case DomainLost():
+            yield _of(f"DOMAIN_LOST.{event.purpose}")
         case AccountRenamed():
             yield _of(f"RENAMED.{event.kind}")
         case RenameHeld():

@@ -15,6 +15,7 @@ from subscription.state import State, Subscription
 _EVENT_FIELDS = (
     "sequence",
     "state",
+    "domain_lost",
     "renamed_at",
     "started_at",
     "trial_ends_at",

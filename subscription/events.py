@@ -124,7 +124,22 @@ class Erased(BaseEvent):
 
 
 class DomainConfirmed(BaseEvent):
+    """The ownership of the subscription's domain is verified: the subscription holds the name (R12)."""
+
     event: Literal["DOMAIN_CONFIRMED"] = "DOMAIN_CONFIRMED"
+    domain: Annotated[str | None, Private] = None
+
+
+class DomainLost(BaseEvent):
+    """Another subscription has verified a pending domain of this one (R12).
+
+    `purpose` is what the domain was claimed for: the account's own name, or a rename, which is dropped.
+    The event contains nothing about the other subscription.
+    """
+
+    event: Literal["DOMAIN_LOST"] = "DOMAIN_LOST"
+    purpose: Literal["ACCOUNT", "RENAME"]
+    domain: Annotated[str | None, Private] = None
 
 
 class AccountRenamed(BaseEvent):
@@ -196,6 +211,7 @@ Event = Annotated[
     | Canceled
     | Erased
     | DomainConfirmed
+    | DomainLost
     | AccountRenamed
     | RenameHeld
     | RenameWithdrawn

@@ -24,8 +24,13 @@ from subscription.timeline import TimelineEntry, timeline_entry
 from subscription.validation import parse_strict, problems_from
 
 CONFIRM_DOMAIN = "confirm_domain"
+LOSE_DOMAIN = "lose_domain"
+DOMAIN_STEPS = (CONFIRM_DOMAIN, LOSE_DOMAIN)
+"""Steps that set the result of a domain check: all pending domains are verified, by this subscription or by
+another one. The service then executes the command `check_domain`."""
+
 MEMBERS_IN_USE = "members_in_use"
-STEPS = (*COMMANDS, CONFIRM_DOMAIN, MEMBERS_IN_USE)
+STEPS = (*COMMANDS, *DOMAIN_STEPS, MEMBERS_IN_USE)
 """The steps of a scenario: the commands, and simulated facts of external systems."""
 
 _MAX_MEMBERS_IN_USE = 1_000_000
@@ -293,7 +298,7 @@ class _ScenarioRun:
         return outcome(step, command if isinstance(command, Refusal) else self._execute(step, command))
 
     def _parse_command(self, step: ScenarioStep) -> Command | Refusal:
-        if step.command == CONFIRM_DOMAIN:
+        if step.command in DOMAIN_STEPS:
             return parse_command(CheckDomain.name, step.argument)
         self._confirmation = confirmation_in(self._state, self._confirmation)
         argument = with_default_arguments(step, self._book, self._confirmation)
@@ -303,12 +308,13 @@ class _ScenarioRun:
         original = self._original_answer(command, step.at)
         if original is not None:
             return original
-        verified = (
-            tuple(domain.name for domain in self._state.pending_domains)
-            if step.command == CONFIRM_DOMAIN
-            else ()
+        pending = tuple(domain.name for domain in self._state.pending_domains)
+        facts = ExternalFacts(
+            token="simulated",
+            verified=pending if step.command == CONFIRM_DOMAIN else (),
+            lost=pending if step.command == LOSE_DOMAIN else (),
+            members_in_use=self._members_in_use,
         )
-        facts = ExternalFacts(token="simulated", verified=verified, members_in_use=self._members_in_use)
         decision = decide(self._state, command, step.at, self._book, facts)
         if isinstance(decision, Decision):
             for event in decision.events:

@@ -64,7 +64,8 @@ class Subscription(Frozen):
 
     `plan` and `members` are those of the contract; without a contract, those of the request. `rates` go back
     as far as charges may still be calculated from them. `billed_until` is the first day for which no service
-    fee has been posted.
+    fee has been posted. `domain_lost`: another subscription has verified this account's domain; there is no
+    access until the account is renamed (R12).
     """
 
     subscription_id: str
@@ -79,6 +80,7 @@ class Subscription(Frozen):
     members: int
     pending_domain: PendingDomain | None = None
     pending_rename_domain: PendingDomain | None = None
+    domain_lost: bool = False
     renamed_at: Instant | None = None
     started_at: Instant | None = None
     trial_ends_at: Instant | None = None
@@ -94,7 +96,7 @@ class Subscription(Frozen):
     @property
     def access(self) -> Access:
         """Return the access to the product in this state (see the table of states in the rules)."""
-        if self.state not in (State.TRIAL, State.ACTIVE):
+        if self.state not in (State.TRIAL, State.ACTIVE) or self.domain_lost:
             return Access.NONE
         return Access.FULL if self.pending_domain is None else Access.RESTRICTED
 

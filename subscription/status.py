@@ -12,7 +12,7 @@ from subscription.state import Access, Reservation, State, Subscription
 class Status(Frozen):
     """The public status. `account` is the confirmation of a cancellation (R27).
 
-    `proofs` are the DNS records to publish (R12).
+    `proofs` are the DNS records to publish. `domain_lost`: the domain was verified elsewhere first (R12).
     """
 
     subscription_id: str
@@ -20,6 +20,7 @@ class Status(Frozen):
     state: State
     access: Access
     account: str | None
+    domain_lost: bool
     plan: str
     members: int
     term: ContractTerm | None
@@ -40,6 +41,7 @@ def status_of(state: Subscription, policy: DomainPolicy) -> Status:
         state=state.state,
         access=state.access,
         account=state.admin_account,
+        domain_lost=state.domain_lost,
         plan=state.plan,
         members=state.members,
         term=state.contract.term if state.contract else None,

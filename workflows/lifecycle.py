@@ -16,6 +16,8 @@ from workflows.search_attributes import all_search_attributes, search_attribute_
 with workflow.unsafe.imports_passed_through():
     from subscription.activity_contracts import (
         DomainCheckInput,
+        DomainCheckResult,
+        DomainsLost,
         DomainTokenInput,
         EraseInput,
         MembersInUseInput,
@@ -38,10 +40,17 @@ with workflow.unsafe.imports_passed_through():
         Decision,
         ExternalFacts,
         decide,
-        domain_verified_events,
+        domain_check_events,
         needs_members_in_use,
     )
-    from subscription.events import CommandRefused, ContractRenewed, Erased, Event, ServiceFeesPosted
+    from subscription.events import (
+        CommandRefused,
+        ContractRenewed,
+        DomainLost,
+        Erased,
+        Event,
+        ServiceFeesPosted,
+    )
     from subscription.forecast import TOO_FAR_AHEAD
     from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
     from subscription.labels import deadline_label
@@ -155,19 +164,32 @@ class SubscriptionLifecycle:
                 metrics.record_deadline_lateness(event, self.clock() - expected_at)
 
     async def _check_domains(self, now: datetime) -> None:
-        verified = await self._verified_domains()
-        while events := domain_verified_events(self.state, verified, now):
-            await self._record(events, local_first=True)
+        check = await self._check_domain_records()
+        await self._record_domain_check(check.verified, check.lost, now)
         self._reschedule_domain_checks(now)
 
-    async def _verified_domains(self) -> tuple[str, ...]:
-        policy = self.price_book.domain_policy
-        tokens = {domain.name: domain.token for domain in self.state.pending_domains}
-        result = await execute_until_success(
+    async def _check_domain_records(self) -> DomainCheckResult:
+        return await execute_until_success(
             activity_stubs.check_domain_records,
-            DomainCheckInput(tokens=tokens, cname_target=policy.cname_target),
+            DomainCheckInput(
+                subscription_id=self.state.subscription_id,
+                tokens={domain.name: domain.token for domain in self.state.pending_domains},
+                cname_target=self.price_book.domain_policy.cname_target,
+            ),
         )
-        return result.verified
+
+    async def _record_domain_check(
+        self, verified: tuple[str, ...], lost: tuple[str, ...], now: datetime
+    ) -> None:
+        """Record which pending domains are verified and which are lost.
+
+        The database decides between concurrent verifications, so a verified domain may still be lost. The
+        record is therefore no local activity: its result does not follow from the workflow history.
+        """
+        while events := domain_check_events(self.state, verified, lost, now):
+            result = await self._record(events)
+            if isinstance(result, DomainsLost):
+                lost = (*lost, *result.domains)
 
     def _reschedule_domain_checks(self, now: datetime) -> None:
         policy, state = self.price_book.domain_policy, self.state
@@ -239,6 +261,11 @@ class SubscriptionLifecycle:
                     return _NAME_TAKEN
                 case PriceBookOutdated():
                     continue
+                case DomainsLost(domains=lost):
+                    # Decide again after the loss is recorded. `check_domain` records the loss itself.
+                    if not isinstance(command, CheckDomain):
+                        await self._record_domain_check((), lost, now)
+                    continue
                 case _:
                     return answer
 
@@ -255,7 +282,8 @@ class SubscriptionLifecycle:
             return decision
         match command:
             case CheckDomain():
-                facts = ExternalFacts(verified=await self._verified_domains())
+                check = await self._check_domain_records()
+                facts = ExternalFacts(verified=check.verified, lost=check.lost)
                 self._reschedule_domain_checks(now)
             case RenameAccount() if command.account.kind is AccountKind.DOMAIN:
                 facts = ExternalFacts(token=await self._token(command.account.name))
@@ -331,7 +359,7 @@ class SubscriptionLifecycle:
         self.count_refused_signals(len(refusals) - len(noted))
         events = tuple(CommandRefused.of(now, signal.name, truncated(signal.refused)) for signal in noted)
         if events:
-            await self._record_at_any_price(events, tuple(signal.by for signal in noted))
+            await self._record_refused(events, now, tuple(signal.by for signal in noted))
 
     def count_refused_signals(self, signals: int) -> None:
         """Count refused signals without a timeline entry; the count is recorded after the day ends."""
@@ -355,12 +383,20 @@ class SubscriptionLifecycle:
         if counted.more and self.state.state.accepts_commands:
             refused = Refusal.of(RefusalCode.TOO_MANY_SIGNALS, date=counted.day, more=counted.more)
             rest = CommandRefused.of(now, "signals", refused).model_copy(update={"count": counted.more})
-            await self._record_at_any_price((rest,), ())
+            await self._record_refused((rest,), now)
 
-    async def _record_at_any_price(self, events: tuple[Event, ...], by: tuple[str | None, ...]) -> None:
-        """Record events that do not depend on prices; a newer price book only repeats the write."""
-        while isinstance(await self._record(events, by=by), PriceBookOutdated):
-            pass
+    async def _record_refused(
+        self, events: tuple[Event, ...], now: datetime, by: tuple[str | None, ...] = ()
+    ) -> None:
+        """Record refusals. They do not depend on prices; a newer price book only repeats the write."""
+        while True:
+            match await self._record(events, by=by):
+                case PriceBookOutdated():
+                    continue
+                case DomainsLost(domains=lost):
+                    await self._record_domain_check((), lost, now)
+                case _:
+                    return
 
     # -- recording -----------------------------------------------------------------------------------
 
@@ -376,8 +412,9 @@ class SubscriptionLifecycle:
     ) -> RecordResult:
         """Record a transition in the database, then adopt its state.
 
-        After `PriceBookOutdated` the caller must decide again by the newer prices (R19). Use `local_first`
-        only for transitions that the workflow history determines: see `workflows.activity_calls`.
+        After `PriceBookOutdated` the caller must decide again by the newer prices (R19), after `DomainsLost`
+        it must record the loss (R12). Use `local_first` only for transitions that the workflow history
+        determines: see `workflows.activity_calls`. A deadline does not check for lost domains.
         """
         after = apply_all(self.state, events)
         to_store = None
@@ -395,12 +432,13 @@ class SubscriptionLifecycle:
             revision=self.price_book.revision,
             answer=to_store,
             by=by,
+            claims=() if local_first else _claims(self.state, events),
         )
         result = await self._execute_record(transition, local_first=local_first)
         match result:
             case PriceBookOutdated(newer=newer):
                 self.price_book = self.price_book.with_versions(newer)
-            case NameTaken():
+            case NameTaken() | DomainsLost():
                 pass
             case _:
                 self._set_state(after, events)
@@ -442,6 +480,12 @@ def _entries(state: Subscription, events: Sequence[Event]) -> tuple[TimelineEntr
         state = apply_all(state, (event,))
         entries.append(timeline_entry(event, state))
     return tuple(entries)
+
+
+def _claims(state: Subscription, events: Sequence[Event]) -> tuple[str, ...]:
+    """Return the pending domains, without those whose loss the events record."""
+    lost = {event.domain for event in events if isinstance(event, DomainLost)}
+    return tuple(domain.name for domain in state.pending_domains if domain.name not in lost)
 
 
 def truncated(refused: Refusal) -> Refusal:

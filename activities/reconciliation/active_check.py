@@ -82,7 +82,7 @@ def _is_consistent(context: ReconcileContext, record: RecordSnapshot, workflow: 
         expected is not None
         and without_transient_fields(expected) == without_transient_fields(workflow)
         and not record.differs_from(expected)
-        and record.names == repair.names_of(expected).keys()
+        and repair.has_names_of(record, expected)
         and _overdue_deadline(expected, context.book) is None
     )
 
@@ -183,7 +183,7 @@ async def _correct_row(context: ReconcileContext, check: SubscriptionCheck, comp
             message,
             lambda: repair.rewrite_row(context.pool, check.subscription_id, workflow),
         )
-    if now.names != repair.names_of(expected).keys():
+    if not repair.has_names_of(now, expected):
         message = "Its reserved account names differ from its state."
         await check.add(
             FindingCode.NAME_DIFFERS,

@@ -71,8 +71,8 @@ class RecordSnapshot:
     line_rows: Sequence[Row]
     adjusted: Sequence[Row]
     """For each adjusted line: its key, the sum of its adjustments, and their customers."""
-    names: frozenset[str]
-    """The reserved account names."""
+    names: Mapping[str, str]
+    """The account names, each with its status."""
     personal: Mapping[str, int]
     """Number of rows per table of personal data."""
     certified: Mapping[str, timedelta]
@@ -202,7 +202,9 @@ async def _load_records(connection: Connection, ids: Sequence[str]) -> list[Reco
         ids,
     )
     names = await _by_subscription(
-        connection, "SELECT subscription_id, name FROM account_names WHERE subscription_id = ANY($1)", ids
+        connection,
+        "SELECT subscription_id, name, status FROM account_names WHERE subscription_id = ANY($1)",
+        ids,
     )
     personal = await _by_subscription(connection, _PERSONAL_ROWS, ids)
     certified = await _by_subscription(
@@ -220,7 +222,7 @@ async def _load_records(connection: Connection, ids: Sequence[str]) -> list[Reco
             event_rows=events[subscription_id],
             line_rows=lines[subscription_id],
             adjusted=adjusted[subscription_id],
-            names=frozenset(name["name"] for name in names[subscription_id]),
+            names={name["name"]: name["status"] for name in names[subscription_id]},
             personal={table["part"]: table["rows"] for table in personal[subscription_id]},
             certified={part["part"]: part["age"] for part in certified[subscription_id]},
         )

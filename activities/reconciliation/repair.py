@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from asyncpg import RestrictViolationError, UniqueViolationError
 
@@ -13,6 +14,8 @@ from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from subscription.event_replay import rebuild_state
 from subscription.request import AccountKind
 from subscription.state import Subscription
+
+NameStatus = Literal["HELD", "CLAIMED", "LOST"]
 
 
 @asynccontextmanager
@@ -51,7 +54,7 @@ async def rewrite_row(pool: Pool, subscription_id: str, workflow: Subscription |
 
 
 async def reserve_names(pool: Pool, subscription_id: str) -> bool:
-    """Reserve exactly the names of the row's state; return False if another subscription has one."""
+    """Take exactly the names of the row's state; return False if another subscription holds one."""
     async with lock_record(pool, subscription_id) as (connection, record):
         if record is None or record.snapshot is None:
             return False
@@ -59,23 +62,50 @@ async def reserve_names(pool: Pool, subscription_id: str) -> bool:
 
 
 async def reserve_names_of(connection: Connection, record: RecordSnapshot, state: Subscription) -> bool:
-    """Reserve exactly the names of this state, in the transaction of this connection."""
+    """Take exactly the names of this state, in the transaction of this connection."""
     names = names_of(state)
-    await subscription_repository.release_names(connection, record.id, sorted(record.names - names.keys()))
-    reserved = [
-        await subscription_repository.reserve_name(connection, record.id, name, kind)
-        for name, kind in names.items()
-    ]
-    return all(reserved)
+    surplus = sorted(record.names.keys() - names.keys())
+    await subscription_repository.release_names(connection, record.id, surplus)
+    return all([await _take_name(connection, record, state, name, names[name]) for name in names])
 
 
-def names_of(state: Subscription) -> dict[str, AccountKind]:
-    """Return the account names that a subscription in this state reserves (R5, R10)."""
-    names = {}
+async def _take_name(
+    connection: Connection, record: RecordSnapshot, state: Subscription, name: str, status: NameStatus
+) -> bool:
+    if status != "HELD":
+        if not _has_status(record, name, status):
+            await subscription_repository.save_domain_status(connection, record.id, name, status)
+        return True
+    if state.account and state.account.kind is AccountKind.GROUP:
+        return await subscription_repository.hold_group_name(connection, record.id, name)
+    return await subscription_repository.hold_domain(connection, record.id, name)
+
+
+def has_names_of(record: RecordSnapshot, state: Subscription) -> bool:
+    """Return whether the record has exactly the names of this state."""
+    names = names_of(state)
+    return record.names.keys() == names.keys() and all(
+        _has_status(record, name, status) for name, status in names.items()
+    )
+
+
+def _has_status(record: RecordSnapshot, name: str, status: NameStatus) -> bool:
+    """Return whether the name has this status.
+
+    A claim may already be marked as lost: the subscription records the loss at its next check.
+    """
+    return record.names.get(name) in (("CLAIMED", "LOST") if status == "CLAIMED" else (status,))
+
+
+def names_of(state: Subscription) -> dict[str, NameStatus]:
+    """Return the account names of a subscription in this state, each with its status (R5, R10, R12)."""
+    names: dict[str, NameStatus] = {}
     if state.account:
-        names[state.account.name] = state.account.kind
+        names[state.account.name] = (
+            "LOST" if state.domain_lost else "CLAIMED" if state.pending_domain else "HELD"
+        )
     if state.pending_rename_domain:
-        names[state.pending_rename_domain.name] = AccountKind.DOMAIN
+        names[state.pending_rename_domain.name] = "CLAIMED"
     return names
 
 

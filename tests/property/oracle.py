@@ -100,6 +100,7 @@ class OracleSubscription:
         self.plan: str = request["plan"]
         self.members: int = request.get("members", 1)
         self.awaits_proof = "domain" in request.get("account", {})
+        self.domain_lost = False
         self.members_in_use = 1
 
         self.state = "TRIAL"
@@ -129,7 +130,7 @@ class OracleSubscription:
     @property
     def access(self) -> str:
         """Return the access column of the table of states."""
-        if self.state not in ("TRIAL", "ACTIVE"):
+        if self.state not in ("TRIAL", "ACTIVE") or self.domain_lost:
             return "NONE"
         return "RESTRICTED" if self.awaits_proof else "FULL"
 
@@ -300,8 +301,8 @@ class OracleSubscription:
             accepted = self._cancel(wish)
         elif command == "withdraw_reservation":
             accepted = self._withdraw_reservation()
-        elif command == "confirm_domain":
-            accepted = self._confirm_domain()
+        elif command in ("confirm_domain", "lose_domain"):
+            accepted = self._decide_domain(is_lost=command == "lose_domain")
         elif command == "members_in_use":
             self.members_in_use = wish["count"]
             accepted = True
@@ -392,10 +393,12 @@ class OracleSubscription:
         self.switch = None
         return True
 
-    def _confirm_domain(self) -> bool:
+    def _decide_domain(self, *, is_lost: bool) -> bool:
+        """Decide who holds the domain: this subscription or, if it is lost, another one (R12)."""
         if self.state == "ERASED" or not self.awaits_proof:
             return False
         self.awaits_proof = False
+        self.domain_lost = is_lost
         return True
 
 

@@ -320,6 +320,7 @@ def commands(draw: st.DrawFn, subscription: OracleSubscription) -> tuple[str, An
     weights["withdraw_reservation"] = 5 if reserved else 1
     weights["confirm_domain"] = 3 if subscription.awaits_proof else 1
     weights["members_in_use"] = 2
+    weights["lose_domain"] = 2 if subscription.awaits_proof else 1
 
     command = draw(st.sampled_from([name for name, weight in weights.items() for _ in range(weight)]))
     argument: Any = {}

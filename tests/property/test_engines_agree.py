@@ -64,6 +64,26 @@ def written_scenarios() -> list[dict[str, Any]]:
             "until": until,
         },
         {
+            "name": "a domain that another subscription verifies first, and a rename to one",
+            "request": {"at": start, "account": acme},
+            "steps": [
+                {"at": "2027-01-04T10:00:00+09:00", "rename_account": other},
+                {"at": "2027-01-04T11:00:00+09:00", "lose_domain": {}},
+                {"at": "2027-01-04T11:00:00+09:00", "lose_domain": {}},
+                {"at": "2027-01-04T12:00:00+09:00", "rename_account": other},
+                {
+                    "at": "2027-01-04T13:00:00+09:00",
+                    "switch_to_paid": {"date": "2027-01-04", "term": "ANNUAL"},
+                },
+                {"at": "2027-01-05T10:00:00+09:00", "confirm_domain": {"id": "proof"}},
+                {"at": "2027-01-05T11:00:00+09:00", "lose_domain": {"id": "proof"}},
+                {"at": "2027-01-06T10:00:00+09:00", "rename_account": acme},
+                {"at": "2027-01-06T11:00:00+09:00", "lose_domain": None},
+                {"at": "2027-01-06T12:00:00+09:00", "rename_account": {"group": "acme"}},
+            ],
+            "until": until,
+        },
+        {
             "name": "what null means",
             "request": {"at": start},
             "steps": [

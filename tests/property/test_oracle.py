@@ -249,6 +249,8 @@ def test_r11_access_follows_domain_verification() -> None:
     verified = evaluated(domain, *proofs, until=kst("2027-01-11"))
     assert (verified["accepted"], verified["access"]) == ([True, False], "FULL")
     assert evaluated(domain, *proofs, until=kst("2027-02-09"))["access"] == "NONE"
+    lost = evaluated(domain, {"at": kst("2027-01-11"), "lose_domain": {}}, *proofs, until=kst("2027-01-11"))
+    assert (lost["accepted"], lost["access"]) == ([True, False, False], "NONE")
     group = {"at": kst("2027-01-10"), "plan": "lite", "account": {"group": "acme"}}
     assert evaluated(group, *proofs, until=kst("2027-01-11"))["accepted"] == [False, False]
 

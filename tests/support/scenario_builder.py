@@ -208,7 +208,16 @@ class ScenarioBuilder:
 
     def proves(self, *domains: str) -> Self:
         """Check the domains now; the verification records of these are found."""
-        answer = self.decide_parsed(self.read("check_domain", {}), ExternalFacts(verified=domains))
+        return self.checks(verified=domains)
+
+    def loses(self, *domains: str) -> Self:
+        """Check the domains now; another subscription has verified these."""
+        return self.checks(lost=domains)
+
+    def checks(self, verified: tuple[str, ...] = (), lost: tuple[str, ...] = ()) -> Self:
+        """Check the domains now, with this result."""
+        found = ExternalFacts(verified=verified, lost=lost)
+        answer = self.decide_parsed(self.read("check_domain", {}), found)
         assert isinstance(answer, Decision), answer
         return self
 

@@ -290,15 +290,21 @@ GRANT SELECT ON invoice_entries TO worksub_reader;
 -- Every table here is deleted by erasure (R31), so no other table refers to it. The worker may insert and cannot
 -- delete, except names, which a rename releases, and emails, which the retention job deletes.
 
+-- A group name and a verified domain are HELD by one subscription. A domain that is not verified is only CLAIMED, by any
+-- number of subscriptions (R5). The first one that verifies it holds it, and the claims of the others are LOST (R12).
 CREATE TABLE account_names (
-    name            text        PRIMARY KEY,
+    name            text        NOT NULL,
     kind            text        NOT NULL CHECK (kind IN ('GROUP', 'DOMAIN')),
     subscription_id text        NOT NULL REFERENCES subscriptions,
-    reserved_since  timestamptz NOT NULL DEFAULT clock_timestamp()
+    status          text        NOT NULL CHECK (status IN ('HELD', 'CLAIMED', 'LOST')),
+    reserved_since  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (name, subscription_id),
+    CHECK (kind = 'DOMAIN' OR status = 'HELD')
 );
+CREATE UNIQUE INDEX account_names_held ON account_names (name) WHERE status = 'HELD';
 ALTER TABLE account_names ALTER COLUMN name SET STATISTICS 0;
 CREATE INDEX account_names_by_subscription ON account_names (subscription_id);
-GRANT SELECT, INSERT, DELETE ON account_names TO worksub_worker;
+GRANT SELECT, INSERT, UPDATE (status), DELETE ON account_names TO worksub_worker;
 GRANT SELECT ON account_names TO worksub_reader, worksub_console;
 
 CREATE TABLE administrators (
@@ -726,6 +732,12 @@ CALL register_personal_data('event_private_data');
 CALL register_personal_data('notice_emails');
 CALL register_personal_data('console_sessions');
 CALL register_personal_data('exports');
+
+-- A change of the status adds no data. With the trigger, a subscription that verifies a domain would wait for the row
+-- locks of the other claimants, which wait for this name: a deadlock.
+DROP TRIGGER refuse_after_erasure ON account_names;
+CREATE TRIGGER refuse_after_erasure BEFORE INSERT OR UPDATE OF name, kind, subscription_id ON account_names
+    FOR EACH ROW EXECUTE FUNCTION refuse_after_erasure();
 
 CREATE FUNCTION contains_personal_data(snapshot jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -289,7 +289,7 @@ async def test_reading_activities_change_nothing(activities: DirectActivities) -
     before = await everything(activities.service_env)
     catalogues, domain_checks = (
         CatalogueActivities(activities.service_env.pool),
-        DomainVerificationActivities([activities.service_env.dns.address]),
+        DomainVerificationActivities(activities.service_env.pool, [activities.service_env.dns.address]),
     )
     for _ in range(2):
         input_ = StoredAnswerInput(
@@ -310,7 +310,11 @@ async def test_reading_activities_change_nothing(activities: DirectActivities) -
         assert (
             await catalogues.get_newer_catalogues(NewerCataloguesInput(revision=book.revision))
         ).newer == ()
-        proof = DomainCheckInput(tokens={"acme.example": "t"}, cname_target="verify.example")
+        proof = DomainCheckInput(
+            subscription_id=state.subscription_id,
+            tokens={"acme.example": "t"},
+            cname_target="verify.example",
+        )
         assert (await domain_checks.check_domain_records(proof)).verified == ()
     assert await everything(activities.service_env) == before
 

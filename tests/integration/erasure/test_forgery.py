@@ -198,7 +198,7 @@ async def test_r31_erased_data_stays_erased(service_env: ServiceEnv, attacker: C
     await subscription.has_closed()
     certificates = await subscription.client.certificates(subscription.id)
     for statement in (
-        "INSERT INTO account_names (name, kind, subscription_id) VALUES ('again', 'GROUP', '{0}')",
+        "INSERT INTO account_names VALUES ('again', 'GROUP', '{0}', 'HELD')",
         "INSERT INTO administrators VALUES ('{0}', 'hong', '$argon2id$v=19$m=19456,t=2,p=1$')",
         "INSERT INTO companies VALUES ('{0}', 'Acme', '+8221234567')",
         "INSERT INTO members VALUES ('{0}', 'hong')",

@@ -103,7 +103,7 @@ DAMAGE = {
     ),
     "its name": ("DELETE FROM account_names WHERE subscription_id = $1", "NAME_DIFFERS"),
     "a name too many": (
-        "INSERT INTO account_names VALUES ('not-its-own', 'GROUP', $1)",
+        "INSERT INTO account_names VALUES ('not-its-own', 'GROUP', $1, 'HELD')",
         "NAME_DIFFERS",
     ),
     "its company": ("DELETE FROM companies WHERE subscription_id = $1", "DATA_MISSING"),

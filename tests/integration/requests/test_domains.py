@@ -104,15 +104,18 @@ async def test_r13_wrong_dns_records_are_unverified_not_errors(dns_env: ServiceE
     dns_env.dns.answer_with = "servfail"
     await not_yet()
     dns_env.dns.answer_with = "timeout"
-    await gather_all([not_yet(), nothing_is_found_where_no_resolver_is()])
+    await gather_all([not_yet(), nothing_is_found_where_no_resolver_is(dns_env)])
     dns_env.dns.answer_with = "normal"
     assert (await subscription.send("check_domain", at=next(minute))).access is Access.FULL
     assert await subscription.failed_tasks() == []
 
 
-async def nothing_is_found_where_no_resolver_is() -> None:
-    wanted = DomainCheckInput(tokens={"acme.example": "token"}, cname_target=CNAME_TARGET)
-    checks = [DomainVerificationActivities([address]) for address in ("127.0.0.1:1", "::1", "192.0.2.1")]
+async def nothing_is_found_where_no_resolver_is(service_env: ServiceEnv) -> None:
+    wanted = DomainCheckInput(
+        subscription_id="unknown", tokens={"acme.example": "token"}, cname_target=CNAME_TARGET
+    )
+    addresses = ("127.0.0.1:1", "::1", "192.0.2.1")
+    checks = [DomainVerificationActivities(service_env.pool, [address]) for address in addresses]
     found = await gather_all(look.check_domain_records(wanted) for look in checks)
     assert [each.verified for each in found] == [(), (), ()]
 
@@ -122,13 +125,15 @@ async def test_r12_long_and_international_names_are_resolved(
 ) -> None:
     """Also a long TXT record."""
     with DnsServer() as dns:
-        checks = DomainVerificationActivities([dns.address])
+        checks = DomainVerificationActivities(service_env.pool, [dns.address])
         longest = ".".join(["a" * 63] * 3 + ["b" * 50, "example"])[:253]
         names = [longest, "xn--9n2bp8q.example", "exact.example"]
         for name in names:
             dns.publish_txt(name, "naver-works-verification=token")
         dns.publish_txt("exact.example", "v" * 255)
-        wanted = DomainCheckInput(tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET)
+        wanted = DomainCheckInput(
+            subscription_id="unknown", tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET
+        )
         # The CNAME needs the token in front of the name, for which the longest name has no room.
         assert (await checks.check_domain_records(wanted)).verified == tuple(names)
 

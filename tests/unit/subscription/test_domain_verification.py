@@ -6,12 +6,14 @@ import pytest
 from support.scenario_builder import TOKEN, ScenarioBuilder, default_catalogue, on
 
 from subscription.catalogue import DomainPolicy
-from subscription.decide import domain_verified_events
+from subscription.decide import domain_check_events
 from subscription.domain_verification import PendingDomain, new_pending_domain, verification_records
 from subscription.refusals import RefusalCode
+from subscription.request import Account, AccountKind
 from subscription.status import status_of
 
 POLICY = default_catalogue().domain
+ACME = Account(kind=AccountKind.DOMAIN, name="acme.co.kr")
 
 
 def on_a_domain() -> ScenarioBuilder:
@@ -85,6 +87,86 @@ def test_r12_status_shows_pending_dns_records() -> None:
         verification_records(name, TOKEN, POLICY.cname_target) for name in ("acme.co.kr", "two.kr")
     )
     assert status_of(subscription.proves("acme.co.kr", "two.kr").state, POLICY).proofs == ()
+
+
+# -- R12: the domain is lost -------------------------------------------------------------------------
+
+
+def test_r12_lost_domain_has_no_access_until_renamed() -> None:
+    subscription = on_a_domain().loses("acme.co.kr")
+    assert subscription.event_names == ["TRIAL_STARTED", "DOMAIN_LOST"]
+    assert (subscription.state.state, subscription.state.access) == ("TRIAL", "NONE")
+    assert (subscription.state.account, subscription.state.pending_domains) == (ACME, ())
+    assert status_of(subscription.state, POLICY).domain_lost
+    # The rename follows at once, and the lock of 24 hours counts from it.
+    subscription.send("rename_account", group="acme")
+    assert (subscription.state.access, subscription.state.domain_lost) == ("FULL", False)
+    refused = subscription.at("2027-01-02 08:59").expect_refusal("rename_account", group="other")
+    assert refused.code is RefusalCode.RENAMED_TOO_RECENTLY
+
+
+def test_r12_lost_domain_keeps_contract_charges_and_dates() -> None:
+    def life(subscription: ScenarioBuilder) -> ScenarioBuilder:
+        subscription.at("2027-01-20 09:00").send("switch_to_paid", term="ANNUAL")
+        return subscription.at("2027-03-01 09:00").send("cancel", date="2027-06-15").at("2027-06-15 00:00")
+
+    kept, lost = life(on_a_domain()), life(on_a_domain().loses("acme.co.kr"))
+    assert lost.ledger == kept.ledger != []
+    assert [name for name in lost.event_names if name != "DOMAIN_LOST"] == kept.event_names
+    assert (lost.state.ended_at, lost.state.state) == (kept.state.ended_at, "ERASED")
+
+
+def test_r12_switch_on_lost_domain_reports_no_access() -> None:
+    subscription = on_a_domain().loses("acme.co.kr").send("switch_to_paid", term="ANNUAL")
+    assert "no access" in subscription.message
+    assert (subscription.state.state, subscription.state.access) == ("ACTIVE", "NONE")
+
+
+def test_r12_lost_domain_is_replaced_by_a_verified_one() -> None:
+    subscription = on_a_domain().loses("acme.co.kr").send("rename_account", domain="two.kr")
+    assert (subscription.state.account, subscription.state.access) == (ACME, "NONE")
+    subscription.proves("two.kr")
+    assert (subscription.state.account, subscription.state.access) == (
+        Account(kind=AccountKind.DOMAIN, name="two.kr"),
+        "FULL",
+    )
+
+
+def test_r12_rename_to_lost_domain_is_dropped() -> None:
+    group = Account(kind=AccountKind.GROUP, name="acme")
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", account={"group": "acme"})
+    subscription.send("rename_account", domain="acme.co.kr").loses("acme.co.kr")
+    assert subscription.event_names[-1] == "DOMAIN_LOST"
+    assert (subscription.state.account, subscription.state.access) == (group, "FULL")
+    assert (subscription.state.pending_domains, subscription.state.domain_lost) == ((), False)
+    # A dropped rename is no change of the name, so the next one has no waiting time.
+    subscription.send("rename_account", group="other")
+
+
+def test_r12_each_pending_domain_is_won_or_lost_alone() -> None:
+    def both() -> ScenarioBuilder:
+        return on_a_domain().send("rename_account", domain="two.kr")
+
+    subscription = both().loses("acme.co.kr", "two.kr")
+    assert subscription.event_names[-2:] == ["DOMAIN_LOST", "DOMAIN_LOST"]
+    assert (subscription.state.access, subscription.state.pending_domains) == ("NONE", ())
+    subscription = both().checks(verified=("two.kr",), lost=("acme.co.kr",))
+    assert subscription.event_names[-2:] == ["DOMAIN_LOST", "ACCOUNT_RENAMED"]
+    assert (subscription.state.access, subscription.state.domain_lost) == ("FULL", False)
+    subscription = both().checks(verified=("acme.co.kr",), lost=("two.kr",))
+    assert subscription.event_names[-2:] == ["DOMAIN_CONFIRMED", "DOMAIN_LOST"]
+    assert (subscription.state.account, subscription.state.access) == (ACME, "FULL")
+
+
+def test_r12_domain_verified_elsewhere_is_lost_despite_own_proof() -> None:
+    subscription = on_a_domain().checks(verified=("acme.co.kr",), lost=("acme.co.kr",))
+    assert subscription.event_names[-1] == "DOMAIN_LOST"
+    assert subscription.state.access == "NONE"
+
+
+def test_r12_checks_stop_after_the_loss() -> None:
+    subscription = on_a_domain().loses("acme.co.kr")
+    assert subscription.expect_refusal("check_domain").code is RefusalCode.NO_PROOF_AWAITED
 
 
 # -- R13 ---------------------------------------------------------------------------------------------
@@ -180,7 +262,8 @@ def test_r13_group_name_needs_no_check() -> None:
 def test_r13_late_verification_changes_nothing() -> None:
     # The result of a check can arrive after the name was released.
     subscription = on_a_domain().send("rename_account", group="acme")
-    assert domain_verified_events(subscription.state, ("acme.co.kr",), subscription.now) == ()
+    assert domain_check_events(subscription.state, ("acme.co.kr",), (), subscription.now) == ()
+    assert domain_check_events(subscription.state, (), ("acme.co.kr",), subscription.now) == ()
 
 
 def test_r13_new_claim_is_due_immediately() -> None:
