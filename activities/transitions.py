@@ -150,7 +150,7 @@ async def _change_names(connection: Connection, subscription_id: str, event: Eve
         case DomainConfirmed(domain=domain) if domain:
             await _hold_domain(connection, subscription_id, domain)
         case DomainLost(purpose="ACCOUNT", domain=domain) if domain:
-            await subscription_repository.save_domain_status(connection, subscription_id, domain, "LOST")
+            await subscription_repository.set_domain_status(connection, subscription_id, domain, "LOST")
         case DomainLost(domain=domain) if domain:
             await subscription_repository.release_names(connection, subscription_id, (domain,))
 

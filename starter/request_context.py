@@ -36,7 +36,7 @@ async def load_request_context(reader: Reader, request: Request | None) -> Reque
     row = await reader.fetchrow(
         f"""
         SELECT {PRICE_BOOK_COLUMN},
-               (SELECT subscription_id FROM account_names WHERE name = $2) AS holder,
+               (SELECT subscription_id FROM account_names WHERE name = $2 AND status = 'HELD') AS holder,
                (SELECT count(*) FROM subscriptions
                  WHERE customer_id = $4 AND state = ANY($5::text[])) AS trials,
                subscription_id, trial_ends_at, state,

@@ -148,7 +148,7 @@ def _validate(parsed: ParsedRequest, context: RequestContext) -> Request:
 def _recorded_refusal(request: Request, context: RequestContext) -> RefusalError | None:
     """Return the refusal because of recorded subscriptions, or None.
 
-    Another one has reserved the account name (R5), or the customer has too many in trial (R2). The activity
+    Another one holds the account name (R5), or the customer has too many in trial (R2). The activity
     `provision_subscription` decides both again in its transaction.
     """
     catalogue = context.book.in_force(day_of(_requested_at(request)))

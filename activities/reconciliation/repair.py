@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal
 
 from asyncpg import RestrictViolationError, UniqueViolationError
 
@@ -10,12 +9,11 @@ from activities.erasure import delete_personal_data
 from activities.reconciliation.record_snapshot import RecordSnapshot, load_record_within
 from adapters.postgres import subscription_repository
 from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.subscription_repository import NameStatus
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from subscription.event_replay import rebuild_state
 from subscription.request import AccountKind
 from subscription.state import Subscription
-
-NameStatus = Literal["HELD", "CLAIMED", "LOST"]
 
 
 @asynccontextmanager
@@ -74,7 +72,7 @@ async def _take_name(
 ) -> bool:
     if status != "HELD":
         if not _has_status(record, name, status):
-            await subscription_repository.save_domain_status(connection, record.id, name, status)
+            await subscription_repository.set_domain_status(connection, record.id, name, status)
         return True
     if state.account and state.account.kind is AccountKind.GROUP:
         return await subscription_repository.hold_group_name(connection, record.id, name)

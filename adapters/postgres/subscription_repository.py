@@ -22,6 +22,7 @@ from subscription.state import TRIAL_STATES, Subscription
 from subscription.timeline import TIMELINE_KEPT, ErasureCertificate, TimelineEntry
 
 ErasedPart = Literal["DATABASE", "HISTORIES"]
+NameStatus = Literal["HELD", "CLAIMED", "LOST"]
 
 
 async def lock_subscription_id(connection: Connection, subscription_id: str) -> None:
@@ -303,7 +304,7 @@ async def claim_domain(connection: Connection, subscription_id: str, domain: str
             INSERT INTO account_names (name, kind, subscription_id, status)
             SELECT $1, 'DOMAIN', $2, 'CLAIMED'
              WHERE NOT EXISTS (SELECT FROM account_names WHERE name = $1 AND status = 'HELD')
-            ON CONFLICT (name, subscription_id) DO NOTHING RETURNING 1
+            ON CONFLICT DO NOTHING RETURNING 1
         )
         SELECT EXISTS (SELECT FROM claimed)
             OR EXISTS (SELECT FROM account_names WHERE name = $1 AND subscription_id = $2)
@@ -325,14 +326,8 @@ async def hold_domain(connection: Connection, subscription_id: str, domain: str)
         status == "HELD" and holder != subscription_id for (_, holder), status in claims.items()
     ):
         return False
-    await connection.execute(
-        """
-        INSERT INTO account_names (name, kind, subscription_id, status) VALUES ($1, 'DOMAIN', $2, 'HELD')
-        ON CONFLICT (name, subscription_id) DO UPDATE SET status = 'HELD'
-        """,
-        domain,
-        subscription_id,
-    )
+    if not await set_domain_status(connection, subscription_id, domain, "HELD"):
+        return False
     await connection.execute(
         """
         UPDATE account_names SET status = 'LOST'
@@ -359,6 +354,28 @@ async def lock_claims(connection: Connection, names: Sequence[str]) -> dict[tupl
     return {(row["name"], row["subscription_id"]): row["status"] for row in rows}
 
 
+async def set_domain_status(
+    connection: Connection, subscription_id: str, domain: str, status: NameStatus
+) -> bool:
+    """Set the status of a subscription's domain; return False if another subscription has just taken it."""
+    is_set: bool = await connection.fetchval(
+        """
+        WITH updated AS (
+            UPDATE account_names SET status = $3 WHERE name = $1 AND subscription_id = $2 RETURNING 1
+        ), inserted AS (
+            INSERT INTO account_names (name, kind, subscription_id, status)
+            SELECT $1, 'DOMAIN', $2, $3 WHERE NOT EXISTS (SELECT FROM updated)
+            ON CONFLICT DO NOTHING RETURNING 1
+        )
+        SELECT EXISTS (SELECT FROM updated) OR EXISTS (SELECT FROM inserted)
+        """,
+        domain,
+        subscription_id,
+        status,
+    )
+    return is_set
+
+
 async def lost_domains(
     connection: Connection | Pool, subscription_id: str, domains: Sequence[str]
 ) -> tuple[str, ...]:
@@ -377,21 +394,6 @@ async def lost_domains(
         list(domains),
     )
     return tuple(row["domain"] for row in rows)
-
-
-async def save_domain_status(
-    connection: Connection, subscription_id: str, domain: str, status: Literal["CLAIMED", "LOST"]
-) -> None:
-    """Record that a subscription claims a domain, or has lost it."""
-    await connection.execute(
-        """
-        INSERT INTO account_names (name, kind, subscription_id, status) VALUES ($1, 'DOMAIN', $2, $3)
-        ON CONFLICT (name, subscription_id) DO UPDATE SET status = $3
-        """,
-        domain,
-        subscription_id,
-        status,
-    )
 
 
 async def release_names(connection: Connection, subscription_id: str, names: Sequence[str]) -> None:

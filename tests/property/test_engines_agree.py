@@ -215,6 +215,7 @@ async def test_example_scenarios_match_on_temporal(monkeypatch: pytest.MonkeyPat
     by_rules = simulate_by_rules(subscriptions, book)
     assert [[outcome.accepted for outcome in document.outcomes] for document in by_rules] == [
         [True, True, True, True, True, True],
+        [True, True, False, True, True, True, True, True, True, True],
         [False, False, True, True, False, False],
         [True, True, True, False, True, True, False],
         [True, False, True, True, False, True, True, True],

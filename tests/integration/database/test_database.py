@@ -229,7 +229,7 @@ async def test_on_conflict_targets_name_the_only_possible_conflict(
         if path.suffix in (".py", ".sql")
         for found in NAMED_CONFLICT.finditer(path.read_text(encoding="utf-8"))
     }
-    assert ("account_names", ("name",)) in named
+    assert ("sign_in_attempts", ("subject_hash",)) in named
     for table, columns in named:
         rows = await service_env.owner.fetch(
             """

@@ -13,7 +13,7 @@ from activities.domain_verification import DomainVerificationActivities
 from dev_stack.dns_server import DnsServer
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import DomainCheckInput
-from subscription.refusals import RefusalCode
+from subscription.refusals import RefusalCode, RefusalError
 from subscription.state import Access
 
 START = "2027-01-10 09:00"
@@ -27,9 +27,11 @@ async def dns_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Servi
         yield service_env
 
 
-async def on_a_domain(service_env: ServiceEnv, at: str | None = START) -> tuple[SubscriptionDriver, str]:
+async def on_a_domain(
+    service_env: ServiceEnv, at: str | None = START, domain: str = ""
+) -> tuple[SubscriptionDriver, str]:
     """Return a subscription after a first check of its domain without success."""
-    domain = f"{unique_name('owned')}.example"
+    domain = domain or f"{unique_name('owned')}.example"
     subscription = await service_env.requested(at, account={"domain": domain})
     await subscription.client.settle(subscription.id)
     return subscription, domain
@@ -192,11 +194,7 @@ async def test_r10_domain_rename_waits_for_verification(
     assert answer.access is Access.FULL
     assert (await subscription.status()).account == f"admin@{old}"
     assert await holder(service_env, old) == await holder(service_env, new) == subscription.id
-    refused = await (await service_env.requested(START)).expect_refusal(
-        "rename_account", at=START, domain=new
-    )
-    assert refused.code is RefusalCode.NAME_TAKEN
-
+    await subscription.client.settle(subscription.id)
     [proof] = (await subscription.status()).proofs
     service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
     answer = await subscription.send("check_domain", at="2027-01-10 09:03")
@@ -255,14 +253,14 @@ async def test_r10_group_rename_frees_name_and_locks_for_24_hours(
 
 async def test_r10_concurrent_renames_to_one_name(service_env: ServiceEnv) -> None:
     subscriptions = await gather_all(service_env.requested(START) for _ in range(6))
-    wanted = f"{unique_name('wanted')}.example"
+    wanted = unique_name("wanted")
 
     async def gets_it(subscription: SubscriptionDriver) -> bool:
         try:
-            await subscription.send("rename_account", at=START, domain=wanted)
+            await subscription.send("rename_account", at=START, group=wanted)
         except Exception:
             assert (
-                await subscription.expect_refusal("rename_account", at=START, domain=wanted)
+                await subscription.expect_refusal("rename_account", at=START, group=wanted)
             ).code is RefusalCode.NAME_TAKEN
             return False
         return True
@@ -284,3 +282,78 @@ async def test_r11_rename_to_group_name_lifts_restriction(
         "SELECT access FROM workspaces WHERE subscription_id = $1", subscription.id
     )
     assert access == "FULL"
+
+
+# -- several claims of a domain (R5, R12) ------------------------------------------------------------
+
+
+async def claimants(service_env: ServiceEnv, count: int) -> tuple[list[SubscriptionDriver], str]:
+    """Return subscriptions that claim the same domain, after their first check without success."""
+    domain = f"{unique_name('claimed')}.example"
+    claims = await gather_all(on_a_domain(service_env, domain=domain) for _ in range(count))
+    return [subscription for subscription, _ in claims], domain
+
+
+async def publish_proof(service_env: ServiceEnv, subscription: SubscriptionDriver) -> None:
+    [proof] = (await subscription.status()).proofs
+    service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
+
+
+async def test_r12_first_proof_wins_and_others_learn_of_the_loss(service_env: ServiceEnv) -> None:
+    """The squatter asks first; the owner proves the domain. The claim of a rename is lost as well."""
+    [squatter, owner], domain = await claimants(service_env, 2)
+    renaming = await service_env.requested(START)
+    await renaming.send("rename_account", at=START, domain=domain)
+    await publish_proof(service_env, owner)
+    answer = await owner.send("check_domain", at="2027-01-10 09:02")
+    assert (answer.access, [entry.event for entry in answer.events]) == (Access.FULL, ["DOMAIN_CONFIRMED"])
+
+    # A verified domain is taken for requests and renames.
+    with pytest.raises(RefusalError) as request_refused:
+        await service_env.requested(START, account={"domain": domain})
+    assert request_refused.value.refused.code is RefusalCode.NAME_TAKEN
+    late = await service_env.requested(START)
+    refused = await late.expect_refusal("rename_account", at=START, domain=domain)
+    assert refused.code is RefusalCode.NAME_TAKEN
+
+    answer = await squatter.send("check_domain", at="2027-01-10 09:03")
+    assert (answer.access, [entry.event for entry in answer.events]) == (Access.NONE, ["DOMAIN_LOST"])
+    status = await squatter.status()
+    assert (status.domain_lost, status.proofs, status.access) == (True, (), Access.NONE)
+    answer = await squatter.send("rename_account", at="2027-01-10 09:04", group=unique_name("instead"))
+    assert answer.access is Access.FULL
+
+    # The loss is recorded before the command that finds it.
+    await renaming.send("switch_to_paid", at="2027-01-10 09:05", date="2027-01-10", term="ANNUAL")
+    assert await renaming.events() == ["TRIAL_STARTED", "RENAME_HELD", "DOMAIN_LOST", "SWITCHED_TO_PAID"]
+    assert ((await renaming.status()).access, (await renaming.status()).proofs) == (Access.FULL, ())
+
+    # The name is free again once its holder is erased.
+    await owner.send("cancel", at="2027-01-10 10:00", date="2027-01-10", confirmation=f"admin@{domain}")
+    await owner.has_closed()
+    assert (await service_env.requested(START, account={"domain": domain})).id
+
+
+async def test_r12_concurrent_proofs_have_one_winner(service_env: ServiceEnv) -> None:
+    rivals, domain = await claimants(service_env, 4)
+    for rival in rivals:
+        await publish_proof(service_env, rival)
+    answers = await gather_all(rival.send("check_domain", at="2027-01-10 09:02") for rival in rivals)
+    outcomes = sorted(entry.event for answer in answers for entry in answer.events)
+    assert outcomes == ["DOMAIN_CONFIRMED", *["DOMAIN_LOST"] * 3]
+    held = await service_env.owner.fetch(
+        "SELECT status, count(*) FROM account_names WHERE name = $1 GROUP BY status ORDER BY status", domain
+    )
+    assert [tuple(row) for row in held] == [("HELD", 1), ("LOST", 3)]
+
+
+async def test_r12_loss_outlives_the_winner(service_env: ServiceEnv) -> None:
+    """The winner is erased before the other subscription checks its domain."""
+    [loser, winner], domain = await claimants(service_env, 2)
+    await publish_proof(service_env, winner)
+    await winner.send("check_domain", at="2027-01-10 09:02")
+    await winner.send("cancel", at="2027-01-10 09:03", date="2027-01-10", confirmation=f"admin@{domain}")
+    await winner.has_closed()
+    await publish_proof(service_env, loser)
+    answer = await loser.send("check_domain", at="2027-01-10 09:04")
+    assert [entry.event for entry in answer.events] == ["DOMAIN_LOST"]
