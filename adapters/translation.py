@@ -4,7 +4,7 @@ There is one gettext domain. The English texts are the msgids; `locale/ko.po` ha
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
@@ -20,6 +20,7 @@ from babel.support import NullTranslations, Translations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from subscription.business_calendar import KST, day_of
+from subscription.catalogue import LocalizedList, LocalizedText, LocalizedTitle, Term
 from subscription.contract import ContractTerm
 from subscription.messages import Message, format_message
 
@@ -64,11 +65,17 @@ def template_environment(package: str, language: Language, **options: Any) -> En
 class Translator:
     """The translations and formats of one language: a `Formatter` of messages."""
 
-    def __init__(self, language: Language, plan_titles: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        language: Language,
+        plan_titles: Mapping[str, str] | None = None,
+        term_titles: Mapping[str, str] | None = None,
+    ) -> None:
         self.language = language
         self._translations = _translations(language)
         self._locale = _LOCALES[language]
         self._plan_titles = plan_titles or {}
+        self._term_titles = term_titles or {}
 
     def gettext(self, message: str, /, **values: object) -> str:
         """Return the translation of a text. Without values, the caller fills in the parameters."""
@@ -160,11 +167,20 @@ class Translator:
 
     def term_title(self, term_id: str) -> str:
         """Return the title of terms of service if it is known, else their ID."""
-        return {
-            "service": self.gettext("Terms of Service"),
-            "privacy": self.gettext("Collection and Use of Personal Information"),
-            "marketing": self.gettext("Receiving News and Offers"),
-        }.get(term_id, term_id)
+        return self._term_titles.get(term_id, term_id)
+
+    def with_term_titles(self, terms: Iterable[Term]) -> "Translator":
+        """Return a translator that knows the titles of these terms of service."""
+        titles = {term.id: self.localized(term.title) for term in terms if term.title}
+        return Translator(self.language, self._plan_titles, titles)
+
+    def localized(self, text: LocalizedTitle | LocalizedText) -> str:
+        """Return a text of the catalogue in this language."""
+        return text.ko if self.language is Language.KO else text.en
+
+    def localized_list(self, entries: LocalizedList) -> Sequence[str]:
+        """Return a list of the catalogue in this language."""
+        return entries.ko if self.language is Language.KO else entries.en
 
     def _date(self, day: date, patterns: Mapping[Language, str]) -> str:
         korean = day_of(day) if isinstance(day, datetime) else day

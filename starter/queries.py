@@ -8,7 +8,12 @@ from typing import Any
 import asyncpg
 from pydantic_core import PydanticCustomError
 
-from adapters.postgres.catalogue_repository import PRICE_BOOK_COLUMN, load_price_book, price_book_from_row
+from adapters.postgres.catalogue_repository import (
+    PRICE_BOOK_COLUMN,
+    load_price_book,
+    load_texts,
+    price_book_from_row,
+)
 from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Pool
 from adapters.postgres.read_only_pool import ReadOnlyPool
@@ -78,8 +83,17 @@ class SubscriptionQueries:
         return await load_price_book(self._pool)
 
     async def catalogue(self) -> Catalogue | None:
-        """Return the catalogue on sale today, by the real clock; None if none is in force yet (R2, R19)."""
-        return (await self.price_book()).in_force(day_of(datetime.now(KST)))
+        """Return the catalogue on sale today, by the real clock, with its texts (R2, R3, R19).
+
+        Return None if no version is in force yet.
+        """
+        catalogue = (await self.price_book()).in_force(day_of(datetime.now(KST)))
+        return catalogue and await self.with_texts(catalogue)
+
+    async def with_texts(self, catalogue: Catalogue) -> Catalogue:
+        """Return a published version with its texts, which the price book does not have."""
+        texts = await load_texts(self._pool, catalogue.version)
+        return catalogue.with_texts(texts) if texts else catalogue
 
     async def check_name(self, account: Account) -> NameAvailability:
         taken: bool = await self._pool.fetchval(

@@ -25,6 +25,7 @@ from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.caller import Caller
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
+from subscription.catalogue import Catalogue
 from subscription.refusals import Problem, Refusal, format_refusals
 from subscription.validation import composed, is_storable
 
@@ -117,6 +118,10 @@ class PageContext:
         if chosen in tuple(Language):
             self.translator = Translator(Language(chosen))
             self.cookies[LANGUAGE_COOKIE] = (chosen, _LANGUAGE_SECONDS)
+
+    def name_terms(self, catalogue: Catalogue) -> None:
+        """Show the terms of service of this catalogue by their titles."""
+        self.translator = self.translator.with_term_titles(catalogue.terms)
 
     @property
     def ended(self) -> bool:

@@ -14,7 +14,11 @@ TODAY = datetime.now(KST).date()
 
 async def test_catalogue_is_listed(acme: ApiClient) -> None:
     sold = await acme.gets("/catalogue")
+    functions = sold["plans"]["basic"].pop("functions")
+    assert len(functions["en"]) == len(functions["ko"]) > 0
     assert sold["plans"]["basic"] == {"title": "Basic", "rank": 2, "list": 7200, "annual": 6000}
+    assert sold["terms"][0]["title"] == {"en": "Terms of Service", "ko": "서비스 이용약관"}
+    assert sold["trial"]["max_members"] == 1000
     assert [(term["id"], term["version"]) for term in sold["terms"] if term["required"]] == [
         (term["id"], term["version"]) for term in TERMS
     ]

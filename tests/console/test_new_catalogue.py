@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.console_server import ConsoleServer, run_console
 from support.html_forms import sign_in, submit
-from support.service_env import catalogue, open_service_env, publish
+from support.service_env import catalogue, open_service_env, publish, unique_name
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
@@ -41,3 +41,29 @@ async def test_r19_changed_prices_are_shown_before_charging(
         assert (await submit(browser, page, "/switch")).status_code == 200
         assert "once in 48 hours" in (await browser.get(f"{path}/rename")).text
     assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
+
+
+async def test_r2_r3_new_plans_and_terms_need_no_template(isolated_console: ConsoleServer) -> None:
+    """A plan and a version of a term that no template knows, and a plan and a term without texts."""
+    gold = '[plans.gold]\ntitle = "Gold"\nrank = 9\nlist = 20000\nannual = 18000\n'
+    gold += 'functions = {en = ["Vault & keys"], ko = ["금고와 열쇠"]}\n'
+    bare = '[plans.bare]\ntitle = "Bare"\nrank = 10\nlist = 20000\nannual = 18000\n'
+    rules = '[[terms]]\nid = "house"\nversion = "1"\nrequired = true\n'
+    unnamed = f"{rules.replace('house', 'unnamed')}\n"
+    rules += 'title = {en = "House rules", ko = "이용 규칙"}\n'
+    rules += 'text = {en = "Knock <first>.", ko = "노크하십시오."}\n'
+    new = catalogue("new", "2020-06-01", **{"[plans.lite]": f"{rules}{unnamed}{gold}{bare}[plans.lite]"})
+    assert await publish(isolated_console.service_env.pool, new)
+    async with isolated_console.browser() as browser:
+        await sign_in(browser, unique_name("C"))
+        page = await browser.get("/request")
+        assert page.text.count("Detailed Functions") == 4
+        assert "Vault &amp; keys" in page.text
+        assert "금고와 열쇠" in (await browser.get(f"{page.url}?language=ko")).text
+        page = await submit(browser, page, "/product", plan="gold", members="3")
+        assert "노크하십시오." in page.text
+        page = await browser.get(f"{page.url}?language=en")
+        assert "Knock &lt;first&gt;." in page.text
+        assert page.text.count('class="text"') == 4
+        page = await submit(browser, page, "/terms", agreed=[])
+        assert "House rules (1), unnamed (1) to continue" in page.text

@@ -33,7 +33,10 @@ _BODY_CODES = (
 
 
 class CurrentCatalogue(Frozen):
-    """Plans on sale today, with monthly prices per member in KRW, and the terms of service."""
+    """Plans on sale today, with monthly prices per member in KRW, and the terms of service.
+
+    `max_members` is the limit of a subscription. Titles, texts and functions are in both languages.
+    """
 
     version: str
     effective_from: Day
@@ -55,7 +58,8 @@ class RequestCheck(Frozen):
     "/catalogue",
     responses=responses(RefusalCode.NOTHING_ON_SALE),
     summary="Get the current catalogue",
-    description="Plans with their prices, and the terms of service.",
+    description="Plans with their prices and functions, and the terms of service with their texts, in Korean "
+    "and English.",
 )
 async def get_catalogue(client: ClientDep) -> CurrentCatalogue:
     sold = await client.catalogue()

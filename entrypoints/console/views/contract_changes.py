@@ -27,6 +27,7 @@ from entrypoints.console.views.command_forms import (
 )
 from starter.client import CurrentState
 from subscription.business_calendar import day_of
+from subscription.catalogue import Term
 from subscription.commands import parse_command
 from subscription.contract import ContractTerm
 from subscription.decide import latest_switch
@@ -99,8 +100,15 @@ async def post_upgrade(page: PageContext) -> Response:
     return await _confirm(page, Action.UPGRADE)
 
 
-async def _show(page: PageContext, action: Action) -> Response:
+async def _current(page: PageContext, action: Action) -> CurrentState:
     current = await page.client.current_state(page.subscription_id)
+    if action is Action.UPGRADE and (catalogue := catalogue_now(current)):
+        page.name_terms(await page.client.with_texts(catalogue))
+    return current
+
+
+async def _show(page: PageContext, action: Action) -> Response:
+    current = await _current(page, action)
     query = page.request.query_params
     typed = {name: query[name] for name in _FIELDS if name in query}
     if "agreed" in typed:
@@ -119,7 +127,7 @@ async def _show(page: PageContext, action: Action) -> Response:
 
 async def _confirm(page: PageContext, action: Action) -> Response:
     """Send the command that the page showed. If the page would now show other facts, show it again."""
-    current = await page.client.current_state(page.subscription_id)
+    current = await _current(page, action)
     entered = {name: page.form.get(name, "") for name in _FIELDS}
     choice = _choice(page, current, action, entered)
     if not await was_carried_out(page) and not is_as_shown(page, choice.shown(page)):
@@ -167,13 +175,14 @@ async def _terms_page(
     problems: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
+    catalogue = catalogue_now(current)
     return await form_page(
         page,
         "command/upgrade_terms.html",
         current,
         Action.UPGRADE,
         entered=entered,
-        terms=_terms(current),
+        terms=(await page.client.with_texts(catalogue)).terms if catalogue else (),
         problems=problems or {},
         status=status,
     )
@@ -260,6 +269,6 @@ def _argument(current: CurrentState, action: Action, entered: Fields) -> dict[st
     return argument
 
 
-def _terms(current: CurrentState) -> tuple[Any, ...]:
+def _terms(current: CurrentState) -> tuple[Term, ...]:
     catalogue = catalogue_now(current)
     return catalogue.terms if catalogue else ()

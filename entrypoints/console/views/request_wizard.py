@@ -1,7 +1,6 @@
 """The request wizard: product, terms, information, check, complete (R1-R9)."""
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
@@ -14,7 +13,6 @@ from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import Draft
 from subscription.account_names import domain_name, group_name
-from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue
 from subscription.password_hash_policy import PLACEHOLDER
 from subscription.password_policy import password_problems
@@ -258,9 +256,11 @@ async def _shown(
 
 
 async def _catalogue(page: PageContext) -> Catalogue:
-    catalogue = (await page.client.price_book()).in_force(day_of(datetime.now(KST)))
+    """Return the catalogue in force, with its texts, whose titles of terms the page's messages then use."""
+    catalogue = await page.client.catalogue()
     if catalogue is None:
         raise refusal(RefusalCode.NOTHING_ON_SALE)
+    page.name_terms(catalogue)
     return catalogue
 
 

@@ -14,6 +14,7 @@ import adapters
 from adapters.translation import Language, Translator
 from subscription import event_messages, labels
 from subscription.business_calendar import KST
+from subscription.catalogue import LocalizedTitle, Term
 from subscription.messages import KINDS, Kind, places_in
 from subscription.password_policy import password_problems
 from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode, format_refusals
@@ -109,9 +110,16 @@ def test_terms_of_service_are_named_by_their_titles() -> None:
     refused = Refusal.of(
         RefusalCode.TERMS_NOT_AGREED, reason="MISSING", terms=("service/2026-01", "extra/2026-02")
     )
-    assert refused.format(Translator(Language.EN)) == (
+    titled = Term(
+        id="service",
+        version="2026-01",
+        required=True,
+        title=LocalizedTitle(en="Terms of Service", ko="서비스 이용약관"),
+    )
+    assert refused.format(Translator(Language.EN).with_term_titles([titled])) == (
         "Agree to Terms of Service (2026-01), extra (2026-02) to continue."
     )
+    assert "서비스 이용약관 (2026-01)" in refused.format(Translator(Language.KO).with_term_titles([titled]))
 
 
 def test_allowed_from_time_is_rounded_up_to_the_minute() -> None:
