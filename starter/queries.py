@@ -373,6 +373,22 @@ class SubscriptionQueries:
         await self._check_filter(subscription_id, notices)
         return notices
 
+    async def latest_notices(
+        self, subscription_id: str, *, before: int | None = None, limit: int = 50
+    ) -> list[OutboxNotice]:
+        """Return the notices of a subscription, the latest first; with `before`, those with lower numbers."""
+        notices = await self._notices(
+            """
+            notices.subscription_id = $2 AND ($3::bigint IS NULL OR number < $3)
+             ORDER BY number DESC LIMIT $4
+            """,
+            subscription_id,
+            before,
+            limit,
+        )
+        await self._check_filter(subscription_id, notices)
+        return notices
+
     async def _notices(self, condition: str, *arguments: object) -> list[OutboxNotice]:
         rows = await self._pool.fetch(
             f"""
@@ -381,7 +397,7 @@ class SubscriptionQueries:
                    CASE WHEN state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
               FROM notices LEFT JOIN notice_emails USING (number)
              WHERE ($1::text IS NULL OR customer_id = $1) AND {condition}
-            """,  # noqa: S608 - the callers are the two above
+            """,  # noqa: S608 - the callers are those above
             self._customer_id,
             *arguments,
         )

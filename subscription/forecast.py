@@ -13,7 +13,7 @@ from subscription.commands import Cancel, SwitchToPaid, Upgrade
 from subscription.contract import Contract, ContractTerm
 from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
 from subscription.decide import decide
-from subscription.events import Event
+from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
 from subscription.refusals import Refusal, RefusalCode
@@ -161,6 +161,23 @@ def future_events(state: Subscription, book: PriceBook) -> Iterator[tuple[Event,
         event = deadline_event(state, deadline, book)
         state = apply(state, event)
         yield event, state
+
+
+def automatic_cancellation(state: Subscription, book: PriceBook) -> Canceled | None:
+    """Return the cancellation that happens if no command is sent; None if the subscription continues (R34).
+
+    It is the end of the trial or of the grace period (R15), or a reserved cancellation (R27).
+    """
+    reserved = isinstance(state.reservation, ReservedCancellation)
+    for event, _ in future_events(state, book):
+        match event:
+            case Canceled():
+                return event
+            case SwitchedToPaid():
+                return None
+            case ContractRenewed() if not reserved:
+                return None
+    return None
 
 
 def _penalty_free_from(state: Subscription) -> date | None:

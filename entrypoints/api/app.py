@@ -17,6 +17,7 @@ from entrypoints.api.openapi_description import describe
 from entrypoints.api.response_headers import EntityTags, RateLimitHeaders
 from entrypoints.api.routes import (
     commands,
+    contact_email,
     event_stream,
     lists,
     operators,
@@ -48,6 +49,7 @@ def create_api() -> FastAPI:
         subscription_queries,
         event_stream,
         commands,
+        contact_email,
         webhooks,
     ):
         api.include_router(routes.router, dependencies=[Depends(check_query)])

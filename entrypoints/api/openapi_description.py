@@ -37,6 +37,7 @@ _TAGS = {
     "Requests": "Catalogue, name availability and subscription requests (R1-R9).",
     "Commands": "Changes to a subscription (R10-R29).",
     "Queries": "Status, timeline, ledger and quotes of one subscription, also after its erasure.",
+    "Contact email": "The second recipient of a subscription's notices (R8).",
     "Lists": "Subscriptions, events, invoices and notices, with pagination.",
     "Webhooks": "Webhook endpoints and their deliveries (docs/webhooks.md).",
     "Operators": "Ledger adjustments and reconciliation reports. They require an operator key.",

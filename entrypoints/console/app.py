@@ -25,8 +25,10 @@ from entrypoints.console.views import (
     cancellation,
     clock_controls,
     command_forms,
+    contact_email,
     contract_changes,
     my_product,
+    notices,
     request_wizard,
     sign_in,
     subscription_detail,
@@ -128,6 +130,9 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/rename", command_forms.get_rename),
         page("/rename", command_forms.post_rename, "POST"),
         page("/domain", command_forms.check_domain, "POST"),
+        page("/notices", notices.notices),
+        page("/contact-email", contact_email.get_contact_email),
+        page("/contact-email", contact_email.post_contact_email, "POST"),
         *moving,
     ]
 

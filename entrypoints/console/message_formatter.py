@@ -15,6 +15,7 @@ from subscription.labels import (
     reservation_label,
 )
 from subscription.ledger import LedgerLine, LineKind
+from subscription.notice_outbox import NoticeState
 from subscription.state import Access, ReservedCancellation, ReservedSwitch, State
 
 
@@ -56,6 +57,27 @@ class MessageFormatter:
 
     def line_kind(self, kind: LineKind | str) -> str:
         return self._translator.gettext(LINE_KINDS[LineKind(kind)])
+
+    def notice(self, kind: str) -> str:
+        """Return the label of a kind of notice; a confirmation has the name of its event."""
+        gettext = self._translator.gettext
+        return {
+            "TRIAL_ENDING": gettext("The trial ends"),
+            "DELETION_DUE": gettext("All data will be deleted"),
+            "SWITCH_DUE": gettext("A reserved switch is due"),
+            "CONTRACT_ENDING": gettext("The contract period ends"),
+            "DOMAIN_UNVERIFIED": gettext("The domain is not verified"),
+            "RENAME_UNVERIFIED": gettext("The new domain is not verified"),
+        }.get(kind, kind)
+
+    def notice_state(self, state: NoticeState | str) -> str:
+        gettext = self._translator.gettext
+        return {
+            NoticeState.WAITING: gettext("Waiting to be sent"),
+            NoticeState.SENT: gettext("Sent"),
+            NoticeState.OUTDATED: gettext("Not sent, because it no longer applies"),
+            NoticeState.UNDELIVERABLE: gettext("Not deliverable"),
+        }[NoticeState(state)]
 
     def reason(self, reason: AdjustmentReason) -> str:
         return self._translator.gettext(ADJUSTMENT_REASONS[reason])

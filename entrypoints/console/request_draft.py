@@ -34,6 +34,7 @@ _MOST_BYTES = {
     "admin_id": 64,
     "company_name": 480,
     "company_phone": 60,
+    "contact_email": 260,
 }
 """Maximum stored length of each field: more than any rule allows, and small enough for a cookie."""
 
@@ -58,6 +59,7 @@ class Draft(Frozen):
     password_hash: str = ""
     company_name: str = ""
     company_phone: str = ""
+    contact_email: str = ""
 
     def entered(self, form: Mapping[str, str], *fields: str) -> "Draft":
         """Return the draft with these fields as entered, truncated to the stored length."""
@@ -80,6 +82,7 @@ class Draft(Frozen):
             "password_hash": self.password_hash,
             "company_name": self.company_name,
             "company_phone": self.company_phone,
+            "contact_email": self.contact_email or None,
         }
 
 

@@ -27,7 +27,8 @@ class SessionKind(StrEnum):
 class Session:
     """Session of a user. `customer_id` is None for an operator; `key` encrypts the cookies of request drafts.
 
-    `document` has the ID token of the issuer, which RP-initiated logout needs. `flash` is the flash message.
+    `document` has the ID token of the issuer, which RP-initiated logout needs, and the user's email address.
+    `flash` is the flash message.
     """
 
     realm: SessionKind
@@ -37,6 +38,11 @@ class Session:
     key: bytes
     document: dict[str, Any] = field(default_factory=dict)
     flash: str | None = None
+
+    @property
+    def email(self) -> str:
+        """Return the email address of the user at the issuer; empty if it is unknown or not verified."""
+        return str(self.document.get("email", ""))
 
 
 class Sessions:

@@ -61,6 +61,18 @@ async def test_r7_plaintext_password_is_refused_and_not_quoted(
     assert PASSWORD not in str(hashless)
 
 
+async def test_r8_contact_email_is_replaced_and_removed(service_env: ServiceEnv, acme: ApiClient) -> None:
+    path = f"/subscriptions/{await acme.requests(service_env, contact_email='it@acme.example')}/contact-email"
+    assert await acme.gets(path) == {"contact_email": "it@acme.example"}
+    for address, kept in (("CEO@ACME.example", "CEO@acme.example"), (None, None)):
+        replaced = await acme.http.put(f"/v1{path}", json={"contact_email": address})
+        assert (replaced.status_code, replaced.json()) == (200, {"contact_email": kept})
+        assert await acme.gets(path) == {"contact_email": kept}
+    for body, code in (({"contact_email": "acme"}, "INVALID_EMAIL"), ({}, "MISSING_FIELD")):
+        refused = await acme.http.put(f"/v1{path}", json=body)
+        assert (refused.status_code, refused.json()["problems"][0]["code"]) == (422, code)
+
+
 async def test_complete_subscription_lifecycle(
     service_env: ServiceEnv, api_server: ApiServer, acme: ApiClient
 ) -> None:

@@ -27,6 +27,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
     f"{_ONE}/quote": ("?on=2027-01-01", "?of=switch&on=2027-01-01&term=ANNUAL", "?of=upgrade&members=20"),
     f"{_ONE}/required-terms": ("",),
     f"{_ONE}/certificates": ("",),
+    f"{_ONE}/contact-email": ("",),
     f"{_ONE}/events": ("",),
 }
 """Query strings tried with each path."""
@@ -121,6 +122,7 @@ def test_every_route_of_the_api_is_tried() -> None:
         for method in operations
     }
     tried = {("GET", path) for path in (*QUERIES, *NUMBERED)} | {("POST", path) for path in COMMANDS}
+    tried |= {("PUT", f"{_ONE}/contact-email")}
     assert described == tried | OPERATORS | OWN.keys() | REQUESTS | PUBLIC_ROUTES | ENDPOINTS
 
 
@@ -160,6 +162,19 @@ async def test_commands_to_other_customer_are_not_found(
     accepted = [event.workflow_execution_update_accepted_event_attributes for event in history]
     inputs = [each.accepted_request.input.name for each in accepted]
     assert {name for name in inputs if name} <= {"request"}
+
+
+async def test_contact_email_of_other_customer_is_not_found(
+    acme: ApiClient, rival: ApiClient, other_id: str
+) -> None:
+    path = "/v1/subscriptions/{}/contact-email"
+    before = await acme.gets(f"/subscriptions/{other_id}/contact-email")
+    body = {"contact_email": "mine@rival.example"}
+    answers = [await rival.http.put(path.format(each), json=body) for each in (other_id, UNKNOWN_ID)]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    found, nothing = (without(answer.json(), "request_id") for answer in answers)
+    assert found == nothing
+    assert await acme.gets(f"/subscriptions/{other_id}/contact-email") == before
 
 
 @pytest.mark.parametrize("path", NUMBERED)

@@ -23,12 +23,14 @@ async def test_guide_from_request_to_erasure(console: ConsoleServer) -> None:
         await sign_in(browser, f"customer-of-{name}")
         page = await filled_in(browser, name)
         assert "Check Request Details" in page.text
+        assert "it@ACME.example" in page.text
         page = await submit(browser, page, "/check")
         assert "The free trial has started" in page.text, page.text
         [listed] = await console.service_env.client.list(customer_id=f"customer-of-{name}")
         path = f"/subscriptions/{listed.subscription_id}"
         page = await browser.get(path)
         assert page.status_code == 200, page.text
+        assert "it@acme.example" in page.text
         for action in ("switch", "cancel", "rename"):
             assert (await browser.get(f"{path}/{action}")).status_code == 200
         for action in ("renewal", "upgrade"):
@@ -130,6 +132,7 @@ async def filled_in(
         password_again=PASSWORD,
         company_name="Acme Korea",
         company_phone="02-1234-5678",
+        contact_email="it@ACME.example",
     )
     assert page.url.path.endswith("/check"), page.text
     return page

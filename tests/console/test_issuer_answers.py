@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from support.console_server import ConsoleServer, run_console
+from support.html_forms import submit
 from support.http_server import served
 from support.polling import gather_all
 from support.service_env import ServiceEnv
@@ -380,3 +381,24 @@ async def test_repeated_callback_does_not_flood_the_issuer(
     [refused, *_] = [answer for answer in answers if answer.status_code == 429]
     assert expected in refused.text
     assert "TOO_MANY_SIGN_INS" in refused.text
+
+
+@pytest.mark.parametrize(
+    ("claims", "offered"),
+    [
+        ({"email": "Minji@ACME.example"}, "Minji@acme.example"),
+        ({"email": "minji@acme.example", "email_verified": True}, "minji@acme.example"),
+        ({"email": "minji@acme.example", "email_verified": False}, ""),
+        ({"email": "minji@acme.example", "email_verified": "false"}, ""),
+        ({"email": "not an address"}, ""),
+        ({}, ""),
+    ],
+)
+async def test_r08_request_form_offers_verified_email_of_sign_in(
+    service_env: ServiceEnv, claims: dict[str, Any], offered: str
+) -> None:
+    async with run_console_with(service_env, TestIssuer(claims=claims)) as (_, browser):
+        page = await browser.get("/sign-in/issuer?next=/request")
+        page = await submit(browser, page, "/product", plan="basic")
+        page = await submit(browser, page, "/terms", agreed=["service:2026-01", "privacy:2026-01"])
+        assert f'name="contact_email" type="email" value="{offered}"' in page.text

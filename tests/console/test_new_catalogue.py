@@ -67,3 +67,22 @@ async def test_r2_r3_new_plans_and_terms_need_no_template(isolated_console: Cons
         assert page.text.count('class="text"') == 4
         page = await submit(browser, page, "/terms", agreed=[])
         assert "House rules (1), unnamed (1) to continue" in page.text
+
+
+async def test_r35_announced_rise_is_shown_with_what_can_be_done(isolated_console: ConsoleServer) -> None:
+    """A monthly contract pays the rise at its first renewal that is 30 days or more ahead."""
+    subscription = await isolated_console.service_env.requested(plan="basic", members=10)
+    today = await subscription.today()
+    await subscription.send("switch_to_paid", date=f"{today}", term="MONTHLY")
+    path = f"/subscriptions/{subscription.id}"
+    async with isolated_console.browser() as browser:
+        await sign_in(browser, subscription.request["customer_id"])
+        assert "The price will rise" not in (await browser.get(path)).text
+        assert await publish(isolated_console.service_env.pool, catalogue("newer", f"{today}", **DEARER))
+        page = await browser.get(path)
+        assert "The price will rise" in page.text
+        assert "₩72,000" in page.text
+        assert "<strong>₩92,000</strong>" in page.text
+        assert "₩9,200 instead of ₩7,200 per member per month" in page.text
+        assert "Continue on Lite for ₩36,000 per month" in page.text
+        assert "free of charge" in page.text

@@ -15,6 +15,8 @@ from support.service_env import PASSWORD, ServiceEnv, unique_name
 from support.subscription_driver import SubscriptionDriver
 
 from adapters.attention_copy import copy_attention
+from adapters.postgres.contact_emails import contact_email
+from adapters.postgres.pool import Pool
 from entrypoints.console.works_admin.repository import Member, WorksAdminRepository
 from subscription.invoice import Invoice
 
@@ -35,6 +37,9 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/subscriptions/{subscription_id}/rename"): {},
     ("POST", "/subscriptions/{subscription_id}/rename"): {"kind": "GROUP", "name": "mine"},
     ("POST", "/subscriptions/{subscription_id}/domain"): {},
+    ("GET", "/subscriptions/{subscription_id}/notices"): {"before": "9"},
+    ("GET", "/subscriptions/{subscription_id}/contact-email"): {},
+    ("POST", "/subscriptions/{subscription_id}/contact-email"): {"contact_email": "mine@acme.example"},
     ("POST", "/subscriptions/{subscription_id}/clock"): {"by": "day"},
     ("GET", "/request/complete/{subscription_id}"): {},
     ("GET", "/invoices/{number}"): {},
@@ -89,6 +94,7 @@ class OtherCustomer:
     subscription: SubscriptionDriver
     invoice: Invoice
     record: WorksAdminRepository
+    pool: Pool
 
     @property
     def customer(self) -> str:
@@ -100,7 +106,8 @@ class OtherCustomer:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        return (self.subscription.id, self.customer, "Hanbit Trading", "Kim Minji", self.invoice.number)
+        names = ("Hanbit Trading", "Kim Minji", "it@hanbit.example")
+        return (self.subscription.id, self.customer, *names, self.invoice.number)
 
     def form_fields(self, fields: Mapping[str, str]) -> dict[str, str]:
         """Return the form fields with placeholders replaced."""
@@ -117,6 +124,7 @@ class OtherCustomer:
             await self.subscription.client.timeline(self.subscription.id),
             round((await self.subscription.clock.now() - datetime.now(UTC)) / timedelta(hours=1)),
             await self.record.company(self.subscription.id),
+            await contact_email(self.pool, self.subscription.id),
             await self.record.members(self.subscription.id),
             await self.subscription.client.invoices(customer_id=self.customer),
         )
@@ -126,7 +134,12 @@ class OtherCustomer:
 async def other_customer(console: ConsoleServer) -> OtherCustomer:
     """Create a subscription charged for March, with an invoice and a member."""
     service_env = console.service_env
-    subscription = await service_env.paid("2026-03-01 09:00", term="MONTHLY", company_name="Hanbit Trading")
+    subscription = await service_env.paid(
+        "2026-03-01 09:00",
+        term="MONTHLY",
+        company_name="Hanbit Trading",
+        contact_email="it@hanbit.example",
+    )
     await subscription.advance_to("2026-04-01 00:00")
     await service_env.temporal.execute_workflow(
         "InvoicesWorkflow", {"month": "2026-03"}, id=unique_name("close"), task_queue=service_env.task_queue
@@ -137,7 +150,7 @@ async def other_customer(console: ConsoleServer) -> OtherCustomer:
     )
     record = WorksAdminRepository(service_env.owner)
     assert await record.add_member(subscription.id, Member(member_id="minji", name="Kim Minji"))
-    return OtherCustomer(subscription, invoice, record)
+    return OtherCustomer(subscription, invoice, record, service_env.owner)
 
 
 def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:

@@ -13,7 +13,7 @@ PINS = pins_of("constraints.txt")
 PINNED = {pin.name: pin.version for pin in PINS if pin.is_for_here}
 BUILDER = "setuptools"
 """The build backend. Build isolation is off; otherwise pip would install it without hash checks."""
-ALLOWED_LICENSES = re.compile(r"MIT|BSD|Apache|ISC|MPL|Mozilla|PSF")
+ALLOWED_LICENSES = re.compile(r"MIT|BSD|Apache|ISC|MPL|Mozilla|PSF|Unlicense")
 
 
 def transitive_dependencies(name: str, extras: frozenset[str], known: set[str]) -> set[str]:

@@ -330,6 +330,7 @@ ALTER TABLE companies
     ALTER COLUMN company_address SET STATISTICS 0, ALTER COLUMN contact_email SET STATISTICS 0;
 GRANT SELECT, INSERT ON companies TO worksub_worker;
 GRANT SELECT, UPDATE (company_name, company_phone, company_address, contact_email) ON companies TO worksub_console;
+GRANT SELECT (subscription_id, contact_email), UPDATE (contact_email) ON companies TO worksub_api;
 
 CREATE TABLE members (
     subscription_id text NOT NULL REFERENCES subscriptions,

@@ -11,8 +11,8 @@ from entrypoints.console.confirmation_digest import command_id, digest, is_as_sh
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_detail import shown, withdrawal_shown
+from entrypoints.console.views.subscription_pages import render_subscription
 from starter.client import CurrentState
-from subscription.business_calendar import day_of
 from subscription.event_messages import SENTENCES
 from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
 from subscription.timeline import Answer
@@ -65,14 +65,12 @@ async def form_page(
 ) -> Response:
     """Return the page of an action. If the action is not possible now, the page shows only the reason."""
     refused = refusals(current)[action]
-    return await page.render(
+    return await render_subscription(
+        page,
         template if refused is None else "command/not_available.html",
+        current,
         status=status if refused is None else 409,
         action=action,
-        state=current.state,
-        today=day_of(current.now),
-        account=current.state.admin_account,
-        messages=MessageFormatter(page.translator, current.book),
         command_id=str(uuid.uuid4()),
         refused=refused and page.refusal(refused),
         **context,

@@ -31,9 +31,11 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
         "admin_id",
         "company_name",
         "company_phone",
+        "contact_email",
     ),
 }
 """Fields of a request by wizard step."""
+_COMPANY = ("company_name", "company_phone", "contact_email")
 
 
 async def begin(page: PageContext) -> Response:
@@ -96,7 +98,7 @@ async def _post_terms(page: PageContext, draft: Draft) -> Response:
 
 async def _post_information(page: PageContext, draft: Draft) -> Response:
     form = page.form
-    draft = draft.entered(form, "kind", "group", "domain", "admin_id", "company_name", "company_phone")
+    draft = draft.entered(form, "kind", "group", "domain", "admin_id", *_COMPANY)
     kind = draft.kind if draft.kind in tuple(AccountKind) else AccountKind.GROUP.value
     draft = draft.model_copy(update={"kind": kind, "password_hash": ""})
     if form.get("do") == "check-duplicates":
@@ -277,7 +279,7 @@ def _new_draft(page: PageContext) -> Draft:
     assert page.session is not None
     for cookie in request_draft.excess_cookies(page.request.cookies, page.session.key):
         clear_cookie(page, cookie)
-    draft = Draft()
+    draft = Draft(contact_email=page.session.email)
     _keep(page, draft)
     return draft
 

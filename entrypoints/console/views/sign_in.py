@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from adapters.translation import Translator
@@ -16,6 +17,7 @@ from entrypoints.console.request_draft import cookies_in
 from entrypoints.console.sessions import SessionKind
 from entrypoints.console.urls import local_path
 from entrypoints.http.sign_in_refusals import SignInRefusal
+from subscription.email_address import email_address
 from subscription.ids import is_opaque_id
 from subscription.validation import is_storable
 
@@ -116,9 +118,21 @@ async def oidc_callback(page: PageContext) -> Response:
         return await _failed(page, SignInFailedError(SignInRefusal.ACCOUNT_UNKNOWN, None), next_path)
     name = str(claims.get("name") or claims.get("email") or claims.get("sub") or "")[:200]
     name = name if is_storable(name) else ""
-    return await _signed_in(
-        page, None if operator else customer_id, name, next_path, {"id_token": identity.id_token}
-    )
+    document = {"id_token": identity.id_token, "email": _email(claims)}
+    return await _signed_in(page, None if operator else customer_id, name, next_path, document)
+
+
+def _email(claims: Mapping[str, Any]) -> str:
+    """Return the user's email address; empty if it is invalid, or not verified according to the issuer.
+
+    Some issuers send `email_verified` as text.
+    """
+    if str(claims.get("email_verified")).lower() == "false":
+        return ""
+    try:
+        return email_address(str(claims.get("email", "")))
+    except PydanticCustomError:
+        return ""
 
 
 async def sign_out(page: PageContext) -> Response:

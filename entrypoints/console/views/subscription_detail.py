@@ -6,20 +6,23 @@ from datetime import datetime
 from starlette.responses import HTMLResponse, Response
 
 from adapters.invoice_html import invoice_page
+from adapters.postgres import contact_emails
 from entrypoints.console.available_actions import admin_closed_state, refusals, upcoming_events
 from entrypoints.console.confirmation_digest import digest
 from entrypoints.console.lifecycle_chart import picture_of
-from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
+from entrypoints.console.views.subscription_pages import render_subscription
 from starter.client import CurrentState
 from subscription.adjustment import Adjustment
 from subscription.attention import ShownAttention
 from subscription.business_calendar import day_of
 from subscription.deadlines import next_deadline
+from subscription.decide import latest_cancellation
 from subscription.domain_verification import PendingDomain, last_check_at, verification_records
 from subscription.invoice import Invoice
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
+from subscription.price_rises import price_rises
 from subscription.state import Subscription
 
 
@@ -44,15 +47,15 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
     ledger, adjustments = await client.ledger(subscription_id), await client.adjustments(subscription_id)
     charges: list[LedgerLine | Adjustment] = [*ledger, *adjustments]
     numbers = {key: invoice.number for invoice in invoices for key in invoice.keys}
-    return await page.render(
+    return await render_subscription(
+        page,
         "detail.html",
+        current,
         status=status,
         problems=problems or {},
-        state=state,
-        today=day_of(current.now),
-        now=current.now,
-        messages=MessageFormatter(page.translator, current.book),
-        account=current.state.admin_account,
+        contact_email=await contact_emails.contact_email(page.console.pool, subscription_id),
+        rises=price_rises(state, current.now, current.book),
+        latest_cancellation=latest_cancellation(state, day_of(current.now)) if state.contract else None,
         picture=picture_of(current, past),
         coming=upcoming_events(state, current.book, 6),
         past=tuple(reversed(past)),

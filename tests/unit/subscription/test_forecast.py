@@ -20,7 +20,7 @@ from support.scenario_builder import (
 
 from subscription import deadlines
 from subscription.deadlines import DeadlineKind
-from subscription.forecast import Quote, future_events, upcoming
+from subscription.forecast import Quote, automatic_cancellation, future_events, upcoming
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import Subscription
 
@@ -213,3 +213,34 @@ def test_forecast_step_calculates_one_deadline(monkeypatch: pytest.MonkeyPatch) 
     calculated.clear()
     assert len(list(islice(future_events(subscription.state, subscription.book), 4))) == 4
     assert len(calculated) == 4
+
+
+# -- automatic cancellation --------------------------------------------------------------------------
+
+
+def canceled(subscription: ScenarioBuilder) -> tuple[str, str] | None:
+    event = automatic_cancellation(subscription.state, subscription.book)
+    return (f"{event.at:%Y-%m-%d %H:%M}", event.because) if event else None
+
+
+def test_r34_trial_is_canceled_at_the_end_of_its_grace_period() -> None:
+    """30 days of trial and 30 of grace from 1 January 09:00 end on 2 March."""
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00")
+    assert canceled(subscription) == ("2027-03-02 09:00", "GRACE_ENDED")
+    assert canceled(subscription.copy().at("2027-02-10")) == ("2027-03-02 09:00", "GRACE_ENDED")
+    assert canceled(subscription.copy().send("cancel", date="2027-02-05")) == ("2027-02-05 00:00", "RESERVED")
+    assert canceled(subscription.send("switch_to_paid", date="2027-02-05", term="ANNUAL")) is None
+
+
+def test_r34_contract_is_canceled_only_by_reservation() -> None:
+    monthly = ScenarioBuilder.paid("2027-01-15", "MONTHLY")
+    assert canceled(monthly) is None
+    # Renewals before the reserved date do not end the forecast.
+    assert canceled(monthly.send("cancel", date="2027-07-01")) == ("2027-07-01 00:00", "RESERVED")
+    assert canceled(monthly.send("withdraw_reservation")) is None
+
+
+def test_r34_trial_without_grace_is_canceled_at_its_end() -> None:
+    book = book_of(catalogue(trial={"grace_days": 0}))
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00", book)
+    assert canceled(subscription) == ("2027-01-31 09:00", "TRIAL_ENDED")

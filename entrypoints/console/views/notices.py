@@ -1,0 +1,28 @@
+"""The page of a subscription's notices (R34)."""
+
+from starlette.responses import Response
+
+from entrypoints.console.page_context import PageContext
+from entrypoints.console.views.subscription_pages import render_subscription
+
+_SHOWN = 50
+
+
+async def notices(page: PageContext) -> Response:
+    """Show the notices of the subscription, the latest first, also after its erasure."""
+    current = await page.client.current_state(page.subscription_id)
+    before = page.request.query_params.get("before", "")
+    found = await page.client.latest_notices(page.subscription_id, before=_number(before), limit=_SHOWN + 1)
+    shown = found[:_SHOWN]
+    return await render_subscription(
+        page,
+        "notices.html",
+        current,
+        notices=shown,
+        older=shown[-1].number if len(found) > _SHOWN else None,
+    )
+
+
+def _number(text: str) -> int | None:
+    """Return the number of a notice; None for other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None

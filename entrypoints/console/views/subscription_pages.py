@@ -1,0 +1,31 @@
+"""The common context of all pages of a subscription."""
+
+from typing import Any
+
+from starlette.responses import HTMLResponse
+
+from entrypoints.console.message_formatter import MessageFormatter
+from entrypoints.console.page_context import PageContext
+from starter.client import CurrentState
+from subscription.business_calendar import day_of
+from subscription.forecast import automatic_cancellation
+
+
+async def render_subscription(
+    page: PageContext, template: str, current: CurrentState, *, status: int = 200, **context: Any
+) -> HTMLResponse:
+    """Render a page of the subscription, with the banner if a deadline will cancel it (R34)."""
+    today = day_of(current.now)
+    deletion = automatic_cancellation(current.state, current.book)
+    return await page.render(
+        template,
+        status=status,
+        state=current.state,
+        today=today,
+        now=current.now,
+        account=current.state.admin_account,
+        messages=MessageFormatter(page.translator, current.book),
+        deletion=deletion,
+        deletion_days=(day_of(deletion.at) - today).days if deletion else 0,
+        **context,
+    )

@@ -1,0 +1,90 @@
+"""Pages of a subscription: deletion banner, contact email address, notices (R8, R34)."""
+
+from datetime import timedelta
+
+from support.console_server import ConsoleServer
+from support.html_forms import sign_in, submit
+from support.service_env import unique_name
+
+
+async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -> None:
+    """30 days of trial and 30 of grace follow a request."""
+    subscription = await console.service_env.requested()
+    path, today = f"/subscriptions/{subscription.id}", await subscription.today()
+    async with console.browser() as browser, console.browser("ko") as korean:
+        await sign_in(browser, subscription.request["customer_id"])
+        for page_of in ("", "/rename", "/contact-email", "/notices"):
+            page = (await browser.get(path + page_of)).text
+            assert '<section class="notice warn" aria-labelledby="deletion">' in page
+            assert "All data will be deleted in 60 days" in page
+            assert "The free trial ends on" in page
+            assert f'<a href="{path}/switch">Switch to Paid Product</a>' in page
+        await sign_in(korean, subscription.request["customer_id"])
+        assert "60일 후 모든 데이터가 삭제됩니다" in (await korean.get(path)).text
+        later = f"{today + timedelta(days=3)}"
+        await subscription.send("switch_to_paid", date=later, term="ANNUAL")
+        assert "All data will be deleted" not in (await browser.get(path)).text
+        await subscription.send("withdraw_reservation")
+        await subscription.send("cancel", date=later)
+        page = (await browser.get(f"{path}/cancel")).text
+        assert "All data will be deleted in 3 days" in page
+        assert f'<a href="{path}#actions">Withdraw the Reservation</a>' in page
+        await subscription.send("withdraw_reservation")
+        await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=31))
+        page = (await browser.get(path)).text
+        assert '<section class="notice bad" aria-labelledby="deletion">' in page
+        assert "All data will be deleted in 29 days" in page
+        assert "The trial has ended and use is suspended." in page
+
+
+async def test_r08_contact_email_is_changed_and_removed(console: ConsoleServer) -> None:
+    subscription = await console.service_env.requested(contact_email="it@acme.example")
+    path = f"/subscriptions/{subscription.id}"
+    async with console.browser() as browser, console.browser() as other_tab:
+        await sign_in(browser, subscription.request["customer_id"])
+        other_tab.cookies = browser.cookies
+        form = await browser.get(f"{path}/contact-email")
+        assert 'value="it@acme.example"' in form.text
+        refused = await submit(browser, form, "/contact-email", contact_email="acme.example")
+        assert refused.status_code == 422
+        assert "Enter an email address such as name@company.co.kr." in refused.text
+        page = await submit(browser, form, "/contact-email", contact_email=" CEO@Acme.Example ")
+        assert "The contact email is saved." in page.text
+        assert "CEO@acme.example" in page.text
+        stale = await submit(other_tab, form, "/contact-email", contact_email="old@acme.example")
+        assert stale.status_code == 409
+        assert "Nothing was saved" in stale.text
+        page = await submit(
+            browser, await browser.get(f"{path}/contact-email"), "/contact-email", contact_email=""
+        )
+        assert "The contact email is removed." in page.text
+        await subscription.send("cancel", date=f"{await subscription.today()}")
+        assert (
+            await submit(browser, form, "/contact-email", contact_email="a@acme.example")
+        ).status_code == 409
+
+
+async def test_r34_notices_show_recipient_until_erasure(console: ConsoleServer) -> None:
+    service_env = console.service_env
+    subscription = await service_env.requested()
+    path, group = f"/subscriptions/{subscription.id}", subscription.request["account"]["group"]
+    async with console.browser() as browser:
+        await sign_in(browser, subscription.request["customer_id"])
+        assert "No notices yet." in (await browser.get(f"{path}/notices")).text
+        await service_env.temporal.execute_workflow(
+            "NoticesWorkflow",
+            {"day": f"{await subscription.today() + timedelta(days=28)}"},
+            id=unique_name("notices"),
+            task_queue=service_env.task_queue,
+        )
+        page = (await browser.get(f"{path}/notices")).text
+        assert "The trial ends" in page
+        assert f"admin@{group}.worksmobile.example" in page
+        assert "Waiting to be sent" in page
+        await subscription.send("cancel", date=f"{await subscription.today()}")
+        await subscription.has_only_its_last_run()
+        page = (await browser.get(f"{path}/notices")).text
+        assert "The trial ends" in page
+        assert f"admin@{group}" not in page
+        assert ">deleted</td>" in page
+        assert "Not sent, because it no longer applies" in page
