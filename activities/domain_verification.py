@@ -9,6 +9,7 @@ import dns.name
 import dns.nameserver
 import dns.resolver
 from dns.rdtypes.ANY.CNAME import CNAME
+from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TXT import TXT
 from temporalio import activity
 
@@ -48,14 +49,20 @@ class DomainVerificationActivities:
         )
 
     async def _is_published(self, expected: VerificationRecords) -> bool:
-        txt, cname = await asyncio.gather(
-            self._records(expected.txt_name, "TXT"), self._records(expected.cname_name, "CNAME")
+        txt, cname, mx = await asyncio.gather(
+            self._records(expected.txt_name, "TXT"),
+            self._records(expected.cname_name, "CNAME"),
+            self._records(expected.mx_name, "MX"),
         )
-        target = dns.name.from_text(expected.cname_target)
-        return any(
-            isinstance(record, TXT) and b"".join(record.strings) == expected.txt_value.encode()
-            for record in txt
-        ) or any(isinstance(record, CNAME) and record.target == target for record in cname)
+        target, exchange = map(dns.name.from_text, (expected.cname_target, expected.mx_exchange))
+        return (
+            any(
+                isinstance(record, TXT) and b"".join(record.strings) == expected.txt_value.encode()
+                for record in txt
+            )
+            or any(isinstance(record, CNAME) and record.target == target for record in cname)
+            or any(isinstance(record, MX) and record.exchange == exchange for record in mx)
+        )
 
     async def _records(self, name: str, kind: str) -> list[dns.rdata.Rdata]:
         try:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from dnslib import CNAME, QTYPE, RCODE, RR, TXT, DNSError, DNSLabel, DNSRecord  # type: ignore[import-untyped]
+from dnslib import CNAME, MX, QTYPE, RCODE, RR, TXT, DNSError, DNSLabel, DNSRecord  # type: ignore[import-untyped]
 from dnslib.server import DNSLogger, DNSServer  # type: ignore[import-untyped]
 
 from dev_stack.child_server import LOOPBACK, ServerError
@@ -42,6 +42,10 @@ class DnsServer:
     def publish_cname(self, name: str, target: str) -> None:
         """Add a CNAME record that makes `name` an alias of `target`."""
         self._publish(name, "CNAME", CNAME(target))
+
+    def publish_mx(self, name: str, exchange: str, preference: int = 10) -> None:
+        """Add an MX record that names a mail server of `name`."""
+        self._publish(name, "MX", MX(exchange, preference))
 
     @contextmanager
     def published_txt(self, name: str, value: str) -> Iterator[None]:
@@ -114,7 +118,7 @@ class DnsServer:
                 name = aliases[0] if aliases else None
         return reply
 
-    def _publish(self, name: str, kind: str, data: TXT | CNAME) -> RR:
+    def _publish(self, name: str, kind: str, data: TXT | CNAME | MX) -> RR:
         record = RR(name, getattr(QTYPE, kind), rdata=data, ttl=0)
         with self._lock:
             self._records.setdefault(DNSLabel(name), []).append(record)

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 
 import asyncpg
@@ -54,12 +55,27 @@ def no_such_subscription() -> RefusalError:
     return refusal(RefusalCode.SUBSCRIPTION_NOT_FOUND, "subscription_id")
 
 
+class NameStatus(StrEnum):
+    """TAKEN: a subscription holds the name. CLAIMED: available, but other subscriptions claim the domain too.
+
+    Whoever of the claimants verifies the domain first holds it.
+    """
+
+    AVAILABLE = "AVAILABLE"
+    CLAIMED = "CLAIMED"
+    TAKEN = "TAKEN"
+
+
 class NameAvailability(Frozen):
-    """Availability of an account name at present. Only a request reserves the name (R5)."""
+    """Availability of an account name at present. Only a request takes or claims the name (R5).
+
+    `available` is true for AVAILABLE and CLAIMED.
+    """
 
     name: str
     kind: str
     available: bool
+    status: NameStatus
 
 
 class SubscriptionQueries:
@@ -96,10 +112,18 @@ class SubscriptionQueries:
         return catalogue.with_texts(texts) if texts else catalogue
 
     async def check_name(self, account: Account) -> NameAvailability:
-        taken: bool = await self._pool.fetchval(
-            "SELECT EXISTS (SELECT FROM account_names WHERE name = $1)", account.name
+        status = NameStatus(
+            await self._pool.fetchval(
+                """
+                SELECT CASE WHEN bool_or(status = 'HELD') THEN 'TAKEN'
+                            WHEN bool_or(status = 'CLAIMED') THEN 'CLAIMED' ELSE 'AVAILABLE' END
+                  FROM account_names WHERE name = $1
+                """,
+                account.name,
+            )
         )
-        return NameAvailability(name=account.name, kind=account.kind, available=not taken)
+        available = status is not NameStatus.TAKEN
+        return NameAvailability(name=account.name, kind=account.kind, available=available, status=status)
 
     # -- one subscription ----------------------------------------------------------------------------
 

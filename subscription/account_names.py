@@ -1,11 +1,16 @@
 """Validation of group names, domain names and administrator IDs (R4, R6)."""
 
 import re
+from functools import cache
+from typing import TYPE_CHECKING
 
 import idna
 from pydantic_core import PydanticCustomError
 
 from subscription.refusals import RefusalCode, validation_error
+
+if TYPE_CHECKING:
+    from publicsuffixlist import PublicSuffixList
 
 _GROUP = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADMIN_ID = re.compile(r"[a-z0-9._-]{2,40}")
@@ -41,6 +46,8 @@ def domain_name(name: str) -> str:
         raise _not_a_domain("DIGITS_LAST")
     for label in labels:
         _check_a_label(label)
+    if _public_suffixes().is_public(ascii_name):
+        raise _not_a_domain("PUBLIC_SUFFIX")
     return ascii_name
 
 
@@ -55,6 +62,18 @@ def admin_id(name: str) -> str:
     if _ADMIN_ID.fullmatch(name) is None:
         raise validation_error(RefusalCode.INVALID_ADMIN_ID)
     return name
+
+
+@cache
+def _public_suffixes() -> "PublicSuffixList":
+    """Return the suffixes under which registries sell domains, such as `co.kr` (R5).
+
+    The private section of the list is left out: its suffixes, such as `github.io`, have an owner who can
+    verify them.
+    """
+    from publicsuffixlist import PublicSuffixList  # lazy, because parsing the list takes 0.1 s
+
+    return PublicSuffixList(only_icann=True)
 
 
 def _a_labels(name: str) -> str:

@@ -21,22 +21,27 @@ class PendingDomain(Frozen):
 
 
 class VerificationRecords(Frozen):
-    """The TXT and the CNAME record; the customer publishes one of them (R12)."""
+    """The TXT, the CNAME and the MX record; the customer publishes one of them (R12)."""
 
     domain: str
     txt_name: str
     txt_value: str
     cname_name: str
     cname_target: str
+    mx_name: str
+    mx_exchange: str
 
 
 def verification_records(domain: str, token: str, cname_target: str) -> VerificationRecords:
+    """Return the records that prove the ownership of a domain; the policy sets `cname_target`."""
     return VerificationRecords(
         domain=domain,
         txt_name=domain,
         txt_value=f"naver-works-verification={token}",
         cname_name=f"{token}.{domain}",
         cname_target=cname_target,
+        mx_name=domain,
+        mx_exchange=f"{token}.{cname_target}",
     )
 
 

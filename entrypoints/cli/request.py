@@ -41,7 +41,11 @@ def check_name(group: Group = None, domain: Domain = None, as_json: AsJson = Fal
     account = parse_account(group, domain)
     with Session() as session:
         name = session.run_query(lambda queries: queries.check_name(account))
-    result = "is available" if name.available else "is already taken; choose another name"
+    result = {
+        "AVAILABLE": "is available",
+        "CLAIMED": "is available; others claim it too, and the first one to verify it has it",
+        "TAKEN": "is already taken; choose another name",
+    }[name.status]
     show(as_json, name, lambda: f"The {name.kind.lower()} name {name.name} {result}.")
 
 

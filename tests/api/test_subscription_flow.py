@@ -28,10 +28,10 @@ async def test_r5_name_check_does_not_reserve_the_name(
     service_env: ServiceEnv, acme: ApiClient, rival: ApiClient
 ) -> None:
     name = unique_name("acme")
-    free = {"name": name, "kind": "GROUP", "available": True}
+    free = {"name": name, "kind": "GROUP", "available": True, "status": "AVAILABLE"}
     assert await acme.gets("/check-name", group=name) == free
     await acme.requests(service_env, account={"group": name})
-    assert await rival.gets("/check-name", group=name) == {**free, "available": False}
+    assert await rival.gets("/check-name", group=name) == {**free, "available": False, "status": "TAKEN"}
     wrong = await acme.gets("/check-name", 422, group="-acme-")
     assert [problem["code"] for problem in wrong["problems"]] == ["INVALID_GROUP_NAME"]
     assert (await acme.gets("/check-name", 422))["code"] == "INVALID_ARGUMENT"

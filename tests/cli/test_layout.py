@@ -103,9 +103,10 @@ def test_dns_record_stays_on_one_line() -> None:
     proof = verification_records(
         f"{'long-' * 12}name.example", "0123456789abcdef" * 2, "verify.worksmobile.example"
     )
-    *_, txt, cname = rendered(Indented(verification_records_view([proof])), 80)
+    *_, txt, cname, mx = rendered(Indented(verification_records_view([proof])), 80)
     assert txt == f"    {proof.txt_name} TXT {proof.txt_value}"
     assert cname == f"    {proof.cname_name} CNAME {proof.cname_target}"
+    assert mx == f"    {proof.mx_name} MX {proof.mx_exchange}"
 
 
 def test_indented_text_wraps_before_the_edge() -> None:

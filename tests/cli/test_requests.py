@@ -24,7 +24,7 @@ async def test_name_is_free_until_requested(service: Service, cli: Cli) -> None:
             typed=PASSWORD,
         ),
     )
-    assert free == {"name": name, "kind": "GROUP", "available": True}
+    assert free == {"name": name, "kind": "GROUP", "available": True, "status": "AVAILABLE"}
     assert not_free.code == 0
     assert f"{taken} is already taken" in not_free.out
     assert requested.code == 1

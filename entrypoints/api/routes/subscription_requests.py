@@ -81,7 +81,8 @@ async def get_catalogue(client: ClientDep) -> CurrentCatalogue:
     responses=responses(RefusalCode.INVALID_ARGUMENT),
     summary="Check whether an account name is available",
     description="The check does not reserve the name; only the request does (R5). Pass either `group` or "
-    "`domain`.",
+    "`domain`. A domain that is `CLAIMED` is available: others claim it too, and the first one to verify it "
+    "has it.",
 )
 async def check_account_name(
     client: ClientDep,

@@ -95,6 +95,7 @@ def verification_records_view(proofs: "Iterable[VerificationRecords]") -> Render
         for record in (
             f"{proof.txt_name} TXT {proof.txt_value}",
             f"{proof.cname_name} CNAME {proof.cname_target}",
+            f"{proof.mx_name} MX {proof.mx_exchange}",
         ):
             parts.append(Text(f"  {record}", no_wrap=True, overflow="ignore"))
     return Group(*parts)

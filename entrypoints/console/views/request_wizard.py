@@ -12,6 +12,7 @@ from entrypoints.console.confirmation_digest import digest, is_as_shown
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import Draft
+from starter.queries import NameStatus
 from subscription.account_names import domain_name, group_name
 from subscription.catalogue import Catalogue
 from subscription.password_hash_policy import PLACEHOLDER
@@ -172,9 +173,20 @@ async def _duplicates(page: PageContext, draft: Draft) -> dict[str, object]:
     except PydanticCustomError as error:
         return {"free": False, "message": page.refusal(problem_in(error))}
     kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
-    if (await page.client.check_name(Account(kind=kind, name=name))).available:
-        return {"free": True, "message": gettext("%(name)s is available.", name=name)}
-    return {"free": False, "message": gettext("%(name)s is already taken. Choose another name.", name=name)}
+    match (await page.client.check_name(Account(kind=kind, name=name))).status:
+        case NameStatus.AVAILABLE:
+            return {"free": True, "message": gettext("%(name)s is available.", name=name)}
+        case NameStatus.CLAIMED:
+            return {
+                "free": True,
+                "message": gettext(
+                    "%(name)s is available. Others claim it too, and the first one to verify it has it.",
+                    name=name,
+                ),
+            }
+        case NameStatus.TAKEN:
+            message = gettext("%(name)s is already taken. Choose another name.", name=name)
+            return {"free": False, "message": message}
 
 
 # -- the steps ---------------------------------------------------------------------------------------

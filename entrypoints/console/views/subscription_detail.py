@@ -104,6 +104,7 @@ def _proof(pending_domain: PendingDomain, current: CurrentState) -> Proof:
         records=(
             ("TXT", proof.txt_name, proof.txt_value),
             ("CNAME", proof.cname_name, proof.cname_target),
+            ("MX", proof.mx_name, proof.mx_exchange),
         ),
         last_check_at=last_check_at(pending_domain, current.now, policy),
         next_check_at=pending_domain.after_failed_check(current.now, policy).next_check_at,

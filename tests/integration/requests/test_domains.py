@@ -12,8 +12,10 @@ from temporalio.client import Client
 from activities.domain_verification import DomainVerificationActivities
 from dev_stack.dns_server import DnsServer
 from dev_stack.stack import EmbeddedStack
+from starter.queries import NameStatus
 from subscription.activity_contracts import DomainCheckInput
 from subscription.refusals import RefusalCode, RefusalError
+from subscription.request import Account, AccountKind
 from subscription.state import Access
 
 START = "2027-01-10 09:00"
@@ -70,6 +72,20 @@ async def test_r12_cname_record_verifies_domain(service_env: ServiceEnv) -> None
     assert proof.cname_target == CNAME_TARGET
     service_env.dns.publish_cname(proof.cname_name, proof.cname_target)
     answer = await subscription.send("check_domain", at="2027-01-10 09:01")
+    assert answer.access is Access.FULL
+
+
+async def test_r12_mx_record_verifies_domain(service_env: ServiceEnv) -> None:
+    """The record stands beside the mail servers of the domain; those of another token prove nothing."""
+    subscription, domain = await on_a_domain(service_env)
+    [proof] = (await subscription.status()).proofs
+    assert proof.mx_exchange == f"{proof.txt_value.split('=')[1]}.{CNAME_TARGET}"
+    service_env.dns.publish_mx(domain, f"mail.{domain}")
+    service_env.dns.publish_mx(domain, f"0123.{CNAME_TARGET}")
+    answer = await subscription.send("check_domain", at="2027-01-10 09:01")
+    assert (answer.events, answer.access) == ((), Access.RESTRICTED)
+    service_env.dns.publish_mx(proof.mx_name, proof.mx_exchange.upper())
+    answer = await subscription.send("check_domain", at="2027-01-10 09:02")
     assert answer.access is Access.FULL
 
 
@@ -304,11 +320,14 @@ async def test_r12_first_proof_wins_and_others_learn_of_the_loss(service_env: Se
     [squatter, owner], domain = await claimants(service_env, 2)
     renaming = await service_env.requested(START)
     await renaming.send("rename_account", at=START, domain=domain)
+    name = Account(kind=AccountKind.DOMAIN, name=domain)
+    assert (await service_env.client.check_name(name)).status is NameStatus.CLAIMED
     await publish_proof(service_env, owner)
     answer = await owner.send("check_domain", at="2027-01-10 09:02")
     assert (answer.access, [entry.event for entry in answer.events]) == (Access.FULL, ["DOMAIN_CONFIRMED"])
 
     # A verified domain is taken for requests and renames.
+    assert (await service_env.client.check_name(name)).status is NameStatus.TAKEN
     with pytest.raises(RefusalError) as request_refused:
         await service_env.requested(START, account={"domain": domain})
     assert request_refused.value.refused.code is RefusalCode.NAME_TAKEN
@@ -331,6 +350,7 @@ async def test_r12_first_proof_wins_and_others_learn_of_the_loss(service_env: Se
     # The name is free again once its holder is erased.
     await owner.send("cancel", at="2027-01-10 10:00", date="2027-01-10", confirmation=f"admin@{domain}")
     await owner.has_closed()
+    assert (await service_env.client.check_name(name)).status is NameStatus.AVAILABLE
     assert (await service_env.requested(START, account={"domain": domain})).id
 
 

@@ -63,6 +63,22 @@ def test_r04_invalid_domain_name(name: str) -> None:
     assert problems(account={"domain": name}) == [("account.domain", RefusalCode.INVALID_DOMAIN_NAME)]
 
 
+@pytest.mark.parametrize("name", ["com", "co.kr", "CO.KR", "pe.kr", "com.au", "acme.ck", "個人.hk"])
+def test_r05_public_suffix_is_no_domain(name: str) -> None:
+    assert problems(account={"domain": name}) == [("account.domain", RefusalCode.INVALID_DOMAIN_NAME)]
+    subscription = ScenarioBuilder.requested("2027-01-01 09:00")
+    refused = subscription.expect_refusal("rename_account", domain=name)
+    assert [problem.code for problem in refused.problems] == [RefusalCode.INVALID_DOMAIN_NAME]
+
+
+@pytest.mark.parametrize(
+    "name", ["acme.co.kr", "acme.com", "www.ck", "kr.com", "acme.github.io", "github.io"]
+)
+def test_r05_domain_below_a_public_suffix_is_accepted(name: str) -> None:
+    # Suffixes such as github.io have an owner, who can verify them.
+    assert accepted(account={"domain": name}).account.account.name == name
+
+
 @pytest.mark.parametrize("spelled", ["한국.kr", "한국.KR", "한국\u3002kr", "xn--3e0b707e.kr"])
 def test_r04_r05_internationalized_name_has_one_spelling(spelled: str) -> None:
     # Both spellings must normalize to one name; otherwise two subscriptions could hold it.

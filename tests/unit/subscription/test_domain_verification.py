@@ -62,10 +62,11 @@ def test_r11_the_proof_counts_in_every_state_that_has_access() -> None:
 # -- R12 ---------------------------------------------------------------------------------------------
 
 
-def test_r12_either_of_two_records_proves_ownership() -> None:
+def test_r12_any_of_three_records_proves_ownership() -> None:
     proof = verification_records("acme.co.kr", "t0ken", POLICY.cname_target)
     assert (proof.txt_name, proof.txt_value) == ("acme.co.kr", "naver-works-verification=t0ken")
     assert (proof.cname_name, proof.cname_target) == ("t0ken.acme.co.kr", "verify.worksmobile.example")
+    assert (proof.mx_name, proof.mx_exchange) == ("acme.co.kr", "t0ken.verify.worksmobile.example")
 
 
 def test_r12_each_name_has_its_own_token() -> None:
