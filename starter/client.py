@@ -26,6 +26,7 @@ from subscription.catalogue import PriceBook, Term, required_terms
 from subscription.commands import Command, Expected, SwitchToPaid, Upgrade, parse_command
 from subscription.contract import ContractTerm
 from subscription.deadlines import advance
+from subscription.decide import ExternalFacts
 from subscription.forecast import (
     ChangeQuote,
     Quote,
@@ -52,11 +53,15 @@ CommandT = TypeVar("CommandT", bound=Command)
 
 
 class CurrentState(Frozen):
-    """Input of the rules for a command now: the state after all due deadlines, the time, the prices."""
+    """Input of the rules for a command now: the state after all due deadlines, the time, the prices.
+
+    `members_in_use` is the number that the product has, including the administrator (R36); None if unknown.
+    """
 
     state: Subscription
     now: Instant
     book: PriceBook
+    members_in_use: int | None = None
 
     @property
     def expected(self) -> Expected:
@@ -250,9 +255,11 @@ class SubscriptionClient(SubscriptionQueries):
 
     async def current_state(self, subscription_id: str) -> CurrentState:
         """Return the current state by the subscription's clock (R33), as input for the rules."""
-        state, book = await self.snapshot_and_prices(subscription_id)
+        state, book, members_in_use = await self.state_for_decision(subscription_id)
         now = await self._now(state)
-        return CurrentState(state=advance(state, now, book), now=now, book=book)
+        return CurrentState(
+            state=advance(state, now, book), now=now, book=book, members_in_use=members_in_use
+        )
 
     async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
         """Quote the cost of canceling on `day`, by the subscription's clock (R28, R33)."""
@@ -271,8 +278,9 @@ class SubscriptionClient(SubscriptionQueries):
         """Quote the cost of this switch to paid, by the subscription's clock (R16, R33)."""
         argument = {"date": day.isoformat(), "term": term, "plan": plan, "members": members}
         switch = _command("switch_to_paid", _given(argument), SwitchToPaid)
-        state, book = await self.snapshot_and_prices(subscription_id)
-        return _not_refused(quote_switch(state, switch, await self._now(state), book))
+        state, book, members_in_use = await self.state_for_decision(subscription_id)
+        facts = ExternalFacts(members_in_use=members_in_use)
+        return _not_refused(quote_switch(state, switch, await self._now(state), book, facts))
 
     async def quote_upgrade(
         self,

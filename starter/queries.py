@@ -19,6 +19,7 @@ from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Pool
 from adapters.postgres.read_only_pool import ReadOnlyPool
 from adapters.postgres.subscription_repository import TIMELINE_COLUMNS, certificate_from_row, snapshot
+from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
 from starter.filter_values import check_selection, selects_by_plan
 from starter.filters import Filters, customer_is, state_is, to_sql
 from starter.products import ProductPage, list_erased, list_products
@@ -147,6 +148,14 @@ class SubscriptionQueries:
         """Return the last recorded state, and the price book."""
         [row] = await self._rows_of(subscription_id, f"snapshot, {PRICE_BOOK_COLUMN}")
         return Subscription.model_validate_json(row["snapshot"]), price_book_from_row(row)
+
+    async def state_for_decision(self, subscription_id: str) -> tuple[Subscription, PriceBook, int]:
+        """Return the last recorded state, the price book and the members in use (R36)."""
+        [row] = await self._rows_of(
+            subscription_id, f"snapshot, {PRICE_BOOK_COLUMN}, {MEMBERS_IN_USE_COLUMN}"
+        )
+        state = Subscription.model_validate_json(row["snapshot"])
+        return state, price_book_from_row(row), row["members_in_use"]
 
     async def status(self, subscription_id: str) -> Status:
         state, book = await self.snapshot_and_prices(subscription_id)

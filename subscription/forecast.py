@@ -12,7 +12,7 @@ from subscription.catalogue import PriceBook, required_terms
 from subscription.commands import Cancel, SwitchToPaid, Upgrade
 from subscription.contract import Contract, ContractTerm
 from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
-from subscription.decide import decide
+from subscription.decide import NO_FACTS, ExternalFacts, decide
 from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
@@ -95,10 +95,14 @@ def quote_cancellation(state: Subscription, day: date, now: datetime, book: Pric
 
 
 def quote_switch(
-    state: Subscription, switch: SwitchToPaid, now: datetime, book: PriceBook
+    state: Subscription,
+    switch: SwitchToPaid,
+    now: datetime,
+    book: PriceBook,
+    facts: ExternalFacts = NO_FACTS,
 ) -> ChangeQuote | Refusal:
     """Return the cost of a switch to paid; refused for the same reasons as the command itself."""
-    return _quote_change(state, switch, switch.date, now, book)
+    return _quote_change(state, switch, switch.date, now, book, facts)
 
 
 def quote_upgrade(
@@ -109,16 +113,22 @@ def quote_upgrade(
     catalogue = book.in_force(today)
     terms = required_terms(catalogue) if catalogue else ()
     agreed = tuple(TermAgreement(id=term.id, version=term.version) for term in terms)
-    return _quote_change(state, upgrade.model_copy(update={"agreed_terms": agreed}), today, now, book)
+    agreeing = upgrade.model_copy(update={"agreed_terms": agreed})
+    return _quote_change(state, agreeing, today, now, book, NO_FACTS)
 
 
 def _quote_change(
-    state: Subscription, change: SwitchToPaid | Upgrade, day: date, now: datetime, book: PriceBook
+    state: Subscription,
+    change: SwitchToPaid | Upgrade,
+    day: date,
+    now: datetime,
+    book: PriceBook,
+    facts: ExternalFacts,
 ) -> ChangeQuote | Refusal:
     if not is_within_horizon(state, now):
         return TOO_FAR_AHEAD
     state = advance(state, now, book)
-    decision = decide(state, change, now, book)
+    decision = decide(state, change, now, book, facts)
     if isinstance(decision, Refusal):
         return decision
     changed = advance(apply_all(state, decision.events), max(now, start_of(day)), book)

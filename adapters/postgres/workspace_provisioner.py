@@ -6,6 +6,12 @@ from adapters.postgres.pool import Connection, Pool
 from subscription.model import Frozen
 from subscription.state import Access, Subscription
 
+MEMBERS_IN_USE_COLUMN = """
+    (SELECT in_use.members FROM members_in_use AS in_use
+      WHERE in_use.subscription_id = subscription.subscription_id) AS members_in_use
+"""
+"""SQL column with the members in use of the row `subscription`."""
+
 
 class Workspace(Frozen):
     """Desired state of a subscription's workspace in the product. `version` orders the updates."""
@@ -62,23 +68,22 @@ class PostgresWorkspaceProvisioner:
         )
 
     async def members_in_use(self, subscription_id: str) -> int:
-        async with self._pool.acquire() as connection:
-            return await members_in_use(connection, subscription_id)
+        return await members_in_use(self._pool, subscription_id)
 
     async def delete(self, subscription_id: str) -> None:
         """Do nothing: `erase_personal_data` deletes and counts this row with the others."""
 
 
-async def members_in_use(connection: Connection, subscription_id: str) -> int:
-    """Return the members in use of the stand-in product: its members, and the administrator (R36).
+async def members_in_use(connection: Connection | Pool, subscription_id: str) -> int:
+    """Return the members in use of the stand-in product, including the administrator (R36).
 
     In the transaction that records the start of a contract, more members than the contract's seats mean that
     the difference is locked.
     """
-    members: int = await connection.fetchval(
-        "SELECT 1 + count(*) FROM members WHERE subscription_id = $1", subscription_id
+    members: int | None = await connection.fetchval(
+        "SELECT members FROM members_in_use WHERE subscription_id = $1", subscription_id
     )
-    return members
+    return members or 0
 
 
 def wanted_workspace(state: Subscription) -> Workspace:

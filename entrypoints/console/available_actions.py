@@ -97,7 +97,8 @@ def current_terms(current: CurrentState) -> tuple[TermAgreement, ...]:
 
 
 def decide_now(current: CurrentState, command: Command, token: str = "0" * 32) -> Decision | Refusal:
-    return decide(current.state, command, current.now, current.book, ExternalFacts(token=token))
+    facts = ExternalFacts(token=token, members_in_use=current.members_in_use)
+    return decide(current.state, command, current.now, current.book, facts)
 
 
 def upcoming_events(state: Subscription, book: PriceBook, most: int) -> UpcomingEvents:
@@ -176,7 +177,7 @@ def _probe_commands(current: CurrentState) -> Mapping[Action, tuple[Command, ...
     """Return probe commands by action. An action is possible if at least one of its commands is accepted."""
     state, today = current.state, day_of(current.now)
     return {
-        Action.SWITCH: (SwitchToPaid(date=today, term=ContractTerm.MONTHLY),),
+        Action.SWITCH: _possible_switches(current),
         Action.RENEWAL: (ChangeRenewalOption(term=None),),
         Action.UPGRADE: _possible_upgrades(current),
         Action.CANCEL: (Cancel(date=today, confirmation=account_words(state)),),
@@ -184,6 +185,13 @@ def _probe_commands(current: CurrentState) -> Mapping[Action, tuple[Command, ...
         Action.RENAME: _possible_renames(state),
         Action.DOMAIN: (CheckDomain(),),
     }
+
+
+def _possible_switches(current: CurrentState) -> tuple[Command, ...]:
+    """Return switches for today with the members of the request, and with a seat for each member (R36)."""
+    members = max(current.state.members, current.members_in_use or 0)
+    today, term = day_of(current.now), ContractTerm.MONTHLY
+    return SwitchToPaid(date=today, term=term), SwitchToPaid(date=today, term=term, members=members)
 
 
 def _possible_upgrades(current: CurrentState) -> tuple[Command, ...]:

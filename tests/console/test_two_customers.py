@@ -125,7 +125,7 @@ class OtherCustomer:
             round((await self.subscription.clock.now() - datetime.now(UTC)) / timedelta(hours=1)),
             await self.record.company(self.subscription.id),
             await contact_email(self.pool, self.subscription.id),
-            await self.record.members(self.subscription.id),
+            await self.record.members(self.subscription.id, seats=10),
             await self.subscription.client.invoices(customer_id=self.customer),
         )
 

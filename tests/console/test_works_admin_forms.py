@@ -83,5 +83,5 @@ async def test_company_update_requires_the_seen_row(console: ConsoleServer) -> N
     minji = Member(member_id="minji", name="Minji")
     assert await record.add_member(subscription.id, minji)
     assert not await record.remove_member(subscription.id, minji.model_copy(update={"name": "Another"}))
-    assert await record.members(subscription.id) == [minji]
+    assert await record.member(subscription.id, "minji") == minji
     await pool.close()

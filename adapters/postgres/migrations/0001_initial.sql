@@ -332,15 +332,28 @@ GRANT SELECT, INSERT ON companies TO worksub_worker;
 GRANT SELECT, UPDATE (company_name, company_phone, company_address, contact_email) ON companies TO worksub_console;
 GRANT SELECT (subscription_id, contact_email), UPDATE (contact_email) ON companies TO worksub_api;
 
+-- `number` is the order in which the members of a subscription were added: beyond the seats, the last ones are locked.
 CREATE TABLE members (
-    subscription_id text NOT NULL REFERENCES subscriptions,
-    member_id       text NOT NULL,
+    subscription_id text   NOT NULL REFERENCES subscriptions,
+    member_id       text   NOT NULL,
     name            text,
+    number          bigint GENERATED ALWAYS AS IDENTITY,
     PRIMARY KEY (subscription_id, member_id)
 );
-ALTER TABLE members ALTER COLUMN member_id SET STATISTICS 0, ALTER COLUMN name SET STATISTICS 0;
+ALTER TABLE members
+    ALTER COLUMN member_id SET STATISTICS 0, ALTER COLUMN name SET STATISTICS 0,
+    ALTER COLUMN number SET STATISTICS 0;
 GRANT SELECT, INSERT ON members TO worksub_worker;
 GRANT SELECT, DELETE ON members TO worksub_console;
+
+-- The members in use of each subscription (R36). The administrator uses one seat; after erasure there are none.
+CREATE VIEW members_in_use AS
+SELECT subscription_id,
+       ((SELECT count(*) FROM administrators WHERE administrators.subscription_id = subscriptions.subscription_id)
+        + (SELECT count(*) FROM members WHERE members.subscription_id = subscriptions.subscription_id))::integer
+           AS members
+  FROM subscriptions;
+GRANT SELECT ON members_in_use TO worksub_worker, worksub_reader;
 
 -- The configuration that the product applies.
 CREATE TABLE workspaces (
@@ -390,8 +403,9 @@ BEGIN
     -- An erasure takes the same lock first.
     SELECT subscriptions.members INTO seats FROM public.subscriptions
      WHERE subscription_id = subscription AND state <> 'ERASED' FOR NO KEY UPDATE;
-    -- The administrator uses one seat.
-    IF NOT FOUND OR seats <= 1 + (SELECT count(*) FROM public.members WHERE subscription_id = subscription) THEN
+    IF NOT FOUND
+        OR seats <= (SELECT in_use.members FROM public.members_in_use AS in_use WHERE subscription_id = subscription)
+    THEN
         RETURN false;
     END IF;
     INSERT INTO public.members (subscription_id, member_id, name) VALUES (subscription, member, called)

@@ -117,6 +117,7 @@ async def list_upcoming_events(subscription_id: str, client: ClientDep) -> Page[
             RefusalCode.LOWERED_BY_UPGRADE,
             RefusalCode.PLAN_NOT_SOLD,
             RefusalCode.TOO_MANY_MEMBERS,
+            RefusalCode.MEMBERS_IN_USE,
             ApiCode.TIMEOUT,
         ),
     },

@@ -17,7 +17,9 @@ from subscription.event_messages import SENTENCES
 from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
 from subscription.timeline import Answer
 
-_STATE_CHANGED = frozenset({RefusalCode.CHANGED_MEANWHILE, RefusalCode.SUBSCRIPTION_ENDED})
+_STATE_CHANGED = frozenset(
+    {RefusalCode.CHANGED_MEANWHILE, RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.MEMBERS_IN_USE}
+)
 
 
 async def run_client(

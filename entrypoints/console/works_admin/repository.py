@@ -1,6 +1,7 @@
 """SQL of NAVER WORKS Admin (erased with the subscription, R31)."""
 
 from adapters.postgres.pool import Pool
+from adapters.postgres.read_only_pool import ReadOnlyPool
 from subscription.model import Frozen
 
 
@@ -19,6 +20,13 @@ class Company(Frozen):
 class Member(Frozen):
     member_id: str
     name: str | None
+
+
+class ListedMember(Frozen):
+    """`is_locked` means that there are more members than seats, and this member was added last (R36)."""
+
+    member: Member
+    is_locked: bool
 
 
 class WorksAdminRepository:
@@ -64,12 +72,31 @@ class WorksAdminRepository:
         )
         return saved is not None
 
-    async def members(self, subscription_id: str) -> list[Member]:
+    async def members(self, subscription_id: str, seats: int) -> list[ListedMember]:
+        """Return up to 1,000 members by ID, locked members first. The administrator uses one of the seats."""
         rows = await self._pool.fetch(
-            "SELECT member_id, name FROM members WHERE subscription_id = $1 ORDER BY member_id LIMIT 1000",
+            """
+            SELECT member_id, name, row_number() OVER (ORDER BY number) >= $2 AS is_locked
+              FROM members WHERE subscription_id = $1
+             ORDER BY is_locked DESC, member_id LIMIT 1000
+            """,
             subscription_id,
+            seats,
         )
-        return [Member.model_validate(dict(row)) for row in rows]
+        return [
+            ListedMember(
+                member=Member(member_id=row["member_id"], name=row["name"]), is_locked=row["is_locked"]
+            )
+            for row in rows
+        ]
+
+    async def member(self, subscription_id: str, member_id: str) -> Member | None:
+        row = await ReadOnlyPool(self._pool).fetchrow(
+            "SELECT member_id, name FROM members WHERE subscription_id = $1 AND member_id = $2",
+            subscription_id,
+            member_id,
+        )
+        return Member.model_validate(dict(row)) if row else None
 
     async def add_member(self, subscription_id: str, member: Member) -> bool:
         """Add a member; return False if all seats are used, the ID is in use, or the data was erased."""

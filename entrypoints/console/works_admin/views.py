@@ -21,7 +21,7 @@ from starter.client import CurrentState
 from subscription.account_names import admin_id as checked_id
 from subscription.phone import phone_number
 from subscription.refusals import RefusalError
-from subscription.state import Access, State
+from subscription.state import Access, State, Subscription
 from subscription.validation import has_control_characters, problem_in
 
 
@@ -142,29 +142,35 @@ async def add_member(page: PageContext) -> Response:
     if not problems:
         member = Member(member_id=entered["member_id"], name=entered["name"])
         record = WorksAdminRepository(page.console.pool)
-        if entered["member_id"] != state.admin_id and await record.add_member(state.subscription_id, member):
+        is_admin = member.member_id == state.admin_id
+        if not is_admin and await record.add_member(state.subscription_id, member):
             return await page.redirect("/works", gettext("The member is added."))
-        present = {state.admin_id, *(each.member_id for each in await record.members(state.subscription_id))}
-        problems["member_id"] = (
-            gettext("This ID is already in use.")
-            if entered["member_id"] in present
-            else gettext(
-                "All %(most)s seats are used. Upgrade the subscription to add members.",
-                most=page.translator.number(state.members),
-            )
-        )
+        is_present = is_admin or await record.member(state.subscription_id, member.member_id)
+        problems["member_id"] = gettext("This ID is already in use.") if is_present else _no_seat(page, state)
     return await _shown(page, current, entered=entered, problems=problems)
+
+
+def _no_seat(page: PageContext, state: Subscription) -> str:
+    """Return the message that all seats are used, with the command that adds seats in this state (R26)."""
+    most = page.translator.number(state.members)
+    if state.state is State.ACTIVE:
+        return page.translator.gettext(
+            "All %(most)s seats are used. Upgrade the subscription to add members.", most=most
+        )
+    return page.translator.gettext(
+        "All %(most)s seats of the trial are used. Switch to a paid plan with more members to add members.",
+        most=most,
+    )
 
 
 async def remove_member(page: PageContext) -> Response:
     """Remove the member whose ID and name the page showed."""
     current = await _open(page)
     record, subscription_id = WorksAdminRepository(page.console.pool), current.state.subscription_id
-    for member in await record.members(subscription_id):
-        named = member.member_id == page.form.get("member_id")
-        as_shown = named and is_as_shown(page, _member_shown(page, member))
-        if as_shown and await record.remove_member(subscription_id, member):
-            return await page.redirect("/works", page.translator.gettext("The member is removed."))
+    member = await record.member(subscription_id, page.form.get("member_id", ""))
+    as_shown = member is not None and is_as_shown(page, _member_shown(page, member))
+    if member is not None and as_shown and await record.remove_member(subscription_id, member):
+        return await page.redirect("/works", page.translator.gettext("The member is removed."))
     said = page.translator.gettext(
         "The members have changed since you opened the page. No member was removed."
     )
@@ -208,6 +214,7 @@ async def _shown(
 ) -> Response:
     record, state = WorksAdminRepository(page.console.pool), current.state
     company = await record.company(state.subscription_id)
+    in_use = current.members_in_use or 0
     return await page.render(
         "works_admin/home.html",
         status=200 if not problems else 409 if "" in problems else 422,
@@ -219,7 +226,10 @@ async def _shown(
         company=company,
         company_shown=_company_shown(page, company),
         member_shown=partial(_member_shown, page),
-        members=await record.members(state.subscription_id),
+        members=await record.members(state.subscription_id, state.members),
+        in_use=in_use,
+        locked=max(0, in_use - state.members),
+        more_seats="upgrade" if state.state is State.ACTIVE else "switch",
     )
 
 

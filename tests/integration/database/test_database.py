@@ -152,7 +152,7 @@ async def test_role_privileges_match_the_security_page(service_env: ServiceEnv) 
     }
     assert list(privileges.header[1:]) == [*ROLES]
     for [table] in await service_env.owner.fetch(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'v') AND relnamespace = 'public'::regnamespace"
     ):
         granted = [
             frozenset([word for word, right in RIGHTS.items() if await may(service_env, role, table, right)])

@@ -27,6 +27,7 @@ from temporalio.client import Client
 from activities.catalogue import CatalogueActivities
 from activities.provisioning import ProvisioningActivities
 from activities.transitions import TransitionActivities
+from activities.workspace import WorkspaceActivities
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrate
 from adapters.postgres.subscription_repository import snapshot
@@ -183,6 +184,8 @@ async def executed(service_env: ServiceEnv, effect: Effect) -> Any:
             return await recording.get_stored_answer(argument)
         case "get_newer_catalogues":
             return await CatalogueActivities(service_env.pool).get_newer_catalogues(argument)
+        case "count_members_in_use":
+            return await WorkspaceActivities(workspaces).count_members_in_use(argument)
     raise AssertionError(f"{effect.name} is an activity that this test does not support yet")
 
 
