@@ -64,6 +64,19 @@ def column_between(column: str, first: date | datetime | None, before: date | da
     return tuple(Filter(column, None, operator, value) for operator, value in bounds if value is not None)
 
 
+OVER_SEATS: Filters = (
+    Filter(
+        """
+        (SELECT in_use.members FROM members_in_use AS in_use
+          WHERE in_use.subscription_id = subscriptions.subscription_id) - subscriptions.members
+        """,
+        None,
+        ">",
+        0,
+    ),
+)
+"""Filter by more members in use than seats (R36)."""
+
 NEEDS_ATTENTION: Filters = (Filter(None, "NeedsAttention", "=", True),)
 
 
@@ -113,6 +126,7 @@ NAMED_FILTERS = {
         "subscriptions whose use is restricted until a domain is verified",
         lambda _: access_is(Access.RESTRICTED),
     ),
+    "over-seats": NamedFilter("subscriptions with more members in use than seats", lambda _: OVER_SEATS),
     "needs-attention": NamedFilter(
         "subscriptions with repeated failures or findings of the nightly reconciliation",
         lambda _: NEEDS_ATTENTION,

@@ -31,6 +31,7 @@ from subscription.attention import Attention, ShownAttention
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import Command
+from subscription.entitlements import Entitlements, entitlements_of
 from subscription.events import EVENT_ADAPTER, Event
 from subscription.explain import Explanation, explain
 from subscription.invoice import Invoice
@@ -160,6 +161,11 @@ class SubscriptionQueries:
     async def status(self, subscription_id: str) -> Status:
         state, book = await self.snapshot_and_prices(subscription_id)
         return status_of(state, book.domain_policy)
+
+    async def entitlements(self, subscription_id: str) -> Entitlements:
+        """Return what the product grants to the subscription, from its last recorded state (R36)."""
+        state, book, members_in_use = await self.state_for_decision(subscription_id)
+        return entitlements_of(state, book, members_in_use, day_of(datetime.now(KST)))
 
     async def timeline(
         self, subscription_id: str, *, after: int = 0, limit: int | None = None

@@ -42,7 +42,8 @@ def list_subscriptions(
             metavar="WHICH",
             show_default=False,
             help="Named filter: trials-ending or reservations-due (this week), contracts-ending (this "
-            "month), suspended, restricted (domain not verified) or needs-attention.",
+            "month), suspended, restricted (domain not verified), over-seats (more members than seats) or "
+            "needs-attention.",
         ),
     ] = None,
     query: Annotated[

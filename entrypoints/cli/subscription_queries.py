@@ -1,4 +1,4 @@
-"""Read-only commands: status, timeline, ledger, quote, upcoming, explain."""
+"""Read-only commands: status, entitlements, timeline, ledger, quote, upcoming, explain."""
 
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -77,6 +77,17 @@ def _show_status(as_json: bool, current: CurrentStatus, *, separated: bool) -> N
         "attention": current.attention,
     }
     show(as_json, document, lambda: status_view(*current))
+
+
+@app.command(rich_help_panel=_PANEL)
+def entitlements(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
+    """Show what the product grants: plan, functions, seats, access."""
+    from entrypoints.cli.views.subscription import entitlements_view
+
+    with Session() as session:
+        subscription_id = session.resolve_id(subscription_id)
+        granted = session.run_query(lambda queries: queries.entitlements(subscription_id))
+    show(as_json, granted, lambda: entitlements_view(granted))
 
 
 @app.command(rich_help_panel=_PANEL)

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from support.api_client import ApiClient, ApiServer, api_description
+from support.api_client import ApiClient, ApiServer, api_description, without
 from support.polling import wait_for
 from support.service_env import PASSWORD, TERMS, ServiceEnv, unique_name
 
@@ -112,6 +112,33 @@ async def test_complete_subscription_lifecycle(
     assert await acme.gets(f"{there}/explanations") == {"items": [], "next": None}
     over = await acme.posts(f"{there}/check-domain", {}, 409)
     assert over["code"] == "SUBSCRIPTION_ENDED"
+
+
+async def test_r36_entitlements_change_with_the_members(service_env: ServiceEnv, acme: ApiClient) -> None:
+    subscription_id = await acme.requests(service_env, members=1)
+    there = f"/v1/subscriptions/{subscription_id}/entitlements"
+    first = await acme.http.get(there)
+    assert without(first.json(), "functions") == {
+        "subscription_id": subscription_id,
+        "sequence": 1,
+        "state": "TRIAL",
+        "access": "FULL",
+        "plan": "basic",
+        "seats": 1,
+        "members_in_use": 1,
+        "locked_members": 0,
+    }
+    known = {"If-None-Match": first.headers["etag"]}
+    assert (await acme.http.get(there, headers=known)).status_code == 304
+    await service_env.owner.execute(
+        "INSERT INTO members (subscription_id, member_id) VALUES ($1, 'minji')", subscription_id
+    )
+    changed = await acme.http.get(there, headers=known)
+    assert changed.status_code == 200
+    assert (changed.json()["members_in_use"], changed.json()["locked_members"]) == (2, 1)
+    assert subscription_id in {
+        found["subscription_id"] for found in (await acme.gets("/find", which="over-seats"))["items"]
+    }
 
 
 async def test_refused_command_states_the_reason(service_env: ServiceEnv, acme: ApiClient) -> None:

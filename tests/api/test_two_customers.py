@@ -19,6 +19,7 @@ UNKNOWN_ID = str(uuid.uuid4())
 _ONE = "/v1/subscriptions/{subscription_id}"
 QUERIES: dict[str, tuple[str, ...]] = {
     _ONE: ("",),
+    f"{_ONE}/entitlements": ("",),
     f"{_ONE}/timeline": ("", "?limit=1"),
     f"{_ONE}/ledger": ("",),
     f"{_ONE}/explanations": ("", "?key=SERVICE_FEE/2027-01-01"),

@@ -42,6 +42,7 @@ async def test_every_predefined_list_returns_results(service: Service, cli: Cli)
         "contracts-ending": [],
         "suspended": [],
         "restricted": [second],
+        "over-seats": [],
         "needs-attention": [],
     }
     assert {*answers["restricted"]} == {

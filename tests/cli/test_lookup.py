@@ -37,6 +37,7 @@ async def test_account_or_id_prefix_identifies_the_subscription(service: Service
 
 COMMANDS: dict[str, list[str]] = {
     "status": [],
+    "entitlements": [],
     "timeline": [],
     "ledger": [],
     "upcoming": [],

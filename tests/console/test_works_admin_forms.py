@@ -33,7 +33,7 @@ async def test_administrator_edits_the_shown_company_data(console: ConsoleServer
         assert "This ID is already in use." in page.text
         page = await submit(browser, page, "/works/members", member_id="jisu", name="Jisu")
         page = await submit(browser, page, "/works/members", member_id="hana", name="Hana")
-        assert "All 3 seats are used." in page.text
+        assert "All 3 seats of the trial are used." in page.text
 
 
 async def test_concurrent_company_edits_save_once(console: ConsoleServer) -> None:

@@ -12,6 +12,7 @@ from standardwebhooks import Webhook
 from entrypoints.api.examples import SUBSCRIPTION_ID
 from subscription.commands import SwitchToPaid
 from subscription.decide import Decision
+from subscription.entitlements import entitlements_of
 from subscription.explain import explain
 from subscription.forecast import ChangeQuote, quote_switch, upcoming
 from subscription.status import status_of
@@ -53,6 +54,7 @@ def examples() -> dict[str, Any]:
         "request": started,
         "command": answer,
         "status": status_of(subscription.state, BOOK.domain_policy),
+        "entitlements": entitlements_of(subscription.state, BOOK, 4, day("2027-06-10")),
         "timeline": {"items": subscription.timeline[:2], "next": "Mg"},
         "ledger": _page(subscription.ledger[-1:]),
         "explanations": _page([explain(subscription.ledger[-1])]),

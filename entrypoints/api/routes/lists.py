@@ -159,6 +159,7 @@ class NamedFilterParam(StrEnum):
     CONTRACTS_ENDING = "contracts-ending"
     SUSPENDED = "suspended"
     RESTRICTED = "restricted"
+    OVER_SEATS = "over-seats"
     NEEDS_ATTENTION = "needs-attention"
 
 

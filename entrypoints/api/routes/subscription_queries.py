@@ -15,6 +15,7 @@ from subscription.adjustment import Adjustment
 from subscription.business_calendar import Day
 from subscription.catalogue import Term
 from subscription.contract import ContractTerm
+from subscription.entitlements import Entitlements
 from subscription.explain import Explanation
 from subscription.forecast import ChangeQuote, Quote, QuoteKind, UpcomingEvent
 from subscription.ledger import LedgerLine
@@ -37,6 +38,18 @@ _PAGE = responses(RefusalCode.SUBSCRIPTION_NOT_FOUND, ApiCode.INVALID_CURSOR, Re
 )
 async def get_subscription(subscription_id: str, client: ClientDep) -> Status:
     return await client.status(subscription_id)
+
+
+@router.get(
+    "/entitlements",
+    responses={**examples.example_response("entitlements"), **_NOT_FOUND},
+    summary="Get the entitlements of a subscription",
+    description="What the product grants: plan, functions, seats and access, from the database. Products "
+    "poll this route with `If-None-Match`. `functions` is null if the catalogue does not list those of the "
+    "plan. `locked_members` of the `members_in_use` have no seat: those that were added last (R36).",
+)
+async def get_entitlements(subscription_id: str, client: ClientDep) -> Entitlements:
+    return await client.entitlements(subscription_id)
 
 
 @router.get(

@@ -20,6 +20,7 @@ from subscription.state import Access
 if TYPE_CHECKING:
     from starter.subscription_summary import SubscriptionSummary
     from subscription.domain_verification import VerificationRecords
+    from subscription.entitlements import Entitlements
     from subscription.forecast import UpcomingEvent
     from subscription.refusals import Problem
     from subscription.status import Status
@@ -85,6 +86,21 @@ def status_view(
     if certificates:
         parts.append(certificates_view(certificates))
     return Group(*parts)
+
+
+def entitlements_view(granted: "Entitlements") -> RenderableType:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column()
+    table.add_row("Subscription", granted.subscription_id)
+    table.add_row("State", styled_state(granted.state))
+    table.add_row("Access", granted.access)
+    table.add_row("Plan", granted.plan)
+    table.add_row("Functions", ", ".join(granted.functions.en) if granted.functions else NONE)
+    table.add_row("Seats", f"{granted.members_in_use:,} of {granted.seats:,} used")
+    if granted.locked_members:
+        table.add_row("Locked", f"{PLAIN.members(granted.locked_members)}, added last")
+    return table
 
 
 def verification_records_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:

@@ -88,4 +88,5 @@ def _named_filter(page: PageContext) -> dict[str, str]:
         "contracts-ending": gettext("Contracts that end this month"),
         "suspended": gettext("Suspended"),
         "restricted": gettext("Domain not verified"),
+        "over-seats": gettext("More members than seats"),
     }

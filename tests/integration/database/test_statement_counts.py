@@ -21,6 +21,7 @@ READS: dict[str, Read] = {
     "check_exists": lambda client, id: client.check_exists(id),
     "snapshot": lambda client, id: client.snapshot(id),
     "status": lambda client, id: client.status(id),
+    "entitlements": lambda client, id: client.entitlements(id),
     "timeline": lambda client, id: client.timeline(id),
     "rest of the timeline": lambda client, id: client.timeline(id, after=1, limit=1),
     "history": lambda client, id: client.history(id),
