@@ -11,7 +11,7 @@ _WORKSPACE = """
     SELECT account_name, region, platform, plan, members, access, version
       FROM workspaces WHERE subscription_id = $1
 """
-_MEMBERS = "SELECT member_id, name FROM members WHERE subscription_id = $1 ORDER BY member_id"
+_MEMBERS = "SELECT member_id, name, number FROM members WHERE subscription_id = $1 ORDER BY number"
 
 
 class WorkspaceExporter(Protocol):

@@ -46,6 +46,7 @@ OTHER_COLUMNS = {
 }
 # Tables with rows of a subscription that have no file of their own.
 OTHER_TABLES = {
+    "members_in_use": "a view that counts the members",
     "domain_tokens": "secret; the domains are in `account_names`",
     "console_sessions": "keys of sessions",
     "command_answers": "repeats the timeline, by idempotency key",
