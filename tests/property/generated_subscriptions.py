@@ -16,6 +16,7 @@ from support.scenario_builder import BOOK, TOKEN, ScenarioBuilder, catalogue, da
 from support.sizes import IS_LARGE, SIZES
 
 from subscription.business_calendar import KST, first_of_next_month, start_of
+from subscription.catalogue import PriceBook
 from subscription.commands import Command
 from subscription.deadlines import next_deadline
 from subscription.decide import ExternalFacts, latest_cancellation, latest_switch
@@ -207,7 +208,12 @@ books = st.sampled_from([BOOK, CHANGING])
 
 
 @st.composite
-def subscriptions(draw: st.DrawFn, most: int = 12, switched: bool = False) -> GeneratedSubscription:
+def subscriptions(
+    draw: st.DrawFn,
+    most: int = 12,
+    switched: bool = False,
+    books: st.SearchStrategy[PriceBook] = books,
+) -> GeneratedSubscription:
     """Draw a subscription up to some time; with `switched`, it starts with a switch that is due soon."""
     at, book = draw(beginnings), draw(books)
     body = request_body(
