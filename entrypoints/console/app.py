@@ -32,6 +32,7 @@ from entrypoints.console.views import (
     request_wizard,
     sign_in,
     subscription_detail,
+    what_if,
 )
 from entrypoints.console.works_admin import views as works
 from starter.client import SubscriptionClient
@@ -124,6 +125,7 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/renewal", contract_changes.post_renewal, "POST"),
         page("/upgrade", contract_changes.get_upgrade),
         page("/upgrade", contract_changes.post_upgrade, "POST"),
+        page("/what-if", what_if.what_if),
         page("/cancel", cancellation.get_cancel),
         page("/cancel", cancellation.post_cancel, "POST"),
         page("/withdraw", command_forms.withdraw, "POST"),

@@ -76,11 +76,10 @@ def test_unavailable_action_shows_the_rules_reason() -> None:
 
 
 def test_highest_annual_plan_can_add_members() -> None:
-    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=100_000)
+    trial = ScenarioBuilder.requested("2027-01-01 09:00", plan="premium")
+    subscription = trial.copy().send("switch_to_paid", term="ANNUAL", members=100_000)
     assert "upgrade" not in available(subscription)
-    assert "upgrade" in available(
-        ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="premium", members=99_999)
-    )
+    assert "upgrade" in available(trial.send("switch_to_paid", term="ANNUAL", members=99_999))
     assert list(plans_to_upgrade_to(current_state(subscription.copy()))) != []
     assert list(plans_to_upgrade_to(current_state(ScenarioBuilder.paid("2027-01-01", "MONTHLY")))) == [
         "basic",

@@ -28,6 +28,7 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/subscriptions/{subscription_id}/renewal"): {"term": "ANNUAL"},
     ("GET", "/subscriptions/{subscription_id}/upgrade"): {"terms": "1", "plan": "premium"},
     ("POST", "/subscriptions/{subscription_id}/upgrade"): {"plan": "premium", "agreed": "service,privacy"},
+    ("GET", "/subscriptions/{subscription_id}/what-if"): {"a_change": "cancel"},
     ("GET", "/subscriptions/{subscription_id}/cancel"): {"date": "2026-04-02"},
     ("POST", "/subscriptions/{subscription_id}/cancel"): {
         "date": "2026-04-02",

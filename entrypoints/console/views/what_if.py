@@ -1,0 +1,146 @@
+"""The page *What if*: the cost by month of two alternatives that are only tried, never sent (R28)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from starlette.responses import Response
+
+from entrypoints.console.available_actions import Action, account_words, plans_to_choose
+from entrypoints.console.message_formatter import MessageFormatter
+from entrypoints.console.page_context import PageContext
+from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
+from starter.client import CurrentState
+from subscription.business_calendar import day_of
+from subscription.catalogue import required_terms
+from subscription.commands import (
+    Cancel,
+    ChangeRenewalOption,
+    SwitchToPaid,
+    Upgrade,
+    parse_command,
+    parse_quote,
+)
+from subscription.refusals import Refusal, RefusalCode
+from subscription.state import State
+from subscription.what_if import MonthCost, cost_by_month
+
+_COMMANDS = {
+    Action.SWITCH: SwitchToPaid.name,
+    Action.RENEWAL: ChangeRenewalOption.name,
+    Action.UPGRADE: Upgrade.name,
+    Action.CANCEL: Cancel.name,
+}
+_FIELDS = ("change", "date", "term", "plan", "members")
+_ALTERNATIVES = ("a", "b")
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The entered values of an alternative, with its costs, or the problems by form field.
+
+    The fields of the form have the prefix `name` and an underscore. `costs` is empty if nothing is chosen or
+    something is wrong.
+    """
+
+    name: str
+    entered: Mapping[str, str]
+    costs: tuple[MonthCost, ...]
+    problems: Mapping[str, str]
+
+    @property
+    def total(self) -> int:
+        return sum(month.total for month in self.costs)
+
+
+async def what_if(page: PageContext) -> Response:
+    """Show the costs without a change, and of the alternatives in the query, which a link can carry."""
+    current = await page.client.current_state(page.subscription_id)
+    if not current.state.state.accepts_commands:
+        return await page.render(
+            "command/not_available.html",
+            status=409,
+            state=current.state,
+            refused=page.refusal(Refusal.of(RefusalCode.SUBSCRIPTION_ENDED)),
+        )
+    unchanged = cost_by_month(current.state, None, day_of(current.now), current.now, current.book)
+    alternatives = [_alternative(page, current, name) for name in _ALTERNATIVES]
+    problems = {key: text for alternative in alternatives for key, text in alternative.problems.items()}
+    costs = () if isinstance(unchanged, Refusal) else unchanged
+    compared = [costs, *(alternative.costs for alternative in alternatives if alternative.costs)]
+    return await page.render(
+        "what_if.html",
+        status=422 if problems else 200,
+        problems=problems,
+        state=current.state,
+        today=day_of(current.now),
+        messages=MessageFormatter(page.translator, current.book),
+        alternatives=alternatives,
+        changes=_possible_changes(current),
+        plans=plans_to_choose(current),
+        unchanged=costs,
+        compared=compared,
+        highest=max((month.total for each in compared for month in each), default=0),
+    )
+
+
+def _possible_changes(current: CurrentState) -> Sequence[Action]:
+    if current.state.state is State.ACTIVE:
+        return (Action.UPGRADE, Action.RENEWAL, Action.CANCEL)
+    return (Action.SWITCH, Action.CANCEL)
+
+
+def _alternative(page: PageContext, current: CurrentState, name: str) -> Alternative:
+    query = page.request.query_params
+    entered = {field: query.get(f"{name}_{field}", "").strip()[:100] for field in _FIELDS}
+    found = _tried(page, current, entered)
+    if isinstance(found, tuple):
+        return Alternative(name, entered, found, {})
+    # A problem of a field that this form does not have concerns the whole alternative.
+    problems = {f"{name}_{field if field in _FIELDS else 'change'}": text for field, text in found.items()}
+    return Alternative(name, entered, (), problems)
+
+
+def _tried(
+    page: PageContext, current: CurrentState, entered: Mapping[str, str]
+) -> tuple[MonthCost, ...] | Mapping[str, str]:
+    """Return the costs of the entered change, or the problems by field."""
+    if entered["change"] not in _COMMANDS:
+        return ()
+    change, members = Action(entered["change"]), whole_number(entered["members"])
+    if entered["members"] and members is None:
+        return {"members": page.refusal(NOT_A_NUMBER)}
+    day = day_of(current.now)
+    if change is Action.UPGRADE and entered["date"]:
+        quoted = parse_quote({"date": entered["date"]})
+        if isinstance(quoted, Refusal):
+            return page.problems(quoted)
+        day = quoted.date
+    command = parse_command(_COMMANDS[change], _argument(current, change, entered, members, day))
+    if isinstance(command, Refusal):
+        return page.problems(command)
+    costs = cost_by_month(current.state, command, day, current.now, current.book)
+    return page.problems(costs) if isinstance(costs, Refusal) else costs
+
+
+def _argument(
+    current: CurrentState, change: Action, entered: Mapping[str, str], members: int | None, day: date
+) -> dict[str, Any]:
+    """Return the argument of the command. A field that is empty keeps its present value."""
+    on = entered["date"] or f"{day_of(current.now)}"
+    if change is Action.CANCEL:
+        return {"date": on, "confirmation": account_words(current.state)}
+    argument: dict[str, Any] = {name: entered[name] for name in ("plan", "term") if entered[name]}
+    if members is not None:
+        argument["members"] = members
+    match change:
+        case Action.SWITCH:
+            argument = {"term": "ANNUAL", **argument, "date": on}
+        case Action.RENEWAL:
+            argument = {"term": None, **argument}
+        case Action.UPGRADE:
+            catalogue = current.book.in_force(day)
+            terms = required_terms(catalogue) if catalogue else ()
+            argument["agreed_terms"] = [{"id": term.id, "version": term.version} for term in terms]
+    return argument
