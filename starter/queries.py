@@ -510,6 +510,26 @@ class SubscriptionQueries:
         )
         return [row["subscription_id"] for row in rows]
 
+    async def of_account(self, admin_id: str, name: str, *, limit: int) -> list[str]:
+        """Return the IDs of the subscriptions with this account, at most `limit`.
+
+        Subscriptions that claim the same domain may have the same account. The one that holds the domain
+        comes first, then the others by the age of their claims. A name that a rename waits for is ignored.
+        """
+        rows = await self._pool.fetch(
+            """
+            SELECT subscription_id FROM account_names JOIN subscriptions USING (subscription_id)
+             WHERE name = $2 AND snapshot #>> '{account,name}' = $2 AND snapshot ->> 'admin_id' = $1
+               AND ($4::text IS NULL OR customer_id = $4)
+             ORDER BY status = 'HELD' DESC, reserved_since, subscription_id LIMIT $3
+            """,
+            admin_id,
+            name,
+            limit,
+            self._customer_id,
+        )
+        return [row["subscription_id"] for row in rows]
+
     async def listed(self, ids: Sequence[str]) -> Sequence[SubscriptionSummary]:
         """Return the subscriptions with these IDs, in the given order, without unknown IDs."""
         rows = await self._pool.fetch(

@@ -114,7 +114,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "RENAMED.GROUP": "The account is renamed: the new group name is in effect.",
     "RENAMED.DOMAIN": "The account is renamed: the new domain name is in effect.",
-    "RENAME_HELD": "The new domain name is reserved. It takes effect once domain ownership is verified.",
+    "RENAME_HELD": "The new domain name takes effect once domain ownership is verified.",
     "RENAME_WITHDRAWN": "The change of name is withdrawn; the current name stays.",
     "REFUSED": "%(command)s was refused:",
     # About the result of a command.

@@ -150,7 +150,7 @@ class AccountRenamed(BaseEvent):
 
 
 class RenameHeld(BaseEvent):
-    """A domain name is reserved until its ownership is verified (R10)."""
+    """A domain name is claimed. It becomes the account name when its ownership is verified (R10)."""
 
     event: Literal["RENAME_HELD"] = "RENAME_HELD"
     pending_domain: Annotated[PendingDomain | None, Private] = None

@@ -228,6 +228,6 @@ def too_many_trials_refusal(catalogue: Catalogue, trials: int) -> Refusal | None
 
 
 def name_taken_refusal(kind: AccountKind) -> Refusal:
-    """Return the refusal of a request whose name is reserved by another active subscription (R5)."""
+    """Return the refusal of a request whose name another active subscription holds (R5)."""
     problem = Problem.of(RefusalCode.NAME_TAKEN, f"account.{kind.lower()}")
     return Refusal.of_problems(RefusalCode.NAME_TAKEN, (problem,))

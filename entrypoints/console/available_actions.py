@@ -33,7 +33,7 @@ from subscription.forecast import (
 from subscription.model import Frozen
 from subscription.refusals import Refusal, RefusalCode
 from subscription.request import TermAgreement
-from subscription.state import State, Subscription
+from subscription.state import Access, State, Subscription
 
 _FEES_SHOWN = 2
 _MAX_LOOKAHEAD = 40
@@ -216,4 +216,4 @@ def account_words(state: Subscription) -> str:
 
 def admin_closed_state(state: Subscription) -> State | None:
     """Return the state in which NAVER WORKS Admin is closed; None if it is open (the table of states)."""
-    return None if state.state in (State.TRIAL, State.ACTIVE) else state.state
+    return state.state if state.access is Access.NONE else None

@@ -70,6 +70,7 @@ class _Choice:
             self.cost,
             state.reservation,
             state.pending_domain is not None,
+            state.domain_lost,
             now=self.current.now,
         )
 

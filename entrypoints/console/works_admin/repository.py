@@ -1,14 +1,10 @@
 """SQL of NAVER WORKS Admin (erased with the subscription, R31)."""
 
+from collections.abc import Sequence
+
 from adapters.postgres.pool import Pool
 from adapters.postgres.read_only_pool import ReadOnlyPool
 from subscription.model import Frozen
-
-
-class Administrator(Frozen):
-    subscription_id: str
-    admin_id: str
-    password_hash: str
 
 
 class Company(Frozen):
@@ -33,18 +29,13 @@ class WorksAdminRepository:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def administrator(self, admin_id: str, name: str) -> Administrator | None:
-        """Return the administrator `ID@name`. A reserved domain name that is not verified matches none."""
-        row = await self._pool.fetchrow(
-            """
-            SELECT administrators.subscription_id, admin_id, password_hash
-              FROM administrators JOIN account_names USING (subscription_id)
-             WHERE account_names.name = $1 AND admin_id = $2
-            """,
-            name,
-            admin_id,
+    async def password_hashes(self, subscription_ids: Sequence[str]) -> dict[str, str]:
+        """Return the password hash of each administrator by subscription ID."""
+        rows = await self._pool.fetch(
+            "SELECT subscription_id, password_hash FROM administrators WHERE subscription_id = ANY($1)",
+            list(subscription_ids),
         )
-        return Administrator.model_validate(dict(row)) if row else None
+        return {row["subscription_id"]: row["password_hash"] for row in rows}
 
     async def company(self, subscription_id: str) -> Company | None:
         row = await self._pool.fetchrow(

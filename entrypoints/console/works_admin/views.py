@@ -20,9 +20,13 @@ from entrypoints.http.sign_in_refusals import SignInRefusal
 from starter.client import CurrentState
 from subscription.account_names import admin_id as checked_id
 from subscription.phone import phone_number
-from subscription.refusals import RefusalError
 from subscription.state import Access, State, Subscription
 from subscription.validation import has_control_characters, problem_in
+
+_MAX_ADMINISTRATORS = 4
+"""The password is verified for at most this many subscriptions that claim the domain of an account.
+
+The holder of the domain comes first, then the oldest claims. Later claims cannot exclude an earlier one."""
 
 
 async def get_sign_in(page: PageContext) -> Response:
@@ -46,37 +50,49 @@ async def sign_in(page: PageContext) -> Response:
         page.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
         said = page.translator.gettext("Too many attempts. Wait a quarter of an hour and try again.")
         return await _redirect_to_sign_in(page, account, said, 429)
-    admin_id, _, name = account.partition("@")
-    administrator = await record.administrator(admin_id, name)
-    if administrator is not None and not await _is_current_account(
-        page, administrator.subscription_id, account
-    ):
-        administrator = None
-    stored = administrator.password_hash if administrator else None
     try:
-        right = await page.console.hashing.verify(stored, password)
+        subscription_id = await _authenticate(page, record, account, password)
     except HashingBusyError as error:
         await throttle.uncount(account, address)  # the password was not verified
         page.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
         raise
-    if administrator is None or not right:
+    if subscription_id is None:
         await _until_next_step(page.console.failure_step, began)
         page.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
         return await _redirect_to_sign_in(
             page, account, page.translator.gettext("The account or the password is wrong."), 403
         )
     await throttle.uncount(account, address)
-    current = await page.console.client.current_state(administrator.subscription_id)
+    current = await page.console.client.current_state(subscription_id)
     if current.state.access is Access.NONE:
         page.refuse_sign_in(SignInRefusal.NO_ACCESS)
         return await _closed(page, current)
     if page.session is not None:
         await page.console.sessions.end(page.token)
-    token = await page.console.sessions.begin(
-        SessionKind.WORKS_ADMIN, subscription_id=administrator.subscription_id
-    )
+    token = await page.console.sessions.begin(SessionKind.WORKS_ADMIN, subscription_id=subscription_id)
     set_session_cookie(page, token)
     return await page.redirect("/works")
+
+
+async def _authenticate(
+    page: PageContext, record: WorksAdminRepository, account: str, password: str
+) -> str | None:
+    """Return the subscription of the administrator with this account and password, or None.
+
+    Several subscriptions may claim a domain, so an account may have several administrators, whom their
+    passwords tell apart. The number of computed hashes depends on the kind of the name alone: the duration
+    does not reveal how many subscriptions claim the domain.
+    """
+    admin_id, _, name = account.partition("@")
+    candidates = await page.console.client.of_account(admin_id, name, limit=_MAX_ADMINISTRATORS)
+    hashes = await record.password_hashes(candidates)
+    missing = (_MAX_ADMINISTRATORS if "." in name else 1) - len(candidates)
+    authenticated = None
+    for candidate in (*candidates, *[None] * missing):
+        stored = hashes.get(candidate) if candidate else None
+        if await page.console.hashing.verify(stored, password) and authenticated is None:
+            authenticated = candidate
+    return authenticated
 
 
 async def home(page: PageContext) -> Response:
@@ -195,7 +211,13 @@ async def _open(page: PageContext) -> CurrentState:
 
 async def _closed(page: PageContext, current: CurrentState) -> Response:
     gettext = page.translator.gettext
+    lost = gettext(
+        "The ownership of the domain was verified elsewhere first. NAVER WORKS can be used again once the "
+        "account is renamed."
+    )
     why = {
+        State.TRIAL: lost,
+        State.ACTIVE: lost,
         State.SUSPENDED: gettext(
             "The trial has ended and use is suspended. It resumes with the switch to a paid plan."
         ),
@@ -249,14 +271,6 @@ def _changed(page: PageContext, company: Company | None) -> str:
         if company
         else "",
     )
-
-
-async def _is_current_account(page: PageContext, subscription_id: str, account: str) -> bool:
-    """Return True if this is the current account name, and not a name that is only reserved (R10)."""
-    try:
-        return (await page.console.client.status(subscription_id)).account == account
-    except RefusalError:
-        return False
 
 
 async def _redirect_to_sign_in(page: PageContext, account: str, said: str, status: int) -> Response:
