@@ -67,27 +67,28 @@ async def write_archive(
 
     The manifest and the zip directory come last, so no program opens an archive that was cut off.
     """
-    archive = _ZipStream(taken_at)
     redact = _redaction(secrets)
     files: list[ExportedFile] = []
-    for row_set in row_sets:
-        for encoding in (_JsonFile, _CsvFile):
-            file = encoding(row_set.columns)
-            rows = 0
-            with archive.open(f"{row_set.name}.{file.suffix}") as entry:
-                entry.write(file.head())
-                async for batch in row_set.batches():
-                    entry.write(redact(file.body(batch)))
-                    rows += len(batch)
-                    if pending := archive.take():
-                        yield pending
-                entry.write(file.tail())
-            files.append(entry.listed(rows))
-    manifest = Manifest(subscription_id=subscription_id, taken_at=taken_at, files=tuple(files))
-    with archive.open(MANIFEST) as entry:
-        entry.write(f"{manifest.model_dump_json(indent=2)}\n")
-    archive.close()
-    yield archive.take()
+    # If the reader stops early, closing the archive writes the rest of it to a buffer that is never read.
+    with _ZipStream(taken_at) as archive:
+        for row_set in row_sets:
+            for encoding in (_JsonFile, _CsvFile):
+                file = encoding(row_set.columns)
+                rows = 0
+                with archive.open(f"{row_set.name}.{file.suffix}") as entry:
+                    entry.write(file.head())
+                    async for batch in row_set.batches():
+                        entry.write(redact(file.body(batch)))
+                        rows += len(batch)
+                        if pending := archive.take():
+                            yield pending
+                    entry.write(file.tail())
+                files.append(entry.listed(rows))
+        manifest = Manifest(subscription_id=subscription_id, taken_at=taken_at, files=tuple(files))
+        with archive.open(MANIFEST) as entry:
+            entry.write(f"{manifest.model_dump_json(indent=2)}\n")
+        archive.close()
+        yield archive.take()
 
 
 class _Entry:
@@ -122,6 +123,12 @@ class _ZipStream:
         # Zip has no time zones; the time of every entry is that of the archive, in Korea.
         self._moment = taken_at.astimezone(KST).timetuple()[:6]
         self._zip = zipfile.ZipFile(self._output, "w")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def open(self, name: str) -> _Entry:
         entry = zipfile.ZipInfo(name, self._moment)

@@ -56,17 +56,25 @@ class CurrentState(Frozen):
     """Input of the rules for a command now: the state after all due deadlines, the time, the prices.
 
     `members_in_use` is the number that the product has, including the administrator (R36); None if unknown.
+    `last_export_at` is shown where a cancellation is confirmed (R37).
     """
 
     state: Subscription
     now: Instant
     book: PriceBook
     members_in_use: int | None = None
+    last_export_at: Instant | None = None
 
     @property
     def expected(self) -> Expected:
         """Return the `Expected` values for a command that the caller confirmed for exactly this state."""
         return Expected(sequence=self.state.sequence, date=day_of(self.now), revision=self.book.revision)
+
+
+class CancellationQuote(Quote):
+    """The quote of a cancellation, with the time of the last complete export; None if never (R37)."""
+
+    last_export_at: Instant | None
 
 
 class SubscriptionClient(SubscriptionQueries):
@@ -255,16 +263,21 @@ class SubscriptionClient(SubscriptionQueries):
 
     async def current_state(self, subscription_id: str) -> CurrentState:
         """Return the current state by the subscription's clock (R33), as input for the rules."""
-        state, book, members_in_use = await self.state_for_decision(subscription_id)
-        now = await self._now(state)
+        recorded = await self.recorded_state(subscription_id)
+        now = await self._now(recorded.state)
         return CurrentState(
-            state=advance(state, now, book), now=now, book=book, members_in_use=members_in_use
+            state=advance(recorded.state, now, recorded.book),
+            now=now,
+            book=recorded.book,
+            members_in_use=recorded.members_in_use,
+            last_export_at=recorded.last_export_at,
         )
 
-    async def quote_cancellation(self, subscription_id: str, day: date) -> Quote:
+    async def quote_cancellation(self, subscription_id: str, day: date) -> CancellationQuote:
         """Quote the cost of canceling on `day`, by the subscription's clock (R28, R33)."""
-        state, book = await self.snapshot_and_prices(subscription_id)
-        return _not_refused(quote_cancellation(state, day, await self._now(state), book))
+        state, book, _, last_export_at = await self.recorded_state(subscription_id)
+        quote = _not_refused(quote_cancellation(state, day, await self._now(state), book))
+        return CancellationQuote(**dict(quote), last_export_at=last_export_at)
 
     async def quote_switch(
         self,
@@ -278,9 +291,9 @@ class SubscriptionClient(SubscriptionQueries):
         """Quote the cost of this switch to paid, by the subscription's clock (R16, R33)."""
         argument = {"date": day.isoformat(), "term": term, "plan": plan, "members": members}
         switch = _command("switch_to_paid", _given(argument), SwitchToPaid)
-        state, book, members_in_use = await self.state_for_decision(subscription_id)
-        facts = ExternalFacts(members_in_use=members_in_use)
-        return _not_refused(quote_switch(state, switch, await self._now(state), book, facts))
+        recorded = await self.recorded_state(subscription_id)
+        now, facts = await self._now(recorded.state), ExternalFacts(members_in_use=recorded.members_in_use)
+        return _not_refused(quote_switch(recorded.state, switch, now, recorded.book, facts))
 
     async def quote_upgrade(
         self,
@@ -293,19 +306,19 @@ class SubscriptionClient(SubscriptionQueries):
         """Quote the cost of this upgrade now, by the subscription's clock (R25, R33)."""
         argument = {"plan": plan, "members": members, "term": term}
         upgrade = _command("upgrade", {**_given(argument), "agreed_terms": []}, Upgrade)
-        state, book = await self.snapshot_and_prices(subscription_id)
+        state, book, *_ = await self.recorded_state(subscription_id)
         return _not_refused(quote_upgrade(state, upgrade, await self._now(state), book))
 
     async def upcoming(self, subscription_id: str) -> tuple[UpcomingEvent, ...]:
         """Return the upcoming events if no further command is sent."""
-        state, book = await self.snapshot_and_prices(subscription_id)
+        state, book, *_ = await self.recorded_state(subscription_id)
         if state.state.is_terminal:
             return ()
         return upcoming(state, await self._now(state), book)
 
     async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
         """Return the terms of service that an upgrade requires now, by the subscription's clock (R25)."""
-        state, book = await self.snapshot_and_prices(subscription_id)
+        state, book, *_ = await self.recorded_state(subscription_id)
         catalogue = book.in_force(day_of(await self._now(state)))
         return required_terms(catalogue) if catalogue else ()
 

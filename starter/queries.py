@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 from pydantic_core import PydanticCustomError
@@ -80,6 +80,19 @@ class NameAvailability(Frozen):
     status: NameStatus
 
 
+class RecordedState(NamedTuple):
+    """The last recorded state, with what decisions and confirmations need.
+
+    `members_in_use` includes the administrator (R36). `last_export_at` is the time of the last complete
+    export (R37).
+    """
+
+    state: Subscription
+    book: PriceBook
+    members_in_use: int
+    last_export_at: datetime | None
+
+
 class SubscriptionQueries:
     """Queries about the subscriptions of one customer, or of all customers if `customer_id` is None.
 
@@ -145,26 +158,30 @@ class SubscriptionQueries:
             raise no_such_subscription()
         return state
 
-    async def snapshot_and_prices(self, subscription_id: str) -> tuple[Subscription, PriceBook]:
-        """Return the last recorded state, and the price book."""
-        [row] = await self._rows_of(subscription_id, f"snapshot, {PRICE_BOOK_COLUMN}")
-        return Subscription.model_validate_json(row["snapshot"]), price_book_from_row(row)
-
-    async def state_for_decision(self, subscription_id: str) -> tuple[Subscription, PriceBook, int]:
-        """Return the last recorded state, the price book and the members in use (R36)."""
+    async def recorded_state(self, subscription_id: str) -> RecordedState:
+        """Return the last recorded state, in one statement with what decisions and confirmations need."""
         [row] = await self._rows_of(
-            subscription_id, f"snapshot, {PRICE_BOOK_COLUMN}, {MEMBERS_IN_USE_COLUMN}"
+            subscription_id,
+            f"""
+            snapshot, {PRICE_BOOK_COLUMN}, {MEMBERS_IN_USE_COLUMN},
+            (SELECT max(taken_at) FROM exports WHERE exports.subscription_id = $1) AS last_export_at
+            """,  # noqa: S608 - a constant
         )
-        state = Subscription.model_validate_json(row["snapshot"])
-        return state, price_book_from_row(row), row["members_in_use"]
+        last_export_at = row["last_export_at"]
+        return RecordedState(
+            Subscription.model_validate_json(row["snapshot"]),
+            price_book_from_row(row),
+            row["members_in_use"],
+            last_export_at and last_export_at.astimezone(KST),
+        )
 
     async def status(self, subscription_id: str) -> Status:
-        state, book = await self.snapshot_and_prices(subscription_id)
+        state, book, *_ = await self.recorded_state(subscription_id)
         return status_of(state, book.domain_policy)
 
     async def entitlements(self, subscription_id: str) -> Entitlements:
         """Return what the product grants to the subscription, from its last recorded state (R36)."""
-        state, book, members_in_use = await self.state_for_decision(subscription_id)
+        state, book, members_in_use, _ = await self.recorded_state(subscription_id)
         return entitlements_of(state, book, members_in_use, day_of(datetime.now(KST)))
 
     async def timeline(
@@ -240,16 +257,6 @@ class SubscriptionQueries:
             order="part",
         )
         return [certificate_from_row(subscription_id, row) for row in rows]
-
-    async def last_export(self, subscription_id: str) -> datetime | None:
-        """Return when the last complete export was taken, by the database's clock; None if never (R37)."""
-        rows = await self._rows_of(
-            subscription_id,
-            "taken_at",
-            "LEFT JOIN exports USING (subscription_id)",
-            order="taken_at DESC NULLS LAST",
-        )
-        return rows[0]["taken_at"].astimezone(KST) if rows else None
 
     async def attention(self, subscription_id: str) -> ShownAttention | None:
         """Return why a subscription needs attention, or None. Workers copy the reason from Temporal."""

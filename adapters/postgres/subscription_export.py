@@ -5,6 +5,7 @@ events and in emails, so the archive removes them from every text.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.export_archive import RowSet
@@ -36,15 +37,16 @@ _NAMES = """
                     (SELECT snapshot -> 'account' ->> 'name' FROM subscriptions WHERE subscription_id = $1))
                 WHEN 'ACCOUNT_RENAMED' THEN private -> 'account' ->> 'name'
                 WHEN 'RENAME_HELD' THEN private -> 'pending_domain' ->> 'name'
+                WHEN 'DOMAIN_LOST' THEN private ->> 'domain'
                 ELSE private -> 'released' ->> 0
             END AS name
       FROM lifecycle_events LEFT JOIN event_private_data USING (subscription_id, sequence)
      WHERE subscription_id = $1
-       AND event IN ('TRIAL_STARTED', 'ACCOUNT_RENAMED', 'RENAME_HELD', 'RENAME_WITHDRAWN')
+       AND event IN ('TRIAL_STARTED', 'ACCOUNT_RENAMED', 'RENAME_HELD', 'RENAME_WITHDRAWN', 'DOMAIN_LOST')
      ORDER BY sequence
 """
 _RESERVED_NAMES = """
-    SELECT name, kind, reserved_since FROM account_names WHERE subscription_id = $1 ORDER BY name
+    SELECT name, kind, status, reserved_since FROM account_names WHERE subscription_id = $1 ORDER BY name
 """
 _COMPANY = """
     SELECT company_name, company_phone, company_address, contact_email
@@ -121,19 +123,28 @@ _QUERIES: Mapping[str, str] = {
 """The files of the service in an archive, in their order."""
 
 
-async def export_state(
+@dataclass(frozen=True)
+class ExportSubject:
+    """The subscription of an export: its owner and state, and the database's time."""
+
+    customer_id: str
+    state: State
+    now: datetime
+
+
+async def export_subject(
     connection: Connection, subscription_id: str, customer_id: str | None
-) -> tuple[State, datetime] | None:
-    """Return the state of a subscription and the database's time; None if this customer has none."""
+) -> ExportSubject | None:
+    """Return the subscription; None if there is none, or if another customer than `customer_id` owns it."""
     row = await connection.fetchrow(
         """
-        SELECT state, clock_timestamp() AS now FROM subscriptions
+        SELECT customer_id, state, clock_timestamp() AS now FROM subscriptions
          WHERE subscription_id = $1 AND ($2::text IS NULL OR customer_id = $2)
         """,
         subscription_id,
         customer_id,
     )
-    return (State(row["state"]), row["now"]) if row else None
+    return ExportSubject(row["customer_id"], State(row["state"]), row["now"]) if row else None
 
 
 async def export_row_sets(

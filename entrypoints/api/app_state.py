@@ -13,6 +13,7 @@ from entrypoints.http.metrics import HttpMetrics
 from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
+from starter.exports import SubscriptionExports
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class AppState:
     own: Pool
     keys: ApiKeyStore
     rates: RateLimits
+    exports: SubscriptionExports
+    """Shared with the console."""
     allow_private_webhook_targets: bool = False
     """True to allow webhook URLs with private addresses and plain HTTP (disables the SSRF protection)."""
     command_rates: CommandRates = field(default_factory=CommandRates)

@@ -25,6 +25,7 @@ from entrypoints.api.problem_details import (
 )
 from starter.command_rate_limits import TooManyCommandsError
 from starter.commands import WorkflowMissingError
+from starter.exports import TooManyExportsError
 from starter.queries import OperatorsOnlyError, no_such_subscription
 from starter.scoped_webhook_endpoints import TooManyEndpointsError
 from starter.webhook_endpoints import EndpointNotFoundError
@@ -51,6 +52,7 @@ def add_handlers(api: FastAPI) -> None:
         EndpointNotFoundError: _no_such_endpoint,
         TooManyEndpointsError: _too_many_endpoints,
         TooManyCommandsError: _too_often,
+        TooManyExportsError: _too_many_exports,
         RequestValidationError: _unreadable,
         HTTPException: _http_exception,
         WorkflowMissingError: _workflow_lost,
@@ -105,6 +107,12 @@ async def _too_often(request: Request, error: Exception) -> Response:
     detail = "Rate limit of this command for this subscription exceeded. Retry after the time in Retry-After."
     problem = problem_details(ApiCode.RATE_LIMITED, detail, request_id=_id_of(request))
     return problem_response(problem, {"Retry-After": str(error.wait)})
+
+
+async def _too_many_exports(request: Request, error: Exception) -> Response:
+    detail = "A customer can have at most 2 exports in progress. Retry when one has ended."
+    problem = problem_details(ApiCode.RATE_LIMITED, detail, request_id=_id_of(request))
+    return problem_response(problem, {"Retry-After": "60"})
 
 
 async def _operators_only(request: Request, error: Exception) -> Response:

@@ -58,7 +58,6 @@ _NAMES = {
     "LinePart": "LedgerLinePiece",
     "Problem": "FieldProblem",
     "ProblemDocument": "Problem",
-    "Quote": "CancellationQuote",
     "ReportedFinding": "Finding",
     "RequestAnswer": "RequestResult",
     "State": "SubscriptionState",

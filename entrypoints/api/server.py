@@ -24,11 +24,15 @@ from entrypoints.http.metrics import HttpMetrics, metrics_served
 from entrypoints.http.server import HttpServer, bind_socket
 from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
+from starter.command_rate_limits import CommandRates
+from starter.exports import SubscriptionExports
 
 _DRAIN_SECONDS = 20
 _METRICS_ADDRESS = "WORKSUB_API_METRICS_ADDRESS"
-_READING, _OWN = 20, 4
-"""Sizes of the connection pools: for queries, and for each of the API's and the console's own tables."""
+_READING, _OWN, _EXPORTING = 20, 4, 4
+"""Pool sizes: for queries, for each of the API's and the console's own tables, and for exports."""
+_EXPORT_RATE = "5/minute"
+"""Limit of each subscription's exports; one costs as much as many queries."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +88,7 @@ async def _service(settings: ApiSettings) -> AsyncIterator[AppState]:
     async with (
         create_pool(url, "worksub_reader", connections=_READING) as reading,
         create_pool(url, "worksub_api", connections=_OWN) as own,
+        create_pool(url, "worksub_exporter", connections=_EXPORTING) as exporting,
     ):
         _log.info(f"Connected to PostgreSQL at {redacted_location(url)}.")
         metrics = HttpMetrics("api", "console")
@@ -97,6 +102,7 @@ async def _service(settings: ApiSettings) -> AsyncIterator[AppState]:
                 own=own,
                 keys=ApiKeyStore(own),
                 rates=RateLimits(settings.rate_limit),
+                exports=SubscriptionExports(exporting, rates=CommandRates(_EXPORT_RATE)),
                 allow_private_webhook_targets=settings.allow_private_webhook_targets,
                 metrics=metrics,
                 issuer=issuer,

@@ -24,10 +24,10 @@ from entrypoints.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from starter.client import SubscriptionClient
+    from starter.client import CancellationQuote, SubscriptionClient
     from starter.queries import SubscriptionQueries
     from subscription.attention import ShownAttention
-    from subscription.forecast import ChangeQuote, Quote
+    from subscription.forecast import ChangeQuote
     from subscription.status import Status
     from subscription.timeline import ErasureCertificate, TimelineEntry
 
@@ -160,7 +160,7 @@ def quote(
         subscription_id = session.resolve_id(subscription_id)
         day = parse_day(session, subscription_id, date or "today")
 
-        async def request_quote(client: "SubscriptionClient") -> "Quote | ChangeQuote":
+        async def request_quote(client: "SubscriptionClient") -> "CancellationQuote | ChangeQuote":
             match of:
                 case "upgrade":
                     return await client.quote_upgrade(

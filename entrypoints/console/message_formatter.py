@@ -92,6 +92,7 @@ class MessageFormatter:
             "console_sessions": gettext("Sessions in NAVER WORKS Admin"),
             "domain_tokens": gettext("Domain verifications"),
             "event_private_data": gettext("Names in activity log"),
+            "exports": gettext("Times of exports"),
             "members": gettext("Members"),
             "notice_emails": gettext("Emails"),
             "workflow_runs": gettext("Request history"),

@@ -30,6 +30,7 @@ QUERIES: dict[str, tuple[str, ...]] = {
     f"{_ONE}/certificates": ("",),
     f"{_ONE}/contact-email": ("",),
     f"{_ONE}/events": ("",),
+    f"{_ONE}/export": ("",),
 }
 """Query strings tried with each path."""
 COMMANDS: dict[str, Any] = {

@@ -142,6 +142,7 @@ async def test_terminal_shows_cost_and_prompts_for_account(service: Service, cli
         terminal = await cli.at_a_terminal("cancel", subscription_id, "--date", "today")
         await terminal.sees("including an early-termination charge of")
         await terminal.sees("EARLY_TERMINATION_FEE")
+        await terminal.sees("Last export: never.")
         await terminal.sees(f"type the account (minji@{group}): ")
         terminal.type(typed)
         await terminal.sees(seen)

@@ -13,7 +13,7 @@ from .conftest import Service
 
 async def test_r37_archive_is_written_once_and_privately(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
-    before = await service.client.last_export(subscription_id)
+    before = (await service.client.recorded_state(subscription_id)).last_export_at
     written = await cli.json("export", subscription_id, "--to", "backup.zip")
     file = cli.directory / "backup.zip"
     content = file.read_bytes()
@@ -26,7 +26,7 @@ async def test_r37_archive_is_written_once_and_privately(service: Service, cli: 
     assert file.stat().st_mode & 0o777 == 0o600
     [subscription] = json.loads(zipfile.ZipFile(file).read("subscription.json"))
     assert subscription["subscription_id"] == subscription_id
-    taken = await service.client.last_export(subscription_id)
+    taken = (await service.client.recorded_state(subscription_id)).last_export_at
     assert (before, taken is None) == (None, False)
 
     refused = await cli.run("export", subscription_id, "--to", "backup.zip", "--json")
@@ -45,7 +45,7 @@ async def test_r37_failed_export_leaves_no_file(service: Service, cli: Cli) -> N
     nowhere = await cli.run("export", subscription_id, "--to", str(Path("no") / "such.zip"), "--json")
     assert (nowhere.code, nowhere.error["field"]) == (2, "to")
     assert [*cli.directory.iterdir()] == []
-    assert await service.client.last_export(subscription_id) is None
+    assert (await service.client.recorded_state(subscription_id)).last_export_at is None
 
 
 async def test_r37_archive_is_written_to_standard_output(service: Service, cli: Cli) -> None:

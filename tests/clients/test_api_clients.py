@@ -25,6 +25,7 @@ from entrypoints.api.app import create_app
 from entrypoints.api.app_state import AppState as ApiService
 from entrypoints.api.rate_limits import RateLimits
 from starter.api_keys import ApiKeyStore
+from starter.exports import SubscriptionExports
 from subscription.business_calendar import KST
 
 from .conftest import HERE
@@ -48,6 +49,7 @@ async def api(service: Service) -> AsyncIterator[tuple[str, ApiKeyStore]]:
     async with (
         create_pool(url, "worksub_reader", connections=4) as reading,
         create_pool(url, "worksub_api", connections=2) as own,
+        create_pool(url, "worksub_exporter", connections=1) as exporting,
         create_pool(service.settings["DATABASE_URL"], "worksub_admin", connections=1) as admin,
     ):
         answering = ApiService(
@@ -57,6 +59,7 @@ async def api(service: Service) -> AsyncIterator[tuple[str, ApiKeyStore]]:
             own=own,
             keys=ApiKeyStore(own),
             rates=RateLimits(),
+            exports=SubscriptionExports(exporting),
         )
         async with served(create_app(answering)) as at:
             yield at, ApiKeyStore(admin)

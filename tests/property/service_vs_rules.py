@@ -16,6 +16,7 @@ from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowQueryFailedError
 
 from property import oracle
+from starter.client import CancellationQuote
 from subscription.catalogue import Catalogue
 from subscription.forecast import Quote, quote_cancellation
 from subscription.refusals import Refusal, RefusalError
@@ -213,7 +214,13 @@ async def _outcome(call: Coroutine[Any, Any, T]) -> T | Refusal:
 
 
 def _comparable(outcome: Answer | Quote | Refusal) -> Any:
-    return (outcome.code, outcome.message, outcome.field) if isinstance(outcome, Refusal) else outcome
+    """Return what the rules decide of an outcome; a quote of the service also has the last export."""
+    match outcome:
+        case Refusal():
+            return outcome.code, outcome.message, outcome.field
+        case CancellationQuote():
+            return Quote(**{name: getattr(outcome, name) for name in Quote.model_fields})
+    return outcome
 
 
 def _without_secrets(status: Status) -> Status:

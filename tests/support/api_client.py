@@ -10,11 +10,14 @@ from typing import Any
 import httpx
 
 from adapters.postgres.pool import create_pool
+from adapters.postgres.workspace_exporter import WorkspaceExporter
 from entrypoints.api.app import create_api, create_app
 from entrypoints.api.app_state import AppState
 from entrypoints.api.rate_limits import RateLimits
 from starter.api_keys import ApiKeyStore
 from starter.client import SubscriptionClient
+from starter.command_rate_limits import CommandRates
+from starter.exports import SubscriptionExports
 from support.http_server import http_client, served
 from support.service_env import ServiceEnv
 from support.subscription_driver import SubscriptionDriver
@@ -107,6 +110,8 @@ async def open_api_server(
     *,
     database_url: str | None = None,
     rates: RateLimits | None = None,
+    export_rates: CommandRates | None = None,
+    product: WorkspaceExporter | None = None,
     **settings: Any,
 ) -> AsyncIterator[ApiServer]:
     """Serve the API; it connects to the database with `database_url`."""
@@ -114,6 +119,7 @@ async def open_api_server(
     async with (
         create_pool(url, "worksub_reader", connections=4) as reading,
         create_pool(url, "worksub_api", connections=2) as own,
+        create_pool(url, "worksub_exporter", connections=4) as exporting,
         create_pool(service_env.reader_url, "worksub_admin", connections=1) as admin,
     ):
         service = AppState(
@@ -123,6 +129,7 @@ async def open_api_server(
             own=own,
             keys=ApiKeyStore(own),
             rates=rates or RateLimits("100000/minute", "100000/minute"),
+            exports=SubscriptionExports(exporting, product, export_rates),
             stream_poll_seconds=_POLL_SECONDS,
             **settings,
         )

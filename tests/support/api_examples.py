@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from standardwebhooks import Webhook
 
 from entrypoints.api.examples import SUBSCRIPTION_ID
+from starter.client import CancellationQuote
 from subscription.commands import SwitchToPaid
 from subscription.decide import Decision
 from subscription.entitlements import entitlements_of
@@ -49,6 +50,9 @@ def examples() -> dict[str, Any]:
         ledger=(),
     )
     subscription.at("2027-06-10 09:00")
+    cancellation = CancellationQuote(
+        **dict(subscription.quoted(day("2027-07-01"))), last_export_at=subscription.now
+    )
     shortened = change.model_copy(update={"ledger": change.ledger[:1]})
     documents = {
         "request": started,
@@ -59,7 +63,7 @@ def examples() -> dict[str, Any]:
         "ledger": _page(subscription.ledger[-1:]),
         "explanations": _page([explain(subscription.ledger[-1])]),
         "upcoming": _page(upcoming(subscription.state, subscription.now, BOOK, limit=2)),
-        "quotes": {"a cancellation": subscription.quoted(day("2027-07-01")), "a switch": shortened},
+        "quotes": {"a cancellation": cancellation, "a switch": shortened},
     }
     text = json.dumps(documents, default=_as_json, ensure_ascii=False)
     return dict(json.loads(text.replace(_PLAIN_ID, SUBSCRIPTION_ID)))

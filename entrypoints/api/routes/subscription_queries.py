@@ -11,13 +11,14 @@ from entrypoints.api.dependencies import ClientDep
 from entrypoints.api.pagination import Cursor, Limit, Page, decode_numeric_cursor, make_page, whole
 from entrypoints.api.problem_details import ApiCode, responses
 from entrypoints.api.query_parameters import Members, Plan
+from starter.client import CancellationQuote
 from subscription.adjustment import Adjustment
 from subscription.business_calendar import Day
 from subscription.catalogue import Term
 from subscription.contract import ContractTerm
 from subscription.entitlements import Entitlements
 from subscription.explain import Explanation
-from subscription.forecast import ChangeQuote, Quote, QuoteKind, UpcomingEvent
+from subscription.forecast import ChangeQuote, QuoteKind, UpcomingEvent
 from subscription.ledger import LedgerLine
 from subscription.refusals import RefusalCode, refusal
 from subscription.status import Status
@@ -136,8 +137,9 @@ async def list_upcoming_events(subscription_id: str, client: ClientDep) -> Page[
     },
     summary="Quote a cancellation, a switch or an upgrade",
     description="A quote changes nothing and is not charged. Cancellations and switches are quoted for the "
-    "date `on`, upgrades for today. `term`, `plan` and `members` are those of the switch or the upgrade. A "
-    "quote is refused with the same codes as the command.",
+    "date `on`, upgrades for today. `term`, `plan` and `members` are those of the switch or the upgrade. "
+    "`last_export_at` of a cancellation is the time of the last complete export (R37). A quote is refused "
+    "with the same codes as the command.",
 )
 async def get_quote(
     subscription_id: str,
@@ -147,7 +149,7 @@ async def get_quote(
     term: ContractTerm | None = None,
     plan: Plan = None,
     members: Members = None,
-) -> Annotated[Quote | ChangeQuote, Field(discriminator="kind")]:
+) -> Annotated[CancellationQuote | ChangeQuote, Field(discriminator="kind")]:
     match of:
         case QuoteKind.CANCELLATION:
             return await client.quote_cancellation(subscription_id, _given(on))

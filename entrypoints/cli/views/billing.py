@@ -7,12 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from entrypoints.cli.views.formatting import NONE, format_amount
+from entrypoints.cli.views.formatting import NONE, format_amount, format_time
 from entrypoints.cli.views.layout import BreakableIdentifier, new_table
 from subscription.ledger import LineKind
 from subscription.messages import PLAIN
 
 if TYPE_CHECKING:
+    from starter.client import CancellationQuote
     from subscription.adjustment import Adjustment
     from subscription.explain import Explanation
     from subscription.forecast import ChangeQuote, Quote
@@ -114,14 +115,15 @@ def corrected_invoices_table(corrected: "Iterable[CorrectedInvoice]") -> Table:
     return table
 
 
-def quote_view(quote: "Quote | ChangeQuote") -> RenderableType:
-    from subscription.forecast import Quote
+def quote_view(quote: "CancellationQuote | ChangeQuote") -> RenderableType:
+    from starter.client import CancellationQuote
 
-    message = _cancellation_message(quote) if isinstance(quote, Quote) else _change_message(quote)
-    parts: list[RenderableType] = [Text(f"{message}.")]
-    if quote.ledger:
-        parts.append(ledger_table(quote.ledger))
-    return Group(*parts)
+    lines = [ledger_table(quote.ledger)] if quote.ledger else []
+    if not isinstance(quote, CancellationQuote):
+        return Group(Text(f"{_change_message(quote)}."), *lines)
+    last = format_time(quote.last_export_at) if quote.last_export_at else "never"
+    export = Text(f"Last export: {last}. `worksub export ID --to FILE` exports all data.")
+    return Group(Text(f"{_cancellation_message(quote)}."), *lines, export)
 
 
 def _cancellation_message(quote: "Quote") -> str:

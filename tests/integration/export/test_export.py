@@ -264,15 +264,19 @@ async def test_r37_archive_is_of_one_moment(service_env: ServiceEnv, exports: Su
     assert timeline[-1]["event"] == "SWITCHED_TO_PAID"
 
 
+async def last_export_at(service_env: ServiceEnv, subscription: SubscriptionDriver) -> datetime | None:
+    return (await service_env.client.recorded_state(subscription.id)).last_export_at
+
+
 async def test_r37_only_a_complete_export_is_recorded(
     service_env: ServiceEnv, exports: SubscriptionExports
 ) -> None:
     subscription = await service_env.paid("2026-03-01 09:00")
     async with aclosing(exports.archive(subscription.id)) as pieces:
         await anext(pieces)
-    assert await service_env.client.last_export(subscription.id) is None
+    assert await last_export_at(service_env, subscription) is None
     await taken(exports, subscription.id)
-    assert await service_env.client.last_export(subscription.id) == await service_env.owner.fetchval(
+    assert await last_export_at(service_env, subscription) == await service_env.owner.fetchval(
         "SELECT taken_at FROM exports WHERE subscription_id = $1", subscription.id
     )
 
@@ -297,4 +301,4 @@ async def test_r37_erased_or_foreign_data_is_not_exported(
     assert refused.value.refused.code is RefusalCode.DATA_ERASED
     [certificate, _] = await service_env.client.certificates(subscription.id)
     assert certificate.rows["exports"] == 1
-    assert await service_env.client.last_export(subscription.id) is None
+    assert await last_export_at(service_env, subscription) is None
