@@ -116,6 +116,12 @@ def upcoming_events(state: Subscription, book: PriceBook, most: int) -> Upcoming
     return UpcomingEvents(events=tuple(found), fees_left_out=left_out)
 
 
+def next_charge(state: Subscription, book: PriceBook) -> Event | None:
+    """Return the next event that will charge something if no command is sent; None if none will."""
+    coming = (event for event, _ in islice(future_events(state, book), _MAX_LOOKAHEAD))
+    return next((event for event in coming if event.lines), None)
+
+
 def preview_command(current: CurrentState, command: Command, events: int = 4) -> CommandPreview | Refusal:
     """Return the effects of a command, calculated on a copy of the state."""
     decision = decide_now(current, command)

@@ -16,11 +16,11 @@ async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -
         for page_of in ("", "/rename", "/contact-email", "/notices"):
             page = (await browser.get(path + page_of)).text
             assert '<section class="notice warn" aria-labelledby="deletion">' in page
-            assert "All data will be deleted in 60 days" in page
+            assert "30 days left in the free trial" in page
             assert "The free trial ends on" in page
             assert f'<a href="{path}/switch">Switch to Paid Product</a>' in page
         await sign_in(korean, subscription.request["customer_id"])
-        assert "60일 후 모든 데이터가 삭제됩니다" in (await korean.get(path)).text
+        assert "무료 체험 기간이 30일 남았습니다" in (await korean.get(path)).text
         later = f"{today + timedelta(days=3)}"
         await subscription.send("switch_to_paid", date=later, term="ANNUAL")
         assert "All data will be deleted" not in (await browser.get(path)).text

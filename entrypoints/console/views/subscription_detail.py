@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from adapters.invoice_html import invoice_page
 from adapters.postgres import contact_emails
-from entrypoints.console.available_actions import admin_closed_state, refusals, upcoming_events
+from entrypoints.console.available_actions import admin_closed_state, next_charge, refusals, upcoming_events
 from entrypoints.console.confirmation_digest import digest
 from entrypoints.console.lifecycle_chart import picture_of
 from entrypoints.console.page_context import PageContext
@@ -58,6 +58,7 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
         latest_cancellation=latest_cancellation(state, day_of(current.now)) if state.contract else None,
         picture=picture_of(current, past),
         coming=upcoming_events(state, current.book, 6),
+        next_charge=next_charge(state, current.book),
         past=tuple(reversed(past)),
         ledger=ledger,
         adjustments=adjustments,

@@ -15,17 +15,18 @@ async def render_subscription(
     page: PageContext, template: str, current: CurrentState, *, status: int = 200, **context: Any
 ) -> HTMLResponse:
     """Render a page of the subscription, with the banner if a deadline will cancel it (R34)."""
-    today = day_of(current.now)
-    deletion = automatic_cancellation(current.state, current.book)
+    state, today = current.state, day_of(current.now)
+    deletion = automatic_cancellation(state, current.book)
     return await page.render(
         template,
         status=status,
-        state=current.state,
+        state=state,
         today=today,
         now=current.now,
-        account=current.state.admin_account,
+        account=state.admin_account,
         messages=MessageFormatter(page.translator, current.book),
         deletion=deletion,
         deletion_days=(day_of(deletion.at) - today).days if deletion else 0,
+        trial_days=(day_of(state.trial_ends_at) - today).days if state.trial_ends_at else 0,
         **context,
     )

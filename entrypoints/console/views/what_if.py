@@ -8,9 +8,9 @@ from typing import Any
 from starlette.responses import Response
 
 from entrypoints.console.available_actions import Action, account_words, plans_to_choose
-from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
+from entrypoints.console.views.subscription_pages import render_subscription
 from starter.client import CurrentState
 from subscription.business_calendar import day_of
 from subscription.catalogue import required_terms
@@ -58,10 +58,11 @@ async def what_if(page: PageContext) -> Response:
     """Show the costs without a change, and of the alternatives in the query, which a link can carry."""
     current = await page.client.current_state(page.subscription_id)
     if not current.state.state.accepts_commands:
-        return await page.render(
+        return await render_subscription(
+            page,
             "command/not_available.html",
+            current,
             status=409,
-            state=current.state,
             refused=page.refusal(Refusal.of(RefusalCode.SUBSCRIPTION_ENDED)),
         )
     unchanged = cost_by_month(current.state, None, day_of(current.now), current.now, current.book)
@@ -69,13 +70,12 @@ async def what_if(page: PageContext) -> Response:
     problems = {key: text for alternative in alternatives for key, text in alternative.problems.items()}
     costs = () if isinstance(unchanged, Refusal) else unchanged
     compared = [costs, *(alternative.costs for alternative in alternatives if alternative.costs)]
-    return await page.render(
+    return await render_subscription(
+        page,
         "what_if.html",
+        current,
         status=422 if problems else 200,
         problems=problems,
-        state=current.state,
-        today=day_of(current.now),
-        messages=MessageFormatter(page.translator, current.book),
         alternatives=alternatives,
         changes=_possible_changes(current),
         plans=plans_to_choose(current),
