@@ -18,18 +18,17 @@ from .generated_subscriptions import SUBSCRIPTION_SETTINGS, GeneratedSubscriptio
 
 _NOTICE = timedelta(days=30)
 _LIST_PRICES = {"lite": 3_600, "basic": 7_200, "premium": 12_000}
-percentages = st.sampled_from([50, 80, 100, 100, 120, 150, 200])
+percentages = st.sampled_from([50, 80, 100, 120, 150, 200])
+notices = st.sampled_from([0, 1, 15, 29, 30, 31, 60, 90])
 
 
 @st.composite
 def price_books(draw: st.DrawFn) -> PriceBook:
-    """Draw one to five versions from 2027 to 2029, with announcements up to 90 days ahead."""
+    """Draw versions at intervals of months from 2027 on; half of them are announced too late for a renewal."""
     book, effective_from = BOOK, day("2027-01-01")
-    for _ in range(draw(st.integers(1, 4))):
-        effective_from += timedelta(days=draw(st.integers(1, 250)))
-        announced_on = max(
-            effective_from - timedelta(days=draw(st.integers(0, 90))), book.versions[-1].announcement_day
-        )
+    for _ in range(draw(st.integers(6, 12))):
+        effective_from += timedelta(days=draw(st.integers(20, 120)))
+        announced_on = max(effective_from - timedelta(days=draw(notices)), book.versions[-1].announcement_day)
         of_list, of_annual = draw(percentages), draw(st.sampled_from([40, 60, 80, 100]))
         plans: dict[str, Any] = {}
         for plan, price in _LIST_PRICES.items():
