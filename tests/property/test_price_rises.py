@@ -24,7 +24,7 @@ notices = st.sampled_from([0, 1, 15, 29, 30, 31, 60, 90])
 
 @st.composite
 def price_books(draw: st.DrawFn) -> PriceBook:
-    """Draw versions at intervals of months from 2027 on; half of them are announced too late for a renewal."""
+    """Draw versions at intervals of months from 2027 on. Half of them are announced late for a renewal."""
     book, effective_from = BOOK, day("2027-01-01")
     for _ in range(draw(st.integers(6, 12))):
         effective_from += timedelta(days=draw(st.integers(20, 120)))
