@@ -7,7 +7,7 @@ from itertools import islice
 
 from starter.client import CurrentState
 from subscription.apply import apply_all
-from subscription.business_calendar import day_of
+from subscription.business_calendar import day_of, first_of_next_month
 from subscription.catalogue import Catalogue, Plan, PriceBook, required_terms
 from subscription.commands import (
     Cancel,
@@ -152,6 +152,22 @@ def penalty_from_tomorrow(current: CurrentState) -> int:
     if isinstance(now, Refusal) or isinstance(then, Refusal) or now.penalty:
         return 0
     return then.penalty
+
+
+def quotes_by_month(current: CurrentState) -> tuple[Quote, ...]:
+    """Return the cost of a cancellation today, on the first day of each later month, and on the free day.
+
+    Empty without an annual contract: other cancellations have no fee (R30).
+    """
+    last, day = free_day(current), day_of(current.now)
+    if last is None:
+        return ()
+    days = []
+    while day < last:
+        days.append(day)
+        day = first_of_next_month(day)
+    quotes = [quote_of(current, each) for each in (*days, last)]
+    return tuple(quote for quote in quotes if not isinstance(quote, Refusal))
 
 
 def cost_of(current: CurrentState, command: Command) -> ChangeQuote | None:

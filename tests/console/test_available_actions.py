@@ -9,6 +9,7 @@ from entrypoints.console.available_actions import (
     cost_of,
     plans_to_upgrade_to,
     preview_command,
+    quotes_by_month,
     refusals,
     upcoming_events,
 )
@@ -85,6 +86,16 @@ def test_highest_annual_plan_can_add_members() -> None:
         "basic",
         "premium",
     ]
+
+
+def test_r30_quotes_by_month_end_on_the_free_day() -> None:
+    """The example of R30: repayment 36,000 and fee 18,000 on 1 July; nothing on 1 January."""
+    paid = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite").at("2027-03-10 09:00")
+    fees = {f"{quote.date}": quote.penalty for quote in quotes_by_month(current_state(paid))}
+    assert list(fees)[:2] == ["2027-03-10", "2027-04-01"]
+    assert fees["2027-07-01"] == 54_000
+    assert fees["2028-01-01"] == 0
+    assert quotes_by_month(current_state(ScenarioBuilder.paid("2027-01-01", "MONTHLY"))) == ()
 
 
 def test_recently_changed_name_cannot_be_changed() -> None:

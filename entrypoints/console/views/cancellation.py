@@ -14,6 +14,7 @@ from entrypoints.console.available_actions import (
     penalty_from_tomorrow,
     preview_command,
     quote_of,
+    quotes_by_month,
 )
 from entrypoints.console.confirmation_digest import digest, is_as_shown, was_carried_out
 from entrypoints.console.page_context import PageContext
@@ -153,6 +154,7 @@ async def _form(
         penalty_today=0 if isinstance(now, Refusal) else now.penalty,
         penalty_from_tomorrow=begins_tomorrow,
         tomorrow=today + timedelta(days=1),
+        quotes=quotes_by_month(current),
         problems=problems or {},
         status=_status(problems),
     )
