@@ -60,7 +60,7 @@ def no_such_subscription() -> RefusalError:
 class NameStatus(StrEnum):
     """TAKEN: a subscription holds the name. CLAIMED: available, but other subscriptions claim the domain too.
 
-    Whoever of the claimants verifies the domain first holds it.
+    The first claimant that verifies the domain holds it.
     """
 
     AVAILABLE = "AVAILABLE"

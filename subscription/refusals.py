@@ -180,7 +180,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_DOMAIN_NAME.DIGITS_LAST": "The last part of a domain cannot be digits alone.",
     "INVALID_DOMAIN_NAME.NOT_ENCODABLE": "This is not a valid internationalized domain name.",
     "INVALID_DOMAIN_NAME.PUBLIC_SUFFIX": (
-        "This is a public suffix, which belongs to nobody. Enter your own domain, such as acme.co.kr."
+        "This is a public suffix, which no customer owns. Enter your own domain, such as acme.co.kr."
     ),
     "INVALID_DOMAIN_NAME.A_LABEL": "A part of the domain begins with xn-- but is not a valid encoding.",
     "INVALID_ADMIN_ID": "Enter 2 to 40 lowercase letters, digits, periods, hyphens or underscores.",

@@ -37,6 +37,8 @@ def summary_card(state: Subscription, now: datetime) -> str:
 def _format_access(state: Subscription) -> str:
     if state.access is Access.RESTRICTED:
         return f"{state.access}, until domain ownership is verified"
+    if state.domain_lost and state.state.accepts_commands:
+        return f"{state.access}, until the account is renamed: its domain was verified elsewhere first"
     return state.access
 
 
@@ -50,7 +52,7 @@ def _upcoming_rows(state: Subscription) -> list[tuple[str, str]]:
         rows.append(("Grace ends", _moment(state.grace_ends_at)))
     rows.append(("Reserved", format_message(reservation_label(state.reservation))))
     if state.pending_rename_domain:
-        rows.append(("New name", "a domain is reserved until its ownership is verified"))
+        rows.append(("New name", "a domain, once its ownership is verified"))
     if deadline := next_deadline(state):
         rows.append(("Next", f"{format_message(deadline_label(deadline))}, {_moment(deadline.at)}"))
     return rows

@@ -63,9 +63,7 @@ def status_view(
     table.add_row("Subscription", status.subscription_id)
     table.add_row("Customer", status.customer_id)
     table.add_row("State", styled_state(status.state))
-    table.add_row(
-        "Access", status.access + (" (verify the domain)" if status.access is Access.RESTRICTED else "")
-    )
+    table.add_row("Access", status.access + _access_advice(status))
     table.add_row("Account", status.account or NONE)
     table.add_row("Plan", f"{status.plan}, {PLAIN.members(status.members)}")
     if contract := status.contract:
@@ -101,6 +99,14 @@ def entitlements_view(granted: "Entitlements") -> RenderableType:
     if granted.locked_members:
         table.add_row("Locked", f"{PLAIN.members(granted.locked_members)}, added last")
     return table
+
+
+def _access_advice(status: "Status") -> str:
+    if status.access is Access.RESTRICTED:
+        return " (verify the domain)"
+    if status.domain_lost and status.state.accepts_commands:
+        return " (the domain was verified elsewhere first: rename the account)"
+    return ""
 
 
 def verification_records_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:

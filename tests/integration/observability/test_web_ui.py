@@ -112,7 +112,7 @@ async def test_current_details_show_state_and_next_deadline(service_env: Service
         "Contract": "annual, 2027-01-20 to 2028-01-20",
         "Renewal": "monthly contract, same plan, 3 members",
         "Reserved": "Cancellation on 2027-03-01",
-        "New name": "a domain is reserved until its ownership is verified",
+        "New name": "a domain, once its ownership is verified",
         "Next": "Service fees for January 2027, 2027-02-01 00:00 KST",
         "Due so far in January 2027": "20,903 KRW",
     }
