@@ -24,6 +24,7 @@ from dev_stack.stack import EmbeddedStack
 from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings
 from starter.client import SubscriptionClient
+from starter.exports import SubscriptionExports
 from starter.setup import set_up
 from subscription.business_calendar import day_of
 from subscription.contract import ContractTerm
@@ -50,12 +51,13 @@ async def console() -> AsyncIterator[tuple[SubscriptionClient, str]]:
                 create_pool(addresses.worker_url, "worksub_worker") as pool,
                 create_pool(addresses.reader_url, "worksub_reader") as reading,
                 create_pool(addresses.api_url, "worksub_console") as writing,
+                create_pool(addresses.api_url, "worksub_exporter") as exporting,
                 create_worker(
                     temporal, pool, await worker_signer(pool), dns_resolvers=[addresses.dns_address]
                 ),
             ):
                 client = SubscriptionClient(temporal, reading)
-                app = create_console(client, writing, settings)
+                app = create_console(client, writing, SubscriptionExports(exporting), settings)
                 server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
                 serving = asyncio.create_task(server.serve(sockets=[listening]))
                 yield client, url

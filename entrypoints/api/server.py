@@ -112,4 +112,4 @@ async def _service(settings: ApiSettings) -> AsyncIterator[AppState]:
 @asynccontextmanager
 async def _console(settings: ApiSettings, service: AppState) -> AsyncIterator[ASGIApp]:
     async with create_pool(settings.database_url, "worksub_console", connections=_OWN) as pool:
-        yield create_console(service.client, pool, settings.console, service.command_rates)
+        yield create_console(service.client, pool, service.exports, settings.console, service.command_rates)

@@ -27,6 +27,7 @@ from entrypoints.console.page_context import (
 from entrypoints.console.sessions import LONGEST_HOURS, SessionKind
 from entrypoints.console.urls import LANGUAGE, without_language
 from starter.command_rate_limits import TooManyCommandsError
+from starter.exports import TooManyExportsError
 from subscription.refusals import RefusalCode, RefusalError
 
 _log = logging.getLogger(__name__)
@@ -90,6 +91,8 @@ async def _answer(page: PageContext, handler: Handler, whom: Audience) -> Respon
         return await _access_denied_response(page, whom) or await handler(page)
     except TooManyCommandsError as error:
         return await _too_often(page, error)
+    except TooManyExportsError:
+        return await _too_many_exports(page)
     except RPCError as error:
         if not is_paused(error):
             raise
@@ -101,13 +104,21 @@ async def _answer(page: PageContext, handler: Handler, whom: Audience) -> Respon
             return await page.not_found()
         if refused.code is RefusalCode.KEY_UNKNOWN:
             raise
-        return await page.render("refused.html", said=page.refusal(refused), status=409)
+        status = 410 if refused.code is RefusalCode.DATA_ERASED else 409
+        return await page.render("refused.html", said=page.refusal(refused), status=status)
 
 
 async def _too_often(page: PageContext, error: TooManyCommandsError) -> Response:
     said = page.translator.gettext("Too many requests for this subscription. Wait a minute and try again.")
     response = await page.render("refused.html", said=said, status=429)
     response.headers["Retry-After"] = str(error.wait)
+    return response
+
+
+async def _too_many_exports(page: PageContext) -> Response:
+    said = page.translator.gettext("Two exports are already in progress. Wait until one has finished.")
+    response = await page.render("refused.html", said=said, status=429)
+    response.headers["Retry-After"] = "60"
     return response
 
 

@@ -27,6 +27,7 @@ from entrypoints.console.views import (
     command_forms,
     contact_email,
     contract_changes,
+    export,
     my_product,
     notices,
     request_wizard,
@@ -37,6 +38,7 @@ from entrypoints.console.views import (
 from entrypoints.console.works_admin import views as works
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
+from starter.exports import SubscriptionExports
 
 _A_YEAR = 365 * 24 * 3600
 
@@ -44,6 +46,7 @@ _A_YEAR = 365 * 24 * 3600
 def create_console(
     client: SubscriptionClient,
     pool: Pool,
+    exports: SubscriptionExports,
     settings: ConsoleSettings,
     command_rates: CommandRates | None = None,
     *,
@@ -54,6 +57,7 @@ def create_console(
     console = ConsoleApp(
         client=client,
         pool=pool,
+        exports=exports,
         settings=settings,
         sessions=Sessions(pool),
         pages=TemplateRenderer(),
@@ -132,6 +136,7 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/rename", command_forms.get_rename),
         page("/rename", command_forms.post_rename, "POST"),
         page("/domain", command_forms.check_domain, "POST"),
+        page("/export", export.download, "POST"),
         page("/notices", notices.notices),
         page("/contact-email", contact_email.get_contact_email),
         page("/contact-email", contact_email.post_contact_email, "POST"),
@@ -150,6 +155,7 @@ def _works_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/sign-in", works.get_sign_in, Audience.PUBLIC),
         page("/sign-in", works.sign_in, Audience.PUBLIC, "POST"),
         page("/company", works.set_company, method="POST"),
+        page("/export", works.export, method="POST"),
         page("/members", works.add_member, method="POST"),
         page("/members/remove", works.remove_member, method="POST"),
         page("/language", choose_language, Audience.PUBLIC, "POST"),

@@ -25,6 +25,7 @@ from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.caller import Caller
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
+from starter.exports import SubscriptionExports
 from subscription.catalogue import Catalogue
 from subscription.refusals import Problem, Refusal, format_refusals
 from subscription.validation import composed, is_storable
@@ -47,6 +48,7 @@ class ConsoleApp:
 
     client: SubscriptionClient
     pool: Pool
+    exports: SubscriptionExports
     settings: ConsoleSettings
     sessions: Sessions
     pages: TemplateRenderer

@@ -92,7 +92,11 @@ async def test_console_pages_are_counted_separately(service_env: ServiceEnv, api
         async with (
             create_pool(service_env.api_url, "worksub_console", connections=2) as pool,
             serve_app(
-                create_app(api_server.service, create_console(service_env.client, pool, settings)), place
+                create_app(
+                    api_server.service,
+                    create_console(service_env.client, pool, api_server.service.exports, settings),
+                ),
+                place,
             ),
             http_client(place.url) as browser,
         ):

@@ -15,6 +15,7 @@ from adapters.postgres.pool import create_pool
 from dev_stack.child_server import ChildProcess, DirectoryLock, free_ports, port_is_free
 from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings, OidcSettings
+from starter.exports import SubscriptionExports
 
 
 @pytest.fixture(scope="session")
@@ -198,7 +199,9 @@ async def test_headers_and_cookies_have_security_attributes(
         assert "<script>" not in answer.text
     settings = ConsoleSettings(url="https://console.example")
     async with create_pool(service_env.api_url, "worksub_console", connections=1) as pool:
-        transport = httpx.ASGITransport(create_console(service_env.client, pool, settings))
+        transport = httpx.ASGITransport(
+            create_console(service_env.client, pool, SubscriptionExports(pool), settings)
+        )
         async with httpx.AsyncClient(transport=transport, base_url=settings.url) as safe:
             answer = await safe.get("/sign-in")
     assert answer.headers["strict-transport-security"]

@@ -38,6 +38,7 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/subscriptions/{subscription_id}/rename"): {},
     ("POST", "/subscriptions/{subscription_id}/rename"): {"kind": "GROUP", "name": "mine"},
     ("POST", "/subscriptions/{subscription_id}/domain"): {},
+    ("POST", "/subscriptions/{subscription_id}/export"): {},
     ("GET", "/subscriptions/{subscription_id}/notices"): {"before": "9"},
     ("GET", "/subscriptions/{subscription_id}/contact-email"): {},
     ("POST", "/subscriptions/{subscription_id}/contact-email"): {"contact_email": "mine@acme.example"},
@@ -73,6 +74,7 @@ WORKS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/works"): {"subscription_id": "the-id"},
     ("GET", "/works/sign-in"): {},
     ("POST", "/works/sign-in"): {"account": "the-account", "password": PASSWORD[::-1]},
+    ("POST", "/works/export"): {"subscription_id": "the-id"},
     ("POST", "/works/company"): {
         "company_name": "Mine",
         "company_phone": "02-1234-5678",

@@ -34,7 +34,7 @@ async def web_server(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[We
     ):
         with bind() as place:
             settings = ConsoleSettings(url=place.url, developer_sign_in=True)
-            console = create_console(service_env.client, pool, settings)
+            console = create_console(service_env.client, pool, api_server.service.exports, settings)
             # Short timeouts, because half of the requests here never end.
             limits = HttpLimits(head_seconds=1, body_seconds=1)
             async with serve_app(create_app(api_server.service, console), place, limits=limits):

@@ -15,6 +15,7 @@ from entrypoints.console.settings import ConsoleSettings
 from entrypoints.http.metrics import HttpMetrics
 from entrypoints.http.request_log import ObservedRequests
 from starter.client import SubscriptionClient
+from starter.exports import SubscriptionExports
 from support.http_server import bind, http_client, serve_app
 from support.service_env import ServiceEnv
 from support.subscription_driver import SubscriptionDriver
@@ -56,10 +57,14 @@ async def run_console(
     """
     with bind("localhost") as place:
         settings = replace(settings or ConsoleSettings(url=place.url, developer_sign_in=True), url=place.url)
-        async with create_pool(service_env.api_url, "worksub_console", connections=4) as pool:
+        async with (
+            create_pool(service_env.api_url, "worksub_console", connections=4) as pool,
+            create_pool(service_env.api_url, "worksub_exporter", connections=2) as exporting,
+        ):
             app = create_console(
                 client or service_env.client,
                 pool,
+                SubscriptionExports(exporting),
                 settings,
                 hashing=hashing,
                 failure_step=_FAILURE_STEP_SECONDS,

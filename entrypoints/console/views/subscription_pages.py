@@ -25,6 +25,7 @@ async def render_subscription(
         now=current.now,
         account=state.admin_account,
         messages=MessageFormatter(page.translator, current.book),
+        last_export_at=current.last_export_at,
         deletion=deletion,
         deletion_days=(day_of(deletion.at) - today).days if deletion else 0,
         trial_days=(day_of(state.trial_ends_at) - today).days if state.trial_ends_at else 0,

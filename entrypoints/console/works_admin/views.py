@@ -15,6 +15,7 @@ from entrypoints.console.page_context import PageContext, ShortCircuitResponse, 
 from entrypoints.console.sessions import SessionKind
 from entrypoints.console.works_admin.login_throttle import Throttle
 from entrypoints.console.works_admin.repository import Company, Member, WorksAdminRepository
+from entrypoints.http.archive_response import archive_response
 from entrypoints.http.client_address import client_address
 from entrypoints.http.sign_in_refusals import SignInRefusal
 from starter.client import CurrentState
@@ -97,6 +98,12 @@ async def _authenticate(
 
 async def home(page: PageContext) -> Response:
     return await _shown(page, await _open(page))
+
+
+async def export(page: PageContext) -> Response:
+    """Return the archive of the administrator's own subscription (R37)."""
+    subscription_id = (await _open(page)).state.subscription_id
+    return await archive_response(page.console.exports.archive(subscription_id), subscription_id)
 
 
 async def set_company(page: PageContext) -> Response:
@@ -251,6 +258,7 @@ async def _shown(
         members=await record.members(state.subscription_id, state.members),
         in_use=in_use,
         locked=max(0, in_use - state.members),
+        last_export_at=current.last_export_at,
         more_seats="upgrade" if state.state is State.ACTIVE else "switch",
     )
 
