@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from support.console_server import ConsoleServer
 from support.html_forms import sign_in, submit
+from support.polling import wait_for
 from support.service_env import unique_name
 
 
@@ -82,7 +83,11 @@ async def test_r34_notices_show_recipient_until_erasure(console: ConsoleServer) 
         assert f"admin@{group}.worksmobile.example" in page
         assert "Waiting to be sent" in page
         await subscription.send("cancel", date=f"{await subscription.today()}")
-        await subscription.has_only_its_last_run()
+
+        async def is_erased() -> bool:
+            return (await subscription.status()).state.is_terminal
+
+        await wait_for("the subscription is erased", is_erased)
         page = (await browser.get(f"{path}/notices")).text
         assert "The trial ends" in page
         assert f"admin@{group}" not in page
