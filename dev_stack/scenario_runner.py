@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 from temporalio.client import Client
 
-from adapters.postgres.pool import create_pool
+from adapters.postgres.pool import Connection, create_pool
 from adapters.postgres.worker_keys import worker_signer
 from adapters.temporal.data_converter import data_converter
 from dev_stack.postgres_server import OWNER, READER_LOGIN, WORKER
@@ -108,6 +108,28 @@ async def simulate_on_temporal(
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(run(n, scenario)) for n, scenario in enumerate(scenarios)]
             return [task.result() for task in tasks]
+
+
+async def set_members_in_use(
+    connection: asyncpg.Connection | Connection, subscription_id: str, count: int
+) -> None:
+    """Give the stand-in product this number of members, including the administrator (R36).
+
+    FOR SHARE serializes with erasure; otherwise members could be added to an erased subscription.
+    """
+    async with connection.transaction():
+        await connection.execute("DELETE FROM members WHERE subscription_id = $1", subscription_id)
+        await connection.execute(
+            """
+            INSERT INTO members (subscription_id, member_id)
+            SELECT subscription_id, 'member-' || number
+              FROM (SELECT subscription_id FROM subscriptions
+                     WHERE subscription_id = $1 AND state <> 'ERASED' FOR SHARE) AS live,
+                   generate_series(1, $2 - 1) AS number
+            """,
+            subscription_id,
+            count,
+        )
 
 
 async def _disable_fsync(stack: "EmbeddedStack") -> None:
@@ -208,20 +230,9 @@ class _ScenarioRun:
         return outcome(step, Decision(events=(), message=answer.message))
 
     async def _set_members_in_use(self, count: int) -> None:
-        """Give the stand-in product this number of members. The administrator is one of them."""
         connection = await asyncpg.connect(self._stack.postgres.dsn(self._name))
         try:
-            await connection.execute("DELETE FROM members WHERE subscription_id = $1", self._id)
-            await connection.execute(
-                """
-                INSERT INTO members (subscription_id, member_id)
-                SELECT subscription_id, 'member-' || number
-                  FROM subscriptions, generate_series(1, $2 - 1) number
-                 WHERE subscription_id = $1 AND state <> 'ERASED'
-                """,
-                self._id,
-                count,
-            )
+            await set_members_in_use(connection, self._id, count)
         finally:
             await connection.close()
 

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from dev_stack.scenario_runner import set_members_in_use
 from subscription.domain_verification import PendingDomain, verification_records
 from subscription.scenario import (
     CONFIRM_DOMAIN,
+    MEMBERS_IN_USE,
     Scenario,
     ScenarioStep,
     confirmation_in,
     read_scenario,
+    reported_members,
     sample_request,
     with_default_arguments,
 )
@@ -98,12 +101,22 @@ class SubscriptionRunner:
 
     async def _take(self, step: ScenarioStep) -> list[dict[str, Any]]:
         id_, book = self.run_record.subscription_id, self._env.book
+        if step.command == MEMBERS_IN_USE:
+            return await self._report_members(step)
         state = await retry_while_unavailable(lambda: self._env.client.snapshot(id_))
         if step.command == CONFIRM_DOMAIN:
             with self._proofs_published(state.pending_domains):
                 return await self._confirmed(step)
         argument = with_default_arguments(step, book, confirmation_in(state))
         return await self._send(step.command, {**argument, "at": step.at.isoformat()})
+
+    async def _report_members(self, step: ScenarioStep) -> list[dict[str, Any]]:
+        async def report() -> None:
+            async with self._env.owner() as owner:
+                await set_members_in_use(owner, self.run_record.subscription_id, reported_members(step))
+
+        await retry_while_unavailable(report)
+        return [{"accepted": True, "code": None, "answer": None}]
 
     async def _confirmed(self, step: ScenarioStep) -> list[dict[str, Any]]:
         """Repeat the check until the DNS answers correctly: a false answer means "not yet" (R13)."""

@@ -104,8 +104,7 @@ def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedSubscri
     marker = f"zq{number}q"
     has_domain = number % _ONE_IN_SO_MANY_HAS_A_DOMAIN == 0
     account = {"domain": f"{marker}.example"} if has_domain else {"group": marker}
-    # The product of a chaos run reports no members.
-    steps = [step for step in scenario["steps"] if MEMBERS_IN_USE not in step]
+    steps = list(scenario["steps"])
     if has_domain:
         _add(steps, as_instant(scenario["request"]["at"]) + _LONGEST_UNVERIFIED, CONFIRM_DOMAIN, {})
     elif steps and chance.random() < _RENAMED:
@@ -144,7 +143,7 @@ def _identified(step: dict[str, Any], number: int, place: int, marker: str) -> d
     """Return the step with a command ID for repetitions and with the caller's name."""
     [command] = [key for key in step if key != "at"]
     argument = expand_null(command, step[command])
-    if isinstance(argument, dict) and command != CONFIRM_DOMAIN:
+    if isinstance(argument, dict) and command not in (CONFIRM_DOMAIN, MEMBERS_IN_USE):
         # A domain check is repeated until the DNS answers correctly, each time with a new ID.
         argument = {**argument, "id": f"{number}-{place}", "by": f"clerk {marker}"}
     return {"at": step["at"], command: argument}

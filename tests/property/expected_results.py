@@ -34,6 +34,7 @@ class ExpectedSubscription:
         self.timeline: list[TimelineEntry] = []
         self.ledger: list[LedgerLine] = []
         self.now = at
+        self.members_in_use = 1
         self._held = held
         self._answers: dict[str, tuple[str, Answer]] = {}
         self._recent = RecentCommands()
@@ -87,7 +88,9 @@ class ExpectedSubscription:
     def _decided(self, command: Command, *, verified: bool) -> Answer | Refusal:
         pending_domains = tuple(domain.name for domain in self.state.pending_domains) if verified else ()
         found = ExternalFacts(
-            token=TOKEN, verified=pending_domains if isinstance(command, CheckDomain) else ()
+            token=TOKEN,
+            verified=pending_domains if isinstance(command, CheckDomain) else (),
+            members_in_use=self.members_in_use,
         )
         decision = decide(self.state, command, self.now, self.book, found)
         if isinstance(decision, Refusal):

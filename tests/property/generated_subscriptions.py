@@ -82,7 +82,8 @@ class GeneratedSubscription:
             else ()
         )
         command = self.subscription.read("check_domain" if name == "proof" else name, argument)
-        sent = SentCommand(self.subscription.now, command, ExternalFacts(token=TOKEN, verified=verified))
+        facts = ExternalFacts(token=TOKEN, verified=verified, members_in_use=self.subscription.members_in_use)
+        sent = SentCommand(self.subscription.now, command, facts)
         self.sent.append(sent)
         self.subscription.decide_parsed(sent.command, sent.found)
 
@@ -235,6 +236,9 @@ def subscriptions(
     for drawn in draw(st.lists(wishes, max_size=most)):
         generated.subscription.at(moment_of(generated.subscription, drawn))
         wish = fitting(generated.subscription, drawn)
+        if wish.number % 3 == 0:
+            members = generated.subscription.state.members + wish.number % 4 - 1
+            generated.subscription.members_in_use = max(1, members)
         generated.sends(wish.command, argument_of(generated.subscription, wish))
         if generated.subscription.state.state.is_terminal:
             break

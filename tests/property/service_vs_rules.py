@@ -15,6 +15,7 @@ from support.service_env import ServiceEnv, publish
 from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowQueryFailedError
 
+from dev_stack.scenario_runner import set_members_in_use
 from property import oracle
 from starter.client import CancellationQuote
 from subscription.catalogue import Catalogue
@@ -74,6 +75,17 @@ class SideBySide:
         self.rules.publish(newer)
         self._oracle, self._is_outdated = None, True
         self._compare()
+
+    def report_members(self, count: int) -> None:
+        """Set the members in use of the product, which the next commands are decided with (R36)."""
+        self._run(self._set_members_in_use(count))
+        self.rules.members_in_use = count
+        if self._oracle:
+            self._oracle.members_in_use = count
+
+    async def _set_members_in_use(self, count: int) -> None:
+        async with self.service_env.owner.acquire() as connection:
+            await set_members_in_use(connection, self.subscription.id, count)
 
     def prove(self, *, by_signal: bool) -> None:
         """Publish the verification records of all domains while the service receives `check_domain`."""

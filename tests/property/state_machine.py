@@ -106,9 +106,10 @@ class SubscriptionMachine(RuleBasedStateMachine):
         _set_time_zone(zone)
         sold = beside_the_shipped(sold)
         self.taken, name = unique_name("neighbour"), unique_name("model")
+        limits = (sold["account"].get("max_members"), sold["trial"].get("max_members"))
         wish = {
             "plan": list(sold["plans"])[plan % len(sold["plans"])],
-            "members": min(members, sold["account"].get("max_members", members)),
+            "members": min([members, *(limit for limit in limits if limit is not None)]),
             "account": {"domain": f"{name}.example"} if on_a_domain else {"group": name},
         }
         opened = self._opened(Catalogue.model_validate(sold), at, written, wish)
@@ -255,6 +256,11 @@ class SubscriptionMachine(RuleBasedStateMachine):
     )
     def signals_what_is_no_argument(self, argument: Any, command: str) -> None:
         self.both.send(command, argument, by_signal=True)
+
+    @precondition(lambda self: not self.expected.state.state.is_terminal)
+    @rule(more=st.integers(-2, 3))
+    def members_are_added_or_removed(self, more: int) -> None:
+        self.both.report_members(max(1, self.expected.state.members + more))
 
     @precondition(lambda self: self.expected.state.pending_domains)
     @rule(by_signal=st.booleans())

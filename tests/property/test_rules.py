@@ -25,7 +25,7 @@ from subscription.event_replay import (
 )
 from subscription.events import EVENT_ADAPTER, private_fields
 from subscription.forecast import Quote, quote_cancellation, upcoming
-from subscription.refusals import Refusal
+from subscription.refusals import Refusal, RefusalCode
 from subscription.request import Request, parse_request
 from subscription.scenario import ScenarioError, read_scenario
 from subscription.state import ReservedCancellation, State, Subscription
@@ -44,6 +44,35 @@ from .generated_subscriptions import (
     terms,
     wishes,
 )
+
+# -- seats -------------------------------------------------------------------------------------------
+
+
+@SUBSCRIPTION_SETTINGS
+@given(
+    subscriptions(), st.sampled_from([None, -2, -1, 0, 1, 2]), st.integers(-2, 2), terms, st.integers(0, 2)
+)
+def test_r36_members_in_use_refuse_only_fewer_seats(
+    generated: GeneratedSubscription, chosen: int | None, used: int, term: str, later: int
+) -> None:
+    """Compare the decision with that on the same command without the members in use."""
+    subscription = generated.subscription
+    seats = subscription.state.members
+    members, in_use = None if chosen is None else max(1, seats + chosen), max(1, seats + used)
+    command, argument = "change_renewal_option", {"term": term, "members": members}
+    if subscription.state.state is not State.ACTIVE:
+        command, argument["date"] = "switch_to_paid", f"{subscription.today + later * ONE_DAY}"
+    unlimited, limited = subscription.copy(), subscription.copy()
+    unlimited.members_in_use, limited.members_in_use = None, in_use
+    accepted, answer = unlimited.answered(command, **argument), limited.answered(command, **argument)
+    is_reserved = command == "switch_to_paid" and later > 0
+    if isinstance(accepted, Decision) and not is_reserved and (members or seats) < in_use:
+        assert isinstance(answer, Refusal)
+        assert answer.code is RefusalCode.MEMBERS_IN_USE
+        assert answer.parameters == {"members": in_use}
+    else:
+        assert answer == accepted
+
 
 # -- the ledger --------------------------------------------------------------------------------------
 
