@@ -236,7 +236,8 @@ def _comparable(outcome: Answer | Quote | Refusal) -> Any:
 
 
 def _without_secrets(status: Status) -> Status:
-    proofs = tuple(proof.model_copy(update={"txt_value": "", "cname_name": ""}) for proof in status.proofs)
+    blank = {"txt_value": "", "cname_name": "", "mx_exchange": ""}
+    proofs = tuple(proof.model_copy(update=blank) for proof in status.proofs)
     return status.model_copy(update={"proofs": proofs})
 
 
