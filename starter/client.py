@@ -66,6 +66,11 @@ class CurrentState(Frozen):
     last_export_at: Instant | None = None
 
     @property
+    def locked_members(self) -> int:
+        """Return how many members have no seat: those that were added last (R36)."""
+        return max(0, (self.members_in_use or 0) - self.state.members)
+
+    @property
     def expected(self) -> Expected:
         """Return the `Expected` values for a command that the caller confirmed for exactly this state."""
         return Expected(sequence=self.state.sequence, date=day_of(self.now), revision=self.book.revision)

@@ -42,6 +42,9 @@ async def test_members_added_last_are_locked(console: ConsoleServer) -> None:
         assert "Locked: 2 members, the ones added last." in page.text
         assert locked_in(page) == ["ana", "bora"]
         assert f'href="{upgrade}"' in page.text
+        await sign_in(browser, subscription.request["customer_id"])
+        detail = await browser.get(f"/subscriptions/{subscription.id}")
+        assert "Locked: 2 members, the ones added last." in detail.text
         granted = await client.entitlements(subscription.id)
         assert (granted.seats, granted.members_in_use, granted.locked_members) == (2, 4, 2)
         full = await submit(browser, page, "/works/members", member_id="dana", name="Member")

@@ -243,7 +243,6 @@ async def _shown(
 ) -> Response:
     record, state = WorksAdminRepository(page.console.pool), current.state
     company = await record.company(state.subscription_id)
-    in_use = current.members_in_use or 0
     return await page.render(
         "works_admin/home.html",
         status=200 if not problems else 409 if "" in problems else 422,
@@ -256,8 +255,8 @@ async def _shown(
         company_shown=_company_shown(page, company),
         member_shown=partial(_member_shown, page),
         members=await record.members(state.subscription_id, state.members),
-        in_use=in_use,
-        locked=max(0, in_use - state.members),
+        in_use=current.members_in_use or 0,
+        locked=current.locked_members,
         last_export_at=current.last_export_at,
         more_seats="upgrade" if state.state is State.ACTIVE else "switch",
     )

@@ -10,6 +10,7 @@ from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from starter.caller import Caller
 from starter.queries import OperatorsOnlyError
 from subscription.commands import COMMANDS
@@ -42,6 +43,30 @@ async def test_accepted_command_returns_recorded_state(
     for command, argument in paid.items():
         await check_recorded_response(subscription, command, argument)
     assert {*trial_commands, *paid} == {*COMMANDS}
+
+
+async def test_r36_command_waits_for_the_members_in_use(
+    service_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a command that needs the members in use loads them, without a cache; a failing port is retried."""
+    reports: list[int | None] = [None, 11, 10]
+    subscription = await service_env.requested(START, members=10)
+
+    async def members_in_use(_: PostgresWorkspaceProvisioner, subscription_id: str) -> int:
+        assert subscription_id == subscription.id
+        reported = reports.pop(0)
+        if reported is None:
+            raise ConnectionError("the product is not available")
+        return reported
+
+    monkeypatch.setattr(PostgresWorkspaceProvisioner, "members_in_use", members_in_use)
+    switch = {"at": START, "term": "ANNUAL"}
+    await subscription.send("switch_to_paid", date="2027-01-20", **switch)  # reserved
+    refused = await subscription.expect_refusal("switch_to_paid", date="2027-01-10", **switch)
+    assert (refused.code, refused.parameters) == (RefusalCode.MEMBERS_IN_USE, {"members": 11})
+    await subscription.send("switch_to_paid", date="2027-01-10", **switch)
+    await subscription.send("change_renewal_option", at=START, term=None)
+    assert reports == []
 
 
 async def check_recorded_response(
