@@ -349,7 +349,8 @@ class PriceBook(Frozen):
         return len(self.versions)
 
     def with_versions(self, newer: Iterable[Catalogue]) -> "PriceBook":
-        return PriceBook(versions=(*self.versions, *newer))
+        # Without validation: the versions are valid, and their validators would run again.
+        return self.model_copy(update={"versions": (*self.versions, *newer)})
 
     def refusal_of(self, newer: Catalogue, today: date) -> Refusal | None:
         """Return why `newer` cannot be published on `today` after the existing versions; None if it can."""
@@ -404,7 +405,14 @@ class PriceBook(Frozen):
         return plan != than and self.plan_terms(plan, day).rank <= self.plan_terms(than, day).rank
 
     def in_force(self, day: date) -> Catalogue | None:
-        return next((v for v in reversed(self.versions) if v.effective_from <= day), None)
+        return self._in_force(day, announced_by=day)
+
+    def _in_force(self, day: date, announced_by: date) -> Catalogue | None:
+        """Return the version that is in force on `day` among those announced by a day (R35)."""
+        for version in reversed(self.versions):
+            if version.effective_from <= day and version.announcement_day <= announced_by:
+                return version
+        return None
 
     def plan_on_sale(self, plan: str, day: date) -> Plan | None:
         """Return the plan as it can be newly chosen on `day`; None if it is not on sale."""
@@ -425,7 +433,8 @@ class PriceBook(Frozen):
         Each price is the lower of the one in force on `day` and the one that would be in force if only the
         versions announced by `announced_by` existed.
         """
-        in_force, announced = self.prices(plan, day), self.announced_by(announced_by).in_force(day)
+        in_force = self.prices(plan, day)
+        announced = self._in_force(day, announced_by)
         if announced is None or plan not in announced.plans:
             return in_force
         return in_force.lower_of_each(_prices(announced, plan, day, PriceBasis.ANNOUNCED))
@@ -438,7 +447,8 @@ class PriceBook(Frozen):
 
     def announced_by(self, day: date) -> "PriceBook":
         """Return the book of the versions that were announced on or before `day` (R35)."""
-        return PriceBook(versions=tuple(v for v in self.versions if v.announcement_day <= day))
+        announced = tuple(v for v in self.versions if v.announcement_day <= day)
+        return self.model_copy(update={"versions": announced})
 
     def _selling(self, plan: str, day: date) -> Catalogue:
         """Return the last version up to `day` that sells the plan."""

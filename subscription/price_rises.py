@@ -66,15 +66,15 @@ def _rises(
         if day_of(event.at) > last_day:
             return
         if isinstance(event, SwitchedToPaid | ContractRenewed):
-            rate, price_before = event.rate, _price_before(before, event.rate, announced)
-            if rate.price > price_before:
+            rate, former = event.rate, price_before(before, event.rate, announced)
+            if rate.price > former:
                 yield PriceRise(
                     date=rate.first_day,
                     version=rate.origin.version,
                     plan=rate.plan,
                     members=rate.members,
                     term=rate.term,
-                    price_before=price_before,
+                    price_before=former,
                     price_after=rate.price,
                     monthly_now=before.rate.monthly if before.contract else 0,
                     cheaper_plans=tuple(_cheaper_plans(before, rate, today, announced)),
@@ -91,7 +91,7 @@ def _last_day(today: date, announced: PriceBook) -> date:
     return max(today, newest) + timedelta(days=notice) + _LONGEST_CONTRACT
 
 
-def _price_before(before: Subscription, rate: Rate, book: PriceBook) -> int:
+def price_before(before: Subscription, rate: Rate, book: PriceBook) -> int:
     """Return the price of the new contract's plan and term without the versions since the present one.
 
     They are the prices of the present contract, of its first day for another plan, and of the day on which a
