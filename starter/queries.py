@@ -49,6 +49,9 @@ _MIN_PREFIX_LENGTH = 4
 """A shorter prefix of an ID would match many subscriptions."""
 
 
+_COMMANDABLE = [state.value for state in State if state.accepts_commands]
+
+
 class OperatorsOnlyError(Exception):
     """Authorization failed: a customer called an operation for operators only."""
 
@@ -599,6 +602,28 @@ class SubscriptionQueries:
             )
             or 0
         )
+
+    async def count_commandable(self) -> int:
+        """Return the number of subscriptions that accept commands. For operators."""
+        self._check_operator()
+        number: int | None = await self._pool.fetchval(
+            "SELECT count(*) FROM subscriptions WHERE state = ANY($1::text[])", _COMMANDABLE
+        )
+        return number or 0
+
+    async def commandable_states(self, *, after: str, limit: int) -> Sequence[Subscription]:
+        """Return the subscriptions after the ID `after` that accept commands, by ID. For operators."""
+        self._check_operator()
+        rows = await self._pool.fetch(
+            """
+            SELECT snapshot FROM subscriptions
+             WHERE state = ANY($1::text[]) AND subscription_id > $2 ORDER BY subscription_id LIMIT $3
+            """,
+            _COMMANDABLE,
+            after,
+            limit,
+        )
+        return [Subscription.model_validate_json(row["snapshot"]) for row in rows]
 
     async def products(self, *, name: str = "", after: str = "", limit: int = 50) -> ProductPage:
         """Return the customer's live subscriptions with this text in their names, newest first."""

@@ -39,12 +39,13 @@ _PREVIEW_ID_LENGTH = 16
 class PreviewPeriod(NamedTuple):
     """The price books that a preview compares, from `as_of` up to and including the start of `until`.
 
-    `as_of` is the day on which `newer` would be published.
+    `as_of` is the day on which `newer` would be published; with `is_published` it is published already.
     """
 
     published: PriceBook
     newer: Catalogue
     as_of: date
+    is_published: bool = False
 
     @property
     def extended(self) -> PriceBook:
@@ -140,6 +141,7 @@ class PreviewSummary(Frozen):
 
     preview: str
     version: str
+    is_published: bool
     effective_from: Day
     announced_on: Day
     as_of: Day
@@ -169,9 +171,10 @@ def preview_id(published: PriceBook, newer: Catalogue) -> str:
 def period_of(book: PriceBook, newer: Catalogue, as_of: date) -> PreviewPeriod:
     """Return the period of a preview. A published version is compared with the versions before it."""
     priced = newer.without_texts()
-    if priced in book.versions:
-        book = PriceBook(versions=book.versions[: book.versions.index(priced)])
-    return PreviewPeriod(book, newer, as_of)
+    if priced not in book.versions:
+        return PreviewPeriod(book, newer, as_of)
+    earlier = book.versions[: book.versions.index(priced)]
+    return PreviewPeriod(PriceBook(versions=earlier), newer, as_of, is_published=True)
 
 
 class CataloguePreview:
@@ -223,6 +226,7 @@ class CataloguePreview:
         return PreviewSummary(
             preview=preview_id(period.published, period.newer),
             version=period.newer.version,
+            is_published=period.is_published,
             effective_from=period.newer.effective_from,
             announced_on=period.newer.announcement_day,
             as_of=period.as_of,

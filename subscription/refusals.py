@@ -56,6 +56,7 @@ class RefusalCode(StrEnum):
     TOO_MANY_TRIALS = "TOO_MANY_TRIALS"
     TERMS_NOT_AGREED = "TERMS_NOT_AGREED"
     CATALOGUE_NOT_PUBLISHABLE = "CATALOGUE_NOT_PUBLISHABLE"
+    PREVIEW_OUTDATED = "PREVIEW_OUTDATED"
     # Dates and reservations (R16, R27-R29, R32).
     DATE_IN_THE_PAST = "DATE_IN_THE_PAST"
     DATE_TOO_LATE = "DATE_TOO_LATE"
@@ -246,6 +247,9 @@ SENTENCES: Mapping[str, str] = {
     "CATALOGUE_NOT_PUBLISHABLE.RANK_REUSED": (
         "This is the rank of plans.%(plan)s since version %(version)s. Choose a rank that no plan has ever "
         "had."
+    ),
+    "PREVIEW_OUTDATED": (
+        "The catalogue file or the published versions are not those of this preview. Preview the file again."
     ),
     # Dates and reservations (R16, R27-R29, R32).
     "DATE_IN_THE_PAST": "Choose today, %(today)s, or a later date.",

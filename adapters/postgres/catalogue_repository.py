@@ -9,7 +9,8 @@ from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.read_only_pool import Reader
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, CatalogueTexts, PriceBook
-from subscription.refusals import Refusal
+from subscription.catalogue_preview import preview_id
+from subscription.refusals import Refusal, RefusalCode
 
 
 class PublishingError(Exception):
@@ -75,10 +76,13 @@ def price_book_from_row(row: Record) -> PriceBook:
     return PriceBook(versions=tuple(_read(document) for document in row["catalogue_documents"] or ()))
 
 
-async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None) -> bool:
+async def publish(
+    pool: Pool, catalogue: Catalogue, *, today: date | None = None, preview: str | None = None
+) -> bool:
     """Publish a version; return False if it is already published. Raises `PublishingError`.
 
-    `today` is the business day of the publication: that of the database clock, except in simulations.
+    `today` is the business day of the publication: that of the database clock, except in simulations. With
+    `preview`, publish only what this preview has shown: see `preview_id`.
     """
     priced, texts = catalogue.without_texts(), catalogue.texts
     while True:
@@ -91,6 +95,8 @@ async def publish(pool: Pool, catalogue: Catalogue, *, today: date | None = None
                 await _insert_texts(pool, catalogue.version, texts)
                 continue
         refused = book.refusal_of(catalogue, today or await _today(pool))
+        if preview is not None and preview != preview_id(book, catalogue):
+            refused = Refusal.of(RefusalCode.PREVIEW_OUTDATED, "preview")
         if refused:
             raise PublishingError(catalogue.version, refused)
         # A concurrent publisher may have taken the number, the version or the date: read the book again.

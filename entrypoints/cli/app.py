@@ -13,6 +13,7 @@ from adapters.settings_error import SettingsError
 from entrypoints.cli import (
     api_keys,
     billing,
+    catalogue,
     clock,
     codec,
     export,
@@ -81,6 +82,7 @@ for part in (
 app.add_typer(api_keys.app, name="keys", rich_help_panel=api_keys.PANEL)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=webhooks.PANEL)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
+app.add_typer(catalogue.app, name="catalogue", rich_help_panel=catalogue.PANEL)
 app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
 app.add_typer(codec.app, name="codec", rich_help_panel=codec.PANEL)
 app.add_typer(reconciliation.app)
