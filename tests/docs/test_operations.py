@@ -107,6 +107,14 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     assert (await subscription.status()).members == 20
 
 
+@recipe("Export all data")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    subscription = await paid(shell)
+    assert f"Exported {subscription.id}" in (await shell.types(blocks[0], await named(subscription)))[0]
+    recorded = await shell.service_env.client.recorded_state(subscription.id)
+    assert recorded.last_export_at is not None
+
+
 @recipe("Cancel")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     subscription = await paid(shell)

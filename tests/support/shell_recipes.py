@@ -94,7 +94,7 @@ class Shell:
                 "PYTHONUTF8": "1",
                 "TEMPORAL_ADDRESS": temporal.service_client.config.target_host,
                 "TEMPORAL_NAMESPACE": temporal.namespace,
-                "DATABASE_URL": self.service_env.database_url,
+                "DATABASE_URL": self._database_url(command),
                 "WORKSUB_CATALOGUE": str(self.directory / CATALOGUE),
             },
         )
@@ -102,6 +102,11 @@ class Shell:
             out, _ = await process.communicate()
         assert process.returncode is not None
         return Ended(process.returncode, out.decode())
+
+    def _database_url(self, command: str) -> str:
+        """Return the owner's login for the setup, and the operators' login for every other command."""
+        service_env = self.service_env
+        return service_env.database_url if command.startswith("worksub setup") else service_env.reader_url
 
 
 Recipe = Callable[[Shell, list[list[str]]], Awaitable[None]]
