@@ -124,6 +124,20 @@ def test_r8_company_name_allows_any_language(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "address",
+    [
+        "it@acme.example\nBcc: a@b.kr", "it@acme.example\0", "\u202eit@acme.example", "it@acme.example ",
+        '"it desk"@acme.example', "it@[127.0.0.1]", "it@localhost", "it@-acme.example", "it@a..example",
+        "a@b.kr,c@d.kr", "<it@acme.example>", "mailto:it@acme.example", "i\u0301t@acme.example",
+        "it@" + ".".join(["a" * 63] * 4) + ".kr", "@" * 1_000_000,
+    ],
+)  # fmt: skip
+def test_r8_hostile_contact_email_is_refused(address: str) -> None:
+    found = problems_of_a_request(contact_email=address)
+    assert found == [("contact_email", RefusalCode.INVALID_EMAIL)]
+
+
+@pytest.mark.parametrize(
     ("written", "kept"),
     [
         ("faß.example", "xn--fa-hia.example"),

@@ -113,7 +113,9 @@ def _first_code(problems: Sequence[Problem], known: Set[str]) -> str:
 
 
 def _try_request(mutator: Mutator) -> str:
-    read = parse_request(mutator.mutated(request_body(simulated_at=CARRIED["at"])), BOOK, NOW)
+    read = parse_request(
+        mutator.mutated(request_body(simulated_at=CARRIED["at"], contact_email="it@acme.example")), BOOK, NOW
+    )
     if isinstance(read, Refusal):
         return _check_refusal(read)
     _check_storable(read.model_dump_json())
