@@ -226,6 +226,25 @@ async def left_with_everything_pending(scene: Scene) -> list[WorkflowHistory]:
     return await scene.runs_of(subscription)
 
 
+@replay_scenario(compared=False)
+async def domain_lost(scene: Scene) -> list[WorkflowHistory]:
+    """Claim a domain that another subscription verifies first: for the account, and for a rename.
+
+    A scheduled check may happen before or after the commands of the same minute.
+    """
+    domain = f"{unique_name('claimed')}.example"
+    owner, loser = [await scene.begun(account={"domain": domain}) for _ in range(2)]
+    renaming = await scene.begun()
+    await renaming.send("rename_account", at="2027-01-10 09:01", domain=domain)
+    [proof] = (await owner.status()).proofs
+    scene.service_env.dns.publish_mx(proof.mx_name, proof.mx_exchange)
+    await owner.send("check_domain", at="2027-01-10 09:02")
+    await loser.send("check_domain", at="2027-01-10 09:03")
+    await renaming.send("check_domain", at="2027-01-10 09:03")
+    await loser.send("rename_account", at="2027-01-10 09:04", group=unique_name("found"))
+    return await scene.runs_of(owner, loser, renaming)
+
+
 @replay_scenario()
 async def name_taken_at_a_rename(scene: Scene) -> list[WorkflowHistory]:
     holder = await scene.service_env.requested(START)
