@@ -437,7 +437,7 @@ class PriceBook(Frozen):
         """
         in_force = self.prices(plan, day)
         announced = self._in_force(day, announced_by)
-        if announced is None or plan not in announced.plans:
+        if announced is None or announced is self._selling(plan, day) or plan not in announced.plans:
             return in_force
         return in_force.lower_of_each(_prices(announced, plan, day, PriceBasis.ANNOUNCED))
 
