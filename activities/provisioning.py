@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from activities import metrics
-from adapters.postgres import subscription_repository
+from adapters.email.notice_emails import NoticeEmails
+from adapters.postgres import notice_outbox, subscription_repository
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
@@ -23,6 +24,7 @@ from subscription.activity_contracts import (
 from subscription.apply import apply
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
+from subscription.confirmations import confirmations
 from subscription.decide import start_trial
 from subscription.events import TrialStarted
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
@@ -41,9 +43,12 @@ from subscription.validation import parse_strict
 class ProvisioningActivities:
     """`allow_simulation` permits a start at a simulated time. Never set it in production."""
 
-    def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner, *, allow_simulation: bool) -> None:
+    def __init__(
+        self, pool: Pool, workspaces: WorkspaceProvisioner, emails: NoticeEmails, *, allow_simulation: bool
+    ) -> None:
         self._pool = pool
         self._workspaces = workspaces
+        self._emails = emails
         self._allow_simulation = allow_simulation
 
     @activity.defn
@@ -67,7 +72,7 @@ class ProvisioningActivities:
             if state is not None:
                 return await _existing(connection, state, book, input.request)
             request = self._validate(input, book)
-            state, started = await _start(connection, request, input, book)
+            state, started = await self._start(connection, request, input, book)
         metrics.count_recorded_events(input.subscription_id, 1, (started,))
         return Provisioned(
             state=state,
@@ -83,6 +88,40 @@ class ProvisioningActivities:
         if request.simulated_at is not None and not self._allow_simulation:
             raise refusal(RefusalCode.SIMULATION_NOT_ALLOWED, "simulated_at")
         return request
+
+    async def _start(
+        self, connection: Connection, request: Request, input: ProvisionInput, book: PriceBook
+    ) -> tuple[Subscription, TrialStarted]:
+        account = request.account.account
+        catalogue = book.in_force(day_of(input.accepted_at))
+        assert catalogue is not None, "a request is refused while nothing is on sale"
+        if catalogue.trial.per_customer is not None:
+            await subscription_repository.lock_customer(connection, request.customer_id)
+            trials = await subscription_repository.count_trials(connection, request.customer_id)
+            if refused := too_many_trials_refusal(catalogue, trials):
+                raise RefusalError(refused)
+        token = secrets.token_hex(16)
+        started = start_trial(input.accepted_at, account, request.agreed_terms, catalogue, token)
+        requested = provisioning(input.subscription_id, request)
+        state = apply(requested, started)
+        if not await subscription_repository.insert_subscription(connection, state, request):
+            raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
+        take_name = (
+            subscription_repository.hold_group_name
+            if account.kind is AccountKind.GROUP
+            else subscription_repository.claim_domain
+        )
+        if not await take_name(connection, state.subscription_id, account.name):
+            raise RefusalError(name_taken_refusal(account.kind))
+        await save_contacts(connection, state.subscription_id, request)
+        if started.pending_domain:
+            await save_domain_token(
+                connection, state.subscription_id, started.pending_domain.name, started.pending_domain.token
+            )
+        await subscription_repository.insert_events(connection, state, 1, (started,))
+        confirmed = confirmations(requested, (started,), book)
+        await notice_outbox.queue_confirmations(connection, confirmed, book, self._emails)
+        return state, started
 
     @activity.defn
     async def issue_domain_token(self, input: DomainTokenInput) -> DomainTokenResult:
@@ -115,38 +154,6 @@ def _fingerprint_of(request: Mapping[str, Any]) -> str | None:
         return parse_strict(Request, dict(request)).fingerprint()
     except ValidationError:
         return None
-
-
-async def _start(
-    connection: Connection, request: Request, input: ProvisionInput, book: PriceBook
-) -> tuple[Subscription, TrialStarted]:
-    account = request.account.account
-    catalogue = book.in_force(day_of(input.accepted_at))
-    assert catalogue is not None, "a request is refused while nothing is on sale"
-    if catalogue.trial.per_customer is not None:
-        await subscription_repository.lock_customer(connection, request.customer_id)
-        trials = await subscription_repository.count_trials(connection, request.customer_id)
-        if refused := too_many_trials_refusal(catalogue, trials):
-            raise RefusalError(refused)
-    token = secrets.token_hex(16)
-    started = start_trial(input.accepted_at, account, request.agreed_terms, catalogue, token)
-    state = apply(provisioning(input.subscription_id, request), started)
-    if not await subscription_repository.insert_subscription(connection, state, request):
-        raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
-    take_name = (
-        subscription_repository.hold_group_name
-        if account.kind is AccountKind.GROUP
-        else subscription_repository.claim_domain
-    )
-    if not await take_name(connection, state.subscription_id, account.name):
-        raise RefusalError(name_taken_refusal(account.kind))
-    await save_contacts(connection, state.subscription_id, request)
-    if started.pending_domain:
-        await save_domain_token(
-            connection, state.subscription_id, started.pending_domain.name, started.pending_domain.token
-        )
-    await subscription_repository.insert_events(connection, state, 1, (started,))
-    return state, started
 
 
 async def save_contacts(connection: Connection, subscription_id: str, request: Request) -> None:

@@ -23,6 +23,7 @@ from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from activities.retention import RetentionActivities
 from activities.transitions import TransitionActivities
 from activities.workspace import WorkspaceActivities
+from adapters.email.notice_emails import NoticeEmails
 from adapters.email.settings import MailServer
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
@@ -36,6 +37,7 @@ def create_activities(
     *,
     dns_resolvers: Sequence[str],
     mail_server: MailServer | None,
+    console_url: str | None,
     allow_simulation: bool,
     answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> list[Callable[..., Any]]:
@@ -44,11 +46,12 @@ def create_activities(
     `answer_timeout` is the time that the job `reconcile` waits for each answer of a workflow.
     """
     workspaces = PostgresWorkspaceProvisioner(pool)
-    provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=allow_simulation)
-    transitions = TransitionActivities(pool, workspaces)
+    emails = NoticeEmails(console_url)
+    provisioning = ProvisioningActivities(pool, workspaces, emails, allow_simulation=allow_simulation)
+    transitions = TransitionActivities(pool, workspaces, emails)
     reconciliation = ReconciliationActivities(pool, client, workspaces, signer, answer_timeout=answer_timeout)
     retention = RetentionActivities(pool, client)
-    notifications = NotificationActivities(pool, mail_server)
+    notifications = NotificationActivities(pool, emails, sends=mail_server is not None)
     return [
         provisioning.provision_subscription,
         provisioning.issue_domain_token,
@@ -71,7 +74,6 @@ def create_activities(
         retention.purge_histories,
         retention.purge_rows,
         notifications.queue_notices,
-        notifications.deliver_notices,
     ]
 
 

@@ -4,11 +4,16 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import metrics
-from adapters.postgres import subscription_repository
-from adapters.postgres.catalogue_repository import has_revision, versions_after
+from adapters.email.notice_emails import NoticeEmails
+from adapters.postgres import notice_outbox, subscription_repository
+from adapters.postgres.catalogue_repository import has_revision, load_price_book, versions_after
 from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Connection, Pool
-from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
+from adapters.postgres.workspace_provisioner import (
+    WorkspaceProvisioner,
+    members_in_use,
+    wanted_workspace,
+)
 from subscription.activity_contracts import (
     DomainsLost,
     NameTaken,
@@ -19,6 +24,7 @@ from subscription.activity_contracts import (
     StoredAnswerResult,
     Transition,
 )
+from subscription.confirmations import begins_contract, confirmations
 from subscription.events import (
     AccountRenamed,
     DomainConfirmed,
@@ -49,19 +55,21 @@ class _RollbackWithResultError(Exception):
 
 
 class TransitionActivities:
-    def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner) -> None:
+    def __init__(self, pool: Pool, workspaces: WorkspaceProvisioner, emails: NoticeEmails) -> None:
         self._pool = pool
         self._workspaces = workspaces
+        self._emails = emails
 
     @activity.defn
     async def record_transition(self, transition: Transition) -> RecordResult:
         """Record a transition. Repeating it changes nothing.
 
-        In the same transaction, the trigger `queue_webhooks` on `lifecycle_events` fills the webhook outbox.
+        In the same transaction, the confirmations of the events are queued (R34), and the trigger
+        `queue_webhooks` on `lifecycle_events` fills the webhook outbox.
         """
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                written = await _record(connection, transition)
+                written = await _record(connection, transition, self._emails)
         except _RollbackWithResultError as rollback:
             return rollback.result
         if written:
@@ -78,7 +86,7 @@ class TransitionActivities:
         return await stored_answer(self._pool, input)
 
 
-async def _record(connection: Connection, transition: Transition) -> bool:
+async def _record(connection: Connection, transition: Transition, emails: NoticeEmails) -> bool:
     """Write the events; return False if an earlier attempt has already written them."""
     recorded = await subscription_repository.lock_row_and_get_sequence(connection, transition.subscription_id)
     if recorded is None or recorded < transition.first_sequence - 1:
@@ -95,6 +103,7 @@ async def _record(connection: Connection, transition: Transition) -> bool:
         )
     await _refuse_outdated(connection, transition)
     await _refuse_lost(connection, transition)
+    await _queue_confirmations(connection, transition, emails)
     await subscription_repository.update_subscription(connection, transition.state)
     for event in transition.events:
         await _change_names(connection, transition.subscription_id, event)
@@ -103,6 +112,19 @@ async def _record(connection: Connection, transition: Transition) -> bool:
     )
     await _keep_answer(connection, transition)
     return True
+
+
+async def _queue_confirmations(connection: Connection, transition: Transition, emails: NoticeEmails) -> None:
+    """Queue the confirmations of the events; the recorded state is still the one before them (R34)."""
+    if all(isinstance(event, ServiceFeesPosted) for event in transition.events):
+        return  # Most transitions post service fees only, which have no confirmation.
+    before = await subscription_repository.snapshot(connection, transition.subscription_id)
+    assert before is not None
+    book, in_use = await load_price_book(connection), 0
+    if any(map(begins_contract, transition.events)):
+        in_use = await members_in_use(connection, transition.subscription_id)
+    confirmed = confirmations(before, transition.events, book, in_use)
+    await notice_outbox.queue_confirmations(connection, confirmed, book, emails)
 
 
 async def _is_recorded(connection: Connection, transition: Transition) -> bool:

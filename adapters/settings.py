@@ -1,9 +1,11 @@
 """Settings from environment variables: the base class, and the settings that several processes share."""
 
+import re
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
@@ -137,6 +139,25 @@ def _log_levels(text: str) -> Mapping[str, str]:
             raise ValueError(f"contains {item!r}, which is not a module and one of {', '.join(_LOG_LEVELS)}")
         levels[name] = level
     return levels
+
+
+# Browsers send internationalized host names in Punycode, so only that form is accepted.
+_SCHEME_AND_HOST = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+
+
+def _console_url(text: str) -> str:
+    url = text.rstrip("/")
+    try:
+        parts = urlsplit(url)
+        valid = parts.hostname and parts.port != 0 and re.fullmatch(_SCHEME_AND_HOST, url)
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"is {text!r}; it must be a scheme and a host")
+    return url
+
+
+ConsoleUrl = Annotated[str, AfterValidator(_console_url)]
 
 
 class LogSettings(Settings):

@@ -16,6 +16,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from adapters.attention_copy import run_attention_copy
+from adapters.email import dispatcher as notice_dispatcher
+from adapters.email.notice_emails import NoticeEmails
 from adapters.observability.gauges import run_gauge_sampler
 from adapters.observability.health_server import WorkerHealth, serve_health
 from adapters.observability.logging import configure_logging
@@ -180,7 +182,7 @@ async def _publish_catalogue(settings: WorkerSettings, pool: Pool, stop: asyncio
 async def _start_background_tasks(
     settings: WorkerSettings, client: Client, pool: Pool, runtime: Runtime, stack: AsyncExitStack
 ) -> None:
-    """Start the copy of `NeedsAttention`, the gauge sampler and the webhook dispatcher."""
+    """Start the copy of `NeedsAttention`, the gauge sampler, and the dispatchers of webhooks and notices."""
     await stack.enter_async_context(run_attention_copy(pool, client))
     if settings.metrics_address:
         await stack.enter_async_context(run_gauge_sampler(pool, client, runtime.metric_meter))
@@ -190,6 +192,15 @@ async def _start_background_tasks(
     await stack.enter_async_context(
         run_webhook_dispatcher(webhook_pool, allow_private_targets=settings.allow_private_webhook_targets)
     )
+    if settings.mail_server:
+        notice_pool = await stack.enter_async_context(
+            create_pool(settings.database_url, _DATABASE_ROLE, connections=notice_dispatcher.CONNECTIONS)
+        )
+        await stack.enter_async_context(
+            notice_dispatcher.run_notice_dispatcher(
+                notice_pool, settings.mail_server, NoticeEmails(settings.console_url)
+            )
+        )
 
 
 async def _check_namespace(client: Client) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeInt, PlainValidator
 from adapters.email.settings import SmtpSettings
 from adapters.settings import (
     CatalogueSettings,
+    ConsoleUrl,
     DatabaseSettings,
     EncryptionSettings,
     HostPort,
@@ -48,6 +49,11 @@ class WorkerSettings(
         (), validation_alias="WORKSUB_DNS_RESOLVERS", examples=["1.1.1.1,127.0.0.1:5353"]
     )
     """DNS resolvers for domain verification; by default those of the machine."""
+    console_url: ConsoleUrl | None = Field(
+        None, validation_alias="WORKSUB_CONSOLE_URL", examples=["https://console.example"]
+    )
+    """Public URL of [the console](console.md): scheme and host; by default the console's is
+    `http://localhost:8080`. The console accepts only that host. If set, [notices](notices.md) have links."""
     metrics_address: ListenAddress | None = Field(
         None, validation_alias="WORKSUB_METRICS_ADDRESS", examples=["127.0.0.1:9464"]
     )

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from activities.provisioning import ProvisioningActivities
 from activities.transitions import TransitionActivities
+from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from benchmarks.implementations import fields
@@ -66,14 +67,16 @@ async def create_template(pool: Pool, book: PriceBook, today: date, months: int)
     paid_from = add_months(month, -months)
     begun = start_of(paid_from) - timedelta(days=10)
     workspaces = PostgresWorkspaceProvisioner(pool)
-    provisioning = ProvisioningActivities(pool, workspaces, allow_simulation=False)
+    provisioning = ProvisioningActivities(pool, workspaces, NoticeEmails(), allow_simulation=False)
     request = fields(book) | {"request_id": str(TEMPLATE), "customer_id": _CUSTOMER}
     request["account"] = {"group": _NAME}
     provisioned = await provisioning.provision_subscription(
         ProvisionInput(subscription_id=str(TEMPLATE), request=request, accepted_at=begun)
     )
     assert isinstance(provisioned, Provisioned)
-    template = _TemplateWriter(TransitionActivities(pool, workspaces), provisioned.state, book)
+    template = _TemplateWriter(
+        TransitionActivities(pool, workspaces, NoticeEmails()), provisioned.state, book
+    )
     await template.switch(SwitchToPaid(date=paid_from, term=ContractTerm.ANNUAL), begun + timedelta(hours=1))
     while event := next_due_event(template.state, start_of(month), book):
         await template.record((event,))

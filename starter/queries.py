@@ -441,8 +441,8 @@ class SubscriptionQueries:
     async def _notices(self, condition: str, *arguments: object) -> list[OutboxNotice]:
         rows = await self._pool.fetch(
             f"""
-            SELECT number, notices.subscription_id, customer_id, kind, event_date, threshold_days, state,
-                   attempts, last_error, queued_at, completed_at, recipient, subject, body,
+            SELECT number, notices.subscription_id, customer_id, kind, event_date, threshold_days, sequence,
+                   addressee, state, attempts, last_error, queued_at, completed_at, recipient, subject, body,
                    CASE WHEN state = 'WAITING' THEN next_attempt_at END AS next_attempt_at
               FROM notices LEFT JOIN notice_emails USING (number)
              WHERE ($1::text IS NULL OR customer_id = $1) AND {condition}

@@ -80,7 +80,7 @@ JOBS = (
         hour=6,
         day=3,
     ),
-    Job("notices", "NoticesWorkflow", "sends customers notices of upcoming events", hour=9),
+    Job("notices", "NoticesWorkflow", "queues the notices of upcoming events", hour=9),
 )
 
 

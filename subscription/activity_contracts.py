@@ -237,7 +237,6 @@ CALLERS: Mapping[str, tuple[str, ...]] = {
         ),
         ("PurgeWorkflow",): ("purge_histories", "purge_rows"),
         ("NoticesWorkflow",): ("queue_notices",),
-        ("NoticesWorkflow", "NoticesDeliveryWorkflow"): ("deliver_notices",),
     }.items()
     for name in names
 }

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from subscription.business_calendar import day_of
 from subscription.contract import Contract, Rate
 from subscription.events import (
     AccountRenamed,
@@ -76,7 +77,7 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
         case ContractRenewed():
             return _under_contract(state, event.contract, event.rate)
         case CancellationReserved():
-            return {"reservation": ReservedCancellation(date=event.date)}
+            return {"reservation": ReservedCancellation(date=event.date, reserved_on=day_of(event.at))}
         case ReservationWithdrawn():
             return {"reservation": None}
         case Canceled():

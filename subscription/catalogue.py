@@ -186,6 +186,8 @@ class NoticePolicy(Wire):
     deletion_days: Days = (14, 7, 3, 1)
     """Days before a subscription is canceled by a deadline and its data is deleted (R34)."""
     reservation_days: Days = (1,)
+    price_rise_days: Days = (30, 7)
+    """Days before a contract begins at a higher price (R35)."""
     annual_contract_days: Days = (30, 7)
     monthly_contract_days: DaysOfMonth = (7,)
     unverified_domain_days: Annotated[
@@ -425,9 +427,7 @@ class PriceBook(Frozen):
 
     def prices(self, plan: str, day: date) -> PlanPrices:
         """Return the plan's prices in force on `day`, or its last ones (R19)."""
-        version = self._selling(plan, day)
-        basis = PriceBasis.IN_FORCE if version is self.in_force(day) else PriceBasis.LAST_SOLD
-        return _prices(version, plan, day, basis)
+        return _prices(self._selling(plan, day), plan, day, PriceBasis.IN_FORCE)
 
     def announced_prices(self, plan: str, day: date, announced_by: date) -> PlanPrices:
         """Return the plan's prices on `day` for a contract that begins without a command (R35).
@@ -437,7 +437,7 @@ class PriceBook(Frozen):
         """
         in_force = self.prices(plan, day)
         announced = self._in_force(day, announced_by)
-        if announced is None or announced is self._selling(plan, day) or plan not in announced.plans:
+        if announced is None or plan not in announced.plans:
             return in_force
         return in_force.lower_of_each(_prices(announced, plan, day, PriceBasis.ANNOUNCED))
 

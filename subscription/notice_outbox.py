@@ -1,4 +1,4 @@
-"""Notice outbox types: states, activity inputs and results, retry backoff."""
+"""Notice outbox types: kinds, states, activity inputs and results, retry backoff."""
 
 from datetime import date, timedelta
 from enum import StrEnum
@@ -17,14 +17,40 @@ _JobsDay = Annotated[Day, Field(ge=date(1000, 1, 1), le=date(9900, 12, 31))]
 
 
 class NoticeKind(StrEnum):
-    """The kinds of notices. The names are a public interface; docs/notices.md explains them."""
+    """The kinds of notices. The names are a public interface; docs/notices.md explains them.
+
+    A confirmation has the name of its event.
+    """
 
     TRIAL_ENDING = "TRIAL_ENDING"
     DELETION_DUE = "DELETION_DUE"
     SWITCH_DUE = "SWITCH_DUE"
     CONTRACT_ENDING = "CONTRACT_ENDING"
+    PRICE_RISE = "PRICE_RISE"
     DOMAIN_UNVERIFIED = "DOMAIN_UNVERIFIED"
     RENAME_UNVERIFIED = "RENAME_UNVERIFIED"
+    # Confirmations.
+    TRIAL_STARTED = "TRIAL_STARTED"
+    TRIAL_ENDED = "TRIAL_ENDED"
+    SWITCH_RESERVED = "SWITCH_RESERVED"
+    SWITCHED_TO_PAID = "SWITCHED_TO_PAID"
+    RENEWAL_OPTION_CHANGED = "RENEWAL_OPTION_CHANGED"
+    UPGRADED = "UPGRADED"
+    CONTRACT_RENEWED = "CONTRACT_RENEWED"
+    CANCELLATION_RESERVED = "CANCELLATION_RESERVED"
+    RESERVATION_WITHDRAWN = "RESERVATION_WITHDRAWN"
+    DOMAIN_CONFIRMED = "DOMAIN_CONFIRMED"
+    DOMAIN_LOST = "DOMAIN_LOST"
+    ACCOUNT_RENAMED = "ACCOUNT_RENAMED"
+    RENAME_HELD = "RENAME_HELD"
+    RENAME_WITHDRAWN = "RENAME_WITHDRAWN"
+
+
+class Addressee(StrEnum):
+    """The recipient's role. Each addressee gets a separate email, so that one cannot block the other."""
+
+    ADMINISTRATOR = "ADMINISTRATOR"
+    CONTACT = "CONTACT"
 
 
 class NoticeState(StrEnum):
@@ -40,7 +66,8 @@ class NoticeState(StrEnum):
 class OutboxNotice(Frozen):
     """A notice in the outbox. Its email has personal data and is deleted by erasure and by the retention job.
 
-    `event_date` and `threshold_days` are as in `Notice`. `last_error` never contains the mail server's text.
+    `event_date` and `threshold_days` are as in `Notice`. `sequence` is the number of the confirmed event, and
+    0 for a notice of the daily job. `last_error` never contains the mail server's text.
     """
 
     number: int
@@ -49,6 +76,8 @@ class OutboxNotice(Frozen):
     kind: NoticeKind
     event_date: Day
     threshold_days: int
+    sequence: int
+    addressee: Addressee
     state: NoticeState
     attempts: int
     last_error: str | None
@@ -68,35 +97,17 @@ class QueueNoticesInput(Frozen):
 
 
 class QueueNoticesResult(Frozen):
-    """The number of new notices. `next_after` is the cursor of the next page; None on the last page."""
+    """The number of new notices. `next_after` is the cursor of the next page; None on the last page.
+
+    On the last page, `waiting` is the number of notices that wait to be sent. `no_server` is set if no mail
+    server is configured.
+    """
 
     queued: int
     failed: tuple[MemberFailure, ...] = ()
     next_after: str | None
-
-
-class DeliverNoticesInput(Frozen):
-    """Send a page of the waiting notices. A notice that is no longer correct on this day is not sent."""
-
-    day: Day
-
-
-class DeliverNoticesResult(Frozen):
-    """The result of a page.
-
-    `waiting` is the number of notices that are left; `more` is set if some of them can be sent immediately.
-    `trouble` is the reason why no email can be sent at present. `no_server` is set if no mail server is
-    configured. `next_in_seconds` is the time until the next deferred notice may be sent.
-    """
-
-    sent: int = 0
-    undeliverable: int = 0
-    waiting: int
-    more: bool = False
-    trouble: str | None = None
-    failed: tuple[MemberFailure, ...] = ()
+    waiting: int = 0
     no_server: bool = False
-    next_in_seconds: float | None = None
 
 
 class NoticesWorkflowInput(Wire):
@@ -109,20 +120,12 @@ class NoticesWorkflowInput(Wire):
     failures: Annotated[tuple[MemberFailure, ...], Field(strict=False)] = ()  # a list, in JSON
 
 
-class NoticesDeliveryInput(Wire):
-    """Continue to deliver the waiting notices. `day` is as in `NoticesWorkflowInput`."""
-
-    day: _JobsDay | None = None
-
-
 class NoticesReport(Frozen):
     """The result of the job."""
 
     summary: str
     day: Day
     queued: int
-    sent: int
-    undeliverable: int
     waiting: int
     failed: int
     failures: tuple[MemberFailure, ...]

@@ -10,7 +10,7 @@ The deletion of all data has its own notice (R34). On each day at most one notic
 the notices that contain it, the one whose day was reached last.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 
@@ -23,38 +23,38 @@ from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid
 from subscription.forecast import future_events
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
-from subscription.notice_outbox import NoticeKind
+from subscription.notice_outbox import Addressee, NoticeKind
+from subscription.price_rises import PriceRise, price_rises
 from subscription.request import AccountKind
-from subscription.state import ReservedCancellation, Subscription
+from subscription.state import ReservedCancellation, State, Subscription
 
 NoticeKey = tuple[NoticeKind, date, int]
 
-_END_NOTICES = (NoticeKind.TRIAL_ENDING, NoticeKind.CONTRACT_ENDING, NoticeKind.DELETION_DUE)
+_END_NOTICES = (
+    NoticeKind.TRIAL_ENDING,
+    NoticeKind.CONTRACT_ENDING,
+    NoticeKind.PRICE_RISE,
+    NoticeKind.DELETION_DUE,
+)
 """The notices of the end of a trial, of a contract and of the subscription. A later kind has precedence."""
 
 
-class Notice(Frozen):
-    """A notice, with all contents of its email.
+class BaseNotice(Frozen):
+    """The common contents of the emails of notices.
 
     `event_date` is the business date of the event, or the date since which a domain is not verified.
-    `threshold_days` is the number of days of the policy that has been reached. `happens` is the future event,
-    `then` the event after it, and `lines` the charges at that time. `state` is the subscription at the start
-    of the day.
+    `happens` is the future event, and `lines` are the charges at that time. `sequence` is 0 for a notice of
+    the daily job.
     """
 
     kind: NoticeKind
     event_date: Day
-    threshold_days: int
+    threshold_days: int = 0
+    sequence: int = 0
     state: Subscription
     happens: Event | None = None
-    then: Event | None = None
     lines: tuple[LedgerLine, ...] = ()
     pending_domain: PendingDomain | None = None
-
-    @property
-    def key(self) -> NoticeKey:
-        """Return the key of the notice; a subscription gets each key once."""
-        return self.kind, self.event_date, self.threshold_days
 
     @property
     def charged(self) -> int:
@@ -64,6 +64,23 @@ class Notice(Frozen):
     def penalty(self) -> int:
         """Return the early-termination charges among the charges (R30)."""
         return sum(line.amount for line in self.lines if line.kind is not LineKind.SERVICE_FEE)
+
+
+class Notice(BaseNotice):
+    """A notice of the daily job.
+
+    `threshold_days` is the number of days of the policy that has been reached. `then` is the event after
+    `happens`. `state` is the subscription at the start of the day.
+    """
+
+    threshold_days: int
+    then: Event | None = None
+    price_rise: PriceRise | None = None
+
+    @property
+    def key(self) -> NoticeKey:
+        """Return the key of the notice; a subscription gets each key once."""
+        return self.kind, self.event_date, self.threshold_days
 
 
 def notices_due(state: Subscription, day: date, book: PriceBook) -> tuple[Notice, ...]:
@@ -76,9 +93,30 @@ def notices_due(state: Subscription, day: date, book: PriceBook) -> tuple[Notice
     return (*_event_notices(state, today, policy, book), *_domain_notices(state, today, policy))
 
 
-def recipient(state: Subscription, policy: NoticePolicy) -> str:
-    """Return the administrator's mail address: at the account's domain, or below the group mail domain."""
+def recipients(
+    state: Subscription, contact_email: str | None, policy: NoticePolicy
+) -> Mapping[Addressee, str]:
+    """Return the addresses that notices are sent to; none if no address can be used.
+
+    The administrator's mailbox belongs to the product and cannot be read while the subscription is suspended.
+    Then only the contact address receives notices, if there is one.
+    """
+    administrator = administrator_address(state, policy)
+    if contact_email is None or contact_email.casefold() == (administrator or "").casefold():
+        return {Addressee.ADMINISTRATOR: administrator} if administrator else {}
+    if administrator is None or state.state is State.SUSPENDED:
+        return {Addressee.CONTACT: contact_email}
+    return {Addressee.ADMINISTRATOR: administrator, Addressee.CONTACT: contact_email}
+
+
+def administrator_address(state: Subscription, policy: NoticePolicy) -> str | None:
+    """Return the administrator's mail address: at the account's domain, or below the group mail domain.
+
+    Return None if the domain is lost: then the address belongs to another organization (R12).
+    """
     assert state.account is not None
+    if state.domain_lost:
+        return None
     name = state.account.name
     domain = name if state.account.kind is AccountKind.DOMAIN else f"{name}.{policy.group_mail_domain}"
     return f"{_local_part(state.admin_id or '')}@{domain}"
@@ -93,9 +131,11 @@ def _local_part(admin_id: str) -> str:
 def _event_notices(
     state: Subscription, today: date, policy: NoticePolicy, book: PriceBook
 ) -> Iterator[Notice]:
+    last_day = today + _lookahead(policy)
+    upcoming = (*_upcoming_occasions(state, last_day, book), *_price_rises(state, today, last_day, book))
     reached = (
         notice.model_copy(update={"threshold_days": days})
-        for notice in _upcoming_occasions(state, today + _lookahead(policy), book)
+        for notice in upcoming
         if (days := _reached_days(notice, today, policy)) is not None
     )
     return _without_repetition(reached)
@@ -104,19 +144,36 @@ def _event_notices(
 def _reached_days(notice: Notice, today: date, policy: NoticePolicy) -> int | None:
     """Return the smallest number of days of the policy that has been reached; None if none is."""
     left = (notice.event_date - today).days
-    reached = [days for days in _days_before(notice, policy) if left <= days]
+    reached = [
+        days for days in _days_before(notice, policy) if left <= days and not _is_confirmed(notice, days)
+    ]
     return min(reached) if left > 0 and reached else None
+
+
+def _is_confirmed(notice: Notice, days: int) -> bool:
+    """Return whether a cancellation was reserved on this day before it, or later.
+
+    The confirmation of the reservation contains the same information as the notice.
+    """
+    reserved = notice.state.reservation
+    return (
+        notice.kind is NoticeKind.DELETION_DUE
+        and isinstance(reserved, ReservedCancellation)
+        and reserved.reserved_on is not None
+        and notice.event_date - timedelta(days=days) <= reserved.reserved_on
+    )
 
 
 def _without_repetition(notices: Iterable[Notice]) -> Iterator[Notice]:
     """Yield the notices; of several that announce the same end, only the one that was reached last.
 
     The notice of a trial's end also contains the deletion at the end of the grace period. A contract that is
-    canceled at its end has one date for both.
+    canceled at its end has one date for both, and so has a contract that is followed by a dearer one.
     """
     ends: dict[date | None, Notice] = {}
     for notice in notices:
-        if notice.kind not in _END_NOTICES:
+        is_rise_at_switch = notice.kind is NoticeKind.PRICE_RISE and not notice.state.contract
+        if notice.kind not in _END_NOTICES or is_rise_at_switch:
             yield notice
             continue
         end = notice.event_date if notice.state.contract else None
@@ -158,6 +215,18 @@ def _upcoming_occasions(state: Subscription, last_day: date, book: PriceBook) ->
             return
 
 
+def _price_rises(state: Subscription, today: date, last_day: date, book: PriceBook) -> Iterator[Notice]:
+    if len(book.versions) > 1:  # The first version raises no price.
+        for rise in price_rises(state, start_of(today), book, last_day):
+            yield Notice(
+                kind=NoticeKind.PRICE_RISE,
+                event_date=rise.date,
+                threshold_days=0,
+                state=state,
+                price_rise=rise,
+            )
+
+
 def _kinds(event: Event, state: Subscription) -> Iterator[NoticeKind]:
     match event:
         case TrialEnded():
@@ -165,7 +234,7 @@ def _kinds(event: Event, state: Subscription) -> Iterator[NoticeKind]:
         case SwitchedToPaid():
             yield NoticeKind.SWITCH_DUE
         case ContractRenewed():
-            if not _continues_unchanged(state, event):
+            if not continues_unchanged(state, event):
                 yield NoticeKind.CONTRACT_ENDING
         case Canceled():
             if state.contract and state.contract.end_day == day_of(event.at):
@@ -173,7 +242,7 @@ def _kinds(event: Event, state: Subscription) -> Iterator[NoticeKind]:
             yield NoticeKind.DELETION_DUE
 
 
-def _continues_unchanged(state: Subscription, renewed: ContractRenewed) -> bool:
+def continues_unchanged(state: Subscription, renewed: ContractRenewed) -> bool:
     """Return whether a monthly contract is followed by one with the same plan, members and price."""
     contract = state.contract
     return (
@@ -193,6 +262,8 @@ def _days_before(notice: Notice, policy: NoticePolicy) -> tuple[int, ...]:
             return policy.annual_contract_days if annual else policy.monthly_contract_days
         case NoticeKind.DELETION_DUE:
             return policy.deletion_days
+        case NoticeKind.PRICE_RISE:
+            return policy.price_rise_days
         case _:
             return policy.reservation_days
 
@@ -203,6 +274,7 @@ def _lookahead(policy: NoticePolicy) -> timedelta:
         *policy.trial_days,
         *policy.deletion_days,
         *policy.reservation_days,
+        *policy.price_rise_days,
         *policy.annual_contract_days,
         *policy.monthly_contract_days,
     )

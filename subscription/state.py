@@ -52,8 +52,11 @@ class ReservedSwitch(Frozen):
 
 
 class ReservedCancellation(Frozen):
+    """A cancellation on `date`. `reserved_on` decides which notices are still to be sent (R34)."""
+
     kind: Literal["CANCELLATION"] = "CANCELLATION"
     date: Day
+    reserved_on: Day | None = None
 
 
 Reservation = Annotated[ReservedSwitch | ReservedCancellation, Field(discriminator="kind")]

@@ -29,8 +29,6 @@ with workflow.unsafe.imports_passed_through():
     from subscription.adjustment import AdjustmentInput, AdjustmentResult
     from subscription.invoice import InvoicesIssued, IssueInvoices
     from subscription.notice_outbox import (
-        DeliverNoticesInput,
-        DeliverNoticesResult,
         QueueNoticesInput,
         QueueNoticesResult,
     )
@@ -172,10 +170,4 @@ async def purge_rows(input: PurgeRowsInput) -> PurgeRowsResult:
 @activity.defn
 async def queue_notices(input: QueueNoticesInput) -> QueueNoticesResult:
     """Queue the due notices of a page of subscriptions."""
-    raise NotImplementedError
-
-
-@activity.defn
-async def deliver_notices(input: DeliverNoticesInput) -> DeliverNoticesResult:
-    """Send a page of due notices."""
     raise NotImplementedError

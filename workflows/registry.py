@@ -13,7 +13,7 @@ from workflows.interceptors.current_details import CurrentDetailsInterceptor
 from workflows.interceptors.metrics import MetricsInterceptor
 from workflows.interceptors.query_refusals import QueryRefusalInterceptor
 from workflows.invoicing import InvoicesWorkflow
-from workflows.notifications import NoticesDeliveryWorkflow, NoticesWorkflow
+from workflows.notifications import NoticesWorkflow
 from workflows.reconciliation import ReconcileWorkflow
 from workflows.retention import PurgeWorkflow
 from workflows.subscription import SubscriptionWorkflow
@@ -25,7 +25,6 @@ WORKFLOWS: tuple[type, ...] = (
     ReconcileWorkflow,
     PurgeWorkflow,
     NoticesWorkflow,
-    NoticesDeliveryWorkflow,
 )
 
 INTERCEPTORS: tuple[Interceptor, ...] = (

@@ -54,6 +54,7 @@ def build_message(email: NoticeEmail, sender: Address, name: str) -> EmailMessag
     message["Auto-Submitted"] = "auto-generated"
     # base64, because some servers do not support 8BITMIME.
     message.set_content(email.body, cte="base64")
+    message.add_alternative(email.html, subtype="html", cte="base64")
     message["Content-Language"] = "ko, en"
     return message
 

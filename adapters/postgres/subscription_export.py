@@ -100,8 +100,8 @@ _INVOICES = """
      ORDER BY number
 """
 _NOTICES = """
-    SELECT number, customer_id, kind, event_date, threshold_days, state, attempts, last_error, queued_at,
-           completed_at, recipient, subject, body
+    SELECT number, customer_id, kind, event_date, threshold_days, sequence, addressee, due_on, state,
+           attempts, last_error, queued_at, completed_at, recipient, subject, body
       FROM notices LEFT JOIN notice_emails USING (number, subscription_id)
      WHERE subscription_id = $1 ORDER BY number
 """

@@ -15,7 +15,7 @@ from subscription.labels import (
     reservation_label,
 )
 from subscription.ledger import LedgerLine, LineKind
-from subscription.notice_outbox import NoticeState
+from subscription.notice_outbox import NoticeKind, NoticeState
 from subscription.state import Access, ReservedCancellation, ReservedSwitch, State
 
 
@@ -58,17 +58,32 @@ class MessageFormatter:
     def line_kind(self, kind: LineKind | str) -> str:
         return self._translator.gettext(LINE_KINDS[LineKind(kind)])
 
-    def notice(self, kind: str) -> str:
-        """Return the label of a kind of notice; a confirmation has the name of its event."""
+    def notice(self, kind: NoticeKind | str) -> str:
+        """Return the label of a kind of notice."""
         gettext = self._translator.gettext
         return {
-            "TRIAL_ENDING": gettext("The trial ends"),
-            "DELETION_DUE": gettext("All data will be deleted"),
-            "SWITCH_DUE": gettext("A reserved switch is due"),
-            "CONTRACT_ENDING": gettext("The contract period ends"),
-            "DOMAIN_UNVERIFIED": gettext("The domain is not verified"),
-            "RENAME_UNVERIFIED": gettext("The new domain is not verified"),
-        }.get(kind, kind)
+            NoticeKind.TRIAL_ENDING: gettext("The trial ends"),
+            NoticeKind.DELETION_DUE: gettext("All data will be deleted"),
+            NoticeKind.SWITCH_DUE: gettext("A reserved switch is due"),
+            NoticeKind.CONTRACT_ENDING: gettext("The contract period ends"),
+            NoticeKind.PRICE_RISE: gettext("The price rises"),
+            NoticeKind.DOMAIN_UNVERIFIED: gettext("The domain is not verified"),
+            NoticeKind.RENAME_UNVERIFIED: gettext("The new domain is not verified"),
+            NoticeKind.TRIAL_STARTED: gettext("Your free trial of NAVER WORKS has started"),
+            NoticeKind.TRIAL_ENDED: gettext("Your free trial of NAVER WORKS has ended"),
+            NoticeKind.SWITCH_RESERVED: gettext("The switch to a paid plan is reserved"),
+            NoticeKind.SWITCHED_TO_PAID: gettext("NAVER WORKS has switched to a paid plan"),
+            NoticeKind.RENEWAL_OPTION_CHANGED: gettext("Your renewal option has changed"),
+            NoticeKind.UPGRADED: gettext("Your upgrade of NAVER WORKS is in effect"),
+            NoticeKind.CONTRACT_RENEWED: gettext("Your next contract for NAVER WORKS has begun"),
+            NoticeKind.CANCELLATION_RESERVED: gettext("The cancellation is reserved"),
+            NoticeKind.RESERVATION_WITHDRAWN: gettext("Your reservation is withdrawn"),
+            NoticeKind.DOMAIN_CONFIRMED: gettext("The ownership of your domain is verified"),
+            NoticeKind.DOMAIN_LOST: gettext("The ownership of your domain could not be verified"),
+            NoticeKind.ACCOUNT_RENAMED: gettext("Your account has a new name"),
+            NoticeKind.RENAME_HELD: gettext("Your new domain name is reserved"),
+            NoticeKind.RENAME_WITHDRAWN: gettext("The change of your account name is withdrawn"),
+        }[NoticeKind(kind)]
 
     def notice_state(self, state: NoticeState | str) -> str:
         gettext = self._translator.gettext

@@ -8,10 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from adapters.settings import Settings
+from adapters.settings import ConsoleUrl, Settings
 
-# Browsers send internationalized host names in Punycode, so only that form is accepted.
-_SCHEME_AND_HOST = r"https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
 _ISSUER = r"https?://[A-Za-z0-9._:\[\]-]+(/[^\s?#]*)?"
 DEFAULT_SCOPE = "openid profile email"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1")
@@ -71,18 +69,6 @@ class ConsoleSettings:
         return tuple(f"{parts.scheme}://{host}{port}" for host in self.hosts)
 
 
-def _console_url(text: str) -> str:
-    url = text.rstrip("/")
-    try:
-        parts = urlsplit(url)
-        valid = parts.hostname and parts.port != 0 and re.fullmatch(_SCHEME_AND_HOST, url)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ValueError(f"is {text!r}; it must be a scheme and a host")
-    return url
-
-
 def _scope(text: str) -> str:
     if "openid" not in text.split():
         raise ValueError(f"is {text!r}; it must contain openid")
@@ -92,10 +78,11 @@ def _scope(text: str) -> str:
 class ConsoleEnvironment(Settings):
     """Variables of the console. Without an issuer, no user can sign in."""
 
-    console_url: Annotated[str, AfterValidator(_console_url)] = Field(
+    console_url: ConsoleUrl = Field(
         "http://localhost:8080", validation_alias="WORKSUB_CONSOLE_URL", examples=["https://console.example"]
     )
-    """Public URL of [the console](console.md): scheme and host. The console accepts only that host."""
+    """Public URL of [the console](console.md): scheme and host; by default the console's is
+    `http://localhost:8080`. The console accepts only that host. If set, [notices](notices.md) have links."""
     console_sign_in: Literal["oidc", "developer"] = Field("oidc", validation_alias="WORKSUB_CONSOLE_SIGN_IN")
     """`developer` allows sign-in on this machine as any customer, and test clocks: for `worksub dev` only.
     `WORKSUB_API_ADDRESS` must then be a loopback address."""

@@ -16,7 +16,7 @@ from .conftest import Service
 
 @pytest.fixture
 async def notified_id(service: Service) -> AsyncIterator[str]:
-    """Create a subscription with a sent trial-end notice and no waiting notice, and return its id."""
+    """Create a subscription with an outdated and a waiting notice of its trial's end, and return its id."""
     subscription_id = await service.subscribed()
     status = await service.client.status(subscription_id)
     assert status.trial_ends_at is not None
@@ -43,11 +43,13 @@ async def test_notices_are_listed_and_shown(cli: Cli, notified_id: str) -> None:
         cli.json("notices", "list", "--subscription", notified_id),
     )
     assert listed.code == 0
-    [week, three_days] = in_json["notices"]
+    [started, week, three_days] = in_json["notices"]
     assert in_json["next_cursor"] is None
+    assert (started["kind"], started["sequence"]) == ("TRIAL_STARTED", 1)
+    assert started["addressee"] == "ADMINISTRATOR"
     assert (week["kind"], week["threshold_days"], week["state"]) == ("TRIAL_ENDING", 7, "OUTDATED")
     assert (three_days["threshold_days"], three_days["state"], three_days["attempts"]) == (3, "WAITING", 0)
-    for words in (notified_id, "TRIAL_ENDING", "no mail server is set: WORKSUB_SMTP_URL"):
+    for words in (notified_id, "TRIAL_ENDING", "TRIAL_STARTED", "no mail server is set: WORKSUB_SMTP_URL"):
         assert words in listed.out
 
     number = str(three_days["number"])
@@ -64,13 +66,13 @@ async def test_notices_are_listed_by_state_and_page(cli: Cli, notified_id: str) 
         cli.json("notices", "list", "--subscription", notified_id, "--state", "waiting"),
         cli.json("notices", "list", "--subscription", notified_id, "--limit", "1"),
     )
-    assert [notice["threshold_days"] for notice in waiting["notices"]] == [3]
-    assert [notice["threshold_days"] for notice in first["notices"]] == [7]
+    assert [notice["threshold_days"] for notice in waiting["notices"]] == [0, 3]
+    assert [notice["kind"] for notice in first["notices"]] == ["TRIAL_STARTED"]
     second, none = await asyncio.gather(
         cli.json("notices", "list", "--subscription", notified_id, "--after", str(first["next_cursor"])),
         cli.run("notices", "list", "--subscription", notified_id, "--state", "UNDELIVERABLE"),
     )
-    assert [notice["threshold_days"] for notice in second["notices"]] == [3]
+    assert [notice["threshold_days"] for notice in second["notices"]] == [7, 3]
     assert none.out.strip() == "There are no notices."
 
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from support.scenario_builder import BOOK, TOKEN, request_body
 
 from subscription.apply import apply_all
-from subscription.business_calendar import first_of_next_month, start_of
+from subscription.business_calendar import day_of, first_of_next_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import COMMANDS, parse_command, parse_quote
+from subscription.confirmations import confirmations
 from subscription.deadlines import due_events, next_deadline
 from subscription.decide import Decision, ExternalFacts, decide
 from subscription.event_replay import (
@@ -25,6 +26,7 @@ from subscription.event_replay import (
 )
 from subscription.events import EVENT_ADAPTER, private_fields
 from subscription.forecast import Quote, quote_cancellation, upcoming
+from subscription.notices import BaseNotice, Notice, notices_due
 from subscription.refusals import Refusal, RefusalCode
 from subscription.request import Request, parse_request
 from subscription.scenario import ScenarioError, read_scenario
@@ -417,3 +419,30 @@ def test_r31_erased_state_has_no_personal_data(generated: GeneratedSubscription)
     assert json.loads(erased)["state"] == "ERASED"
     assert SECRET not in erased
     assert TOKEN not in erased
+
+
+# -- notices (R34) -----------------------------------------------------------------------------------
+
+
+@SUBSCRIPTION_SETTINGS
+@given(subscriptions())
+def test_r34_no_deadline_deletes_without_a_warning_in_two_weeks(generated: GeneratedSubscription) -> None:
+    """The job runs every day at 09:00. The confirmation of a late change also announces the deletion."""
+    subscription = generated.subscription.at(generated.subscription.now + timedelta(days=400))
+    ended = next((event for event in subscription.events if event.event == "CANCELED"), None)
+    assume(ended is not None and ended.because != "ASKED")
+    assert ended is not None
+    state, notices = subscription.provisioned, list[BaseNotice]()
+    for event in subscription.events:
+        if event.at >= ended.at - timedelta(days=14):
+            notices += confirmations(state, [event], subscription.book)
+        state = apply_all(state, [event])
+    for days in range(1, 15):
+        today = day_of(ended.at) - timedelta(days=days)
+        happened = [each for each in subscription.events if each.at <= start_of(today) + timedelta(hours=9)]
+        state = apply_all(subscription.provisioned, happened)
+        if state.state.accepts_commands:
+            notices += notices_due(state, today, subscription.book)
+    assert any(
+        ended in (notice.happens, notice.then if isinstance(notice, Notice) else None) for notice in notices
+    )

@@ -142,6 +142,7 @@ class ServiceEnv:
         *,
         allow_simulation: bool = True,
         mail_server: MailServer | None = None,
+        console_url: str | None = None,
         answer_timeout: timedelta = ANSWER_TIMEOUT,
     ) -> Worker:
         return create_worker(
@@ -150,6 +151,7 @@ class ServiceEnv:
             self.signer,
             dns_resolvers=[self.dns.address],
             mail_server=mail_server,
+            console_url=console_url,
             task_queue=self.task_queue,
             allow_simulation=allow_simulation,
             answer_timeout=answer_timeout,

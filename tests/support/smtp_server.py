@@ -134,6 +134,14 @@ def _check(server: SMTP, session: Session, envelope: Envelope, mechanism: str, d
     return AuthResult(success=right, handled=False)
 
 
+def plain_text(message: EmailMessage) -> str:
+    """Return the plain-text part of an email."""
+    body = message.get_body(("plain",))
+    assert isinstance(body, EmailMessage)
+    text: str = body.get_content()
+    return text
+
+
 @asynccontextmanager
 async def silent_server() -> AsyncIterator[MailServer]:
     """Run a server that accepts connections and sends nothing, not even its greeting."""

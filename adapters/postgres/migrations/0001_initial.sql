@@ -428,7 +428,8 @@ GRANT SELECT (subscription_id) ON exports TO worksub_worker;
 
 
 -- ---- notices --------------------------------------------------------------------------------------------
--- The outbox of emails to customers. A notice has no personal data and remains; its email is deleted by erasure.
+-- The outbox of emails to customers, one row per addressee. A notice has no personal data and remains; its email is
+-- deleted by erasure.
 
 CREATE TABLE notices (
     number          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -437,6 +438,11 @@ CREATE TABLE notices (
     kind            text        NOT NULL,
     event_date      date        NOT NULL,
     threshold_days  integer     NOT NULL,
+    -- The number of the event that a confirmation is about; 0 for a notice of the daily job.
+    sequence        integer     NOT NULL DEFAULT 0,
+    addressee       text        NOT NULL DEFAULT 'ADMINISTRATOR' CHECK (addressee IN ('ADMINISTRATOR', 'CONTACT')),
+    -- The day of the job that queued the notice. The contents are rendered for this day or a later one.
+    due_on          date        NOT NULL DEFAULT current_date,
     state           text        NOT NULL DEFAULT 'WAITING'
                                 CHECK (state IN ('WAITING', 'SENT', 'OUTDATED', 'UNDELIVERABLE')),
     attempts        integer     NOT NULL DEFAULT 0,
@@ -445,7 +451,7 @@ CREATE TABLE notices (
     next_attempt_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     completed_at    timestamptz,
     CHECK ((state = 'WAITING') = (completed_at IS NULL)),
-    UNIQUE (subscription_id, kind, event_date, threshold_days)
+    UNIQUE (subscription_id, kind, event_date, threshold_days, sequence, addressee)
 );
 CREATE INDEX notices_waiting ON notices (next_attempt_at, number) WHERE state = 'WAITING';
 CREATE INDEX notices_by_state ON notices (state, number);
@@ -457,11 +463,13 @@ CREATE TABLE notice_emails (
     subscription_id text   NOT NULL REFERENCES subscriptions,
     recipient       text   NOT NULL,
     subject         text   NOT NULL,
-    body            text   NOT NULL
+    -- The plain text and the HTML of the email.
+    body            text   NOT NULL,
+    html            text   NOT NULL
 );
 ALTER TABLE notice_emails
     ALTER COLUMN recipient SET STATISTICS 0, ALTER COLUMN subject SET STATISTICS 0,
-    ALTER COLUMN body SET STATISTICS 0;
+    ALTER COLUMN body SET STATISTICS 0, ALTER COLUMN html SET STATISTICS 0;
 CREATE INDEX notice_emails_by_subscription ON notice_emails (subscription_id);
 GRANT SELECT, INSERT, UPDATE, DELETE ON notice_emails TO worksub_worker;
 GRANT SELECT ON notice_emails TO worksub_reader;

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def notices_table(notices: "Iterable[OutboxNotice]") -> Table:
-    table = new_table("Number", "Subscription", "Notice", "Due date", "State", "Since (KST)", "Error")
+    table = new_table("Number", "Subscription", "Notice", "To", "Date", "State", "Since (KST)", "Error")
     for notice in notices:
         table.add_row(
             str(notice.number),
             notice.subscription_id,
             notice.kind,
+            notice.addressee,
             str(notice.event_date),
             notice.state,
             f"{notice.completed_at or notice.queued_at:%Y-%m-%d %H:%M}",

@@ -22,7 +22,6 @@ from subscription.commands import (
     parse_command,
     parse_quote,
 )
-from subscription.decide import ExternalFacts
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import State
 from subscription.what_if import MonthCost, cost_by_month
@@ -121,8 +120,7 @@ def _tried(
     command = parse_command(_COMMANDS[change], _argument(current, change, entered, members, day))
     if isinstance(command, Refusal):
         return page.problems(command)
-    facts = ExternalFacts(members_in_use=current.members_in_use)
-    costs = cost_by_month(current.state, command, day, current.now, current.book, facts)
+    costs = cost_by_month(current.state, command, day, current.now, current.book)
     return page.problems(costs) if isinstance(costs, Refusal) else costs
 
 

@@ -20,6 +20,7 @@ from activities.domain_verification import DomainVerificationActivities
 from activities.erasure import PERSONAL_DATA, ErasureActivities, HistoryActivities
 from activities.provisioning import ProvisioningActivities
 from activities.transitions import RecordDivergedError, TransitionActivities
+from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner, wanted_workspace
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import (
@@ -122,8 +123,8 @@ async def activities(stack: EmbeddedStack, temporal: Client) -> Any:
     async with open_service_env(stack, temporal, works=False) as service_env:
         workspaces = PostgresWorkspaceProvisioner(service_env.pool)
         yield DirectActivities(
-            ProvisioningActivities(service_env.pool, workspaces, allow_simulation=True),
-            TransitionActivities(service_env.pool, workspaces),
+            ProvisioningActivities(service_env.pool, workspaces, NoticeEmails(), allow_simulation=True),
+            TransitionActivities(service_env.pool, workspaces, NoticeEmails()),
             ErasureActivities(service_env.pool, workspaces),
             workspaces,
             service_env,

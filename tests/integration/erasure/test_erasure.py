@@ -241,6 +241,7 @@ async def test_r31_another_worker_finishes_interrupted_erasure(
                     "companies": 1,
                     "workspaces": 1,
                     "event_private_data": 1,
+                    "notice_emails": 1,
                 },
                 {"workflow_runs": 1},
             ]

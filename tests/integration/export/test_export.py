@@ -43,6 +43,7 @@ TABLES: list[tuple[str, str, dict[str, str]]] = [
 OTHER_COLUMNS = {
     *("request_fingerprint", "erased_request_hash", "password_hash", "snapshot", "detail", "line"),
     *("private", "next_attempt_at", "subscription_id"),
+    "html",  # has the text of the email's body
 }
 # Tables with rows of a subscription that have no file of their own.
 OTHER_TABLES = {

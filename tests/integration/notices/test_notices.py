@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from support.data_search import found_in_database
 from support.lock_waits import wait_for_blocked_sessions
+from support.notices_job import WEDNESDAY, run_notices_job
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, catalogue, open_service_env, publish, unique_name
-from support.smtp_server import SENDER, SmtpServer
+from support.smtp_server import SENDER, SmtpServer, plain_text
 from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client, WorkflowFailureError
 
@@ -19,8 +20,6 @@ from subscription.notice_outbox import NoticeKind, NoticeState
 from subscription.refusals import RefusalCode
 from workflows import notifications
 
-WEDNESDAY = "2027-06-23"
-
 
 @pytest.fixture
 async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
@@ -29,24 +28,17 @@ async def isolated_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[
         yield service_env
 
 
-async def run_notices_job(service_env: ServiceEnv, day: str | None = WEDNESDAY) -> dict[str, Any]:
-    """Run the job for a day, by default today; return its report."""
-    report: dict[str, Any] = await service_env.temporal.execute_workflow(
-        "NoticesWorkflow",
-        *([{"day": day}] if day else []),
-        id=unique_name("notices"),
-        task_queue=service_env.task_queue,
-    )
-    return report
-
-
 async def outbox(
     service_env: ServiceEnv, subscription: SubscriptionDriver | None = None
 ) -> list[tuple[NoticeKind, str, int, NoticeState]]:
     found = await service_env.client.notices(
         subscription_id=subscription.id if subscription else None, limit=1000
     )
-    return [(each.kind, each.event_date.isoformat(), each.threshold_days, each.state) for each in found]
+    return [
+        (each.kind, each.event_date.isoformat(), each.threshold_days, each.state)
+        for each in found
+        if each.sequence == 0
+    ]
 
 
 async def trial(service_env: ServiceEnv, **changes: Any) -> SubscriptionDriver:
@@ -75,26 +67,31 @@ async def one_of_each_kind(service_env: ServiceEnv) -> dict[NoticeKind, Subscrip
     )
     renaming = await service_env.paid("2027-06-20 09:00")
     await renaming.send("rename_account", at="2027-06-20 09:00", domain=f"{unique_name('acme')}.co.kr")
-    return dict(zip(NoticeKind, (ending, leaving, switching, renewing, unverified, renaming), strict=True))
+    return {
+        NoticeKind.TRIAL_ENDING: ending,
+        NoticeKind.DELETION_DUE: leaving,
+        NoticeKind.SWITCH_DUE: switching,
+        NoticeKind.CONTRACT_ENDING: renewing,
+        NoticeKind.DOMAIN_UNVERIFIED: unverified,
+        NoticeKind.RENAME_UNVERIFIED: renaming,
+    }
 
 
 async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscriptions = await one_of_each_kind(isolated_env)
-        report = await run_notices_job(isolated_env)
-        again = await gather_all(
-            [run_notices_job(isolated_env), run_notices_job(isolated_env), run_notices_job(isolated_env)]
-        )
+        report = await run_notices_job(isolated_env, server=smtp_server)
+        again = await gather_all(run_notices_job(isolated_env, server=smtp_server) for _ in range(3))
 
-        assert report["summary"] == "6 new notices. 6 sent, 0 given up, 0 waiting."
+        assert (report["queued"], report["sent"], report["undeliverable"], report["waiting"]) == (6, 6, 0, 0)
         assert {each["queued"] + each["sent"] for each in again} == {0}
         assert len(smtp_server.taken) == len(set(smtp_server.message_ids)) == 6
         assert [state for *_, state in await outbox(isolated_env)] == [NoticeState.SENT] * 6
 
     def text(kind: NoticeKind) -> str:
         subscription = f"구독: {subscriptions[kind].id}"
-        [message] = [each for each in smtp_server.taken if subscription in each.get_content()]
-        return f"{message['To']}\n{message['Subject']}\n{message.get_content()}"
+        [message] = [each for each in smtp_server.taken if subscription in plain_text(each)]
+        return f"{message['To']}\n{message['Subject']}\n{plain_text(message)}"
 
     ending = text(NoticeKind.TRIAL_ENDING)
     assert address(subscriptions[NoticeKind.TRIAL_ENDING]) in ending
@@ -132,7 +129,7 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
 async def test_email_is_valid_for_every_mail_server(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscription = await trial(isolated_env)
-        await run_notices_job(isolated_env)
+        await run_notices_job(isolated_env, server=smtp_server)
     [message], [envelope], [raw] = smtp_server.taken, smtp_server.envelopes, smtp_server.raw
     assert raw.isascii()
     assert max(map(len, raw.splitlines())) <= 998
@@ -141,18 +138,19 @@ async def test_email_is_valid_for_every_mail_server(isolated_env: ServiceEnv) ->
     assert (message["Auto-Submitted"], message["Content-Language"]) == ("auto-generated", "ko, en")
     assert message["Message-ID"].endswith("@works.example>")
     assert message["Date"].datetime.tzinfo is not None
-    assert message.get_content_type() == "text/plain"
-    assert message.get_content_charset() == "utf-8"
+    assert message.get_content_type() == "multipart/alternative"
+    parts = [(part.get_content_type(), part.get_content_charset()) for part in message.iter_parts()]
+    assert parts == [("text/plain", "utf-8"), ("text/html", "utf-8")]
     [kept] = await isolated_env.client.notices()
     assert (kept.subject, kept.recipient) == (message["Subject"], address(subscription))
-    assert (kept.body or "").splitlines() == message.get_content().splitlines()
+    assert (kept.body or "").splitlines() == plain_text(message).splitlines()
 
 
 async def test_missed_notice_is_sent_late_unless_nearer_one_is_due(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscription = await trial(isolated_env)
         for day in ("2027-06-22", "2027-06-25", "2027-06-26", "2027-06-29", "2027-06-30", "2027-07-01"):
-            await run_notices_job(isolated_env, day)
+            await run_notices_job(isolated_env, day, server=smtp_server)
     ends = "2027-06-30"
     assert await outbox(isolated_env, subscription) == [
         (NoticeKind.TRIAL_ENDING, ends, 7, NoticeState.SENT),
@@ -165,7 +163,7 @@ async def test_job_without_argument_runs_for_today(isolated_env: ServiceEnv) -> 
     await publish(isolated_env.pool, catalogue("2020-02", "2020-02-01", **{"days = 30  ": "days = 5  "}))
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         subscription = await isolated_env.requested()
-        report = await run_notices_job(isolated_env, None)
+        report = await run_notices_job(isolated_env, None, server=smtp_server)
     assert (report["queued"], report["sent"]) == (1, 1)
     assert report["day"] == (await subscription.today()).isoformat()
     [notice] = await isolated_env.client.notices()
@@ -179,7 +177,7 @@ async def test_concurrent_runs_send_each_notice_once(
 ) -> None:
     """There are more subscriptions and notices than fit into one page."""
     monkeypatch.setattr("activities.notifications._SUBSCRIPTIONS_PER_PAGE", 50)
-    monkeypatch.setattr("activities.notifications._NOTICES_PER_PAGE", 10)
+    monkeypatch.setattr("adapters.email.dispatcher._NOTICES_PER_PAGE", 10)
     # Each of them continues as new after its first page.
     monkeypatch.setattr(notifications, "_PAGES_A_RUN", 1)
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
@@ -195,7 +193,7 @@ async def test_concurrent_runs_send_each_notice_once(
             """,
             subscription.id,
         )
-        reports = await gather_all([run_notices_job(isolated_env), run_notices_job(isolated_env)])
+        reports = await gather_all(run_notices_job(isolated_env, server=smtp_server) for _ in range(2))
 
         async def nothing_waits() -> bool:
             return not await isolated_env.client.notices(state=NoticeState.WAITING)
@@ -235,7 +233,7 @@ async def test_without_mail_server_outbox_fills_and_job_reports_it(isolated_env:
         ]
 
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
-        assert (await run_notices_job(isolated_env, "2027-06-28"))["sent"] == 1
+        assert (await run_notices_job(isolated_env, "2027-06-28", server=smtp_server))["sent"] == 1
     assert len(smtp_server.taken) == 1
 
 
@@ -245,9 +243,9 @@ async def test_queued_notice_is_sent_with_current_content(isolated_env: ServiceE
         await run_notices_job(isolated_env)
         await subscription.send("change_renewal_option", at="2026-07-24 09:00", term="ANNUAL", plan="premium")
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
-        report = await run_notices_job(isolated_env, "2027-06-24")
+        report = await run_notices_job(isolated_env, "2027-06-24", server=smtp_server)
     assert (report["queued"], report["sent"]) == (0, 1)
-    assert "Plan: Premium, 10 members" in smtp_server.taken[0].get_content()
+    assert "Plan: Premium, 10 members" in plain_text(smtp_server.taken[0])
 
 
 async def test_withdrawn_notice_is_not_sent_until_due_again(
@@ -259,16 +257,15 @@ async def test_withdrawn_notice_is_not_sent_until_due_again(
         await run_notices_job(isolated_env)
         await subscription.send("withdraw_reservation", at="2027-06-10 10:00")
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
-        assert (await run_notices_job(isolated_env))[
-            "summary"
-        ] == "0 new notices. 0 sent, 0 given up, 0 waiting."
+        report = await run_notices_job(isolated_env, server=smtp_server)
+        assert (report["queued"], report["sent"], report["waiting"]) == (0, 0, 0)
         key = (NoticeKind.DELETION_DUE, "2027-06-24", 1)
         assert await outbox(isolated_env) == [(*key, NoticeState.OUTDATED)]
         await subscription.send("cancel", at="2027-06-10 11:00", date="2027-06-24")
-        assert (await run_notices_job(isolated_env))["sent"] == 1
+        assert (await run_notices_job(isolated_env, server=smtp_server))["sent"] == 1
         await subscription.send("withdraw_reservation", at="2027-06-10 12:00")
         await subscription.send("cancel", at="2027-06-10 13:00", date="2027-06-24")
-        assert (await run_notices_job(isolated_env))["sent"] == 0
+        assert (await run_notices_job(isolated_env, server=smtp_server))["sent"] == 0
     assert await outbox(isolated_env) == [(*key, NoticeState.SENT)]
     assert len(smtp_server.taken) == 1
 
@@ -291,7 +288,7 @@ async def test_r31_erased_customer_gets_no_email(
         assert certificate.rows["notice_emails"] == 1
         assert await found_in_database(isolated_env, ["hong.gildong", group]) == []
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
-        assert (await run_notices_job(isolated_env, "2027-06-24"))["waiting"] == 0
+        assert (await run_notices_job(isolated_env, "2027-06-24", server=smtp_server))["waiting"] == 0
         assert smtp_server.taken == []
     [notice] = await isolated_env.client.notices(subscription_id=subscription.id)
     assert (notice.state, notice.recipient, notice.body) == (NoticeState.OUTDATED, None, None)
@@ -311,7 +308,7 @@ async def test_r31_erasure_waits_for_email_in_flight(
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
         smtp_server.to_message = to_message
         subscription = await trial(isolated_env)
-        working = asyncio.create_task(run_notices_job(isolated_env))
+        working = asyncio.create_task(run_notices_job(isolated_env, server=smtp_server))
         await on_its_way.wait()
         leaving = asyncio.create_task(subscription.send("cancel", at="2027-06-20 09:00", date="2027-06-20"))
         await wait_for_blocked_sessions(isolated_env.owner, query="UPDATE notices")
@@ -319,7 +316,7 @@ async def test_r31_erasure_waits_for_email_in_flight(
         may_arrive.set()
         await asyncio.gather(working, leaving)
         await subscription.has_closed()
-        assert (await run_notices_job(isolated_env, "2027-06-27"))["queued"] == 0
+        assert (await run_notices_job(isolated_env, "2027-06-27", server=smtp_server))["queued"] == 0
     assert len(smtp_server.taken) == 1
     [notice] = await isolated_env.client.notices()
     assert (notice.state, notice.recipient) == (NoticeState.SENT, None)

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from activities.provisioning import ProvisioningActivities
 from activities.transitions import TransitionActivities
+from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres import catalogue_repository
 from adapters.postgres.catalogue_repository import (
     PublishingError,
@@ -222,7 +223,10 @@ async def test_r2_concurrent_requests_share_the_customers_trials(catalogue_env: 
     assert await publish(catalogue_env.pool, limited)
     customer = {"customer_id": "limited-customer"}
     activities = ProvisioningActivities(
-        catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool), allow_simulation=False
+        catalogue_env.pool,
+        PostgresWorkspaceProvisioner(catalogue_env.pool),
+        NoticeEmails(),
+        allow_simulation=False,
     )
     provisionings = [
         ProvisionInput(
@@ -382,7 +386,9 @@ async def test_r19_decision_by_older_price_book_is_not_written(catalogue_env: Se
     transition = transition_of(
         state, event, PriceBook(versions=(await load_price_book(catalogue_env.pool)).versions[:1])
     )
-    recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
+    recording = TransitionActivities(
+        catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool), NoticeEmails()
+    )
     before = await subscription.client.timeline(subscription.id)
     assert await recording.record_transition(transition) == PriceBookOutdated(newer=(newer.without_texts(),))
     assert await subscription.client.timeline(subscription.id) == before
@@ -409,7 +415,9 @@ async def test_r19_event_recorded_by_newer_book_needs_that_book(catalogue_env: S
     assert outdated != renewed
     await recorded(catalogue_env, state, renewed, book)
     before = await subscription.client.timeline(subscription.id)
-    recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
+    recording = TransitionActivities(
+        catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool), NoticeEmails()
+    )
     answer = await recording.record_transition(transition_of(state, outdated, older))
     assert answer == PriceBookOutdated(newer=(newer.without_texts(),))
     assert await recording.record_transition(transition_of(state, renewed, book)) == Recorded()
@@ -430,7 +438,9 @@ async def recorded(
     catalogue_env: ServiceEnv, state: Subscription, event: Event, book: PriceBook
 ) -> Subscription:
     """Record the event; return the state after it."""
-    recording = TransitionActivities(catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool))
+    recording = TransitionActivities(
+        catalogue_env.pool, PostgresWorkspaceProvisioner(catalogue_env.pool), NoticeEmails()
+    )
     transition = transition_of(state, event, book)
     assert await recording.record_transition(transition) == Recorded()
     return transition.state

@@ -22,6 +22,7 @@ from temporalio.common import RetryPolicy, WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from activities.provisioning import ProvisioningActivities
+from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.subscription_repository import insert_subscription
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
@@ -225,7 +226,10 @@ async def test_r5_r9_concurrent_requests_sharing_id_or_name(
     other_id = {**body, "request_id": unique_name("shared")}
     ids = [unique_name("chosen") for _ in range(3)]
     activities = ProvisioningActivities(
-        service_env.pool, PostgresWorkspaceProvisioner(service_env.pool), allow_simulation=False
+        service_env.pool,
+        PostgresWorkspaceProvisioner(service_env.pool),
+        NoticeEmails(),
+        allow_simulation=False,
     )
 
     async def provisioned(subscription_id: str, request: dict[str, Any]) -> ProvisionResult:

@@ -31,7 +31,7 @@ from subscription.events import Erased
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.invoice import IssueInvoices
 from subscription.message_authentication import MessageSigner, UnknownSigningKeyError
-from subscription.notice_outbox import DeliverNoticesInput, QueueNoticesInput
+from subscription.notice_outbox import QueueNoticesInput
 from subscription.reconciliation import FinishReconciliation
 from subscription.retention import PurgeRowsInput
 from subscription.state import Subscription
@@ -104,7 +104,6 @@ async def arguments(service_env: ServiceEnv, subscription: SubscriptionDriver) -
         ),
         "delete_histories": DeleteHistoriesInput(run_ids=(), erased_at=at),
         "queue_notices": QueueNoticesInput(day=at.date()),
-        "deliver_notices": DeliverNoticesInput(day=at.date()),
         "purge_rows": PurgeRowsInput(),
         "issue_invoices": IssueInvoices(month=date(2027, 1, 1), issued_on=date(2027, 2, 3)),
         "finish_reconciliation": FinishReconciliation(run="forged", checked=7),
@@ -151,7 +150,7 @@ async def test_activity_call_of_attackers_workflow_is_refused(
 
 CALLS = [
     *("erase_subscription", "record_transition", "delete_histories", "queue_notices"),
-    *("deliver_notices", "purge_rows", "issue_invoices", "finish_reconciliation"),
+    *("purge_rows", "issue_invoices", "finish_reconciliation"),
 ]
 
 

@@ -28,6 +28,7 @@ from activities.catalogue import CatalogueActivities
 from activities.provisioning import ProvisioningActivities
 from activities.transitions import TransitionActivities
 from activities.workspace import WorkspaceActivities
+from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrate
 from adapters.postgres.subscription_repository import snapshot
@@ -167,8 +168,8 @@ def as_returned_by_direct_call(effect: Effect) -> Any:
 
 async def executed(service_env: ServiceEnv, effect: Effect) -> Any:
     workspaces = PostgresWorkspaceProvisioner(service_env.pool)
-    provisioning = ProvisioningActivities(service_env.pool, workspaces, allow_simulation=True)
-    recording = TransitionActivities(service_env.pool, workspaces)
+    provisioning = ProvisioningActivities(service_env.pool, workspaces, NoticeEmails(), allow_simulation=True)
+    recording = TransitionActivities(service_env.pool, workspaces, NoticeEmails())
     argument: Any = effect.argument
     match effect.name:
         case "provision_subscription":

@@ -10,11 +10,13 @@ from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, 
 
 from subscription.catalogue import NoticePolicy
 from subscription.events import Canceled, ContractRenewed, SwitchedToPaid, TrialEnded
-from subscription.notice_outbox import NoticeKind, retry_delay
-from subscription.notices import Notice, notices_due, recipient
+from subscription.notice_outbox import Addressee, NoticeKind, retry_delay
+from subscription.notices import Notice, administrator_address, notices_due, recipients
 from subscription.request import Account, AccountKind
 
-TRIAL_ENDING, DELETION_DUE, SWITCH_DUE, CONTRACT_ENDING, DOMAIN_UNVERIFIED, RENAME_UNVERIFIED = NoticeKind
+TRIAL_ENDING, DELETION_DUE = NoticeKind.TRIAL_ENDING, NoticeKind.DELETION_DUE
+SWITCH_DUE, CONTRACT_ENDING = NoticeKind.SWITCH_DUE, NoticeKind.CONTRACT_ENDING
+DOMAIN_UNVERIFIED, RENAME_UNVERIFIED = NoticeKind.DOMAIN_UNVERIFIED, NoticeKind.RENAME_UNVERIFIED
 
 DueNotice = tuple[NoticeKind, str, int]
 
@@ -252,6 +254,19 @@ def test_r34_warning_comes_through_a_renewal_before_the_cancellation() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("reserved_on", "days"),
+    [("2027-01-05", [14, 7, 3, 1]), ("2027-01-06", [7, 3, 1]), ("2027-01-18", [1]), ("2027-01-19", [])],
+)
+def test_r34_confirmation_replaces_the_notices_before_it(reserved_on: str, days: list[int]) -> None:
+    """The confirmation of the reservation has the contents of the notice for that day."""
+    subscription = trial().at(f"{reserved_on} 08:00").send("cancel", date="2027-01-20")
+    found = changes_of(subscription, reserved_on, "2027-01-20")
+    assert [key for keys in found.values() for key in keys] == [
+        (DELETION_DUE, "2027-01-20", each) for each in days
+    ]
+
+
 def test_r34_deletion_days_are_policy() -> None:
     book = book_of(catalogue(notices={"deletion_days": [20, 2]}))
     assert [
@@ -337,8 +352,8 @@ def test_r24_renewal_notice_follows_the_renewal_option(
 
 
 def test_r19_notice_uses_prices_of_its_effective_date() -> None:
-    dearer = catalogue("2028-01-01", announced_on="2027-12-02", plans={"lite": {"list": 4_000}})
-    assert renewal(annual(book=book_of(catalogue(), dearer)), "2027-12-31").rate.price == 4_000
+    cheaper = catalogue("2028-01-01", plans={"lite": {"list": 3_500}})
+    assert renewal(annual(book=book_of(catalogue(), cheaper)), "2027-12-31").rate.price == 3_500
 
 
 def test_r24_renewal_is_monthly_under_later_cancellation() -> None:
@@ -442,13 +457,41 @@ def test_r6_recipient_is_the_administrator_account(
     account: dict[str, str], admin_id: str, address: str
 ) -> None:
     subscription = trial(account=account, admin_id=admin_id)
-    assert recipient(subscription.state, BOOK.notice_policy) == address
+    assert administrator_address(subscription.state, BOOK.notice_policy) == address
+
+
+def test_r12_lost_domain_has_no_administrator_address() -> None:
+    """The address belongs to the organization that has verified the domain."""
+    state = trial(account={"domain": "acme.co.kr"}).loses("acme.co.kr").state
+    assert recipients(state, None, BOOK.notice_policy) == {}
+    assert recipients(state, "kim@hanbit.example", BOOK.notice_policy).keys() == {Addressee.CONTACT}
 
 
 def test_recipient_domain_of_group_name_is_policy() -> None:
     policy = NoticePolicy(group_mail_domain="mail.example")
     state = trial().state.model_copy(update={"account": Account(kind=AccountKind.GROUP, name="hanbit")})
-    assert recipient(state, policy) == "admin@hanbit.mail.example"
+    assert administrator_address(state, policy) == "admin@hanbit.mail.example"
+
+
+@pytest.mark.parametrize(
+    ("on_day", "contact_email", "addressees"),
+    [
+        ("2027-01-02", None, {Addressee.ADMINISTRATOR}),
+        ("2027-01-02", "kim@hanbit.example", {Addressee.ADMINISTRATOR, Addressee.CONTACT}),
+        ("2027-01-02", "Admin@acme.co.kr", {Addressee.ADMINISTRATOR}),
+        # Suspended: the administrator's mailbox cannot be read.
+        ("2027-02-01", None, {Addressee.ADMINISTRATOR}),
+        ("2027-02-01", "kim@hanbit.example", {Addressee.CONTACT}),
+    ],
+)
+def test_r34_recipients_can_read_the_notice(
+    on_day: str, contact_email: str | None, addressees: set[Addressee]
+) -> None:
+    state = trial(account={"domain": "acme.co.kr"}).at(on_day).state
+    found = recipients(state, contact_email, BOOK.notice_policy)
+    assert found.keys() == addressees
+    assert found.get(Addressee.ADMINISTRATOR, "admin@acme.co.kr") == "admin@acme.co.kr"
+    assert found.get(Addressee.CONTACT, contact_email) == contact_email
 
 
 # -- retries -----------------------------------------------------------------------------------------
@@ -463,3 +506,40 @@ def test_retry_delays_quadruple_up_to_six_hours() -> None:
 def days_from(first_day: str, end_day: str) -> list[str]:
     length = (day(end_day) - day(first_day)).days
     return [(day(first_day) + timedelta(days=number)).isoformat() for number in range(length)]
+
+
+# -- price rises (R35) -------------------------------------------------------------------------------
+
+DEARER = catalogue("2028-01-01", announced_on="2027-11-20", plans={"lite": {"list": 4_800, "annual": 4_500}})
+"""The annual price of lite rises from 3,000 to 4,500, and the list price from 3,600 to 4,800."""
+
+
+def test_r35_price_rise_replaces_the_contract_end_notice() -> None:
+    subscription = annual(book=book_of(catalogue(), DEARER)).send("change_renewal_option", term="ANNUAL")
+    assert changes_of(subscription, "2027-11-01", "2028-01-10") == {
+        "2027-12-02": [(NoticeKind.PRICE_RISE, "2028-01-01", 30)],
+        "2027-12-25": [(NoticeKind.PRICE_RISE, "2028-01-01", 7)],
+    }
+    rise = only_notice(subscription, "2027-12-25").price_rise
+    assert rise is not None
+    assert (rise.monthly_before, rise.monthly_after) == (30_000, 45_000)
+
+
+def test_r35_price_rise_announced_too_late_is_no_rise() -> None:
+    late = DEARER.model_copy(update={"announced_on": day("2027-12-03")})
+    subscription = annual(book=book_of(catalogue(), late)).send("change_renewal_option", term="ANNUAL")
+    assert changes_of(subscription, "2027-12-01", "2028-01-10") == {
+        "2027-12-02": [(CONTRACT_ENDING, "2028-01-01", 30)],
+        "2027-12-25": [(CONTRACT_ENDING, "2028-01-01", 7)],
+    }
+
+
+def test_r34_r35_unchanged_monthly_contract_is_told_only_of_the_rise() -> None:
+    subscription = ScenarioBuilder.paid(
+        "2027-10-15", "MONTHLY", book_of(catalogue(), DEARER), plan="lite", members=10
+    )
+    # The contract of 15 December still has the prices of its first day; the next one is dearer.
+    assert changes_of(subscription, "2027-10-16", "2028-03-01") == {
+        "2027-12-16": [(NoticeKind.PRICE_RISE, "2028-01-15", 30)],
+        "2028-01-08": [(NoticeKind.PRICE_RISE, "2028-01-15", 7)],
+    }
