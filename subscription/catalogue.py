@@ -427,7 +427,9 @@ class PriceBook(Frozen):
 
     def prices(self, plan: str, day: date) -> PlanPrices:
         """Return the plan's prices in force on `day`, or its last ones (R19)."""
-        return _prices(self._selling(plan, day), plan, day, PriceBasis.IN_FORCE)
+        version = self._selling(plan, day)
+        basis = PriceBasis.IN_FORCE if version is self.in_force(day) else PriceBasis.LAST_SOLD
+        return _prices(version, plan, day, basis)
 
     def announced_prices(self, plan: str, day: date, announced_by: date) -> PlanPrices:
         """Return the plan's prices on `day` for a contract that begins without a command (R35).
@@ -437,7 +439,7 @@ class PriceBook(Frozen):
         """
         in_force = self.prices(plan, day)
         announced = self._in_force(day, announced_by)
-        if announced is None or plan not in announced.plans:
+        if announced is None or announced is self._selling(plan, day) or plan not in announced.plans:
             return in_force
         return in_force.lower_of_each(_prices(announced, plan, day, PriceBasis.ANNOUNCED))
 

@@ -23,6 +23,7 @@ _RULES = {
 
 _REASONS = {
     PriceBasis.IN_FORCE: "in force on {day} (R19)",
+    PriceBasis.LAST_SOLD: "the last one that sold the plan, on {day} (R19)",
     PriceBasis.ANNOUNCED: "announced in time for {day}, unlike the higher price in force (R35)",
     PriceBasis.KEPT: "of the contract since {day}, also for the members added later (R19)",
 }

@@ -11,6 +11,8 @@ class PriceBasis(StrEnum):
 
     IN_FORCE = "IN_FORCE"
     """The version was in force on the day of the decision."""
+    LAST_SOLD = "LAST_SOLD"
+    """The version was the last one that sold the plan."""
     ANNOUNCED = "ANNOUNCED"
     """It is lower than the price in force, which was not announced in time."""
     KEPT = "KEPT"

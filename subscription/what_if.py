@@ -9,7 +9,7 @@ from subscription.business_calendar import Day, day_of, first_of_month, first_of
 from subscription.catalogue import PriceBook
 from subscription.commands import Command
 from subscription.deadlines import due_events, is_within_horizon
-from subscription.decide import decide
+from subscription.decide import NO_FACTS, ExternalFacts, decide
 from subscription.events import Event
 from subscription.forecast import TOO_FAR_AHEAD, future_events
 from subscription.ledger import LedgerLine, LineKind
@@ -38,7 +38,12 @@ class MonthCost(Frozen):
 
 
 def cost_by_month(
-    state: Subscription, command: Command | None, day: date, now: datetime, book: PriceBook
+    state: Subscription,
+    command: Command | None,
+    day: date,
+    now: datetime,
+    book: PriceBook,
+    facts: ExternalFacts = NO_FACTS,
 ) -> tuple[MonthCost, ...] | Refusal:
     """Return the cost of each month if this command is sent on `day`, and no other command at any time.
 
@@ -51,7 +56,7 @@ def cost_by_month(
     state = apply_all(state, due)
     events: tuple[Event, ...] = ()
     if command is not None:
-        decision = decide(state, command, moment, book)
+        decision = decide(state, command, moment, book, facts)
         if isinstance(decision, Refusal):
             return decision
         events = decision.events

@@ -30,6 +30,23 @@ from .polling import retry_while_unavailable
 _CHECK_INTERVAL_SECONDS = 0.2
 
 
+class Race:
+    """The moment at which two subscriptions prove one domain: each waits for the other, or for its end."""
+
+    def __init__(self) -> None:
+        self._arrived = 0
+        self._both = asyncio.Event()
+
+    def arrive(self) -> None:
+        self._arrived += 1
+        if self._arrived >= 2:
+            self._both.set()
+
+    async def begin(self) -> None:
+        self.arrive()
+        await self._both.wait()
+
+
 @dataclass
 class SubscriptionRun:
     """The responses of one subscription: `answers` has a list for each step, with one response per copy."""
@@ -50,8 +67,15 @@ class SubscriptionRun:
 class SubscriptionRunner:
     """Driver of one subscription, which records the responses."""
 
-    def __init__(self, chaos_env: ChaosEnvironment, planned: PlannedSubscription, seed: int) -> None:
+    def __init__(
+        self,
+        chaos_env: ChaosEnvironment,
+        planned: PlannedSubscription,
+        seed: int,
+        race: Race | None = None,
+    ) -> None:
         self.run_record = SubscriptionRun(planned)
+        self._race = race
         self._env = chaos_env
         self._chance = random.Random(f"{seed}/{planned.number}/copies")
         self._scenario = self.run_record.scenario
@@ -106,6 +130,8 @@ class SubscriptionRunner:
         state = await retry_while_unavailable(lambda: self._env.client.snapshot(id_))
         if step.command == CONFIRM_DOMAIN:
             with self._proofs_published(state.pending_domains):
+                if self._race:
+                    await self._race.begin()
                 return await self._confirmed(step)
         argument = with_default_arguments(step, book, confirmation_in(state))
         return await self._send(step.command, {**argument, "at": step.at.isoformat()})

@@ -18,13 +18,18 @@ from tempfile import TemporaryDirectory
 
 from support.polling import wait_for
 
-from .drive_subscription import SubscriptionRun, SubscriptionRunner
+from .drive_subscription import Race, SubscriptionRun, SubscriptionRunner
 from .environment import ChaosEnvironment
 from .faults import FaultInjector
 from .observed_state import is_idle, markers_by_table, read_events, read_record, read_workflow
 from .planned_subscriptions import API_CUSTOMERS, PlannedSubscription, planned_subscriptions
 from .report import Report
-from .verify_subscriptions import differences, expected_of, remains_of_refused_request
+from .verify_subscriptions import (
+    differences,
+    domains_without_one_winner,
+    expected_of,
+    remains_of_refused_request,
+)
 from .verify_webhooks import delivery_differences, event_of
 
 # Many, because most of them wait at any time until a killed process has been detected.
@@ -78,12 +83,23 @@ async def _run_subscriptions(
 
     async def run_sequentially(planned: Iterator[PlannedSubscription]) -> None:
         for plan in planned:
-            runner = SubscriptionRunner(chaos_env, plan, chaos.seed)
-            runners.append(runner)
-            try:
-                await runner.run()
-            except Exception as error:  # for the verifier, which reports the subscription and the seed
-                runner.run_record.doing += f", which ended in {error!r}"
+            race = Race() if plan.squatter else None
+            started = [
+                SubscriptionRunner(chaos_env, each, chaos.seed, race)
+                for each in (plan, plan.squatter)
+                if each is not None
+            ]
+            runners.extend(started)
+            await asyncio.gather(*(run_to_its_end(runner, race) for runner in started))
+
+    async def run_to_its_end(runner: SubscriptionRunner, race: Race | None) -> None:
+        try:
+            await runner.run()
+        except Exception as error:  # for the verifier, which reports the subscription and the seed
+            runner.run_record.doing += f", which ended in {error!r}"
+        finally:
+            if race:
+                race.arrive()
 
     planned = more()
     places = [
@@ -134,9 +150,15 @@ async def _verified(
     injector: FaultInjector,
     began: float,
 ) -> Report:
+    async with chaos_env.owner() as owner:
+        lost = await owner.fetch("SELECT subscription_id FROM lifecycle_events WHERE event = 'DOMAIN_LOST'")
+    losers = {row["subscription_id"] for row in lost}
     expected = {
         subscription.subscription_id: expected_of(
-            subscription.planned, subscription.subscription_id, chaos_env.book
+            subscription.planned,
+            subscription.subscription_id,
+            chaos_env.book,
+            has_lost=subscription.subscription_id in losers,
         )
         for subscription in run_records
     }
@@ -185,6 +207,7 @@ async def _verified(
         found += [f"{name}: {difference}" for difference in differences(subscription, right, fact)]
         for rival in subscription.refused_rivals:
             found += [f"{name}, rival {rival}: {left}" for left in remains_of_refused_request(facts[rival])]
+    found += domains_without_one_winner(run_records, facts)
     for receiver in chaos_env.receivers:
         found += [
             f"the endpoint of {receiver.customer_id}: {difference}"

@@ -9,20 +9,21 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
-from property.oracle import as_instant
+from property.oracle import KST, as_instant
 from property.scenario_strategies import scenarios
 
 from adapters.settings import DEFAULT_CATALOGUE
 from starter.caller import Caller
 from starter.requests import subscription_id_for
 from subscription.commands import expand_null
-from subscription.scenario import CONFIRM_DOMAIN, MEMBERS_IN_USE
+from subscription.scenario import CONFIRM_DOMAIN, LOSE_DOMAIN, MEMBERS_IN_USE
 
 CATALOGUE_TEXT = DEFAULT_CATALOGUE.read_text(encoding="utf-8").replace("per_customer = 3", "")
 """The repository's catalogue without a limit of trials: customers here have many subscriptions."""
 CATALOGUE: dict[str, Any] = tomllib.loads(CATALOGUE_TEXT)
 
 _AT_ONCE = 50
+_FIRST_SQUATTER = 1_000_000
 # An unverified domain is checked hundreds of times a year, so only a few have one, and for a short time.
 _ONE_IN_SO_MANY_HAS_A_DOMAIN = 8
 _LONGEST_UNVERIFIED = timedelta(hours=6)
@@ -38,7 +39,8 @@ class PlannedSubscription:
     """A scenario with a unique name, and the number of concurrent requests for that name (R5).
 
     `marker` is a word in every personal datum of this subscription, and in nothing else. `api_customer` is
-    the customer that requests and controls it over HTTP; None if its clients use Temporal.
+    the customer that requests and controls it over HTTP; None if its clients use Temporal. `squatter` claims
+    the same domain: both publish their proofs and check at the same moment, and one of them wins (R12).
     """
 
     number: int
@@ -46,6 +48,7 @@ class PlannedSubscription:
     scenario: dict[str, Any]
     rivals: int
     api_customer: str | None
+    squatter: "PlannedSubscription | None" = None
 
     @property
     def customer_id(self) -> str:
@@ -104,9 +107,14 @@ def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedSubscri
     marker = f"zq{number}q"
     has_domain = number % _ONE_IN_SO_MANY_HAS_A_DOMAIN == 0
     account = {"domain": f"{marker}.example"} if has_domain else {"group": marker}
-    steps = list(scenario["steps"])
+    # Only a squatter takes the domain of a subscription.
+    steps = [step for step in scenario["steps"] if LOSE_DOMAIN not in step]
+    squatter = None
     if has_domain:
-        _add(steps, as_instant(scenario["request"]["at"]) + _LONGEST_UNVERIFIED, CONFIRM_DOMAIN, {})
+        steps = [step for step in steps if CONFIRM_DOMAIN not in step]
+        proved_at = as_instant(scenario["request"]["at"]) + _LONGEST_UNVERIFIED
+        _add(steps, proved_at, CONFIRM_DOMAIN, {})
+        squatter = _squatter(number, account, {**scenario["request"]}, proved_at)
     elif steps and chance.random() < _RENAMED:
         for attempt in range(chance.choice([1, 2])):
             moment = as_instant(chance.choice(steps)["at"])
@@ -121,8 +129,33 @@ def _planned(seed: int, number: int, scenario: dict[str, Any]) -> PlannedSubscri
             "steps": [_identified(step, number, place, marker) for place, step in enumerate(steps)],
             "until": until.isoformat(),
         },
-        rivals=chance.choice([2, 3]) if chance.random() < _RIVALLED else 1,
+        rivals=chance.choice([2, 3]) if chance.random() < _RIVALLED and not has_domain else 1,
         api_customer=_api_customer(random.Random(f"{seed}/{number}/caller")),
+        squatter=squatter,
+    )
+
+
+def _squatter(
+    number: int, account: dict[str, str], request: dict[str, Any], proved_at: datetime
+) -> PlannedSubscription:
+    """Return a subscription that claims the same domain, proves it at the same time, and is then canceled."""
+    own = _FIRST_SQUATTER + number
+    marker = f"zq{own}q"
+    cancel = {"date": proved_at.astimezone(KST).date().isoformat(), "id": f"{own}-1"}
+    return PlannedSubscription(
+        number=own,
+        marker=marker,
+        scenario={
+            "name": f"squatter {number}",
+            "request": {**request, "account": account, "admin_id": f"admin.{marker}"},
+            "steps": [
+                {"at": proved_at.isoformat(), CONFIRM_DOMAIN: {}},
+                {"at": proved_at.isoformat(), "cancel": cancel},
+            ],
+            "until": proved_at.isoformat(),
+        },
+        rivals=1,
+        api_customer=None,
     )
 
 

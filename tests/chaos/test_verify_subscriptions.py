@@ -1,7 +1,7 @@
 """The verifier of the chaos run reports every error injected into an otherwise correct subscription."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,10 +11,17 @@ from subscription.catalogue import PriceBook
 from .drive_subscription import SubscriptionRun
 from .observed_state import Facts
 from .planned_subscriptions import PlannedSubscription
-from .verify_subscriptions import Expected, differences, expected_of, remains_of_refused_request
+from .verify_subscriptions import (
+    Expected,
+    differences,
+    domains_without_one_winner,
+    expected_of,
+    remains_of_refused_request,
+)
 
 COLUMNS = ("key", "first_day", "end_day", "plan", "members", "amount", "effective_at")
 BOOK = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
+NOON = datetime.fromisoformat("2026-12-20T12:00:00+09:00")
 REQUEST = {
     "at": "2026-12-20T10:00:00+09:00",
     "plan": "basic",
@@ -219,4 +226,18 @@ def test_verifier_reports_remains_of_refused_request() -> None:
     assert remains_of_refused_request(Facts()) == []
     assert remains_of_refused_request(Facts(names=["zq1q"])) == [
         "the refused request has left names: ['zq1q']"
+    ]
+
+
+@pytest.mark.parametrize("winners", [0, 2])
+def test_verifier_reports_domain_without_one_winner(winners: int) -> None:
+    run_records, facts = [], {}
+    for number in range(2):
+        scenario = {"name": "a claim", "request": {**REQUEST, "account": {"domain": "zq1q.example"}}}
+        planned = PlannedSubscription(number, f"zq{number}q", scenario, rivals=1, api_customer=None)
+        event = "DOMAIN_CONFIRMED" if number < winners else "DOMAIN_LOST"
+        run_records.append(SubscriptionRun(planned, f"id-{number}", is_over=True))
+        facts[f"id-{number}"] = Facts(events=[(2, event, "TRIAL", NOON)])
+    assert [*domains_without_one_winner(run_records, facts)] == [
+        f"zq1q.example was verified by {winners} subscriptions"
     ]

@@ -5,7 +5,7 @@ Temporal with the results of pure functions for the same commands.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
@@ -15,7 +15,7 @@ from property import oracle
 
 from subscription.business_calendar import KST
 from subscription.catalogue import PriceBook
-from subscription.scenario import ScenarioResult, read_scenario, simulate
+from subscription.scenario import CONFIRM_DOMAIN, LOSE_DOMAIN, ScenarioResult, read_scenario, simulate
 
 from .drive_subscription import SubscriptionRun
 from .observed_state import Facts
@@ -42,9 +42,14 @@ class Expected:
         return self.document.final.state.is_terminal
 
 
-def expected_of(planned: PlannedSubscription, subscription_id: str, book: PriceBook) -> Expected:
-    document = simulate(read_scenario(planned.scenario), book, subscription_id)
+def expected_of(
+    planned: PlannedSubscription, subscription_id: str, book: PriceBook, *, has_lost: bool = False
+) -> Expected:
+    """Return the expected result; `has_lost`: another subscription was the first to prove the domain."""
     steps = planned.scenario["steps"]
+    if has_lost:
+        steps = [_lost(step) for step in steps]
+    document = simulate(read_scenario({**planned.scenario, "steps": steps}), book, subscription_id)
     [account] = planned.scenario["request"]["account"].values()
     accepted = [
         oracle.command_of(step)
@@ -62,6 +67,25 @@ def expected_of(planned: PlannedSubscription, subscription_id: str, book: PriceB
         answers=sorted(planned.stored_id(argument["id"]) for _, argument in accepted if "id" in argument),
         agreements=1 + sum(command == "upgrade" for command, _ in accepted),
     )
+
+
+def domains_without_one_winner(
+    run_records: Sequence[SubscriptionRun], facts: Mapping[str, Facts]
+) -> Iterator[str]:
+    """Yield the domains that not exactly one of the subscriptions that claimed them has verified (R12)."""
+    verified: Counter[str] = Counter()
+    for run_record in run_records:
+        domain = run_record.planned.scenario["request"]["account"].get("domain")
+        if domain and run_record.is_over:
+            events = [event for _, event, *_ in facts[run_record.subscription_id].events]
+            verified[domain] += events.count("DOMAIN_CONFIRMED")
+    for domain, count in verified.items():
+        if count != 1:
+            yield f"{domain} was verified by {count} subscriptions"
+
+
+def _lost(step: dict[str, Any]) -> dict[str, Any]:
+    return {"at": step["at"], LOSE_DOMAIN: {}} if CONFIRM_DOMAIN in step else step
 
 
 def _in_oracle_format(step: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,9 @@ async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -
             assert '<section class="notice warn" aria-labelledby="deletion">' in page
             assert "30 days left in the free trial" in page
             assert "The free trial ends on" in page
-            assert f'<a href="{path}/switch">Switch to Paid Product</a>' in page
+            assert f'<a class="button" href="{path}/switch">Switch to Paid Product</a>' in page
+            banner = page.partition('aria-labelledby="deletion"')[2].partition("</section>")[0]
+            assert f'action="{path}/export"' in banner
         await sign_in(korean, subscription.request["customer_id"])
         assert "무료 체험 기간이 30일 남았습니다" in (await korean.get(path)).text
         later = f"{today + timedelta(days=3)}"
@@ -34,7 +36,7 @@ async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -
         await subscription.send("cancel", date=later)
         page = (await browser.get(f"{path}/cancel")).text
         assert "All data will be deleted in 3 days" in page
-        assert f'<a href="{path}#actions">Withdraw the Reservation</a>' in page
+        assert f'<a class="button" href="{path}#actions">Withdraw the Reservation</a>' in page
         await subscription.send("withdraw_reservation")
         await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=31))
         page = (await browser.get(path)).text

@@ -1,14 +1,16 @@
 """Every scenario of docs/rules.md, run and compared with its tables."""
 
 import re
+import tomllib
 from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
 import yaml
 from support.markdown_pages import ROOT, Table, blocks, page, tables
+from support.scenario_builder import catalogue
 
-from subscription.catalogue import PriceBook, parse_catalogue
+from subscription.catalogue import Catalogue, PriceBook, parse_catalogue
 from subscription.scenario import ScenarioResult, read_scenario, simulate
 
 RULES = page("docs/rules.md")
@@ -25,15 +27,23 @@ class Example:
 
 
 def _examples() -> list[Example]:
-    """Yield each scenario with the tables up to the next scenario or rule."""
+    """Return each scenario, with the tables up to the next scenario or rule."""
     found, scenarios = [], blocks(RULES, "yaml")
+    begins = [0] + [block.position for block in scenarios[:-1]]
     ends = [block.position for block in scenarios[1:]] + [len(RULES)]
-    for block, end in zip(scenarios, ends, strict=True):
+    for begin, block, end in zip(begins, scenarios, ends, strict=True):
         rule = re.compile(r"^\*\*R\d+", re.MULTILINE).search(RULES, block.position, end)
         mine = [t for t in tables(RULES) if block.position < t.position < (rule.start() if rule else end)]
-        document = simulate(read_scenario(yaml.safe_load(block.text)), BOOK, "an-example")
+        book = BOOK.with_versions(_newer_versions(begin, block.position))
+        document = simulate(read_scenario(yaml.safe_load(block.text)), book, "an-example")
         found.append(Example(document, tuple(mine)))
     return found
+
+
+def _newer_versions(begin: int, end: int) -> list[Catalogue]:
+    """Return the versions that the page gives between two scenarios: their differences from the first one."""
+    given = [tomllib.loads(block.text) for block in blocks(RULES, "toml") if begin < block.position < end]
+    return [catalogue(str(differences.pop("effective_from")), **differences) for differences in given]
 
 
 EXAMPLES = _examples()

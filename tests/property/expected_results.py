@@ -5,7 +5,7 @@ from datetime import date, datetime
 from subscription.apply import apply, apply_all
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.commands import COMMANDS, CheckDomain, Command, RenameAccount, parse_command
+from subscription.commands import COMMANDS, Command, RenameAccount, parse_command
 from subscription.deadlines import is_within_horizon, next_due_event
 from subscription.decide import Decision, ExternalFacts, decide, start_trial
 from subscription.events import CommandRefused, Event
@@ -14,6 +14,7 @@ from subscription.idempotency import ID_REUSED, Known, RecentCommands
 from subscription.ledger import LedgerLine
 from subscription.refusals import Refusal, RefusalCode
 from subscription.request import Request
+from subscription.scenario import CONFIRM_DOMAIN, LOSE_DOMAIN
 from subscription.state import Subscription, provisioning
 from subscription.status import Status, status_of
 from subscription.timeline import Answer, TimelineEntry, timeline_entry
@@ -57,9 +58,12 @@ class ExpectedSubscription:
     # -- commands ------------------------------------------------------------------------------------
 
     def outcome_of(
-        self, name: str, argument: object, *, by_signal: bool = False, verified: bool = False
+        self, name: str, argument: object, *, by_signal: bool = False, domain_step: str = ""
     ) -> Answer | Refusal:
-        """Return the response to a command at the current time, which is also the command's own time."""
+        """Return the response to a command at the current time, which is also the command's own time.
+
+        `domain_step` is the step of a scenario that sets the result of a domain check.
+        """
         command = parse_command(name, argument)
         if isinstance(command, Refusal):
             return command
@@ -78,18 +82,19 @@ class ExpectedSubscription:
             return Refusal.of(RefusalCode.CLOCK_PASSED, "at", last_at=self.state.last_at)
         if command.at and not is_within_horizon(self.state, command.at):
             return TOO_FAR_AHEAD
-        return self._decided(command, verified=verified)
+        return self._decided(command, domain_step)
 
     def refused_in_the_timeline(self, name: str, refused: Refusal, at: datetime) -> None:
         """Record the refusal of a signal, which has no response; `at` is the time of the clock."""
         named = name if name in COMMANDS else "an unknown signal"
         self._happens(CommandRefused.of(at, named, refused))
 
-    def _decided(self, command: Command, *, verified: bool) -> Answer | Refusal:
-        pending_domains = tuple(domain.name for domain in self.state.pending_domains) if verified else ()
+    def _decided(self, command: Command, domain_step: str) -> Answer | Refusal:
+        pending = tuple(domain.name for domain in self.state.pending_domains)
         found = ExternalFacts(
             token=TOKEN,
-            verified=pending_domains if isinstance(command, CheckDomain) else (),
+            verified=pending if domain_step == CONFIRM_DOMAIN else (),
+            lost=pending if domain_step == LOSE_DOMAIN else (),
             members_in_use=self.members_in_use,
         )
         decision = decide(self.state, command, self.now, self.book, found)

@@ -21,6 +21,7 @@ from starter.client import CancellationQuote
 from subscription.catalogue import Catalogue
 from subscription.forecast import Quote, quote_cancellation
 from subscription.refusals import Refusal, RefusalError
+from subscription.scenario import CONFIRM_DOMAIN, DOMAIN_STEPS, LOSE_DOMAIN
 from subscription.state import Subscription
 from subscription.status import Status
 from subscription.timeline import Answer
@@ -92,9 +93,17 @@ class SideBySide:
         with ExitStack() as published:
             for proof in self._run(self.subscription.status()).proofs:
                 published.enter_context(self.service_env.dns.published_txt(proof.txt_name, proof.txt_value))
-            confirmed: tuple[str, dict[str, Any]] = ("confirm_domain", {})
-            argument = {"at": self.rules.now.isoformat()}
-            self.send("check_domain", argument, by_signal=by_signal, verified=True, of_the_oracle=confirmed)
+            self._check_domains(CONFIRM_DOMAIN, by_signal=by_signal)
+
+    def lose(self, *, by_signal: bool) -> None:
+        """Take all pending domains, as another subscription does that verifies them, and check them."""
+        claims = "UPDATE account_names SET status = 'LOST' WHERE subscription_id = $1 AND status = 'CLAIMED'"
+        self._run(self.service_env.owner.execute(claims, self.subscription.id))
+        self._check_domains(LOSE_DOMAIN, by_signal=by_signal)
+
+    def _check_domains(self, step: str, *, by_signal: bool) -> None:
+        argument = {"at": self.rules.now.isoformat()}
+        self.send("check_domain", argument, by_signal=by_signal, domain_step=step, of_the_oracle=(step, {}))
 
     def send(
         self,
@@ -102,14 +111,14 @@ class SideBySide:
         argument: Any,
         *,
         by_signal: bool = False,
-        verified: bool = False,
+        domain_step: str = "",
         of_the_oracle: tuple[str, dict[str, Any]] | None = None,
     ) -> None:
         """Send a command; `of_the_oracle` is its form for the oracle, None if it must be refused."""
         over, happened = self.rules.state.state.is_terminal, len(self.rules.timeline)
         self.commands_after_the_end += over
         by_signal = by_signal and not over
-        answered = self.rules.outcome_of(command, argument, by_signal=by_signal, verified=verified)
+        answered = self.rules.outcome_of(command, argument, by_signal=by_signal, domain_step=domain_step)
         if by_signal:
             self._run(self.subscription.handle.signal(command, argument))
             self._settle(self.rules.now)
@@ -184,7 +193,7 @@ class SideBySide:
         if self._oracle is None or command in ("rename_account", "check_domain"):
             return
         wish = {key: value for key, value in argument.items() if key not in ("at", "id", "agreed_terms")}
-        if command != "confirm_domain" or self._oracle_knows_access:
+        if command not in DOMAIN_STEPS or self._oracle_knows_access:
             assert self._oracle.obey(command, None if wish == {"term": None} else wish) == accepted
 
     # -- the end -------------------------------------------------------------------------------------

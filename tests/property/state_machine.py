@@ -268,6 +268,12 @@ class SubscriptionMachine(RuleBasedStateMachine):
         self.both.prove(by_signal=by_signal)
         assert not self.expected.state.pending_domains
 
+    @precondition(lambda self: self.expected.state.pending_domains)
+    @rule(by_signal=st.booleans())
+    def loses_its_domains(self, by_signal: bool) -> None:
+        self.both.lose(by_signal=by_signal)
+        assert not self.expected.state.pending_domains
+
     @precondition(while_it_continues)
     @rule(day=command_strategies.days, number=st.integers(0, 400))
     def is_quoted(self, day: str, number: int) -> None:

@@ -22,6 +22,7 @@ from subscription.commands import (
     parse_command,
     parse_quote,
 )
+from subscription.decide import ExternalFacts
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import State
 from subscription.what_if import MonthCost, cost_by_month
@@ -120,7 +121,8 @@ def _tried(
     command = parse_command(_COMMANDS[change], _argument(current, change, entered, members, day))
     if isinstance(command, Refusal):
         return page.problems(command)
-    costs = cost_by_month(current.state, command, day, current.now, current.book)
+    facts = ExternalFacts(members_in_use=current.members_in_use)
+    costs = cost_by_month(current.state, command, day, current.now, current.book, facts)
     return page.problems(costs) if isinstance(costs, Refusal) else costs
 
 

@@ -38,6 +38,7 @@ from subscription.business_calendar import start_of
 from subscription.ledger import LineKind
 from subscription.refusals import RefusalCode
 from subscription.state import State
+from subscription.timeline import Answer
 
 # Minimum time between the starts of two runs: after continue-as-new, the next run waits for the rest of it.
 BETWEEN_RUNS = 'history.workflowIdReuseMinimalInterval="5s"'
@@ -102,9 +103,11 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
                 asyncio.create_task(subscription.send("cancel", date=f"{today}", id="end"))
                 for subscription in erased
             ]
+            claiming, proofs = await start_interrupted_proofs(service_env, holds)
             for step, subscription in zip(ERASING, erased, strict=True):
                 await holds.has_stopped(f"{step}/{subscription.id}")
             await kill(worker)
+        assert [await subscription.events() for subscription in claiming] == [["TRIAL_STARTED"]] * 2
         await holds.let_go()
 
         proxy.leads_to(settings["TEMPORAL_ADDRESS"])
@@ -129,7 +132,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
         assert await is_between_two_runs(resting)
         assert await switching.events() == ["TRIAL_STARTED"]
         # One has a row that its workflow does not know of; one had reserved its name, and has neither.
-        alive = {subscription.id for subscription in (switching, leaving, charged, resting, unheard)}
+        alive = {each.id for each in (switching, leaving, charged, resting, unheard, *claiming)}
         assert await reserved_names(service_env) - {subscription.id for subscription in erased} == alive
         assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
         [fee] = await fees_recorded(service_env, charged)
@@ -159,8 +162,13 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             for subscription in erased:
                 await is_erased_once(service_env, subscription)
             assert await reserved_names(service_env) == {
-                subscription.id for subscription in (nameless, resting, unheard, switching, charged)
+                subscription.id
+                for subscription in (nameless, resting, unheard, switching, charged, *claiming)
             }
+            recorded = [entry.event for answer in await proofs for entry in answer.events]
+            assert sorted(recorded) == ["DOMAIN_CONFIRMED", "DOMAIN_LOST"]
+            for subscription, event in zip(claiming, recorded, strict=True):
+                assert await subscription.events() == ["TRIAL_STARTED", event]
             for subscription in (switching, charged):
                 assert await subscription.failed_tasks() == []
 
@@ -189,6 +197,40 @@ async def start_interrupted_requests(
     assert (await requested(unheard), requesting.done()) == (unheard, False)  # read from the database
     await holds.has_stopped(named)
     return unheard, requesting
+
+
+async def start_interrupted_proofs(
+    service_env: ServiceEnv, holds: BlockingTriggers
+) -> tuple[list[SubscriptionDriver], "asyncio.Future[list[Answer]]"]:
+    """Stop a subscription after it has taken its domain, while another one waits for the same domain (R12).
+
+    Return both subscriptions, and the task of their domain checks.
+    """
+    domain = {"domain": f"{unique_name('claimed')}.example"}
+    first, second = claiming = await gather_all(service_env.requested(account=domain) for _ in range(2))
+    for subscription in claiming:
+        await subscription.client.settle(subscription.id)
+        [proof] = (await subscription.status()).proofs
+        service_env.dns.publish_txt(proof.txt_name, proof.txt_value)
+    confirmed = f"lifecycle_events/INSERT/DOMAIN_CONFIRMED/{first.id}"
+    await holds.hold(confirmed)
+    checks = [asyncio.create_task(first.send("check_domain", id="proof"))]
+    await holds.has_stopped(confirmed)
+    checks.append(asyncio.create_task(second.send("check_domain", id="proof")))
+    await wait_for("the other waits for the domain", partial(waits_for_row_lock, service_env))
+    return claiming, asyncio.gather(*checks)
+
+
+async def waits_for_row_lock(service_env: ServiceEnv) -> bool:
+    return bool(
+        await service_env.owner.fetchval(
+            """
+            SELECT EXISTS (SELECT FROM pg_stat_activity
+                            WHERE datname = current_database() AND wait_event_type = 'Lock'
+                              AND query LIKE '%FROM account_names%FOR UPDATE%')
+            """
+        )
+    )
 
 
 async def commit_unreported_fee(

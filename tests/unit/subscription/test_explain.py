@@ -156,3 +156,12 @@ def test_r30_repayment_explanation_names_the_version_of_both_prices() -> None:
         "lite at 3,600: catalogue version 2026-11, in force on 2027-01-01 (R19)",
         "lite at 3,000: catalogue version 2026-11, in force on 2027-01-01 (R19)",
     )
+
+
+def test_r19_explanation_names_the_last_version_that_sold_the_plan() -> None:
+    book = book_of(default_catalogue(), catalogue("2027-02-01", plans={"lite": None}))
+    subscription = ScenarioBuilder.paid("2027-01-15", "MONTHLY", book, plan="lite", members=1)
+    line = subscription.at("2027-05-01").ledger[-1]
+    assert explain(line).prices == (
+        "lite at 3,600: catalogue version 2026-11, the last one that sold the plan, on 2027-03-15 (R19)",
+    )

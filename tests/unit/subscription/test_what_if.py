@@ -5,6 +5,7 @@ from datetime import date
 from support.scenario_builder import BOOK, ScenarioBuilder, day
 
 from subscription.commands import parse_command
+from subscription.decide import ExternalFacts
 from subscription.refusals import Refusal, RefusalCode
 from subscription.what_if import MONTHS, MonthCost, cost_by_month
 
@@ -56,3 +57,13 @@ def test_what_if_refused_command_returns_its_refusal() -> None:
     refused = tried(trial, "2026-12-10", "upgrade", members=20, agreed_terms=TERMS)
     assert isinstance(refused, Refusal)
     assert refused.code is RefusalCode.NOT_YET_PAID
+
+
+def test_r36_what_if_below_the_members_is_refused() -> None:
+    trial = ScenarioBuilder.requested("2027-01-10 09:00", members=5)
+    facts = ExternalFacts(members_in_use=6)
+    switch = parse_command("switch_to_paid", {"date": "2027-01-10", "term": "ANNUAL"})
+    assert not isinstance(switch, Refusal)
+    refused = cost_by_month(trial.state, switch, day("2027-01-10"), trial.now, BOOK, facts)
+    assert isinstance(refused, Refusal)
+    assert refused.code is RefusalCode.MEMBERS_IN_USE
