@@ -26,8 +26,9 @@ class PriceRise(Frozen):
     """A higher price per member that a contract pays from its first day, `date`, if no command is sent.
 
     `price_before` is the price of the same plan and term before the version. `monthly_now` is the cost of a
-    whole month until `date`, 0 before the switch to paid. `cheaper_plans` are on sale today; their costs are
-    those of the same members from `date` on. A cancellation on `date` is free of charge (R30).
+    whole month until `date`, 0 before the switch to paid. `monthly_if_annual` is that of an annual contract
+    from `date` on. `cheaper_plans` are on sale today; their costs are those of the same members from `date`
+    on. A cancellation on `date` is free of charge (R30).
     """
 
     date: Day
@@ -38,6 +39,7 @@ class PriceRise(Frozen):
     price_before: int
     price_after: int
     monthly_now: int
+    monthly_if_annual: int
     cheaper_plans: tuple[PlanCost, ...]
 
     @property
@@ -77,6 +79,7 @@ def _rises(
                     price_before=former,
                     price_after=rate.price,
                     monthly_now=before.rate.monthly if before.contract else 0,
+                    monthly_if_annual=rate.annual_price * rate.members,
                     cheaper_plans=tuple(_cheaper_plans(before, rate, today, announced)),
                 )
         before = after

@@ -84,5 +84,6 @@ async def test_r35_announced_rise_is_shown_with_what_can_be_done(isolated_consol
         assert "₩72,000" in page.text
         assert "<strong>₩92,000</strong>" in page.text
         assert "₩9,200 instead of ₩7,200 per member per month" in page.text
+        assert "Continue with an annual contract for ₩60,000 per month" in page.text
         assert "Continue on Lite for ₩36,000 per month" in page.text
         assert "free of charge" in page.text

@@ -51,6 +51,7 @@ def test_r35_rise_announced_in_time_raises_first_renewal() -> None:
         price_before=6_000,
         price_after=9_000,
         monthly_now=60_000,
+        monthly_if_annual=90_000,
         cheaper_plans=(PlanCost(plan="lite", monthly=30_000),),
     )
 
@@ -68,7 +69,7 @@ def test_r35_end_of_the_annual_discount_is_no_rise() -> None:
     raised = ScenarioBuilder.paid("2026-12-10", "ANNUAL", dearer("2027-11-10"), plan="basic", members=10)
     [rise] = rises(raised.at("2027-11-10"))
     assert (rise.monthly_now, rise.monthly_before, rise.monthly_after) == (60_000, 72_000, 120_000)
-    assert (rise.term, f"{rise.date}") == ("MONTHLY", "2027-12-10")
+    assert (rise.term, f"{rise.date}", rise.monthly_if_annual) == ("MONTHLY", "2027-12-10", 90_000)
 
 
 def test_r35_more_members_at_the_renewal_are_no_rise() -> None:
