@@ -99,7 +99,7 @@ async def test_r34_notices_show_recipient_until_erasure(console: ConsoleServer) 
         page = (await browser.get(f"{path}/notices")).text
         assert "The trial ends" in page
         assert f"admin@{group}" not in page
-        assert ">deleted</td>" in page
+        assert ">Address deleted</span>" in page
         assert "Not sent, because it no longer applies" in page
 
 
