@@ -23,6 +23,7 @@ from entrypoints.console.settings import ConsoleSettings
 from entrypoints.console.urls import local_path
 from entrypoints.console.views import (
     cancellation,
+    catalogue,
     clock_controls,
     command_forms,
     contact_email,
@@ -99,6 +100,8 @@ def _console_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/", my_product.home, Audience.SIGNED_IN),
         page("/subscriptions", my_product.my_product, Audience.CUSTOMERS),
         page("/operator", my_product.all_subscriptions, Audience.OPERATORS),
+        page("/operator/catalogue", catalogue.catalogue, Audience.OPERATORS),
+        page("/operator/catalogue", catalogue.preview, Audience.OPERATORS, "POST"),
         page("/sign-in", sign_in.sign_in, Audience.PUBLIC),
         page("/sign-in/developer", sign_in.developer_sign_in, Audience.PUBLIC, "POST"),
         page("/sign-in/issuer", sign_in.start_oidc, Audience.PUBLIC),

@@ -1,14 +1,17 @@
 """A catalogue version published while a page is open: the page shows it before any command runs."""
 
+import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from support.console_server import ConsoleServer, run_console
 from support.html_forms import sign_in, submit
-from support.service_env import catalogue, open_service_env, publish, unique_name
+from support.service_env import catalogue, catalogue_text, open_service_env, publish, unique_name
 from temporalio.client import Client
 
 from dev_stack.stack import EmbeddedStack
+from subscription.catalogue import parse_catalogue
 
 DEARER = {"list = 7200": "list = 9200", "rename_lock_hours = 24": "rename_lock_hours = 48"}
 
@@ -87,3 +90,29 @@ async def test_r35_announced_rise_is_shown_with_what_can_be_done(isolated_consol
         assert "Continue with an annual contract for ₩60,000 per month" in page.text
         assert "Continue on Lite for ₩36,000 per month" in page.text
         assert "free of charge" in page.text
+
+
+async def test_operators_preview_a_new_version(isolated_console: ConsoleServer) -> None:
+    subscription = await isolated_console.service_env.requested(plan="basic", members=10)
+    today = await subscription.today()
+    await subscription.send("switch_to_paid", date=f"{today}", term="MONTHLY")
+    newer = catalogue_text("newer", f"{today + timedelta(days=40)}", f"{today}", **DEARER)
+    async with isolated_console.browser() as browser:
+        await sign_in(browser, "")
+        page = await browser.get("/operator/catalogue")
+        shown = await submit(browser, page, "/operator/catalogue", catalogue=newer)
+        assert "₩72,000 → ₩92,000" in shown.text
+        assert re.search(r"worksub catalogue publish FILE --preview [0-9a-f]{16}", shown.text)
+        for field, value, message in (
+            ("catalogue", newer.replace("rank = 1", "rank = x"), "not TOML"),
+            ("catalogue", newer.replace("list = 9200", "list = -1"), "plans.basic.list: Enter 0 or more."),
+            ("catalogue", newer.replace("rank = 3", "rank = 4"), "plans.premium.rank: Set rank 3"),
+            ("as_of", "9999-12-31", "The latest possible date is"),
+        ):
+            refused = await submit(browser, page, "/operator/catalogue", **{"catalogue": newer, field: value})
+            assert refused.status_code == 422
+            assert message in refused.text
+        assert await publish(isolated_console.service_env.pool, parse_catalogue(newer))
+        announced = await browser.get("/operator/catalogue?version=newer&language=ko")
+        assert "72,000원 → 92,000원" in announced.text
+        assert "이미 게시된 버전입니다." in announced.text

@@ -50,6 +50,8 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
 
 OPERATORS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/operator"): {"customer": "the-customer"},
+    ("GET", "/operator/catalogue"): {"version": "2020-01"},
+    ("POST", "/operator/catalogue"): {"catalogue": "version = 1"},
 }
 """Operator routes with data of all customers, which do not exist for a customer."""
 
