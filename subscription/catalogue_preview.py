@@ -31,7 +31,6 @@ MONTHS = 13
 MOST_LISTED = 20
 """Number of subscriptions that a summary lists."""
 
-_RISE_NOTICE_DAYS = (30, 7)
 _BEGINS_CONTRACT = (SwitchedToPaid, ContractRenewed)
 _PREVIEW_ID_LENGTH = 16
 
@@ -283,11 +282,12 @@ class CataloguePreview:
     def _rise_notices(self, runs: "_Runs") -> Iterator[RiseNotice]:
         """Yield the emails about prices that only the new version raises, on the days when they are due."""
         first_day = max(self._period.as_of, self._period.newer.announcement_day)
+        days = self._extended.notice_policy.price_rise_days
         for step in runs.extended:
             if isinstance(step.event, _BEGINS_CONTRACT):
                 rate = step.event.rate
                 if rate.price > price_before(step.before, rate, self._extended):
-                    yield from _notices_before(rate.first_day, first_day)
+                    yield from _notices_before(rate.first_day, first_day, days)
 
     def _count(self, effect: SubscriptionEffect) -> None:
         self._more += effect.direction > 0
@@ -369,9 +369,9 @@ def _cost_change(runs: _Runs, lines: Sequence[ChangedLine]) -> CostChange | None
     return CostChange(date=first_day, monthly_before=old.rate.monthly, monthly_after=new.rate.monthly)
 
 
-def _notices_before(event_date: date, first_day: date) -> Iterator[RiseNotice]:
+def _notices_before(event_date: date, first_day: date, threshold_days: Iterable[int]) -> Iterator[RiseNotice]:
     """Yield the notices of an event from `first_day` on, each until the next one replaces it."""
-    for days, next_days in pairwise((*_RISE_NOTICE_DAYS, 0)):
+    for days, next_days in pairwise((*sorted(threshold_days, reverse=True), 0)):
         due_on = max(event_date - timedelta(days=days), first_day)
         if due_on < event_date - timedelta(days=next_days):
             yield RiseNotice(due_on=due_on, threshold_days=days, event_date=event_date)

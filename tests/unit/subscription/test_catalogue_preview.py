@@ -3,8 +3,10 @@
 Lite costs 3,600 (list) and 3,000 (annual). From 1 July 2027, announced on 15 May, it costs 4,000 and 3,300.
 """
 
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from support.scenario_builder import BOOK, ScenarioBuilder, catalogue, day
 
 from subscription.catalogue import Catalogue
@@ -18,9 +20,12 @@ from subscription.catalogue_preview import (
     period_of,
     preview_id,
 )
+from subscription.notice_outbox import NoticeKind
+from subscription.notices import NoticeKey, notices_due
 from subscription.state import Subscription
 
 AS_OF = "2027-05-15"
+LATE = {"announced_on": "2027-06-20"}
 
 
 def dearer(**changes: Any) -> Catalogue:
@@ -75,6 +80,28 @@ def test_r35_first_email_waits_for_the_announcement() -> None:
     [effect], _ = previewed(newer, monthly())
     assert effect is not None
     assert notice_days(effect) == [("2027-06-20", 30), ("2027-07-03", 7)]
+
+
+def emails_sent(state: Subscription, newer: Catalogue) -> list[tuple[str, int]]:
+    """Return the emails about rises of the daily job, after the publication of the version."""
+    book, sent = BOOK.with_versions([newer]), dict[NoticeKey, str]()
+    for number in range(100):
+        today = day(AS_OF) + timedelta(days=number)
+        for notice in notices_due(state, today, book):
+            if notice.kind is NoticeKind.PRICE_RISE:
+                sent.setdefault(notice.key, f"{today}")
+    return [(today, days) for (_, _, days), today in sent.items()]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"announced_on": "2027-06-20"}, {"announced_on": "2027-06-20", "renewal": {"price_notice_days": 0}}],
+)
+def test_r34_previewed_emails_are_those_of_the_daily_job(changes: dict[str, Any]) -> None:
+    newer, state = dearer(**changes), monthly()
+    [effect], _ = previewed(newer, state)
+    assert effect is not None
+    assert notice_days(effect) == emails_sent(state, newer) != []
 
 
 def test_r19_annual_contract_pays_less_from_its_renewal() -> None:
