@@ -80,6 +80,7 @@ async def test_each_command_is_a_separate_trace(worker_env: WorkerEnv) -> None:
         f"{CALLER} StartWorkflowUpdate:switch_to_paid",
         [
             f"{WORKER} HandleUpdate:switch_to_paid",
+            [f"{WORKER} StartActivity:count_members_in_use", [f"{WORKER} RunActivity:count_members_in_use"]],
             [f"{WORKER} StartActivity:record_transition", [f"{WORKER} RunActivity:record_transition"]],
         ],
     ]

@@ -18,9 +18,9 @@ Stub = Callable[[Frozen], Awaitable[Any]]
 START = "2027-01-10 09:00"
 
 
-async def careless(stub: Stub, argument: Frozen, *more: Any) -> Any:
+async def careless(stub: Stub, argument: Frozen, *more: Any, **options: Any) -> Any:
     await execute_until_success(activity_stubs.get_newer_catalogues, NewerCataloguesInput(revision=1))
-    return await execute_until_success(stub, argument, *more)
+    return await execute_until_success(stub, argument, *more, **options)
 
 
 async def test_running_workflows_replay_or_are_named_with_reason(
