@@ -273,3 +273,29 @@ async def test_lost_adjustment_is_restored(isolated_env: ServiceEnv) -> None:
 
     assert await stored_rows(isolated_env, subscription) == before
     assert await found(isolated_env) == []
+
+
+async def test_r12_repair_restores_holds_claims_and_losses(isolated_env: ServiceEnv) -> None:
+    at, domain = "2027-01-10 09:00", f"{unique_name('claimed')}.example"
+    holder, loser, late = claiming = await gather_all(
+        isolated_env.requested(at, account={"domain": domain}) for _ in range(3)
+    )
+    for subscription in claiming:
+        await subscription.client.settle(subscription.id)
+    [proof] = (await holder.status()).proofs
+    isolated_env.dns.publish_txt(proof.txt_name, proof.txt_value)
+    await holder.send("check_domain", at="2027-01-10 09:02")
+    await loser.send("check_domain", at="2027-01-10 09:02")
+    for damage, damaged in (
+        ("DELETE FROM account_names", claiming),
+        ("UPDATE account_names SET status = 'CLAIMED'", [holder, loser]),
+    ):
+        await execute_as_superuser(isolated_env, damage)
+        assert await codes(isolated_env) == {each.id: [("NAME_DIFFERS", True)] for each in damaged}
+        rows = await isolated_env.owner.fetch("SELECT subscription_id, status FROM account_names")
+        status = {row["subscription_id"]: row["status"] for row in rows}
+        assert (status[holder.id], status[loser.id]) == ("HELD", "LOST")
+        assert status[late.id] in ("CLAIMED", "LOST")
+        assert await found(isolated_env) == []
+    answer = await late.send("check_domain", at="2027-01-10 09:03")
+    assert [entry.event for entry in answer.events] == ["DOMAIN_LOST"]

@@ -47,7 +47,7 @@ from subscription.state import State
 BOOK = PriceBook(versions=(catalogue(),))
 FIRST = "2027-01-10T09:00:00+09:00"
 # Without renames, because in these tests each subscription has its own names, and without facts from outside.
-_LEFT_OUT = ("rename_account", "confirm_domain", "check_domain", "members_in_use")
+_LEFT_OUT = ("rename_account", "confirm_domain", "lose_domain", "check_domain", "members_in_use")
 
 
 def drawn() -> list[dict[str, Any]]:
