@@ -85,7 +85,7 @@ async def test_r12_loser_sees_no_trace_of_the_winner(console: ConsoleServer) -> 
     token = await verify(console, winner)
     secrets = [winner.id, winners["request_id"], winners["customer_id"], token, OTHER_PASSWORD]
     secrets += ["Hanbit", "+8229876543", "it@hanbit.example"]
-    own = SubscriptionQueries(console.service_env.pool, customer)
+    own = SubscriptionQueries(console.service_env.reader, customer)
     seen: list[str] = []
 
     async def look(browser: httpx.AsyncClient) -> None:

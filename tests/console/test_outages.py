@@ -15,7 +15,7 @@ async def test_temporal_down_lists_work_and_detail_page_returns_503(
     subscription = await console.service_env.requested()
     unreachable = await Client.connect("127.0.0.1:1", lazy=True)
     without_temporal = replace(
-        console.service_env, client=SubscriptionClient(unreachable, console.service_env.pool)
+        console.service_env, client=SubscriptionClient(unreachable, console.service_env.reader)
     )
     async with run_console(without_temporal) as lonely, lonely.browser("ko") as browser:
         await sign_in(browser, subscription.request["customer_id"])

@@ -105,13 +105,15 @@ def unique_name(prefix: str) -> str:
 class ServiceEnv:
     """The parts of the service that a test needs, each with its production login.
 
-    `database_url` is for the setup. `owner` has all privileges in the database, for inspections.
+    `database_url` is for the setup. `pool` has the worker's login, `reader` that of clients. `owner` has all
+    privileges in the database, for inspections.
     """
 
     temporal: Client
     database_url: str
     task_queue: str
     pool: Pool
+    reader: Pool
     owner: Pool
     client: SubscriptionClient
     dns: DnsServer
@@ -231,12 +233,12 @@ async def open_service_env(
     with DnsServer() as dns:
         async with (
             create_pool(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
-            create_pool(as_login(url, READER_LOGIN), "worksub_reader", connections=4) as reading,
+            create_pool(as_login(url, READER_LOGIN), "worksub_reader", connections=4) as reader,
             asyncpg.create_pool(as_login(url, SUPERUSER), min_size=0, max_size=4) as owner,
         ):
-            client = SubscriptionClient(temporal, reading, task_queue=queue)
+            client = SubscriptionClient(temporal, reader, task_queue=queue)
             service_env = ServiceEnv(
-                temporal, url, queue, pool, owner, client, dns, await worker_signer(pool)
+                temporal, url, queue, pool, reader, owner, client, dns, await worker_signer(pool)
             )
             if works:
                 async with service_env.worker():
