@@ -58,6 +58,10 @@ def request(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the administrator's password from standard input.")
     ] = False,
+    contact_email: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Second recipient of notices, instead of the file's."),
+    ] = None,
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
@@ -73,6 +77,8 @@ def request(
             advice=_NO_TERMINAL_ADVICE,
         )
     fields = _fields_of(file)
+    if contact_email is not None:
+        fields = {**fields, "contact_email": contact_email}
     password_hash, problems = None, _file_problems(fields)
     if password_stdin:
         password, password_problems = password_input.read_password_from_stdin()

@@ -43,6 +43,14 @@ async def test_invalid_account_name_is_refused(unconfigured_cli: Cli) -> None:
     assert (both.code, both.error["message"]) == (2, "Specify either --group or --domain.")
 
 
+async def test_r8_contact_email_option_replaces_that_of_the_file(cli: Cli) -> None:
+    file = request_file(cli, contact_email="it@acme.example")
+    options = ("--contact-email", "acme.example", "--password-stdin", "--json")
+    refused = await cli.run("request", file, *options, typed=PASSWORD)
+    assert (refused.code, refused.error["field"]) == (1, "contact_email")
+    assert [problem["code"] for problem in refused.error["problems"]] == ["INVALID_EMAIL"]
+
+
 async def test_example_request_is_idempotent(cli: Cli) -> None:
     arguments = ("request", str(ROOT / "examples" / "request.yaml"), "--password-stdin")
     first = await cli.json(*arguments, typed=f"{PASSWORD}\n")
