@@ -10,9 +10,11 @@ import asyncpg
 from pydantic_core import PydanticCustomError
 
 from adapters.postgres.catalogue_repository import (
+    PLAN_FUNCTIONS_COLUMN,
     PRICE_BOOK_COLUMN,
     load_price_book,
     load_texts,
+    plan_functions_from_row,
     price_book_from_row,
 )
 from adapters.postgres.command_answers import stored_answer
@@ -184,8 +186,17 @@ class SubscriptionQueries:
 
     async def entitlements(self, subscription_id: str) -> Entitlements:
         """Return what the product grants to the subscription, from its last recorded state (R36)."""
-        state, book, members_in_use, _ = await self.recorded_state(subscription_id)
-        return entitlements_of(state, book, members_in_use, day_of(datetime.now(KST)))
+        [row] = await self._rows_of(
+            subscription_id,
+            f"snapshot, {PRICE_BOOK_COLUMN}, {PLAN_FUNCTIONS_COLUMN}, {MEMBERS_IN_USE_COLUMN}",
+        )
+        return entitlements_of(
+            Subscription.model_validate_json(row["snapshot"]),
+            price_book_from_row(row),
+            plan_functions_from_row(row),
+            row["members_in_use"],
+            day_of(datetime.now(KST)),
+        )
 
     async def timeline(
         self, subscription_id: str, *, after: int = 0, limit: int | None = None

@@ -423,11 +423,11 @@ class PriceBook(Frozen):
 
     def plan_terms(self, plan: str, day: date) -> Plan:
         """Return the plan's prices and rank on `day`, or its last ones; `KeyError` if it was never sold."""
-        return self._selling(plan, day).plans[plan]
+        return self.selling(plan, day).plans[plan]
 
     def prices(self, plan: str, day: date) -> PlanPrices:
         """Return the plan's prices in force on `day`, or its last ones (R19)."""
-        version = self._selling(plan, day)
+        version = self.selling(plan, day)
         basis = PriceBasis.IN_FORCE if version is self.in_force(day) else PriceBasis.LAST_SOLD
         return _prices(version, plan, day, basis)
 
@@ -439,7 +439,7 @@ class PriceBook(Frozen):
         """
         in_force = self.prices(plan, day)
         announced = self._in_force(day, announced_by)
-        if announced is None or announced is self._selling(plan, day) or plan not in announced.plans:
+        if announced is None or announced is self.selling(plan, day) or plan not in announced.plans:
             return in_force
         return in_force.lower_of_each(_prices(announced, plan, day, PriceBasis.ANNOUNCED))
 
@@ -454,7 +454,7 @@ class PriceBook(Frozen):
         announced = tuple(v for v in self.versions if v.announcement_day <= day)
         return self.model_copy(update={"versions": announced})
 
-    def _selling(self, plan: str, day: date) -> Catalogue:
+    def selling(self, plan: str, day: date) -> Catalogue:
         """Return the last version up to `day` that sells the plan."""
         for version in reversed(self.versions):
             if version.effective_from <= day and plan in version.plans:

@@ -1,5 +1,6 @@
 """Entitlements of a subscription: what the product grants (R36)."""
 
+from collections.abc import Mapping
 from datetime import date
 
 from subscription.business_calendar import day_of
@@ -11,7 +12,7 @@ from subscription.state import Access, State, Subscription
 class Entitlements(Frozen):
     """The entitlements after the recorded event with the number `sequence`.
 
-    `functions` are those of the plan, where the catalogue lists them. `members_in_use` includes the
+    `functions` are those of the plan, where the catalogue lists them (R2). `members_in_use` includes the
     administrator. Of the members in use, the `locked_members` added last have no seat.
     """
 
@@ -26,8 +27,17 @@ class Entitlements(Frozen):
     locked_members: int
 
 
-def entitlements_of(state: Subscription, book: PriceBook, members_in_use: int, today: date) -> Entitlements:
-    """Return the entitlements on this day. A plan that is no longer sold keeps its last functions (R19)."""
+def entitlements_of(
+    state: Subscription,
+    book: PriceBook,
+    functions: Mapping[str, LocalizedList | None],
+    members_in_use: int,
+    today: date,
+) -> Entitlements:
+    """Return the entitlements on this day. A plan that is no longer sold keeps its last functions (R19).
+
+    `functions` are those of the subscription's plan by catalogue version.
+    """
     assert state.last_at is not None, "every recorded subscription has an event"
     day = max(today, day_of(state.last_at))  # the clock of a test subscription can be ahead
     return Entitlements(
@@ -36,7 +46,7 @@ def entitlements_of(state: Subscription, book: PriceBook, members_in_use: int, t
         state=state.state,
         access=state.access,
         plan=state.plan,
-        functions=book.plan_terms(state.plan, day).functions,
+        functions=functions.get(book.selling(state.plan, day).version),
         seats=state.members,
         members_in_use=members_in_use,
         locked_members=max(0, members_in_use - state.members),

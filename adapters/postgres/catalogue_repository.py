@@ -1,16 +1,20 @@
 """Published catalogue versions in PostgreSQL (R19)."""
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from functools import lru_cache
 
 from asyncpg import Record
+from pydantic import TypeAdapter
 
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.read_only_pool import Reader
 from subscription.business_calendar import day_of
-from subscription.catalogue import Catalogue, CatalogueTexts, PriceBook
+from subscription.catalogue import Catalogue, CatalogueTexts, LocalizedList, PriceBook
 from subscription.catalogue_preview import preview_id
 from subscription.refusals import Refusal, RefusalCode
+
+_FUNCTIONS: TypeAdapter[dict[str, LocalizedList | None]] = TypeAdapter(dict[str, LocalizedList | None])
 
 
 class PublishingError(Exception):
@@ -69,6 +73,15 @@ PRICE_BOOK_COLUMN = (
     "(SELECT array_agg(document::text ORDER BY number) FROM catalogue_versions) AS catalogue_documents"
 )
 """Column with all published versions, to read the price book with other data in one statement."""
+
+
+PLAN_FUNCTIONS_COLUMN = "(SELECT jsonb_object_agg(version, document -> 'functions' -> plan) FROM catalogue_texts) AS plan_functions"
+"""Column with the functions of the subscription's plan by catalogue version."""
+
+
+def plan_functions_from_row(row: Record) -> Mapping[str, LocalizedList | None]:
+    """Return the functions of a row with `PLAN_FUNCTIONS_COLUMN`."""
+    return _FUNCTIONS.validate_json(row["plan_functions"] or "{}")
 
 
 def price_book_from_row(row: Record) -> PriceBook:

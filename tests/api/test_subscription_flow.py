@@ -118,6 +118,7 @@ async def test_r36_entitlements_change_with_the_members(service_env: ServiceEnv,
     subscription_id = await acme.requests(service_env, members=1)
     there = f"/v1/subscriptions/{subscription_id}/entitlements"
     first = await acme.http.get(there)
+    assert first.json()["functions"] == (await acme.gets("/catalogue"))["plans"]["basic"]["functions"]
     assert without(first.json(), "functions") == {
         "subscription_id": subscription_id,
         "sequence": 1,

@@ -22,6 +22,7 @@ from subscription.webhook_events import EventPayload, cloud_event
 from support.scenario_builder import BOOK, ScenarioBuilder, day
 
 _PLAIN_ID = "sub-1"
+_FUNCTIONS = {version.version: version.plans["basic"].functions for version in BOOK.versions}
 
 
 def examples() -> dict[str, Any]:
@@ -58,7 +59,7 @@ def examples() -> dict[str, Any]:
         "request": started,
         "command": answer,
         "status": status_of(subscription.state, BOOK.domain_policy),
-        "entitlements": entitlements_of(subscription.state, BOOK, 4, day("2027-06-10")),
+        "entitlements": entitlements_of(subscription.state, BOOK, _FUNCTIONS, 4, day("2027-06-10")),
         "timeline": {"items": subscription.timeline[:2], "next": "Mg"},
         "ledger": _page(subscription.ledger[-1:]),
         "explanations": _page([explain(subscription.ledger[-1])]),
