@@ -75,7 +75,9 @@ PRICE_BOOK_COLUMN = (
 """Column with all published versions, to read the price book with other data in one statement."""
 
 
-PLAN_FUNCTIONS_COLUMN = "(SELECT jsonb_object_agg(version, document -> 'functions' -> plan) FROM catalogue_texts) AS plan_functions"
+PLAN_FUNCTIONS_COLUMN = """
+    (SELECT jsonb_object_agg(version, document -> 'functions' -> plan) FROM catalogue_texts) AS plan_functions
+"""
 """Column with the functions of the subscription's plan by catalogue version."""
 
 
