@@ -185,7 +185,11 @@ async def _start_background_tasks(
     """Start the copy of `NeedsAttention`, the gauge sampler, and the dispatchers of webhooks and notices."""
     await stack.enter_async_context(run_attention_copy(pool, client))
     if settings.metrics_address:
-        await stack.enter_async_context(run_gauge_sampler(pool, client, runtime.metric_meter))
+        await stack.enter_async_context(
+            run_gauge_sampler(
+                pool, client, runtime.metric_meter, sends_notices=settings.mail_server is not None
+            )
+        )
     webhook_pool = await stack.enter_async_context(
         create_pool(settings.database_url, _DATABASE_ROLE, connections=CONNECTIONS)
     )

@@ -118,6 +118,7 @@ SENTENCES: Mapping[str, str] = {
     "RENAME_WITHDRAWN": "The change of name is withdrawn; the current name stays.",
     "REFUSED": "%(command)s was refused:",
     # About the result of a command.
+    "FINAL": "This cannot be undone: deleted data cannot be recovered.",
     "NO_PROOF_YET": "Record not found yet. We will keep checking; DNS changes can take up to 72 hours.",
     "RESTRICTED": "Use is restricted until domain ownership is verified.",
     "LOST": "There is no access until the account is renamed: the domain was verified elsewhere first.",
@@ -137,6 +138,8 @@ def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
     if not events:
         return SENTENCES["NO_PROOF_YET"]
     messages = [event_message(event) for event in events]
+    if any(isinstance(event, Canceled) for event in events):
+        messages.append(SENTENCES["FINAL"])
     if any(isinstance(event, SwitchedToPaid | SwitchReserved) for event in events):
         if state.pending_domain:
             messages.append(SENTENCES["RESTRICTED"])

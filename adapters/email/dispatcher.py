@@ -123,7 +123,7 @@ class NoticeDispatcher:
                         page = await notice_outbox.due_notices(self._pool, _NOTICES_PER_PAGE)
             except SmtpServerError as error:
                 trouble = str(error)
-                _log.warning("the mail server is unavailable", extra={"fields": {"error": trouble}})
+                _log.warning("the mail server is unavailable", extra={"fields": {"reason": trouble}})
                 await notice_outbox.set_waiting_reason(self._pool, trouble)
         return DeliveryResult(outcomes[_Outcome.SENT], outcomes[_Outcome.UNDELIVERABLE], trouble)
 

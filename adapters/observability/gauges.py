@@ -26,9 +26,11 @@ _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def run_gauge_sampler(pool: Pool, client: Client, meter: MetricMeter) -> AsyncIterator[None]:
+async def run_gauge_sampler(
+    pool: Pool, client: Client, meter: MetricMeter, *, sends_notices: bool
+) -> AsyncIterator[None]:
     """Update the gauges periodically until the context exits."""
-    task = asyncio.create_task(GaugeSampler(pool, client, meter).run())
+    task = asyncio.create_task(GaugeSampler(pool, client, meter, sends_notices=sends_notices).run())
     try:
         yield
     finally:
@@ -40,11 +42,13 @@ class GaugeSampler:
     """Sampler of the gauges.
 
     Every worker reports the same numbers, so aggregate the gauges of several workers with max, not sum.
+    Without a mail server (`sends_notices` is False) notices are stored for other systems, and none waits.
     """
 
-    def __init__(self, pool: Pool, client: Client, meter: MetricMeter) -> None:
+    def __init__(self, pool: Pool, client: Client, meter: MetricMeter, *, sends_notices: bool = True) -> None:
         self._pool = pool
         self._client = client
+        self._sends_notices = sends_notices
         self._subscriptions = meter.create_gauge("worksub_subscriptions", "Subscriptions by state")
         self._overdue = meter.create_gauge(
             "worksub_deadlines_overdue", "Subscriptions whose next deadline is past and not yet processed"
@@ -70,6 +74,12 @@ class GaugeSampler:
         )
         self._webhooks_parked = meter.create_gauge(
             "worksub_webhooks_parked", "Parked webhook deliveries (dead letters)"
+        )
+        self._notices_waiting = meter.create_gauge(
+            "worksub_notices_waiting", "Emails to customers waiting to be sent"
+        )
+        self._notices_longest_waiting = meter.create_gauge_float(
+            "worksub_notices_waiting_longest_seconds", "Age of the oldest email that has not been attempted"
         )
         self._schedules = meter.create_gauge(
             "worksub_schedule_active", "1 if the schedule of this job exists and is not paused, else 0"
@@ -97,6 +107,7 @@ class GaugeSampler:
         await self._count_overdue()
         await self._read_latest_reconciliation()
         await self._count_webhooks()
+        await self._count_notices()
         await self._check_schedules()
         await self._count_needing_attention()
         self._sampled_at.set(time.time())
@@ -181,6 +192,21 @@ class GaugeSampler:
         self._webhooks_waiting.set(waiting)
         self._longest_waiting.set(longest or 0)
         self._webhooks_parked.set(parked)
+
+    async def _count_notices(self) -> None:
+        """Count waiting emails. An email that its recipient's server defers does not count as the oldest."""
+        row = await self._pool.fetchrow(
+            """
+            SELECT count(*),
+                   extract(epoch FROM clock_timestamp()
+                           - min(queued_at) FILTER (WHERE attempts = 0))::float8
+              FROM notices WHERE state = 'WAITING' AND $1
+            """,
+            self._sends_notices,
+        )
+        waiting, longest = row or (0, None)
+        self._notices_waiting.set(waiting)
+        self._notices_longest_waiting.set(longest or 0)
 
 
 async def _kind_of(run: WorkflowExecution) -> str:

@@ -188,8 +188,8 @@ async def test_invoices_and_notices_and_findings(
 ) -> None:
     assert (await operator.gets("/invoices", month="2027-03-01"))["items"] == []
     assert (await operator.gets("/invoices/2020-000001", 404))["code"] == "INVOICE_NOT_FOUND"
-    assert (await operator.gets("/notices", state="WAITING"))["items"] == []
-    assert (await operator.gets("/notices/1", 404))["code"] == "NOTICE_NOT_FOUND"
+    assert (await operator.gets("/notices", state="UNDELIVERABLE"))["items"] == []
+    assert (await operator.gets("/notices/999999", 404))["code"] == "NOTICE_NOT_FOUND"
     assert (await operator.gets("/reconciliations/latest", 404))["code"] == "RECONCILIATION_NOT_FOUND"
     assert (await operator.gets("/reconciliations/run-1/findings", 404))["code"] == (
         "RECONCILIATION_NOT_FOUND"

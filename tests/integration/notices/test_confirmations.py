@@ -167,7 +167,7 @@ async def test_r34_lapsed_trial_is_warned_where_it_can_be_read(isolated_env: Ser
         ]
         text = plain_text(smtp_server.taken[-1])
         assert "Without a switch to a paid plan the service is canceled on 30 July 2027 (Fri)" in text
-        assert "export your data before then" in text
+        assert "export all data before then" in text
         await subscription.advance_to("2027-07-30 10:00")
         await subscription.has_closed()
         assert await read(isolated_env, smtp_server, "2027-07-30", 2) == []

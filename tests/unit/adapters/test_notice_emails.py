@@ -64,7 +64,7 @@ NAVER WORKS 무료 체험이 2027년 1월 31일(일) 10:00에 끝납니다.
 해지되면 메일, 파일, 구성원, 계정 admin@acme, 회사 정보, 설정 등 모든 데이터가 영구히 삭제됩니다. \
 삭제된 데이터는 복구할 수 없습니다.
 
-데이터를 보관하시려면 그 전에 콘솔의 구독 페이지에서 내보내기를 선택해 데이터를 내려받아 주십시오.
+데이터를 보관하시려면 그 전에 콘솔의 구독 페이지에서 '모든 데이터 내보내기'를 선택해 주십시오.
 
 계속 이용하시려면 그 전에 유료로 전환해 주십시오. \
 전환하실 때 요금제와 구성원 수, 월 단위 또는 연 단위 계약을 고르실 수 있습니다.
@@ -86,7 +86,8 @@ canceled on 2 March 2027 (Tue) at 10:00 Korean time.
 Then all data will be permanently deleted: mail, files, members, the account admin@acme, company \
 information and settings. Deleted data cannot be recovered.
 
-To keep a copy, export your data before then: on the subscription's page in the console, choose Export.
+To keep a copy, export all data before then: on the subscription's page in the console, choose \
+Export all data.
 
 To keep using NAVER WORKS, switch to a paid plan before then. \
 You can choose a plan, the number of members, and a monthly or an annual contract.
@@ -118,7 +119,7 @@ def test_trial_end_email_states_what_follows() -> None:
 DELETION = (
     "계정 admin@acme, 회사 정보, 설정 등 모든 데이터가 영구히 삭제됩니다.",
     "all data will be permanently deleted: mail, files, members, the account admin@acme, company",
-    "To keep a copy, export your data before then:",
+    "To keep a copy, export all data before then:",
 )
 
 

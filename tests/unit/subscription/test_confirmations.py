@@ -153,7 +153,7 @@ def test_r30_r34_reserved_cancellation_email_states_the_charge() -> None:
         subscription,
         "canceled at 00:00 on 1 July 2027 (Thu)",
         "all data will be permanently deleted",
-        "export your data before then",
+        "export all data before then",
         "₩84,000 is charged then (before VAT), of which ₩54,000 is for canceling before",
         "withdraw the reservation before then",
     )
