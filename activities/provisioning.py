@@ -118,7 +118,8 @@ class ProvisioningActivities:
             await save_domain_token(
                 connection, state.subscription_id, started.pending_domain.name, started.pending_domain.token
             )
-        await subscription_repository.insert_events(connection, state, 1, (started,))
+        issuers = (request.recorded_issuer,)
+        await subscription_repository.insert_events(connection, state, 1, (started,), issuers)
         confirmed = confirmations(requested, (started,), book)
         await notice_outbox.queue_confirmations(connection, confirmed, book, self._emails)
         return state, started

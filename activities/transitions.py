@@ -108,7 +108,7 @@ async def _record(connection: Connection, transition: Transition, emails: Notice
     for event in transition.events:
         await _change_names(connection, transition.subscription_id, event)
     await subscription_repository.insert_events(
-        connection, transition.state, transition.first_sequence, transition.events, transition.by
+        connection, transition.state, transition.first_sequence, transition.events, transition.issuers
     )
     await _keep_answer(connection, transition)
     return True

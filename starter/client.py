@@ -38,6 +38,7 @@ from subscription.forecast import (
 )
 from subscription.idempotency import REMEMBERED_FOR
 from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.issuer import Issuer
 from subscription.model import Frozen
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
 from subscription.request import Account
@@ -99,6 +100,7 @@ class SubscriptionClient(SubscriptionQueries):
         *,
         caller: Caller = OPERATOR,
         command_rates: "CommandRates | None" = None,
+        issuer: Issuer | None = None,
         task_queue: str = TASK_QUEUE,
     ) -> None:
         super().__init__(pool, caller.customer_id)
@@ -106,18 +108,25 @@ class SubscriptionClient(SubscriptionQueries):
         self._temporal = temporal
         self._database = pool
         self._command_rates = command_rates
+        self._issuer = issuer
         self._search = SubscriptionSearch(temporal, self)
         self._requests = RequestSubmitter(temporal, self._pool, task_queue)
         self._commands = CommandSender(temporal, self)
         self._task_queue = task_queue
 
-    def for_caller(self, caller: Caller, command_rates: "CommandRates | None" = None) -> "SubscriptionClient":
-        """Return a client limited to this caller, with the same connections."""
+    def for_caller(
+        self, caller: Caller, command_rates: "CommandRates | None" = None, issuer: Issuer | None = None
+    ) -> "SubscriptionClient":
+        """Return a client limited to this caller, with the same connections.
+
+        `issuer` is recorded with the commands and requests of the client, and shown in the timeline.
+        """
         return SubscriptionClient(
             self._temporal,
             self._database,
             caller=caller,
             command_rates=command_rates,
+            issuer=issuer,
             task_queue=self._task_queue,
         )
 
@@ -129,7 +138,8 @@ class SubscriptionClient(SubscriptionQueries):
         `data` has the fields of `Request`; a customer may omit the own `customer_id`. Idempotent: a repeated
         request returns the original answer.
         """
-        return await self._requests.request(self._with_caller(data))
+        issuer = {"issuer": self._issuer.model_dump(mode="json")} if self._issuer else {}
+        return await self._requests.request(self._with_caller(data) | issuer)
 
     async def has_requested(self, request_id: str) -> bool:
         """Return whether this caller's request with this ID was accepted before."""
@@ -220,6 +230,8 @@ class SubscriptionClient(SubscriptionQueries):
             await self._command_rates.count(subscription_id, command.name)
         if command.id is not None:
             command = command.model_copy(update={"id": self.caller.scoped(command.id)})
+        if self._issuer is not None:
+            command = command.model_copy(update=dict(self._issuer.naming(command.by)))
         return await self._commands.send(subscription_id, command)
 
     async def was_accepted(self, subscription_id: str, command_id: str) -> bool:

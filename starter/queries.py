@@ -45,7 +45,7 @@ from subscription.refusals import RefusalCode, RefusalError, refusal
 from subscription.request import Account
 from subscription.state import State, Subscription
 from subscription.status import Status, status_of
-from subscription.timeline import ErasureCertificate, TimelineEntry
+from subscription.timeline import ErasureCertificate, RecordedEntry
 
 _MIN_PREFIX_LENGTH = 4
 """A shorter prefix of an ID would match many subscriptions."""
@@ -200,21 +200,28 @@ class SubscriptionQueries:
 
     async def timeline(
         self, subscription_id: str, *, after: int = 0, limit: int | None = None
-    ) -> list[TimelineEntry]:
-        """Return the timeline entries after the event with the number `after`, in order."""
+    ) -> list[RecordedEntry]:
+        """Return the timeline entries after the event with the number `after`, in order.
+
+        Customers see the operators as one issuer without a name.
+        """
         rows = await self._rows_of(
             subscription_id,
             "entry.*",
             f"""
             LEFT JOIN LATERAL (
-                SELECT {TIMELINE_COLUMNS} FROM lifecycle_events
+                SELECT {TIMELINE_COLUMNS}, channel, issued_by AS by
+                  FROM lifecycle_events LEFT JOIN event_private_data USING (subscription_id, sequence)
                  WHERE subscription_id = $1 AND sequence > $3 ORDER BY sequence LIMIT $4) AS entry ON true
             """,  # noqa: S608 - a constant
             after,
             limit,
             order="entry.sequence",
         )
-        return [TimelineEntry.model_validate(dict(row)) for row in rows]
+        entries = [RecordedEntry.model_validate(dict(row)) for row in rows]
+        if self._customer_id is None:
+            return entries
+        return [entry.shown_to_customer() for entry in entries]
 
     async def history(self, subscription_id: str) -> list[Event]:
         """Return the events without personal data; `timeline` returns the same events as text."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from subscription.business_calendar import Instant
 from subscription.catalogue import Catalogue
 from subscription.events import Erased, Event
+from subscription.issuer import SYSTEM, Issuer
 from subscription.model import Frozen
 from subscription.refusals import Refusal
 from subscription.state import State, Subscription
@@ -60,7 +61,7 @@ class Transition(Frozen):
     """A state transition, written in one transaction and keyed by subscription and sequence.
 
     `events` are numbered from `first_sequence` on; `state` is the state after them. `revision` identifies the
-    price book of the decision. `by` names the issuer of each event's command; it is empty for deadlines.
+    price book of the decision. `issuers` are those of the events' commands; deadlines have none.
     `claims` are the domains that no other subscription may have verified: then nothing is written (R12).
     """
 
@@ -70,13 +71,13 @@ class Transition(Frozen):
     state: Subscription
     revision: int
     answer: StoredAnswer | None = None
-    by: tuple[str | None, ...] = ()
+    issuers: tuple[Issuer, ...] = ()
     claims: tuple[str, ...] = ()
 
-    def issued_by(self, sequence: int) -> str | None:
-        """Return the name of the person or system whose command caused the event of this number."""
+    def issuer(self, sequence: int) -> Issuer:
+        """Return the issuer of the command that caused the event of this number."""
         position = sequence - self.first_sequence
-        return self.by[position] if position < len(self.by) else None
+        return self.issuers[position] if position < len(self.issuers) else SYSTEM
 
 
 class Recorded(Frozen):

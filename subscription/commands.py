@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from subscription.business_calendar import Day, Instant
 from subscription.contract import MembersField, PlanField, RenewalTerms, TermField
+from subscription.issuer import MAX_NAME, Channel, Issuer
 from subscription.model import Wire
 from subscription.refusals import Problem, Refusal, RefusalCode, join_problems, validation_error
 from subscription.request import AccountName, TermAgreement
@@ -48,21 +49,27 @@ class Expected(Wire):
 class Command(Wire):
     """The fields that all commands have.
 
-    `id` is the idempotency key (R22). `by` names the person or system that issues the command. `expects` is
-    the state of the caller's preview. `at` is the time of a simulation and is ignored otherwise.
+    `id` is the idempotency key (R22). `by` names the person or system that issues the command. `channel` is
+    set by the interface that sends it. `expects` is the state of the caller's preview. `at` is the time of a
+    simulation and is ignored otherwise.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
 
     id: Annotated[str, AfterValidator(_command_id)] | None = None
-    by: Annotated[str, Field(max_length=200), AfterValidator(_validate_actor)] | None = None
+    by: Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_validate_actor)] | None = None
+    channel: SkipJsonSchema[Annotated[Channel, Field(strict=False)] | None] = None
     expects: SkipJsonSchema[Expected | None] = None
     at: Instant | None = None
 
+    @property
+    def issuer(self) -> Issuer:
+        return Issuer(channel=self.channel or Channel.TEMPORAL, by=self.by)
+
     def fingerprint(self) -> str:
         """Return a hash of the command's fields. It distinguishes a repeated command from an ID reused."""
-        body = self.model_dump(mode="json", exclude={"id", "by", "expects", "at"})
+        body = self.model_dump(mode="json", exclude={"id", "by", "channel", "expects", "at"})
         return hashlib.sha256(json.dumps([self.name, body], sort_keys=True).encode()).hexdigest()[:16]
 
 

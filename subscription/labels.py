@@ -10,6 +10,7 @@ from subscription.adjustment import AdjustmentReason
 from subscription.business_calendar import day_of
 from subscription.contract import RenewalTerms
 from subscription.deadlines import Deadline, DeadlineKind
+from subscription.issuer import Channel
 from subscription.ledger import LineKind
 from subscription.messages import Message
 from subscription.state import ReservedCancellation, ReservedSwitch
@@ -49,6 +50,17 @@ ADJUSTMENT_REASONS: Mapping[AdjustmentReason, str] = {
     AdjustmentReason.SERVICE_OUTAGE: "service outage",
     AdjustmentReason.GOODWILL: "goodwill",
     AdjustmentReason.REVERSAL: "reversal",
+}
+
+
+CHANNELS: Mapping[Channel, str] = {
+    Channel.CONSOLE: "Console",
+    Channel.API: "API",
+    Channel.OPERATOR: "NAVER WORKS support",
+    Channel.CLI: "NAVER WORKS support, worksub",
+    Channel.TEMPORAL: "NAVER WORKS support, Temporal",
+    Channel.SIGNAL: "NAVER WORKS support, Temporal signal",
+    Channel.SYSTEM: "Automatic",
 }
 
 

@@ -8,12 +8,14 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from subscription import account_names
 from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.email_address import email_address
 from subscription.ids import is_opaque_id
+from subscription.issuer import Channel, Issuer
 from subscription.model import Frozen, Wire
 from subscription.password_hash_policy import ALLOWED, password_hash_problem
 from subscription.phone import phone_number
@@ -135,10 +137,19 @@ class Request(Wire):
     """A second recipient of notices. Only this one can be read while the product is suspended (R34)."""
     simulated_at: Annotated[Instant | None, _ForCatalogue] = None
     """The start of the subscription's clock in a simulation. A production worker refuses it."""
+    issuer: SkipJsonSchema[Issuer | None] = None
+    """Set by the interface that sends the request."""
+
+    @property
+    def recorded_issuer(self) -> Issuer:
+        return self.issuer or Issuer(channel=Channel.TEMPORAL)
 
     def fingerprint(self) -> str:
-        """Return a hash of the body, to compare requests (R9). It excludes the salted password hash."""
-        excluded = {"password_hash", "request_id"}
+        """Return a hash of the body, to compare requests (R9). It excludes the salted password hash.
+
+        It also excludes the issuer, because another person may repeat a request.
+        """
+        excluded = {"password_hash", "request_id", "issuer"}
         if self.contact_email is None:  # as in bodies without this field
             excluded.add("contact_email")
         body = self.model_dump_json(exclude=excluded)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from subscription.business_calendar import Instant
 from subscription.event_messages import event_message
 from subscription.events import Event
+from subscription.issuer import Channel, Issuer
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.state import Access, State, Subscription
@@ -21,6 +22,18 @@ class TimelineEntry(Frozen):
     event: str
     state: State
     message: str
+
+
+class RecordedEntry(TimelineEntry):
+    """An entry with the issuer of its command. `by` is personal data, so it is None after erasure (R31)."""
+
+    channel: Channel
+    by: str | None
+
+    def shown_to_customer(self) -> "RecordedEntry":
+        """Return the entry without the names and the channels of operators."""
+        issuer = Issuer(channel=self.channel, by=self.by).shown_to_customer()
+        return self.model_copy(update=dict(issuer))
 
 
 class Answer(Frozen):

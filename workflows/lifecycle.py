@@ -53,6 +53,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from subscription.forecast import TOO_FAR_AHEAD
     from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
+    from subscription.issuer import Issuer
     from subscription.labels import deadline_label
     from subscription.messages import format_message
     from subscription.refusals import Refusal, RefusalCode
@@ -70,11 +71,11 @@ _NAME_TAKEN = Refusal.of(RefusalCode.NAME_TAKEN, reason="RENAME")
 
 
 class RefusedSignal(NamedTuple):
-    """A refused signal, and the name of its sender if the command contains one."""
+    """A refused signal and its issuer."""
 
     name: str
     refused: Refusal
-    by: str | None = None
+    issuer: Issuer
 
 
 class SubscriptionLifecycle:
@@ -359,7 +360,7 @@ class SubscriptionLifecycle:
         self.count_refused_signals(len(refusals) - len(noted))
         events = tuple(CommandRefused.of(now, signal.name, truncated(signal.refused)) for signal in noted)
         if events:
-            await self._record_refused(events, now, tuple(signal.by for signal in noted))
+            await self._record_refused(events, now, tuple(signal.issuer for signal in noted))
 
     def count_refused_signals(self, signals: int) -> None:
         """Count refused signals without a timeline entry; the count is recorded after the day ends."""
@@ -386,11 +387,11 @@ class SubscriptionLifecycle:
             await self._record_refused((rest,), now)
 
     async def _record_refused(
-        self, events: tuple[Event, ...], now: datetime, by: tuple[str | None, ...] = ()
+        self, events: tuple[Event, ...], now: datetime, issuers: tuple[Issuer, ...] = ()
     ) -> None:
         """Record refusals. They do not depend on prices; a newer price book only repeats the write."""
         while True:
-            match await self._record(events, by=by):
+            match await self._record(events, issuers=issuers):
                 case PriceBookOutdated():
                     continue
                 case DomainsLost(domains=lost):
@@ -406,7 +407,7 @@ class SubscriptionLifecycle:
         command: Command | None = None,
         answer: Answer | None = None,
         now: datetime | None = None,
-        by: tuple[str | None, ...] = (),
+        issuers: tuple[Issuer, ...] = (),
         *,
         local_first: bool = False,
     ) -> RecordResult:
@@ -419,7 +420,7 @@ class SubscriptionLifecycle:
         after = apply_all(self.state, events)
         to_store = None
         if command and now:
-            by = (command.by,) * len(events) if command.by else ()
+            issuers = (command.issuer,) * len(events)
             if command.id and answer:
                 to_store = StoredAnswer(
                     command_id=command.id, fingerprint=command.fingerprint(), answer=answer
@@ -431,7 +432,7 @@ class SubscriptionLifecycle:
             state=after,
             revision=self.price_book.revision,
             answer=to_store,
-            by=by,
+            issuers=issuers,
             claims=() if local_first else _claims(self.state, events),
         )
         result = await self._execute_record(transition, local_first=local_first)

@@ -63,6 +63,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.forecast import Quote, UpcomingEvent, quote_cancellation, upcoming
     from subscription.idempotency import RecentCommands
     from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
+    from subscription.issuer import Channel, Issuer
     from subscription.refusals import Refusal, RefusalCode
     from subscription.state import State, Subscription
     from subscription.status import Status, status_of
@@ -122,7 +123,10 @@ class QueuedCommand:
         if self.command is None:
             assert self.argument is not None
             argument = read_argument(self.argument)
-            self.command = argument if isinstance(argument, Refusal) else parse_command(self.name, argument)
+            command = argument if isinstance(argument, Refusal) else parse_command(self.name, argument)
+            if isinstance(command, Command):
+                command = command.model_copy(update={"channel": Channel.SIGNAL})
+            self.command = command
         return self.command
 
 
@@ -281,9 +285,9 @@ class SubscriptionWorkflow:
     ) -> None:
         """Collect refusals of consecutive signals and record them in one transition."""
         command = queued.parse()
-        by = None if isinstance(command, Refusal) else command.by
+        issuer = Issuer(channel=Channel.SIGNAL) if isinstance(command, Refusal) else command.issuer
         with use_trace_header(queued.trace_header):
-            self._refusals.append(RefusedSignal(queued.name, refused, by))
+            self._refusals.append(RefusedSignal(queued.name, refused, issuer))
             if len(self._refusals) >= _REFUSALS_PER_TRANSITION or not (
                 self._queue and self._queue[0].is_signal
             ):

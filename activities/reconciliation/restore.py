@@ -127,8 +127,10 @@ async def _restore_events(
     for transition in (*_first_transition(history), *history.transitions):
         for sequence, event in enumerate(transition.events, start=transition.first_sequence):
             if sequence not in record.events:
-                by = transition.issued_by(sequence)
-                await subscription_repository.insert_event(connection, transition.state, sequence, event, by)
+                issuer = transition.issuer(sequence)
+                await subscription_repository.insert_event(
+                    connection, transition.state, sequence, event, issuer
+                )
                 missing = record.missing_lines(sequence, event)
                 await subscription_repository.insert_lines(connection, transition.state, sequence, missing)
             elif (known := record.events[sequence]) and not equal_except_private(known, event):
@@ -181,6 +183,7 @@ def _first_transition(history: HistoryTransitions) -> Iterator[Transition]:
         events=(started,),
         state=initial_state,
         revision=0,
+        issuers=(request.recorded_issuer,),
     )
 
 

@@ -70,8 +70,11 @@ _CONTRACTS = """
                (first_day date, plan text, members integer, list_price bigint, annual_price bigint)
      WHERE subscription_id = $1 AND detail ? 'contract' ORDER BY sequence
 """
+# As in the timeline, the operators are one issuer without a name.
 _TIMELINE = """
-    SELECT sequence, effective_at, recorded_at, event, state, message, issued_by,
+    SELECT sequence, effective_at, recorded_at, event, state, message,
+           CASE WHEN channel IN ('CONSOLE', 'API', 'SYSTEM') THEN channel ELSE 'OPERATOR' END AS channel,
+           CASE WHEN channel IN ('CONSOLE', 'API') THEN issued_by END AS issued_by,
            detail || coalesce(private, '{}') AS detail
       FROM lifecycle_events LEFT JOIN event_private_data USING (subscription_id, sequence)
      WHERE subscription_id = $1 ORDER BY sequence

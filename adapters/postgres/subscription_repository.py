@@ -5,7 +5,6 @@ Every function runs inside its caller's transaction.
 
 import json
 from collections.abc import Iterable, Sequence
-from itertools import zip_longest
 from typing import Literal
 
 import asyncpg
@@ -16,6 +15,7 @@ from subscription.activity_contracts import StoredAnswer
 from subscription.deadlines import next_deadline
 from subscription.event_messages import event_message
 from subscription.events import EVENT_ADAPTER, Event, TrialStarted, Upgraded, private_fields
+from subscription.issuer import SYSTEM, Issuer
 from subscription.ledger import LedgerLine
 from subscription.request import Request
 from subscription.state import TRIAL_STATES, Subscription
@@ -175,21 +175,22 @@ async def insert_events(
     state: Subscription,
     first_sequence: int,
     events: Sequence[Event],
-    by: Sequence[str | None] = (),
+    issuers: Sequence[Issuer] = (),
 ) -> None:
     """Insert events, numbered from `first_sequence`, with their ledger lines.
 
-    Private fields go to a separate table. `by` names the actor of each event; it may be shorter.
+    Private fields go to a separate table. `issuers` may be shorter: the other events have none.
     """
-    for number, (event, actor) in enumerate(zip_longest(events, by)):
+    for number, event in enumerate(events):
         sequence = first_sequence + number
-        await insert_event(connection, state, sequence, event, actor)
+        issuer = issuers[number] if number < len(issuers) else SYSTEM
+        await insert_event(connection, state, sequence, event, issuer)
         if event.lines:
             await insert_lines(connection, state, sequence, enumerate(event.lines))
 
 
 async def insert_event(
-    connection: Connection, state: Subscription, sequence: int, event: Event, issued_by: str | None = None
+    connection: Connection, state: Subscription, sequence: int, event: Event, issuer: Issuer = SYSTEM
 ) -> None:
     """Insert an event without its ledger lines.
 
@@ -201,8 +202,8 @@ async def insert_event(
     await connection.execute(
         """
         INSERT INTO lifecycle_events
-            (subscription_id, sequence, event, state, effective_at, message, detail)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+            (subscription_id, sequence, event, state, effective_at, message, detail, channel)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """,
         state.subscription_id,
         sequence,
@@ -211,8 +212,9 @@ async def insert_event(
         event.at,
         event_message(event),
         event.model_dump_json(exclude=set(private)),
+        issuer.channel,
     )
-    if private or issued_by:
+    if private or issuer.by:
         await connection.execute(
             """
             INSERT INTO event_private_data (subscription_id, sequence, issued_by, private)
@@ -220,7 +222,7 @@ async def insert_event(
             """,
             state.subscription_id,
             sequence,
-            issued_by,
+            issuer.by,
             event.model_dump_json(include=set(private)),
         )
     if isinstance(event, TrialStarted | Upgraded):

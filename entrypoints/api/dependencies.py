@@ -16,6 +16,7 @@ from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
 from starter.api_keys import ApiKey
 from starter.client import SubscriptionClient
 from subscription.ids import is_opaque_id, opaque_id_pattern
+from subscription.issuer import Channel, Issuer
 
 _BEARER = HTTPBearer(
     auto_error=False,
@@ -84,7 +85,8 @@ async def check_query(request: Request, key: ApiKeyDep) -> None:
 
 
 async def scoped_client(service: ServiceDep, key: ApiKeyDep) -> SubscriptionClient:
-    return service.client.for_caller(key.caller, service.command_rates)
+    channel = Channel.OPERATOR if key.caller.is_operator else Channel.API
+    return service.client.for_caller(key.caller, service.command_rates, Issuer.of(channel, key.label))
 
 
 ClientDep = Annotated[SubscriptionClient, Depends(scoped_client)]

@@ -80,7 +80,8 @@ _NAMES = {
     "Page_OutboxNotice_": "NoticePage",
     "Page_ReportedFinding_": "FindingPage",
     "Page_Term_": "TermOfServicePage",
-    "Page_TimelineEntry_": "TimelinePage",
+    "Page_RecordedEntry_": "TimelinePage",
+    "RecordedEntry": "RecordedTimelineEntry",
 }
 """Public schema names of classes whose own names would be ambiguous in the API."""
 

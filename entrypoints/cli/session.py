@@ -103,9 +103,11 @@ class Session:
     def run_client(self, call: "Callable[[SubscriptionClient], Awaitable[T]]") -> T:
         """Run a call of `SubscriptionClient` and return its result."""
         from starter.client import SubscriptionClient
+        from subscription.issuer import Channel, Issuer
 
         async def run(services: ServiceTargets) -> T:
-            return await call(SubscriptionClient(services.temporal, await self._connected(services)))
+            pool, issuer = await self._connected(services), Issuer(channel=Channel.CLI)
+            return await call(SubscriptionClient(services.temporal, pool, issuer=issuer))
 
         return self.run_services(run)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from subscription.attention import ShownAttention
     from subscription.forecast import ChangeQuote
     from subscription.status import Status
-    from subscription.timeline import ErasureCertificate, TimelineEntry
+    from subscription.timeline import ErasureCertificate, RecordedEntry
 
 app = typer.Typer()
 _PANEL = "Query a subscription"
@@ -104,15 +104,15 @@ def timeline(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJ
                 entries = added
 
 
-def _entries(session: Session, subscription_id: str, *, after: int) -> "list[TimelineEntry]":
+def _entries(session: Session, subscription_id: str, *, after: int) -> "list[RecordedEntry]":
     return session.run_query(lambda queries: queries.timeline(subscription_id, after=after))
 
 
-def _show_entries(as_json: bool, entries: "list[TimelineEntry]", *, header: bool) -> None:
-    from entrypoints.cli.views.subscription import timeline_table
+def _show_entries(as_json: bool, entries: "list[RecordedEntry]", *, header: bool) -> None:
+    from entrypoints.cli.views.subscription import recorded_timeline_table
 
     def render() -> "RenderableType":
-        table = timeline_table(entries)
+        table = recorded_timeline_table(entries)
         table.show_header = header
         return table
 

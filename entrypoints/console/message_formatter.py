@@ -9,6 +9,7 @@ from subscription.event_messages import event_message
 from subscription.events import Event
 from subscription.labels import (
     ADJUSTMENT_REASONS,
+    CHANNELS,
     LINE_KINDS,
     deadline_label,
     renewal_label,
@@ -17,6 +18,7 @@ from subscription.labels import (
 from subscription.ledger import LedgerLine, LineKind
 from subscription.notice_outbox import NoticeKind, NoticeState
 from subscription.state import Access, ReservedCancellation, ReservedSwitch, State
+from subscription.timeline import RecordedEntry
 
 
 class MessageFormatter:
@@ -51,6 +53,11 @@ class MessageFormatter:
             Access.RESTRICTED: gettext("Restricted"),
             Access.NONE: gettext("None"),
         }[Access(access)]
+
+    def issuer(self, entry: RecordedEntry) -> str:
+        """Return the name of the issuer, if there is one, and the channel."""
+        channel = self._translator.gettext(CHANNELS[entry.channel])
+        return f"{entry.by} · {channel}" if entry.by else channel
 
     def deadline(self, deadline: Deadline) -> str:
         return self._translator.message(deadline_label(deadline))

@@ -27,6 +27,7 @@ from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
 from starter.exports import SubscriptionExports
 from subscription.catalogue import Catalogue
+from subscription.issuer import Channel, Issuer
 from subscription.refusals import Problem, Refusal, format_refusals
 from subscription.validation import composed, is_storable
 
@@ -92,7 +93,10 @@ class PageContext:
     @property
     def client(self) -> SubscriptionClient:
         """Return a client limited to this caller: subscriptions of other customers do not exist in it."""
-        return self.console.client.for_caller(self.caller, self.console.command_rates)
+        assert self.session is not None
+        channel = Channel.OPERATOR if self.caller.is_operator else Channel.CONSOLE
+        issuer = Issuer.of(channel, self.session.name)
+        return self.console.client.for_caller(self.caller, self.console.command_rates, issuer)
 
     @property
     def subscription_id(self) -> str:

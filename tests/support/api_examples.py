@@ -16,8 +16,9 @@ from subscription.decide import Decision
 from subscription.entitlements import entitlements_of
 from subscription.explain import explain
 from subscription.forecast import ChangeQuote, quote_switch, upcoming
+from subscription.issuer import Channel
 from subscription.status import status_of
-from subscription.timeline import Answer, RequestAnswer, timeline_entry
+from subscription.timeline import Answer, RecordedEntry, RequestAnswer, TimelineEntry, timeline_entry
 from subscription.webhook_events import EventPayload, cloud_event
 from support.scenario_builder import BOOK, ScenarioBuilder, day
 
@@ -60,7 +61,7 @@ def examples() -> dict[str, Any]:
         "command": answer,
         "status": status_of(subscription.state, BOOK.domain_policy),
         "entitlements": entitlements_of(subscription.state, BOOK, _FUNCTIONS, 4, day("2027-06-10")),
-        "timeline": {"items": subscription.timeline[:2], "next": "Mg"},
+        "timeline": {"items": [_issued(entry) for entry in subscription.timeline[:2]], "next": "Mg"},
         "ledger": _page(subscription.ledger[-1:]),
         "explanations": _page([explain(subscription.ledger[-1])]),
         "upcoming": _page(upcoming(subscription.state, subscription.now, BOOK, limit=2)),
@@ -68,6 +69,10 @@ def examples() -> dict[str, Any]:
     }
     text = json.dumps(documents, default=_as_json, ensure_ascii=False)
     return dict(json.loads(text.replace(_PLAIN_ID, SUBSCRIPTION_ID)))
+
+
+def _issued(entry: TimelineEntry) -> RecordedEntry:
+    return RecordedEntry(**dict(entry), channel=Channel.API, by="billing system")
 
 
 SAMPLE_SECRET = "whsec_" + base64.b64encode(b"a secret that only this page has").decode()

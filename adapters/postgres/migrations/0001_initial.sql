@@ -116,10 +116,13 @@ CREATE TABLE lifecycle_events (
     effective_at    timestamptz NOT NULL,
     message         text        NOT NULL,
     detail          jsonb       NOT NULL,
+    -- The way by which the command arrived. It identifies no person; the issuer's name is in event_private_data.
+    channel         text        NOT NULL DEFAULT 'SYSTEM'
+                                CHECK (channel IN ('CONSOLE', 'API', 'OPERATOR', 'CLI', 'TEMPORAL', 'SIGNAL', 'SYSTEM')),
     recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (subscription_id, sequence)
 );
-GRANT SELECT, INSERT (subscription_id, sequence, event, state, effective_at, message, detail)
+GRANT SELECT, INSERT (subscription_id, sequence, event, state, effective_at, message, detail, channel)
     ON lifecycle_events TO worksub_worker;
 GRANT SELECT ON lifecycle_events TO worksub_reader;
 GRANT SELECT (subscription_id, sequence, event) ON lifecycle_events TO worksub_api, worksub_admin;
@@ -390,6 +393,7 @@ CREATE TABLE event_private_data (
 ALTER TABLE event_private_data
     ALTER COLUMN issued_by SET STATISTICS 0, ALTER COLUMN private SET STATISTICS 0;
 GRANT SELECT, INSERT ON event_private_data TO worksub_worker;
+GRANT SELECT (subscription_id, sequence, issued_by) ON event_private_data TO worksub_reader;
 
 -- Adds a member of the stand-in product if a paid seat is free (R36). The subscription's row is locked before its
 -- members are counted, so that two requests cannot take the last seat. Errors contain no value of a member, because

@@ -15,8 +15,8 @@ from subscription.timeline import Answer
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Commands"])
 
-# The ID of a command is its Idempotency-Key. Only simulations set the time of a command.
-_NOT_IN_BODIES = ("id", "expects", "at")
+# The ID of a command is its Idempotency-Key, and its channel is the API. Only simulations set its time.
+_NOT_IN_BODIES = ("id", "channel", "expects", "at")
 
 _ANY = (
     ApiCode.IDEMPOTENCY_KEY_MISSING,

@@ -23,7 +23,7 @@ from entrypoints.api.problem_details import (
 from starter.client import SubscriptionClient
 from subscription.refusals import RefusalCode, RefusalError
 from subscription.state import State
-from subscription.timeline import TimelineEntry
+from subscription.timeline import RecordedEntry
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"])
 
@@ -41,7 +41,8 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
             "text/event-stream": {
                 "schema": {"type": "string"},
                 "example": 'event: TRIAL_STARTED\ndata: {"sequence":1,"at":"2026-12-20T10:00:00+09:00",'
-                '"event":"TRIAL_STARTED","state":"TRIAL","message":"…"}\nid: 1\n\n',
+                '"event":"TRIAL_STARTED","state":"TRIAL","message":"…","channel":"API","by":"billing system"}'
+                "\nid: 1\n\n",
             }
         },
     },
@@ -121,7 +122,7 @@ async def _stream(
 
 async def _permitted(
     client: SubscriptionClient, service: AppState, prefix: str, subscription_id: str, after: int
-) -> list[TimelineEntry]:
+) -> list[RecordedEntry]:
     """Return the next entries that the key is authorized to read, or none while the database is unavailable.
 
     Raises `ApiError` if the key was revoked or has expired, and `RefusalError` if its customer has lost

@@ -22,7 +22,7 @@ from subscription.forecast import ChangeQuote, QuoteKind, UpcomingEvent
 from subscription.ledger import LedgerLine
 from subscription.refusals import RefusalCode, refusal
 from subscription.status import Status
-from subscription.timeline import ErasureCertificate, TimelineEntry
+from subscription.timeline import ErasureCertificate, RecordedEntry
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"])
 
@@ -61,7 +61,7 @@ async def get_entitlements(subscription_id: str, client: ClientDep) -> Entitleme
 )
 async def list_timeline_entries(
     subscription_id: str, client: ClientDep, cursor: Cursor = None, limit: Limit = 100
-) -> Page[TimelineEntry]:
+) -> Page[RecordedEntry]:
     of = f"timeline {subscription_id}"
     found = await client.timeline(subscription_id, after=decode_numeric_cursor(of, cursor), limit=limit + 1)
     return make_page(found, limit, of, lambda entry: str(entry.sequence))

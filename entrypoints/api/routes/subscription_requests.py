@@ -22,7 +22,7 @@ from subscription.validation import parse_strict, problems_from
 router = APIRouter(prefix="/v1", tags=["Requests"])
 
 # The ID of a request is its Idempotency-Key. Only simulations start at another time.
-_NOT_IN_BODIES = ("request_id", "simulated_at")
+_NOT_IN_BODIES = ("request_id", "simulated_at", "issuer")
 _BODY = body_schema(Request, examples.REQUEST, without=_NOT_IN_BODIES, optional=["customer_id"])
 _BODY_CODES = (
     ApiCode.MALFORMED_JSON,

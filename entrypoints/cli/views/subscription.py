@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from subscription.forecast import UpcomingEvent
     from subscription.refusals import Problem
     from subscription.status import Status
-    from subscription.timeline import Answer, ErasureCertificate, TimelineEntry
+    from subscription.timeline import Answer, ErasureCertificate, RecordedEntry, TimelineEntry
 
 
 def answer_view(answer: "Answer") -> RenderableType:
@@ -126,13 +126,22 @@ def verification_records_view(proofs: "Iterable[VerificationRecords]") -> Render
 def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
     table = new_table("When (KST)", "Event", "State", "Description")
     for entry in entries:
-        table.add_row(
-            f"{entry.at:%Y-%m-%d %H:%M}",
-            BreakableIdentifier(entry.event),
-            styled_state(entry.state),
-            entry.message,
-        )
+        table.add_row(*_timeline_cells(entry))
     return table
+
+
+def recorded_timeline_table(entries: "Iterable[RecordedEntry]") -> Table:
+    """Return the timeline with the issuer of each command."""
+    table = new_table("When (KST)", "Event", "State", "Description", "By")
+    for entry in entries:
+        issuer = f"{entry.by}, {entry.channel}" if entry.by else entry.channel
+        table.add_row(*_timeline_cells(entry), issuer)
+    return table
+
+
+def _timeline_cells(entry: "TimelineEntry") -> tuple[RenderableType, ...]:
+    event = BreakableIdentifier(entry.event)
+    return f"{entry.at:%Y-%m-%d %H:%M}", event, styled_state(entry.state), entry.message
 
 
 def upcoming_table(events: "Iterable[UpcomingEvent]") -> Table:

@@ -30,8 +30,7 @@ async def run_client(
     The rules refuse the command if an event, a new day or a new catalogue version has occurred since `seen`,
     the state that the form's digest was compared with.
     """
-    assert page.session is not None
-    metadata: dict[str, Any] = {"id": command_id(page) or str(uuid.uuid4()), "by": page.session.name}
+    metadata: dict[str, Any] = {"id": command_id(page) or str(uuid.uuid4())}
     if seen is not None:
         metadata["expects"] = seen.expected.model_dump(mode="json")
     return await page.client.command(page.subscription_id, name, {**argument, **metadata})

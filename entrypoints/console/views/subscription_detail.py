@@ -61,7 +61,7 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
         picture=picture_of(current, past),
         coming=upcoming_events(state, current.book, 6),
         next_charge=next_charge(state, current.book),
-        past=tuple(reversed(past)),
+        past=[*zip(past, await client.timeline(subscription_id), strict=False)][::-1],
         ledger=ledger,
         adjustments=adjustments,
         numbers=numbers,

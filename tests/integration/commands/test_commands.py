@@ -16,7 +16,7 @@ from starter.queries import OperatorsOnlyError
 from subscription.commands import COMMANDS
 from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.state import Access, State
-from subscription.timeline import Answer
+from subscription.timeline import Answer, TimelineEntry
 
 START = "2027-01-10 09:00"
 
@@ -77,7 +77,8 @@ async def check_recorded_response(
     timeline, ledger = await subscription.client.timeline(subscription.id), await subscription.ledger()
     assert answer.command == command
     # The domain checks and the erasure that follow a command do not count as its events.
-    assert list(answer.events) == timeline[before:][: len(answer.events)]
+    recorded = [TimelineEntry.model_validate(dict(entry)) for entry in timeline[before:]]
+    assert list(answer.events) == recorded[: len(answer.events)]
     assert len(answer.events) == (0 if command == "check_domain" else 1)
     assert all(line in ledger for line in answer.ledger)
     assert answer.state is (answer.events[-1].state if answer.events else State.TRIAL)

@@ -45,6 +45,7 @@ from subscription.commands import Command, parse_command
 from subscription.deadlines import next_due_event
 from subscription.decide import Decision, ExternalFacts, decide
 from subscription.events import Erased, Event
+from subscription.issuer import Channel, Issuer
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import Subscription
 from subscription.timeline import Answer
@@ -114,7 +115,7 @@ def transition_of(
         state=after,
         revision=book.revision,
         answer=stored,
-        by=("somebody",),
+        issuers=(Issuer(channel=Channel.CLI, by="somebody"),),
     )
 
 

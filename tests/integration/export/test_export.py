@@ -15,13 +15,16 @@ from support.service_env import ServiceEnv, unique_name
 from support.subscription_driver import SubscriptionDriver
 
 from adapters.postgres.pool import create_pool
+from starter.caller import Caller
 from starter.exports import SubscriptionExports
 from subscription.business_calendar import KST
+from subscription.issuer import Channel, Issuer
 from subscription.refusals import RefusalCode, RefusalError
 
 CUSTOMER = "C-of-an-export"
 COMPANY = "=카나리아무역"
 CALLER = "+82 kim of sales"
+OPERATORS_NAME = "park of support"
 
 # Each file and a table that it has, with the columns that have other names in the file.
 TABLES: list[tuple[str, str, dict[str, str]]] = [
@@ -42,7 +45,7 @@ TABLES: list[tuple[str, str, dict[str, str]]] = [
 # Columns that the archive has in another form, or that are secret, technical, or the same in every row.
 OTHER_COLUMNS = {
     *("request_fingerprint", "erased_request_hash", "password_hash", "snapshot", "detail", "line"),
-    *("private", "next_attempt_at", "subscription_id"),
+    *("private", "channel", "issued_by", "next_attempt_at", "subscription_id"),
     "html",  # has the text of the email's body
 }
 # Tables with rows of a subscription that have no file of their own.
@@ -78,7 +81,11 @@ async def with_everything(service_env: ServiceEnv) -> SubscriptionDriver:
     )
     other = await service_env.paid("2026-03-01 09:00", term="MONTHLY", plan="premium", customer_id=CUSTOMER)
     await subscription.send("rename_account", at="2026-03-05 09:00", group=unique_name("renamed"))
-    await subscription.send("upgrade", at="2026-03-15 09:00", plan="basic", by=CALLER)
+    await subscription.send("change_renewal_option", at="2026-03-10 09:00", term="MONTHLY", by=OPERATORS_NAME)
+    subscription.client = service_env.client.for_caller(
+        Caller(CUSTOMER), issuer=Issuer(channel=Channel.CONSOLE, by=CALLER)
+    )
+    await subscription.send("upgrade", at="2026-03-15 09:00", plan="basic")
     domain = f"{unique_name('held')}.example.kr"
     await subscription.send("rename_account", at="2026-03-30 09:00", domain=domain)
     for each in (subscription, other):
@@ -211,9 +218,14 @@ def check_derived_files(archive: zipfile.ZipFile, subscription: SubscriptionDriv
     [invoice] = json.loads(archive.read("invoices.json"))
     assert [entry["amount"] for entry in invoice["entries"]] == [16_258, 39_483]
     assert invoice["supply_amount"] == 55_741
-    upgraded = json.loads(archive.read("timeline.json"))[3]
-    assert (upgraded["event"], upgraded["issued_by"]) == ("UPGRADED", CALLER)
-    assert upgraded["detail"]["rate"]["plan"] == "basic"
+    timeline = json.loads(archive.read("timeline.json"))
+    assert [(row["event"], row["channel"], row["issued_by"]) for row in timeline[3:7]] == [
+        ("RENEWAL_OPTION_CHANGED", "OPERATOR", None),
+        ("UPGRADED", "CONSOLE", CALLER),
+        ("RENAME_HELD", "CONSOLE", CALLER),
+        ("SERVICE_FEES_POSTED", "SYSTEM", None),
+    ]
+    assert timeline[4]["detail"]["rate"]["plan"] == "basic"
 
 
 async def check_no_secret(service_env: ServiceEnv, archive: zipfile.ZipFile, subscription_id: str) -> None:
@@ -234,6 +246,7 @@ async def check_no_secret(service_env: ServiceEnv, archive: zipfile.ZipFile, sub
         assert secret.rpartition("$")[2].encode() not in content
     # The email to prove the domain is there, without its token.
     assert b"naver-works-verification=[removed]" in archive.read("notices.json")
+    assert OPERATORS_NAME.encode() not in content
     for kept in (COMPANY, CALLER):
         assert kept.encode() in content
 

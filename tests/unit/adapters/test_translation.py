@@ -29,6 +29,7 @@ _TABLES = (
     labels.RENEWAL_OPTIONS,
     labels.LINE_KINDS,
     labels.ADJUSTMENT_REASONS,
+    labels.CHANNELS,
 )
 """The message templates of the domain."""
 
