@@ -128,6 +128,7 @@ def _worker_settings(addresses: StackAddresses, watched_at: ServiceAddresses | N
         "DATABASE_URL": addresses.worker_url,
         "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
         "WORKSUB_WEBHOOK_TARGETS": "any",
+        "WORKSUB_CONSOLE_URL": watched_at.console_url if watched_at else "",
         # Addresses from the user's environment belong to another worker.
         "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",
         "WORKSUB_HEALTH_ADDRESS": watched_at.health_address if watched_at else "",

@@ -122,6 +122,7 @@ async def test_r12_loser_sees_no_trace_of_the_winner(console: ConsoleServer) -> 
          UNION ALL SELECT row_to_json(found)::text FROM command_answers AS found WHERE subscription_id = $1
          UNION ALL SELECT row_to_json(found)::text FROM event_private_data AS found
                     WHERE subscription_id = $1
+         UNION ALL SELECT row_to_json(found)::text FROM notice_emails AS found WHERE subscription_id = $1
         """,
         loser.id,
     )

@@ -153,6 +153,30 @@ async def test_r34_email_in_flight_is_recorded_when_the_worker_stops(isolated_en
     assert len(smtp_server.message_ids) == len(set(smtp_server.message_ids)) == 2
 
 
+async def test_r34_email_interrupted_before_its_acceptance_is_sent_once(isolated_env: ServiceEnv) -> None:
+    """A dispatcher that ends during the transfer leaves the notice as it was."""
+    on_its_way = asyncio.Event()
+
+    async def to_message(recipient: str) -> str:
+        on_its_way.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with SmtpServer() as smtp_server, isolated_env.worker():
+        await isolated_env.requested()
+        smtp_server.to_message = to_message
+        working = asyncio.create_task(deliver(isolated_env, smtp_server))
+        await on_its_way.wait()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        [notice] = await isolated_env.client.notices()
+        assert (notice.state, notice.attempts) == (NoticeState.WAITING, 0)
+    async with SmtpServer() as smtp_server:
+        await deliver(isolated_env, smtp_server)
+        await deliver(isolated_env, smtp_server)
+    assert len(smtp_server.taken) == 1
+
+
 async def test_r34_lapsed_trial_is_warned_where_it_can_be_read(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as smtp_server, isolated_env.worker():
         subscription = await isolated_env.requested("2027-05-31 10:00", contact_email=CONTACT)
