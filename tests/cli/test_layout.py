@@ -14,13 +14,15 @@ from dev_stack.scenario_runner import simulate_by_rules
 from entrypoints.cli.views.billing import ledger_table
 from entrypoints.cli.views.layout import Indented
 from entrypoints.cli.views.simulate import scenario_view
-from entrypoints.cli.views.subscription import list_table, verification_records_view
+from entrypoints.cli.views.subscription import entitlements_view, list_table, verification_records_view
 from entrypoints.cli.yaml_documents import read_documents
 from starter.subscription_summary import SubscriptionSummary
 from subscription.business_calendar import KST
-from subscription.catalogue import PriceBook
+from subscription.catalogue import LocalizedList, PriceBook
 from subscription.domain_verification import verification_records
+from subscription.entitlements import Entitlements
 from subscription.scenario import ScenarioResult, read_scenario
+from subscription.state import Access, State
 
 SCENARIO = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
 SUBSCRIPTION = "d9a31f0d-37ec-563c-b621-a02a9ff03f97"
@@ -53,6 +55,24 @@ def test_subscription_output_is_never_truncated(width: int) -> None:
     without_spaces = "".join(text.split())
     for entry in subscription.timeline:
         assert entry.event in without_spaces
+
+
+def test_r36_entitlements_show_the_seats_and_locked_members() -> None:
+    granted = Entitlements(
+        subscription_id=SUBSCRIPTION,
+        sequence=3,
+        state=State.ACTIVE,
+        access=Access.FULL,
+        plan="basic",
+        functions=LocalizedList(en=("Mail", "Calendar"), ko=("메일", "캘린더")),
+        seats=10,
+        members_in_use=12,
+        locked_members=2,
+    )
+    text = "\n".join(rendered(entitlements_view(granted), 80))
+    assert "Functions     Mail, Calendar" in text
+    assert "Seats         12 of 10 used" in text
+    assert "Locked        2 members, added last" in text
 
 
 def test_long_names_wrap_after_an_underscore() -> None:

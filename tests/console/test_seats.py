@@ -82,6 +82,7 @@ async def test_fewer_seats_than_members_are_refused(console: ConsoleServer) -> N
         previewed = await browser.get(f"{form}&members=2")
         assert previewed.status_code == 422
         assert "3 members are in use." in previewed.text
+        assert "In use now: 3 members." in previewed.text
         previewed = await browser.get(f"{form}&members=3")
         assert previewed.status_code == 200
         confirmed = await submit(browser, previewed, "/switch", method="post")

@@ -74,6 +74,7 @@ async def form_page(
         action=action,
         command_id=str(uuid.uuid4()),
         refused=refused and page.refusal(refused),
+        in_use=current.members_in_use or 0,
         **context,
     )
 
