@@ -1,0 +1,25 @@
+"""The activity list of a subscription names who issued each command."""
+
+from datetime import timedelta
+
+from support.console_server import ConsoleServer
+from support.html_forms import sign_in, submit
+
+
+async def test_activity_names_users_to_customers_and_operators(console: ConsoleServer) -> None:
+    subscription = await console.annual()
+    path = f"/subscriptions/{subscription.id}"
+    async with console.browser() as browser, console.browser("ko") as operator:
+        await sign_in(browser, subscription.request["customer_id"])
+        later = await subscription.today() + timedelta(days=40)
+        page = await browser.get(f"{path}/cancel?review=1&date={later}")
+        account = await subscription.confirmation()
+        page = await submit(browser, page, "/cancel", method="post", confirmation=account)
+        assert '<span class="soft">developer · Console</span>' in page.text
+        assert '<span class="soft">NAVER WORKS support</span>' in page.text
+        assert "Temporal" not in page.text
+        await sign_in(operator, "")
+        page = await operator.get(path)
+        page = await submit(operator, page, "/withdraw")
+        assert "developer · 콘솔" in page.text
+        assert "NAVER WORKS 고객 지원, Temporal" in page.text
