@@ -20,7 +20,12 @@ from adapters.postgres.catalogue_repository import (
 from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Pool
 from adapters.postgres.read_only_pool import ReadOnlyPool
-from adapters.postgres.subscription_repository import TIMELINE_COLUMNS, certificate_from_row, snapshot
+from adapters.postgres.subscription_repository import (
+    TIMELINE_COLUMNS,
+    certificate_from_row,
+    count_trials,
+    snapshot,
+)
 from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
 from starter.filter_values import check_selection, selects_by_plan
 from starter.filters import Filters, customer_is, state_is, to_sql
@@ -41,8 +46,8 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
 from subscription.reconciliation import Reconciliation, ReportedFinding
-from subscription.refusals import RefusalCode, RefusalError, refusal
-from subscription.request import Account
+from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
+from subscription.request import Account, too_many_trials_refusal
 from subscription.state import State, Subscription
 from subscription.status import Status, status_of
 from subscription.timeline import ErasureCertificate, RecordedEntry
@@ -130,6 +135,13 @@ class SubscriptionQueries:
         """Return a published version with its texts, which the price book does not have."""
         texts = await load_texts(self._pool, catalogue.version)
         return catalogue.with_texts(texts) if texts else catalogue
+
+    async def trial_refusal(self, catalogue: Catalogue) -> Refusal | None:
+        """Return the refusal of a further trial of the customer (R2); None if there is room for one."""
+        if catalogue.trial.per_customer is None:
+            return None
+        trials = await count_trials(self._pool, self._own_customer())
+        return too_many_trials_refusal(catalogue, trials)
 
     async def check_name(self, account: Account) -> NameAvailability:
         status = NameStatus(

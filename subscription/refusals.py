@@ -216,8 +216,8 @@ SENTENCES: Mapping[str, str] = {
         "%(members)s are in use. Choose at least that number, or remove members in NAVER WORKS Admin first."
     ),
     "TOO_MANY_TRIALS": (
-        "You can have up to %(most)s subscriptions in trial or grace period at a time. Switch one of them "
-        "to a paid plan, or cancel one."
+        "At most %(most)s of your subscriptions can be in trial or grace period at a time. Switch one of "
+        "them to a paid plan, or cancel one."
     ),
     "TERMS_NOT_AGREED.MISSING": "Agree to %(terms)s to continue.",
     "TERMS_NOT_AGREED.VERSIONS": "Agree to the current versions of the terms: %(terms)s.",

@@ -44,9 +44,9 @@ async def lock_customer(connection: Connection, customer_id: str) -> None:
     await connection.execute("DELETE FROM customer_locks WHERE customer_id = $1", customer_id)
 
 
-async def count_trials(connection: Connection, customer_id: str) -> int:
+async def count_trials(reader: Reader, customer_id: str) -> int:
     """Return the number of a customer's subscriptions in trial or grace period, by their recorded states."""
-    trials: int = await connection.fetchval(
+    trials: int = await reader.fetchval(
         "SELECT count(*) FROM subscriptions WHERE customer_id = $1 AND state = ANY($2::text[])",
         customer_id,
         list(TRIAL_STATES),

@@ -110,6 +110,8 @@ ADVICE = {
     "NAME_TAKEN": "To check another name, run `worksub check-name`.",
     "NOTHING_ON_SALE": "To publish the catalogue, run `worksub setup`.",
     "NOT_YET_PAID": "Switch first: `worksub switch ID --date today --term ANNUAL`.",
+    "PREVIEW_OUTDATED": "Run `worksub catalogue preview FILE` again.",
     "SUBSCRIPTION_NOT_FOUND": "`worksub list` shows the ids and accounts of all subscriptions.",
     "SWITCH_RESERVED": "Withdraw it with `worksub withdraw ID`.",
+    "TOO_MANY_TRIALS": "`worksub list --customer ID` shows the customer's subscriptions.",
 }

@@ -92,6 +92,19 @@ async def test_r35_announced_rise_is_shown_with_what_can_be_done(isolated_consol
         assert "free of charge" in page.text
 
 
+async def test_r2_request_page_says_that_there_is_no_room_for_a_trial(
+    isolated_console: ConsoleServer,
+) -> None:
+    limited = catalogue("limited", "2020-06-01", **{"per_customer = 3": "per_customer = 1"})
+    assert await publish(isolated_console.service_env.pool, limited)
+    customer, refused = unique_name("C"), "At most 1 of your subscriptions can be in trial or grace period"
+    async with isolated_console.browser() as browser:
+        await sign_in(browser, customer)
+        assert refused not in (await browser.get("/request")).text
+        await isolated_console.service_env.requested(customer_id=customer)
+        assert refused in (await browser.get("/request")).text
+
+
 async def test_operators_preview_a_new_version(isolated_console: ConsoleServer) -> None:
     subscription = await isolated_console.service_env.requested(plan="basic", members=10)
     today = await subscription.today()

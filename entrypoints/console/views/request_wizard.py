@@ -255,6 +255,7 @@ async def _shown(
     status: int = 200,
 ) -> Response:
     book, catalogue = await page.client.price_book(), await _catalogue(page)
+    too_many_trials = await page.client.trial_refusal(catalogue) if step == "product" else None
     return await page.render(
         f"request/{step}.html",
         status=status,
@@ -264,6 +265,7 @@ async def _shown(
         problems=problems or {},
         duplicates=duplicates,
         catalogue=catalogue,
+        too_many_trials=page.refusal(too_many_trials) if too_many_trials else None,
         shown=_check_shown(page, draft, catalogue),
         messages=MessageFormatter(page.translator, book),
     )
