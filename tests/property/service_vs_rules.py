@@ -24,7 +24,7 @@ from subscription.refusals import Refusal, RefusalError
 from subscription.scenario import CONFIRM_DOMAIN, DOMAIN_STEPS, LOSE_DOMAIN
 from subscription.state import Subscription
 from subscription.status import Status
-from subscription.timeline import Answer
+from subscription.timeline import Answer, RecordedEntry, TimelineEntry
 
 from .expected_results import ExpectedSubscription
 
@@ -184,7 +184,7 @@ class SideBySide:
         client, subscription_id = self.subscription.client, self.subscription.id
         return (
             _without_secrets(await client.status(subscription_id)),
-            await client.timeline(subscription_id),
+            [_without_issuer(entry) for entry in await client.timeline(subscription_id)],
             await client.ledger(subscription_id),
             await client.upcoming(subscription_id),
         )
@@ -242,6 +242,11 @@ def _comparable(outcome: Answer | Quote | Refusal) -> Any:
         case CancellationQuote():
             return Quote(**{name: getattr(outcome, name) for name in Quote.model_fields})
     return outcome
+
+
+def _without_issuer(entry: RecordedEntry) -> TimelineEntry:
+    """Return the entry as the rules write it. They do not know the channel of a command."""
+    return TimelineEntry.model_validate(entry.model_dump(exclude={"channel", "by"}))
 
 
 def _without_secrets(status: Status) -> Status:
