@@ -37,6 +37,13 @@ async def test_switch_is_reserved_replaced_and_withdrawn(service: Service, cli: 
     assert "Switch to a paid annual contract (premium, 12 members) on" in status.out
     withdrawn = await cli.json("withdraw", subscription_id)
     assert [event["event"] for event in withdrawn["events"]] == ["RESERVATION_WITHDRAWN"]
+    assert "ops@example, CLI" in (await cli.run("timeline", subscription_id)).out
+    timeline = await cli.json("timeline", subscription_id)
+    assert [(entry["channel"], entry["by"]) for entry in timeline][1:] == [
+        ("CLI", None),
+        ("CLI", "ops@example"),
+        ("CLI", None),
+    ]
 
 
 async def test_today_is_the_date_of_the_subscription_clock(service: Service, cli: Cli) -> None:
