@@ -31,7 +31,8 @@ SUBSCRIPTIONS_A_CUSTOMER = 2
 
 _TABLES = """
     SELECT table_name FROM information_schema.tables AS kept
-     WHERE table_schema = 'public' AND table_type = 'BASE TABLE' AND table_name <> 'customer_events'
+     WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+       AND table_name NOT IN ('customer_events', 'notice_emails')
        AND EXISTS (SELECT 1 FROM information_schema.columns AS its
                     WHERE its.table_name = kept.table_name AND column_name = 'subscription_id')
        AND NOT EXISTS (SELECT 1 FROM information_schema.columns AS its
