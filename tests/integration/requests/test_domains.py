@@ -342,8 +342,8 @@ async def test_r12_first_proof_wins_and_others_learn_of_the_loss(service_env: Se
     answer = await squatter.send("rename_account", at="2027-01-10 09:04", group=unique_name("instead"))
     assert answer.access is Access.FULL
 
-    # The loss is recorded before the command that finds it.
-    await renaming.send("switch_to_paid", at="2027-01-10 09:05", date="2027-01-10", term="ANNUAL")
+    # The loss is recorded before the command that finds it. The next scheduled check is at 09:05.
+    await renaming.send("switch_to_paid", at="2027-01-10 09:04", date="2027-01-10", term="ANNUAL")
     assert await renaming.events() == ["TRIAL_STARTED", "RENAME_HELD", "DOMAIN_LOST", "SWITCHED_TO_PAID"]
     assert ((await renaming.status()).access, (await renaming.status()).proofs) == (Access.FULL, ())
 
