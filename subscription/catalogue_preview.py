@@ -184,6 +184,7 @@ class CataloguePreview:
         self._extended = period.extended
         self._end = start_of(period.until)
         self._withdrawn = _withdrawn_plans(period)
+        self._unchanged_plans = _unchanged_plans(period)
         self._subscriptions = self._more = self._less = self._on_withdrawn = 0
         self._before: Counter[tuple[date, str]] = Counter()
         self._after: Counter[tuple[date, str]] = Counter()
@@ -257,27 +258,29 @@ class CataloguePreview:
         return state
 
     def _run(self, state: Subscription) -> "_Runs":
+        published, extended = self._period.published, self._extended
         shared: list[_Step] = []
-        for step in _steps(state, self._extended, self._end):
-            if isinstance(step.event, _BEGINS_CONTRACT) and not self._is_published(step):
-                before = step.before
-                return _Runs(
-                    shared,
-                    list(_steps(before, self._period.published, self._end)),
-                    list(_steps(before, self._extended, self._end)),
-                )
-            shared.append(step)
+        while (deadline := next_deadline(state)) and deadline.at <= self._end:
+            event = deadline_event(state, deadline, extended)
+            if isinstance(event, _BEGINS_CONTRACT) and self._may_differ(event):
+                other = deadline_event(state, deadline, published)
+                if _contract_terms(event) != _contract_terms(other):
+                    return _Runs(
+                        shared,
+                        [_Step(state, other), *_steps(apply(state, other), published, self._end)],
+                        [_Step(state, event), *_steps(apply(state, event), extended, self._end)],
+                    )
+            shared.append(_Step(state, event))
+            state = apply(state, event)
         return _Runs(shared, [], [])
 
-    def _is_published(self, step: "_Step") -> bool:
-        """Return whether the contract begins on the same terms with the published versions."""
-        assert isinstance(step.event, _BEGINS_CONTRACT)
-        if step.event.rate.first_day < self._period.newer.effective_from:
-            return True
-        deadline = next_deadline(step.before)
-        assert deadline is not None
-        other = deadline_event(step.before, deadline, self._period.published)
-        return _contract_terms(step.event) == _contract_terms(other)
+    def _may_differ(self, begun: SwitchedToPaid | ContractRenewed) -> bool:
+        """Return False for a contract that begins on the same terms with the published versions alone.
+
+        This saves a calculation: a plan with the prices of the last published version costs the same.
+        """
+        rate = begun.rate
+        return rate.first_day >= self._period.newer.effective_from and rate.plan not in self._unchanged_plans
 
     def _rise_notices(self, runs: "_Runs") -> Iterator[RiseNotice]:
         """Yield the emails about prices that only the new version raises, on the days when they are due."""
@@ -381,6 +384,25 @@ def _withdrawn_plans(period: PreviewPeriod) -> frozenset[str]:
     """Return the plans on sale until the new version."""
     sold = period.published.in_force(period.newer.effective_from)
     return frozenset(sold.plans.keys() - period.newer.plans.keys()) if sold else frozenset()
+
+
+def _unchanged_plans(period: PreviewPeriod) -> frozenset[str]:
+    """Return the plans with the prices of the last published version; none if its policies differ.
+
+    That version is announced and in force no later than the new one. At every renewal, the two therefore give
+    the same price.
+    """
+    if not period.published.versions:
+        return frozenset()
+    last, newer = period.published.versions[-1], period.newer
+    if (last.renewal, last.cancellation) != (newer.renewal, newer.cancellation):
+        return frozenset()
+    return frozenset(
+        plan
+        for plan, prices in newer.plans.items()
+        if plan in last.plans
+        and (prices.list, prices.annual) == (last.plans[plan].list, last.plans[plan].annual)
+    )
 
 
 def _plans_of(state: Subscription) -> set[str]:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from fractions import Fraction
+from functools import reduce
 from itertools import pairwise
+from operator import add
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -103,7 +105,7 @@ class LedgerLine(Frozen):
 
 def exact_amount(pieces: Iterable[LinePart], percent: int) -> Fraction:
     """Return the exact amount of a line: `percent` of the sum of its pieces."""
-    exact = sum((piece.exact for piece in pieces), start=Fraction(0))
+    exact = reduce(add, (piece.exact for piece in pieces))
     return exact if percent == 100 else exact * percent / 100
 
 

@@ -23,10 +23,15 @@ def newer_versions(draw: st.DrawFn, book: PriceBook, today: Any) -> Catalogue:
     last = book.versions[-1]
     effective_from = max(today, last.effective_from + ONE_DAY) + draw(st.integers(0, 200)) * ONE_DAY
     announced_on = max(today, last.announcement_day, effective_from - draw(st.integers(0, 90)) * ONE_DAY)
-    factor = draw(FACTORS)
+    # One plan alone must not cost less than a lower one, or more than a higher one.
+    factors = {"lite": min(100, draw(FACTORS)), "premium": max(100, draw(FACTORS))}
+    same = draw(FACTORS)
+    if draw(st.booleans()):
+        factors = {"lite": same, "basic": same, "premium": same}
     plans: dict[str, Any] = {
         name: {"list": plan.list * factor // 100, "annual": plan.annual * factor // 100}
         for name, plan in catalogue().plans.items()
+        if (factor := factors.get(name))
     }
     if draw(st.booleans()):
         plans[draw(st.sampled_from(["lite", "basic"]))] = None
