@@ -104,6 +104,20 @@ def test_r34_previewed_emails_are_those_of_the_daily_job(changes: dict[str, Any]
     assert notice_days(effect) == emails_sent(state, newer) != []
 
 
+def test_r35_shorter_notice_at_the_same_prices_is_a_rise() -> None:
+    """The published version is announced too late for 10 July; the new one needs no notice."""
+    late = BOOK.with_versions([dearer(**LATE)])
+    newer = catalogue(
+        "2027-07-05",
+        plans={"lite": {"list": 4_000, "annual": 3_300}},
+        renewal={"price_notice_days": 0},
+        **LATE,
+    )
+    effect = CataloguePreview(period_of(late, newer, day(AS_OF))).add(monthly())
+    assert effect is not None
+    assert effect.change == CostChange(date=day("2027-07-10"), monthly_before=36_000, monthly_after=40_000)
+
+
 def test_r19_annual_contract_pays_less_from_its_renewal() -> None:
     annual = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=10)
     state = annual.send("change_renewal_option", term="ANNUAL").at(AS_OF).state
