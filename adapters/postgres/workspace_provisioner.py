@@ -14,7 +14,11 @@ MEMBERS_IN_USE_COLUMN = """
 
 
 class Workspace(Frozen):
-    """Desired state of a subscription's workspace in the product. `version` orders the updates."""
+    """Desired state of a subscription's workspace in the product. `version` orders the updates.
+
+    Several workspaces may have the same `account_name`: subscriptions that claim a domain, or have lost it
+    (R12). Only the one that holds the name has full access.
+    """
 
     subscription_id: str
     account_name: str
