@@ -14,8 +14,8 @@ from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.notice_outbox import RowKey
 from adapters.postgres.pool import Pool
 from subscription.catalogue import PriceBook
-from subscription.notice_outbox import Addressee, NoticeState, QueueNoticesInput, QueueNoticesResult
-from subscription.notices import notices_due
+from subscription.notice_outbox import NoticeState, QueueNoticesInput, QueueNoticesResult
+from subscription.notices import notices_due, recipients
 from subscription.state import Subscription
 
 NO_SERVER = "no mail server is set: WORKSUB_SMTP_URL"
@@ -57,10 +57,10 @@ class NotificationActivities:
     async def _queue(self, row: Any, known: Mapping[RowKey, NoticeState], day: date, book: PriceBook) -> int:
         state = Subscription.model_validate_json(row["snapshot"])
         due = notices_due(state, day, book)
-        # A notice that was queued for one addressee was queued for all of them.
-        is_known = all(
-            any(not notice_outbox.is_new(notice.key, addressee, known) for addressee in Addressee)
+        is_known = not any(
+            notice_outbox.is_new(notice.key, addressee, known)
             for notice in due
+            for addressee in recipients(notice.state, row["contact_email"], book.notice_policy)
         )
         if is_known and NoticeState.WAITING not in known.values():
             return 0
@@ -69,7 +69,8 @@ class NotificationActivities:
     async def _page(self, after: str) -> Sequence[Any]:
         rows: Sequence[Any] = await self._pool.fetch(
             """
-            SELECT subscription_id, snapshot FROM subscriptions
+            SELECT subscription_id, snapshot, contact_email
+              FROM subscriptions LEFT JOIN companies USING (subscription_id)
              WHERE state IN ('TRIAL', 'SUSPENDED', 'ACTIVE') AND subscription_id > $1
              ORDER BY subscription_id LIMIT $2
             """,

@@ -289,7 +289,6 @@ JOBS: list[tuple[str, Any]] = [
     ("NoticesWorkflow", {"day": "9999-12-31"}),
     ("NoticesWorkflow", {"day": "0001-01-01"}),
     ("NoticesWorkflow", {"after": "a\0b"}),
-    ("NoticesDeliveryWorkflow", {"day": "9999-12-31"}),
     ("AdjustmentWorkflow", {"subscription_id": "a\0b"}),
     ("AdjustmentWorkflow", [1, 2]),
 ]

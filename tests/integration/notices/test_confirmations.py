@@ -110,6 +110,18 @@ async def test_r34_waiting_confirmation_follows_a_rename(isolated_env: ServiceEn
     ]
 
 
+async def test_r34_contact_added_later_receives_the_due_notice(isolated_env: ServiceEnv) -> None:
+    """The administrator's mailbox cannot be read while the subscription is suspended."""
+    async with SmtpServer() as smtp_server, isolated_env.worker():
+        subscription = await isolated_env.requested("2027-05-31 10:00")
+        await subscription.advance_to("2027-06-30 10:00")
+        for contact_email in (None, CONTACT):
+            await isolated_env.owner.execute("UPDATE companies SET contact_email = $1", contact_email)
+            await run_notices_job(isolated_env, "2027-07-24", server=smtp_server)
+            await run_notices_job(isolated_env, "2027-07-25", server=smtp_server)
+    assert [message["To"] == CONTACT for message in smtp_server.taken] == [False, True]
+
+
 async def test_r34_dispatchers_of_several_workers_send_each_email_once(isolated_env: ServiceEnv) -> None:
     async with SmtpServer() as smtp_server, isolated_env.worker():
         settings = smtp_server.mail_server()

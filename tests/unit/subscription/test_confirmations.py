@@ -132,6 +132,18 @@ def test_r34_upgrade_email_states_both_amounts() -> None:
     )
 
 
+def test_r30_r34_annual_upgrade_email_states_the_cost_of_leaving() -> None:
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
+    last_email(
+        subscription.at("2027-03-15").send("upgrade", term="ANNUAL"),
+        "₩30,000 per month in total (before VAT)",
+        "- Before: ₩36,000 per month in total (before VAT)",
+        "Before 15 March 2028 (Wed) that costs the repayment of the discount and 10 percent",
+    )
+    text = english(confirmed(annual().send("upgrade", members=12))[-1], annual())
+    assert "repayment of the discount" not in text
+
+
 def test_r34_renewal_option_email_states_the_next_contract() -> None:
     last_email(
         annual().send("change_renewal_option", term="ANNUAL", plan="basic", members=5),
