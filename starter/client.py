@@ -334,10 +334,10 @@ class SubscriptionClient(SubscriptionQueries):
         return upcoming(state, await self._now(state), book)
 
     async def required_terms(self, subscription_id: str) -> tuple[Term, ...]:
-        """Return the terms of service that an upgrade requires now, by the subscription's clock (R25)."""
+        """Return the terms that an upgrade requires now, with texts, by the subscription's clock (R25)."""
         state, book, *_ = await self.recorded_state(subscription_id)
         catalogue = book.in_force(day_of(await self._now(state)))
-        return required_terms(catalogue) if catalogue else ()
+        return required_terms(await self.with_texts(catalogue)) if catalogue else ()
 
     async def find(
         self, selection: Filters = (), *, query: str | None = None, after: str = "", limit: int = 50

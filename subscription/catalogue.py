@@ -77,7 +77,7 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-_Text = Field(exclude_if=_is_none)
+_Text = Field(exclude_if=_is_none, json_schema_extra={"x-omitted-if-null": True})
 """A text of the catalogue. Stored catalogues and workflow payloads have no key for a missing one."""
 
 

@@ -256,7 +256,7 @@ def _one_name_of(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete_answers(found: dict[str, Any]) -> None:
-    """Mark all properties of response schemas as required, because the API omits none."""
+    """Mark the properties of response schemas as required, because the API omits only missing texts."""
     schemas = found["components"]["schemas"]
     unseen = [operation["responses"] for operation in _operations(found)]
     seen: set[str] = set()
@@ -265,10 +265,13 @@ def _complete_answers(found: dict[str, Any]) -> None:
             seen.add(name)
             schema = schemas[name]
             unseen.append(schema)
-            for field in schema.get("properties", {}).values():
+            required = []
+            for key, field in schema.get("properties", {}).items():
                 field.pop("default", None)
-            if schema.get("properties"):
-                schema["required"] = list(schema["properties"])
+                if not field.pop("x-omitted-if-null", False):
+                    required.append(key)
+            if required:
+                schema["required"] = required
 
 
 def _referred(node: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import unicodedata
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ COMMANDS: dict[str, list[str]] = {
     "upcoming": [],
     "quote": ["--of", "upgrade", "--members", "20"],
     "explain": [],
+    "export": ["--to", "FILE"],
     "switch": ["--date", "tomorrow", "--term", "ANNUAL"],
     "withdraw": [],
     "rename": ["--domain", "DOMAIN"],
@@ -75,10 +77,14 @@ def leaf_commands(command: Any, path: str) -> list[tuple[str, Any]]:
     return [leaf for name, each in command.commands.items() for leaf in leaf_commands(each, f"{path} {name}")]
 
 
-async def test_every_command_accepts_an_account(service: Service, cli: Cli) -> None:
+async def test_every_command_accepts_an_account(service: Service, cli: Cli, tmp_path: Path) -> None:
     group = fresh("lookup")
     subscription_id = await service.subscribed(account={"group": group})
-    replaced = {"DOMAIN": f"{fresh('lookup')}.example", "ACCOUNT": f"minji@{group}"}
+    replaced = {
+        "DOMAIN": f"{fresh('lookup')}.example",
+        "ACCOUNT": f"minji@{group}",
+        "FILE": f"{tmp_path / 'export.zip'}",
+    }
     for command, options in COMMANDS.items():
         words = [replaced.get(option, option) for option in options]
         if words == ["--subscription"]:
