@@ -246,7 +246,8 @@ async def finish(service_env: ServiceEnv, begun: StartedSubscription) -> None:
     await subscription.has_closed()
 
     recorded = await subscription.client.timeline(subscription.id)
-    assert recorded[: len(timeline)] == timeline
+    # The erasure has deleted the names of the issuers (R31).
+    assert recorded[: len(timeline)] == [entry.model_copy(update={"by": None}) for entry in timeline]
     assert [(entry.event, entry.at) for entry in recorded[len(timeline) :]] == [
         (event.event, event.at) for event in expected
     ]
