@@ -218,7 +218,7 @@ async def test_log_has_ids_and_codes_but_no_personal_data(
 
 def test_every_code_has_a_status() -> None:
     assert {status_of(code).value for code in (*RefusalCode, *ApiCode)} == {
-        *(400, 401, 403, 404, 405, 409, 413, 415, 422, 429, 500, 503, 504)
+        *(400, 401, 403, 404, 405, 409, 410, 413, 415, 422, 429, 500, 503, 504)
     }
 
 

@@ -165,9 +165,8 @@ async def test_r31_no_certificate_is_forged(
     assert await active.client.certificates(active.id) == []
     assert await rows_of(service_env, active) == {
         **dict.fromkeys(PERSONAL_DATA, 0),
-        **dict.fromkeys(
-            ("account_names", "administrators", "companies", "workspaces", "event_private_data"), 1
-        ),
+        **dict.fromkeys(("account_names", "administrators", "companies", "workspaces"), 1),
+        **dict.fromkeys(("event_private_data", "notice_emails"), 1),
     }
 
 
