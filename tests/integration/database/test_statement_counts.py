@@ -17,6 +17,8 @@ from subscription.refusals import RefusalCode, RefusalError
 
 Read = Callable[[SubscriptionClient, str], Awaitable[Any]]
 
+TEXTS = "SELECT document FROM catalogue_texts WHERE version = $1"
+
 READS: dict[str, Read] = {
     "check_exists": lambda client, id: client.check_exists(id),
     "snapshot": lambda client, id: client.snapshot(id),
@@ -63,8 +65,10 @@ async def test_read_of_subscription_is_one_statement(
         for customer_id in (owner, None):
             client, statements = recording_client(service_env, pool, customer_id)
             await READS[name](client, subscription.id)
-            assert len(statements) == 1, statements
-            assert "customer_id = $2" in statements[0]
+            read, *others = statements
+            assert "customer_id = $2" in read
+            # The texts of the terms belong to the catalogue, which is no customer's.
+            assert others == [TEXTS] * (name == "required_terms")
 
 
 @pytest.mark.parametrize("name", READS)
