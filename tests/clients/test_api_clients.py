@@ -129,7 +129,11 @@ async def test_a_generated_python_client_is_strict_and_works(
         venv.create(home, with_pip=True, clear=True)
         run(home / "bin" / "pip", "install", "--quiet", GENERATOR, cwd=HERE)
     config = tmp_path / "config.yaml"
-    config.write_text("package_name_override: worksub_client\npost_hooks: []\n")
+    config.write_text(
+        "package_name_override: worksub_client\npost_hooks: []\n"
+        # The generator reads a zip archive only as bytes of an unspecified type.
+        "content_type_overrides: {application/zip: application/octet-stream}\n"
+    )
     generated = tmp_path / "client"
     report = run(
         home / "bin" / "openapi-python-client",

@@ -17,7 +17,7 @@ from subscription.validation import parse_strict, problems_from
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}/contact-email", tags=["Contact email"])
 
 
-class ContactEmail(Wire):
+class ContactEmailBody(Wire):
     """The second recipient of notices; null if there is none."""
 
     contact_email: Annotated[str, AfterValidator(email_address)] | None
@@ -29,9 +29,9 @@ class ContactEmail(Wire):
     summary="Get the contact email address",
     description="Null if there is none, and after erasure.",
 )
-async def get_contact_email(subscription_id: str, client: ClientDep, service: ServiceDep) -> ContactEmail:
+async def get_contact_email(subscription_id: str, client: ClientDep, service: ServiceDep) -> ContactEmailBody:
     await client.status(subscription_id)  # raises if the caller has no such subscription
-    return ContactEmail(contact_email=await contact_emails.contact_email(service.own, subscription_id))
+    return ContactEmailBody(contact_email=await contact_emails.contact_email(service.own, subscription_id))
 
 
 @router.put(
@@ -44,13 +44,13 @@ async def get_contact_email(subscription_id: str, client: ClientDep, service: Se
         RefusalCode.SUBSCRIPTION_NOT_FOUND,
         RefusalCode.SUBSCRIPTION_ENDED,
     ),
-    openapi_extra=body_schema(ContactEmail, {"contact_email": "it@acme.example"}),
+    openapi_extra=body_schema(ContactEmailBody, {"contact_email": "it@acme.example"}),
     summary="Replace the contact email address",
     description="Null removes the address. Repeating the request has no further effect.",
 )
 async def put_contact_email(
     subscription_id: str, client: ClientDep, service: ServiceDep, body: JsonBodyDep
-) -> ContactEmail:
+) -> ContactEmailBody:
     wanted = _parse(body)
     await client.status(subscription_id)
     if not await contact_emails.set_contact_email(service.own, subscription_id, wanted.contact_email):
@@ -58,9 +58,9 @@ async def put_contact_email(
     return wanted
 
 
-def _parse(body: object) -> ContactEmail:
+def _parse(body: object) -> ContactEmailBody:
     try:
-        return parse_strict(ContactEmail, require_object(body))
+        return parse_strict(ContactEmailBody, require_object(body))
     except ValidationError as error:
         problems = problems_from(error)
         raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, problems)) from None
