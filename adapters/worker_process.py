@@ -23,7 +23,7 @@ from adapters.observability.health_server import WorkerHealth, serve_health
 from adapters.observability.logging import configure_logging
 from adapters.observability.sdk_runtime import metrics_served, telemetry_runtime
 from adapters.postgres.catalogue_repository import PublishingError, publish
-from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_pool, redacted_location
+from adapters.postgres.pool import CONNECTION_ERRORS, DatabaseError, Pool, create_pool, redacted_location
 from adapters.postgres.worker_keys import worker_signer
 from adapters.settings_error import SettingsError
 from adapters.temporal.client import TASK_QUEUE, connect
@@ -89,7 +89,7 @@ async def _run(
     await _publish_catalogue(settings, pool, stop)
     if mail_server := settings.mail_server:
         _log.info(f"Notices are sent by {mail_server.address}, as {mail_server.sender.addr_spec}.")
-    await _start_background_tasks(settings, client, pool, runtime, stack)
+    await _start_background_tasks(settings, client, pool, runtime, stack, stop)
     signer = await _retry_until_available("PostgreSQL", partial(worker_signer, pool), stop)
     async with create_worker(WorkerConnections(client, pool, signer)) as health.worker:
         _log.info(f"Working on task queue {TASK_QUEUE}; stop with Ctrl-C or SIGTERM.")
@@ -113,7 +113,7 @@ async def _retry_until_available(server: str, attempt: Callable[[], Awaitable[T]
     while True:
         try:
             return await attempt()
-        except (RuntimeError, RPCError, *CONNECT_ERRORS) as error:
+        except (RuntimeError, RPCError, *CONNECTION_ERRORS) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             _log.info(f"Waiting for {server}: {reason}")
         try:
@@ -164,13 +164,21 @@ async def _connect_to_temporal(settings: WorkerSettings, runtime: Runtime, stop:
 
 async def _connect_to_postgres(settings: WorkerSettings, stack: AsyncExitStack, stop: asyncio.Event) -> Pool:
     """Open the connection pool of the worker."""
-    pool = await _retry_until_available(
-        "PostgreSQL",
-        lambda: stack.enter_async_context(create_pool(settings.database_url, _DATABASE_ROLE)),
-        stop,
-    )
+    pool = await _open_pool(settings, stack, stop)
     _log.info(f"Connected to PostgreSQL at {redacted_location(settings.database_url)}.")
     return pool
+
+
+async def _open_pool(
+    settings: WorkerSettings, stack: AsyncExitStack, stop: asyncio.Event, connections: int = 10
+) -> Pool:
+    """Open a connection pool; wait while PostgreSQL is unavailable."""
+
+    def attempt() -> Awaitable[Pool]:
+        pool = create_pool(settings.database_url, _DATABASE_ROLE, connections=connections)
+        return stack.enter_async_context(pool)
+
+    return await _retry_until_available("PostgreSQL", attempt, stop)
 
 
 async def _publish_catalogue(settings: WorkerSettings, pool: Pool, stop: asyncio.Event) -> None:
@@ -180,7 +188,12 @@ async def _publish_catalogue(settings: WorkerSettings, pool: Pool, stop: asyncio
 
 
 async def _start_background_tasks(
-    settings: WorkerSettings, client: Client, pool: Pool, runtime: Runtime, stack: AsyncExitStack
+    settings: WorkerSettings,
+    client: Client,
+    pool: Pool,
+    runtime: Runtime,
+    stack: AsyncExitStack,
+    stop: asyncio.Event,
 ) -> None:
     """Start the copy of `NeedsAttention`, the gauge sampler, and the dispatchers of webhooks and notices."""
     await stack.enter_async_context(run_attention_copy(pool, client))
@@ -190,16 +203,12 @@ async def _start_background_tasks(
                 pool, client, runtime.metric_meter, sends_notices=settings.mail_server is not None
             )
         )
-    webhook_pool = await stack.enter_async_context(
-        create_pool(settings.database_url, _DATABASE_ROLE, connections=CONNECTIONS)
-    )
+    webhook_pool = await _open_pool(settings, stack, stop, CONNECTIONS)
     await stack.enter_async_context(
         run_webhook_dispatcher(webhook_pool, allow_private_targets=settings.allow_private_webhook_targets)
     )
     if settings.mail_server:
-        notice_pool = await stack.enter_async_context(
-            create_pool(settings.database_url, _DATABASE_ROLE, connections=notice_dispatcher.CONNECTIONS)
-        )
+        notice_pool = await _open_pool(settings, stack, stop, notice_dispatcher.CONNECTIONS)
         await stack.enter_async_context(
             notice_dispatcher.run_notice_dispatcher(
                 notice_pool, settings.mail_server, NoticeEmails(settings.console_url)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 from support.polling import gather_all, wait_for
@@ -19,7 +20,7 @@ from temporalio.exceptions import ApplicationError
 
 from adapters.temporal.client import TASK_QUEUE
 from dev_stack.child_server import free_ports
-from dev_stack.postgres_server import PostgresServer
+from dev_stack.postgres_server import PostgresServer, as_login
 from dev_stack.stack import EmbeddedStack
 from subscription.refusals import RefusalCode
 
@@ -145,6 +146,22 @@ async def test_worker_waits_for_servers_and_logs_the_reason(
             assert "Traceback" not in worker.output
             worker.send(signal.SIGTERM)
             assert await worker.exit_code() == 0
+
+
+async def test_worker_waits_for_each_of_its_pools(worker_env: WorkerEnv) -> None:
+    """PostgreSQL may become unavailable when the worker has opened only its first pool."""
+    owner, url = worker_env.service_env.owner, worker_env.settings["DATABASE_URL"]
+    login, password = unique_name("limited").replace("-", "_"), urlsplit(url).password
+    await owner.execute(
+        f"CREATE ROLE {login} LOGIN CONNECTION LIMIT 1 PASSWORD '{password}' IN ROLE worksub_worker"
+    )
+    settings = {**worker_env.settings, "DATABASE_URL": as_login(url, login)}
+    async with worker_process(settings, worker_env.home) as worker:
+        await worker.says("Connected to PostgreSQL")
+        await worker.says("Waiting for PostgreSQL: too many connections for role")
+        await owner.execute(f"ALTER ROLE {login} CONNECTION LIMIT -1")
+        await worker.says("Working on")
+        assert "Traceback" not in worker.output
 
 
 @pytest.mark.parametrize("missing", ["Temporal", "PostgreSQL"])
