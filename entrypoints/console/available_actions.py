@@ -90,8 +90,9 @@ def plans_to_upgrade_to(current: CurrentState) -> dict[str, Plan]:
     }
 
 
-def current_terms(current: CurrentState) -> tuple[TermAgreement, ...]:
-    catalogue = catalogue_now(current)
+def current_terms(current: CurrentState, day: date | None = None) -> tuple[TermAgreement, ...]:
+    """Return agreements to all required terms of a day; by default today."""
+    catalogue = current.book.in_force(day or day_of(current.now))
     terms = required_terms(catalogue) if catalogue else ()
     return tuple(TermAgreement(id=term.id, version=term.version) for term in terms)
 

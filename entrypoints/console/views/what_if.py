@@ -7,13 +7,12 @@ from typing import Any
 
 from starlette.responses import Response
 
-from entrypoints.console.available_actions import Action, account_words, plans_to_choose
+from entrypoints.console.available_actions import Action, account_words, current_terms, plans_to_choose
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
 from entrypoints.console.views.subscription_pages import render_subscription
 from starter.client import CurrentState
 from subscription.business_calendar import day_of
-from subscription.catalogue import required_terms
 from subscription.commands import (
     Cancel,
     ChangeRenewalOption,
@@ -142,7 +141,5 @@ def _argument(
         case Action.RENEWAL:
             argument = {"term": None, **argument}
         case Action.UPGRADE:
-            catalogue = current.book.in_force(day)
-            terms = required_terms(catalogue) if catalogue else ()
-            argument["agreed_terms"] = [{"id": term.id, "version": term.version} for term in terms]
+            argument["agreed_terms"] = [term.model_dump() for term in current_terms(current, day)]
     return argument
