@@ -1,7 +1,7 @@
 """Activity that issues one page of invoices, each in its own transaction, without number gaps."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from temporalio import activity
@@ -10,7 +10,6 @@ from activities.batch import Batch
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Connection, Pool
 from subscription.adjustment import adjustment_key
-from subscription.business_calendar import first_of_next_month
 from subscription.catalogue import InvoicePolicy
 from subscription.invoice import (
     CorrectedInvoice,
@@ -26,6 +25,7 @@ from subscription.invoice import (
     invoice_number,
 )
 from subscription.ledger import LedgerLine
+from subscription.vat_estimate import invoice_policy
 
 _CUSTOMERS_A_PAGE = 100
 
@@ -53,10 +53,7 @@ class InvoicingActivities:
         )
 
     async def _policy(self, month: date) -> InvoicePolicy:
-        """Return the invoice policy of the catalogue in force on the last day of the month."""
-        last_day = first_of_next_month(month) - timedelta(days=1)
-        catalogue = (await load_price_book(self._pool)).in_force(last_day)
-        return catalogue.invoice if catalogue else InvoicePolicy()
+        return invoice_policy(month, await load_price_book(self._pool))
 
     async def _page(self, input: IssueInvoices) -> list[str]:
         """Return the next customers with ledger lines. An index-only scan, independent of ledger length."""

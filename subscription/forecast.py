@@ -9,7 +9,7 @@ from typing import Literal
 from subscription.apply import apply, apply_all
 from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import PriceBook, required_terms
-from subscription.commands import Cancel, SwitchToPaid, Upgrade
+from subscription.commands import Cancel, ChangeRenewalOption, SwitchToPaid, Upgrade
 from subscription.contract import Contract, ContractTerm
 from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
 from subscription.decide import NO_FACTS, ExternalFacts, decide
@@ -48,8 +48,9 @@ class QuoteKind(StrEnum):
 
 
 class ChangeQuote(Frozen):
-    """The cost of a contract from the day of a switch or an upgrade to the end of its period (R16, R25).
+    """The cost of a contract from the day of a change to the end of its period (R16, R24, R25).
 
+    The day is that of a switch or an upgrade; of a renewal option, the first day of the next contract.
     `monthly` is the price of a whole month at the new rate, `monthly_now` at today's rate (0 in trial or
     grace period). `ledger` has the lines for these days if the contract is canceled, free of charge, at its
     end.
@@ -102,25 +103,89 @@ def quote_switch(
     facts: ExternalFacts = NO_FACTS,
 ) -> ChangeQuote | Refusal:
     """Return the cost of a switch to paid; refused for the same reasons as the command itself."""
-    return _quote_change(state, switch, switch.date, now, book, facts)
+    return _quote_change(state, switch, now, book, facts)
 
 
 def quote_upgrade(
     state: Subscription, upgrade: Upgrade, now: datetime, book: PriceBook
 ) -> ChangeQuote | Refusal:
     """Return the cost of an upgrade today. A quote needs no agreement to the terms of service."""
-    today = day_of(now)
-    catalogue = book.in_force(today)
+    return _quote_change(state, with_required_terms(upgrade, now, book), now, book, NO_FACTS)
+
+
+def quote_renewal(
+    state: Subscription,
+    change: ChangeRenewalOption,
+    now: datetime,
+    book: PriceBook,
+    facts: ExternalFacts = NO_FACTS,
+) -> ChangeQuote | Refusal | None:
+    """Return the cost of the next contract under a renewal option; refused for the command's reasons.
+
+    None if a cancellation is reserved: the option then has no effect (R24).
+    """
+    if not is_within_horizon(state, now):
+        return TOO_FAR_AHEAD
+    state = advance(state, now, book)
+    decision = decide(state, change, now, book, facts)
+    if isinstance(decision, Refusal):
+        return decision
+    if isinstance(state.reservation, ReservedCancellation):
+        return None
+    saved = apply_all(state, decision.events)
+    day, renewed = next(
+        (day_of(event.at), after)
+        for event, after in future_events(saved, book)
+        if isinstance(event, ContractRenewed)
+    )
+    return _quote_contract(state, renewed, day, book)
+
+
+def with_required_terms(upgrade: Upgrade, now: datetime, book: PriceBook) -> Upgrade:
+    """Return the upgrade with agreements to the required terms of today, for a trial of the command."""
+    catalogue = book.in_force(day_of(now))
     terms = required_terms(catalogue) if catalogue else ()
     agreed = tuple(TermAgreement(id=term.id, version=term.version) for term in terms)
-    agreeing = upgrade.model_copy(update={"agreed_terms": agreed})
-    return _quote_change(state, agreeing, today, now, book, NO_FACTS)
+    return upgrade.model_copy(update={"agreed_terms": agreed})
+
+
+def state_after(
+    state: Subscription,
+    change: SwitchToPaid | Upgrade,
+    now: datetime,
+    book: PriceBook,
+    facts: ExternalFacts = NO_FACTS,
+) -> Subscription | Refusal:
+    """Return the state on the day of the change, when its contract has begun."""
+    decision = decide(state, change, now, book, facts)
+    if isinstance(decision, Refusal):
+        return decision
+    day = day_of_change(change, now)
+    return advance(apply_all(state, decision.events), max(now, start_of(day)), book)
+
+
+def day_of_change(change: SwitchToPaid | Upgrade, now: datetime) -> date:
+    """Return the day from which the change counts. An upgrade takes effect at once (R25)."""
+    return change.date if isinstance(change, SwitchToPaid) else day_of(now)
+
+
+def canceled_at(state: Subscription, end_day: date, billed_from: date) -> Subscription:
+    """Return the state with a cancellation on `end_day`, billed from `billed_from` on.
+
+    The unbilled days at the rate before a change may begin earlier; they are not a cost of the change.
+    """
+    assert state.billed_until is not None
+    return state.model_copy(
+        update={
+            "reservation": ReservedCancellation(date=end_day),
+            "billed_until": max(state.billed_until, billed_from),
+        }
+    )
 
 
 def _quote_change(
     state: Subscription,
     change: SwitchToPaid | Upgrade,
-    day: date,
     now: datetime,
     book: PriceBook,
     facts: ExternalFacts,
@@ -128,28 +193,24 @@ def _quote_change(
     if not is_within_horizon(state, now):
         return TOO_FAR_AHEAD
     state = advance(state, now, book)
-    decision = decide(state, change, now, book, facts)
-    if isinstance(decision, Refusal):
-        return decision
-    changed = advance(apply_all(state, decision.events), max(now, start_of(day)), book)
+    changed = state_after(state, change, now, book, facts)
+    if isinstance(changed, Refusal):
+        return changed
+    return _quote_contract(state, changed, day_of_change(change, now), book)
+
+
+def _quote_contract(before: Subscription, changed: Subscription, day: date, book: PriceBook) -> ChangeQuote:
     contract = changed.contract
     assert contract is not None
-    # Bill only from the day of the change on: the unbilled days at the current rate may begin before it.
-    assert changed.billed_until is not None
-    canceled_at_end = changed.model_copy(
-        update={
-            "reservation": ReservedCancellation(date=contract.end_day),
-            "billed_until": max(changed.billed_until, day),
-        }
-    )
-    lines = tuple(line for event, _ in future_events(canceled_at_end, book) for line in event.lines)
+    ending = canceled_at(changed, contract.end_day, day)
+    lines = tuple(line for event, _ in future_events(ending, book) for line in event.lines)
     return ChangeQuote(
         date=day,
         plan=changed.plan,
         members=changed.members,
         contract=contract,
         monthly=changed.rate.monthly,
-        monthly_now=state.rate.monthly if state.contract else 0,
+        monthly_now=before.rate.monthly if before.contract else 0,
         ledger=lines,
         total=sum(line.amount for line in lines),
     )

@@ -2,8 +2,8 @@
 
 from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, day, fee, posted
 
-from subscription.commands import SwitchToPaid, Upgrade
-from subscription.forecast import ChangeQuote, quote_switch, quote_upgrade
+from subscription.commands import ChangeRenewalOption, SwitchToPaid, Upgrade
+from subscription.forecast import ChangeQuote, quote_renewal, quote_switch, quote_upgrade
 from subscription.refusals import Refusal, RefusalCode
 
 
@@ -105,3 +105,22 @@ def test_r25_equal_prices_quote_excludes_days_before_change() -> None:
     assert [line.amount for line in quote.ledger] == [15_483, *[30_000] * 11, 14_516]
     assert quote.total == 359_999
     assert quote.ledger[0].first_day == day("2027-01-16")
+
+
+def test_r24_renewal_quote_covers_the_next_contract() -> None:
+    subscription = ScenarioBuilder.paid("2027-01-15", "ANNUAL", plan="basic", members=10)
+    command = subscription.read("change_renewal_option", {"term": "MONTHLY", "plan": "lite", "members": 5})
+    assert isinstance(command, ChangeRenewalOption)
+    quote = quote_renewal(subscription.state, command, subscription.now, BOOK)
+    assert isinstance(quote, ChangeQuote)
+    assert (quote.date, quote.contract.end_day) == (day("2028-01-15"), day("2028-02-15"))
+    assert (quote.monthly_now, quote.monthly) == (60_000, 18_000)
+    # 17/31 and 14/29 of 18,000: February 2028 has 29 days.
+    assert [line.amount for line in quote.ledger] == [9_870, 8_689]
+
+
+def test_r24_renewal_has_no_quote_while_a_cancellation_is_reserved() -> None:
+    subscription = ScenarioBuilder.paid("2027-01-15", "MONTHLY").send("cancel", date="2027-06-01")
+    command = subscription.read("change_renewal_option", {"term": "ANNUAL"})
+    assert isinstance(command, ChangeRenewalOption)
+    assert quote_renewal(subscription.state, command, subscription.now, BOOK) is None
