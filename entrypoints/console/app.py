@@ -28,6 +28,7 @@ from entrypoints.console.views import (
     command_forms,
     contact_email,
     contract_changes,
+    design,
     export,
     my_product,
     notices,
@@ -96,7 +97,9 @@ def _console_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
     def page(path: str, handler: Handler, whom: Audience, method: str = "GET") -> Route:
         return Route(path, protect(console, handler, whom, SessionKind.CONSOLE), methods=[method])
 
+    local = [page("/design", design.design, Audience.PUBLIC)] if console.settings.developer_sign_in else []
     return [
+        *local,
         page("/", my_product.home, Audience.SIGNED_IN),
         page("/subscriptions", my_product.my_product, Audience.CUSTOMERS),
         page("/operator", my_product.all_subscriptions, Audience.OPERATORS),

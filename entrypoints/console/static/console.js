@@ -3,16 +3,30 @@
 
 document.documentElement.classList.add("js");
 
-// A form is submitted once, even if its button is clicked several times.
+const say = (text) => {
+  const live = document.getElementById("live");
+  if (live) live.textContent = text;
+};
+
+// A form is submitted once, and its button is busy until the next page. A download leaves the page as it is.
 document.addEventListener("submit", (event) => {
-  const button = event.submitter;
-  if (!button || !button.hasAttribute("data-once")) return;
-  if (event.target.dataset.sent) event.preventDefault();
-  event.target.dataset.sent = "yes";
+  const form = event.target, button = event.submitter;
+  if ("download" in form.dataset || event.defaultPrevented) return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "yes";
+  if (!button) return;
   button.setAttribute("aria-busy", "true");
+  if (button.dataset.busy) [button.dataset.label, button.textContent] = [button.textContent, button.dataset.busy];
+  say(button.dataset.busy || document.getElementById("live").dataset.working);
 });
+// The browser's [Back] shows the page as it was left.
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
+  document.querySelectorAll("[aria-busy]").forEach((button) => {
+    button.removeAttribute("aria-busy");
+    if (button.dataset.label) button.textContent = button.dataset.label;
+  });
+  say("");
 });
 
 // The rules beside a field are checked during typing; the server validates them again.
@@ -73,6 +87,12 @@ document.querySelectorAll("input[data-from-address]").forEach((input) => {
   if (input.value === "") input.value = decodeURIComponent(location.hash.slice(1));
 });
 
-document.querySelectorAll("button[data-copy]").forEach((button) => {
-  button.addEventListener("click", () => navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent));
-});
+document.querySelectorAll("button[data-copy]").forEach((button) => button.addEventListener("click", async () => {
+  const label = button.querySelector("span") || button;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  if (!button.dataset.copied) return;
+  label.textContent = button.dataset.copied;
+  say(button.dataset.copied);
+}));
+
+document.querySelectorAll("[data-dismiss]").forEach((button) => button.addEventListener("click", () => button.parentElement.remove()));
