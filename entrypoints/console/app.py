@@ -31,10 +31,12 @@ from entrypoints.console.views import (
     design,
     export,
     my_product,
-    notices,
     request_wizard,
     sign_in,
+    subscription_activity,
+    subscription_billing,
     subscription_detail,
+    subscription_settings,
     what_if,
 )
 from entrypoints.console.works_admin import views as works
@@ -128,7 +130,11 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
 
     moving = [page("/clock", clock_controls.advance, "POST")] if console.settings.developer_sign_in else []
     return [
-        page("", subscription_detail.detail),
+        page("", subscription_detail.overview),
+        page("/billing", subscription_billing.billing),
+        page("/activity", subscription_activity.activity),
+        page("/notices", subscription_activity.notices),
+        page("/settings", subscription_settings.settings),
         page("/switch", contract_changes.get_switch),
         page("/switch", contract_changes.post_switch, "POST"),
         page("/renewal", contract_changes.get_renewal),
@@ -143,7 +149,6 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/rename", command_forms.post_rename, "POST"),
         page("/domain", command_forms.check_domain, "POST"),
         page("/export", export.download, "POST"),
-        page("/notices", notices.notices),
         page("/contact-email", contact_email.get_contact_email),
         page("/contact-email", contact_email.post_contact_email, "POST"),
         *moving,

@@ -47,6 +47,7 @@ class Action(StrEnum):
     WITHDRAW = "withdraw"
     RENAME = "rename"
     DOMAIN = "domain"
+    EXPORT = "export"
 
 
 class UpcomingEvents(Frozen):
@@ -186,7 +187,8 @@ def cost_of(current: CurrentState, command: Command) -> ChangeQuote | None:
 
 def refusals(current: CurrentState) -> Mapping[Action, Refusal | None]:
     """Return each action with the refusal if it is not possible now, or None if it is."""
-    return {action: _refusal(current, trials) for action, trials in _probe_commands(current).items()}
+    found = {action: _refusal(current, trials) for action, trials in _probe_commands(current).items()}
+    return {**found, Action.EXPORT: _export_refusal(current.state)}
 
 
 def _refusal(current: CurrentState, trials: tuple[Command, ...]) -> Refusal | None:
@@ -194,6 +196,11 @@ def _refusal(current: CurrentState, trials: tuple[Command, ...]) -> Refusal | No
     decisions = [decide_now(current, command) for command in trials]
     refused = [decision for decision in decisions if isinstance(decision, Refusal)]
     return refused[0] if len(refused) == len(decisions) else None
+
+
+def _export_refusal(state: Subscription) -> Refusal | None:
+    """Return the refusal of an export, which is possible until the data is erased (R37)."""
+    return Refusal.of(RefusalCode.DATA_ERASED) if state.state.is_terminal else None
 
 
 def _probe_commands(current: CurrentState) -> Mapping[Action, tuple[Command, ...]]:

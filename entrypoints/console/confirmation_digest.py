@@ -7,6 +7,7 @@ calculates the digest again from the current state. If the digests differ, the c
 import hashlib
 import hmac
 import json
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -34,6 +35,11 @@ def digest(page: PageContext, purpose: str, *facts: Any, now: datetime | None = 
 def is_as_shown(page: PageContext, expected: str) -> bool:
     """Return True if the page of the submitted form showed the facts of this digest."""
     return hmac.compare_digest(expected.encode(), page.form.get(FIELD, "").encode())
+
+
+def new_command_id() -> str:
+    """Return the command ID of a new form."""
+    return str(uuid.uuid4())
 
 
 def command_id(page: PageContext) -> str:

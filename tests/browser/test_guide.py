@@ -130,6 +130,7 @@ async def _switches(visitor: BrowserUser, path: str) -> None:
     await visitor.clicks("Switch to paid now")
     await visitor.page.get_by_role("status").wait_for()
     await visitor.page.locator("button[value=next]").click()
+    await visitor.goes_to(f"{path}/billing")
     await visitor.page.locator("#charges").wait_for()
     assert await visitor.page.locator("tbody tr").count() == 1
 

@@ -14,12 +14,13 @@ async def test_activity_names_users_to_customers_and_operators(console: ConsoleS
         later = await subscription.today() + timedelta(days=40)
         page = await browser.get(f"{path}/cancel?review=1&date={later}")
         account = await subscription.confirmation()
-        page = await submit(browser, page, "/cancel", method="post", confirmation=account)
+        await submit(browser, page, "/cancel", method="post", confirmation=account)
+        page = await browser.get(f"{path}/activity")
         assert '<span class="soft">developer · Console</span>' in page.text
         assert '<span class="soft">NAVER WORKS support</span>' in page.text
         assert "Temporal" not in page.text
         await sign_in(operator, "")
-        page = await operator.get(path)
-        page = await submit(operator, page, "/withdraw")
+        await submit(operator, await operator.get(path), "/withdraw")
+        page = await operator.get(f"{path}/activity")
         assert "developer · 콘솔" in page.text
         assert "NAVER WORKS 고객 지원, Temporal" in page.text

@@ -57,12 +57,12 @@ def test_chart_ticks_are_few_and_keep_clear_of_labels() -> None:
 
 def test_each_state_offers_its_allowed_actions() -> None:
     subscription = ScenarioBuilder.requested("2026-12-01 09:00")
-    assert available(subscription) == {"switch", "cancel", "rename"}
-    assert available(subscription.copy().at("2027-01-05")) == {"switch", "cancel", "rename"}
+    assert available(subscription) == {"switch", "cancel", "rename", "export"}
+    assert available(subscription.copy().at("2027-01-05")) == {"switch", "cancel", "rename", "export"}
     paid = ScenarioBuilder.paid("2027-01-01", "MONTHLY")
-    assert available(paid) == {"renewal", "upgrade", "cancel", "rename"}
+    assert available(paid) == {"renewal", "upgrade", "cancel", "rename", "export"}
     paid.send("cancel", date="2027-05-01")
-    assert available(paid) == {"renewal", "upgrade", "cancel", "withdraw", "rename"}
+    assert available(paid) == {"renewal", "upgrade", "cancel", "withdraw", "rename", "export"}
     assert available(paid.at("2027-05-01")) == set()
 
 

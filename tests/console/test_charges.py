@@ -42,7 +42,7 @@ async def test_charges_show_invoice_and_uninvoiced_total(
     [invoice] = await console.service_env.client.invoices(customer_id=billed.request["customer_id"])
     async with console.browser() as browser:
         await sign_in(browser, billed.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{billed.id}")
+        page = await browser.get(f"/subscriptions/{billed.id}/billing")
         assert rows(page, "Charges") == [
             f"Service fee 1 Mar 2026 - 14 Mar 2026 Lite 10 ₩16,258 {invoice.number}",
             f"Service fee 15 Mar 2026 - 31 Mar 2026 Basic 10 ₩39,483 {invoice.number}",
@@ -64,7 +64,7 @@ async def test_invoice_page_uses_the_readers_language(
     for language, heading in (("en", "Invoice"), ("ko", "청구서")):
         async with console.browser(language) as browser:
             await sign_in(browser, billed.request["customer_id"])
-            page = await browser.get(f"/subscriptions/{billed.id}")
+            page = await browser.get(f"/subscriptions/{billed.id}/billing")
             assert f'href="/invoices/{invoice.number}"' in page.text
             answer = await browser.get(f"/invoices/{invoice.number}")
         assert answer.status_code == 200
@@ -89,7 +89,7 @@ async def test_charges_page_without_charges_states_it(console: ConsoleServer) ->
     subscription = await console.service_env.requested()
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{subscription.id}")
+        page = await browser.get(f"/subscriptions/{subscription.id}/billing")
     assert "Nothing has been charged." in page.text
     assert "Month of use" not in page.text
 

@@ -92,7 +92,8 @@ async def test_r12_loser_sees_no_trace_of_the_winner(console: ConsoleServer) -> 
         today = f"{await loser.today()}"
         one = f"/subscriptions/{loser.id}"
         for path in (
-            *("/", "/subscriptions", one, f"{one}/notices", f"{one}/rename", f"{one}/contact-email"),
+            *("/", "/subscriptions", one, f"{one}/activity", f"{one}/notices", f"{one}/settings"),
+            *(f"{one}/rename", f"{one}/contact-email"),
             f"{one}/switch?review=1&date={today}&term=ANNUAL",
             *(f"{one}/renewal", f"{one}/upgrade", f"{one}/cancel", f"/request/complete/{loser.id}"),
         ):
@@ -109,7 +110,7 @@ async def test_r12_loser_sees_no_trace_of_the_winner(console: ConsoleServer) -> 
     async with console.browser() as browser:
         await sign_in(browser, customer)
         await look(browser)
-        page = await submit(browser, await browser.get(f"/subscriptions/{loser.id}"), "/domain")
+        page = await submit(browser, await browser.get(f"/subscriptions/{loser.id}/settings"), "/domain")
         seen.append(page.text)
         assert "verified elsewhere first" in page.text
         await look(browser)

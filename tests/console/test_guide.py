@@ -28,7 +28,7 @@ async def test_guide_from_request_to_erasure(console: ConsoleServer) -> None:
         assert "The free trial has started" in page.text, page.text
         [listed] = await console.service_env.client.list(customer_id=f"customer-of-{name}")
         path = f"/subscriptions/{listed.subscription_id}"
-        page = await browser.get(path)
+        page = await browser.get(f"{path}/settings")
         assert page.status_code == 200, page.text
         assert "it@acme.example" in page.text
         for action in ("switch", "cancel", "rename"):
@@ -143,15 +143,18 @@ async def test_domain_record_from_the_page_proves_ownership(console: ConsoleServ
     subscription = await console.service_env.requested(account={"domain": domain})
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{subscription.id}")
+        path = f"/subscriptions/{subscription.id}"
+        page = await browser.get(path)
         assert "Use is restricted" in page.text
+        assert f'href="{path}/settings#domain"' in page.text
+        page = await browser.get(f"{path}/settings")
         page = await submit(browser, page, "/domain")
         assert "Record not found yet." in page.text
         [value] = set(re.findall(r"naver-works-verification=[0-9a-f]{32}", page.text))
         console.service_env.dns.publish_txt(domain, value)
         page = await submit(browser, page, "/domain")
         assert "Domain ownership is verified" in page.text
-        assert "Use is restricted" not in page.text
+        assert "Use is restricted" not in (await browser.get(path)).text
 
 
 async def test_rename_runs_once_and_refusal_keeps_input(console: ConsoleServer) -> None:

@@ -147,7 +147,7 @@ async def test_unhandled_exception_shows_an_error_page(console: ConsoleServer) -
         await sign_in(browser, subscription.request["customer_id"])
         await owner.execute("ALTER TABLE ledger_adjustments RENAME TO elsewhere")
         try:
-            page = await browser.get(f"/subscriptions/{subscription.id}")
+            page = await browser.get(f"/subscriptions/{subscription.id}/billing")
         finally:
             await owner.execute("ALTER TABLE elsewhere RENAME TO ledger_adjustments")
         assert page.status_code == 500

@@ -22,6 +22,9 @@ from subscription.invoice import Invoice
 
 NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/subscriptions/{subscription_id}"): {},
+    ("GET", "/subscriptions/{subscription_id}/billing"): {},
+    ("GET", "/subscriptions/{subscription_id}/activity"): {},
+    ("GET", "/subscriptions/{subscription_id}/settings"): {},
     ("GET", "/subscriptions/{subscription_id}/switch"): {"review": "1"},
     ("POST", "/subscriptions/{subscription_id}/switch"): {"date": "2026-04-02", "term": "ANNUAL"},
     ("GET", "/subscriptions/{subscription_id}/renewal"): {"review": "1", "term": "ANNUAL"},

@@ -6,7 +6,8 @@ from starlette.responses import Response
 
 from entrypoints.console.confirmation_digest import is_as_shown
 from entrypoints.console.page_context import PageContext
-from entrypoints.console.views.subscription_detail import clock_shown, shown
+from entrypoints.console.views.subscription_detail import shown
+from entrypoints.console.views.subscription_tabs import Tab, clock_shown, tab_url
 from starter.subscription_clock import ClockNotSupportedError
 from subscription.deadlines import next_deadline
 
@@ -36,4 +37,6 @@ async def advance(page: PageContext) -> Response:
         await page.client.settle(page.subscription_id)
     current = await page.client.current_state(page.subscription_id)
     said = page.translator.gettext("It is %(now)s now.", now=page.translator.moment(max(current.now, target)))
-    return await page.redirect(f"/subscriptions/{page.subscription_id}", said)
+    sent_from = page.form.get("tab", "")
+    tab = Tab(sent_from) if sent_from in tuple(Tab) else Tab.OVERVIEW
+    return await page.redirect(tab_url(page.subscription_id, tab), said)

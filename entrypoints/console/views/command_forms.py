@@ -1,17 +1,24 @@
 """Shared parts of all command forms; forms for rename, domain check and withdrawal."""
 
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
 from entrypoints.console.available_actions import Action, catalogue_now, refusals
-from entrypoints.console.confirmation_digest import command_id, digest, is_as_shown, was_carried_out
+from entrypoints.console.confirmation_digest import (
+    command_id,
+    digest,
+    is_as_shown,
+    new_command_id,
+    was_carried_out,
+)
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
-from entrypoints.console.views.subscription_detail import shown, withdrawal_shown
+from entrypoints.console.views.subscription_detail import shown
 from entrypoints.console.views.subscription_pages import render_subscription
+from entrypoints.console.views.subscription_settings import settings_shown
+from entrypoints.console.views.subscription_tabs import Tab, tab_url, withdrawal_shown
 from starter.client import CurrentState
 from subscription.event_messages import SENTENCES
 from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
@@ -30,7 +37,7 @@ async def run_client(
     The rules refuse the command if an event, a new day or a new catalogue version has occurred since `seen`,
     the state that the form's digest was compared with.
     """
-    metadata: dict[str, Any] = {"id": command_id(page) or str(uuid.uuid4())}
+    metadata: dict[str, Any] = {"id": command_id(page) or new_command_id()}
     if seen is not None:
         metadata["expects"] = seen.expected.model_dump(mode="json")
     return await page.client.command(page.subscription_id, name, {**argument, **metadata})
@@ -46,13 +53,13 @@ async def current_after(page: PageContext, refused: Refusal, seen: CurrentState)
     return seen
 
 
-async def redirect_with_result(page: PageContext, answer: Answer) -> Response:
+async def redirect_with_result(page: PageContext, answer: Answer, tab: Tab = Tab.OVERVIEW) -> Response:
     """Redirect to the subscription page, which shows the events of the command as a flash message."""
     events = [entry.sequence for entry in answer.events]
     happened = await page.client.history(page.subscription_id)
     messages = MessageFormatter(page.translator, await page.client.price_book())
     said = " ".join(messages.event(happened[number - 1]) for number in events if number <= len(happened))
-    return await page.redirect(f"/subscriptions/{page.subscription_id}", said or answer.message)
+    return await page.redirect(tab_url(page.subscription_id, tab), said or answer.message)
 
 
 async def form_page(
@@ -72,7 +79,7 @@ async def form_page(
         current,
         status=status if refused is None else 409,
         action=action,
-        command_id=str(uuid.uuid4()),
+        command_id=new_command_id(),
         refused=refused and page.refusal(refused),
         in_use=current.members_in_use or 0,
         **context,
@@ -101,11 +108,11 @@ async def check_domain(page: PageContext) -> Response:
     try:
         answer = await run_client(page, "check_domain", {})
     except RefusalError as refusal:
-        return await shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
+        return await settings_shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
     if not answer.events:
-        not_yet = SENTENCES["NO_PROOF_YET"]
-        return await page.redirect(f"/subscriptions/{page.subscription_id}", page.translator.gettext(not_yet))
-    return await redirect_with_result(page, answer)
+        not_yet = page.translator.gettext(SENTENCES["NO_PROOF_YET"])
+        return await page.redirect(tab_url(page.subscription_id, Tab.SETTINGS), not_yet)
+    return await redirect_with_result(page, answer, Tab.SETTINGS)
 
 
 # -- rename (R10) --------------------------------------------------------------------------------------

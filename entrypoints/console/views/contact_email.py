@@ -9,6 +9,7 @@ from adapters.postgres import contact_emails
 from entrypoints.console.confirmation_digest import digest, is_as_shown
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_pages import render_subscription
+from entrypoints.console.views.subscription_tabs import Tab, tab_url
 from subscription.email_address import email_address
 from subscription.refusals import Refusal, RefusalCode
 from subscription.validation import problem_in
@@ -39,7 +40,7 @@ async def post_contact_email(page: PageContext) -> Response:
         if not await contact_emails.set_contact_email(pool, page.subscription_id, wanted):
             return await _shown(page, entered, {"": page.refusal(_ENDED)}, 409)
     said = gettext("The contact email is saved.") if wanted else gettext("The contact email is removed.")
-    return await page.redirect(f"/subscriptions/{page.subscription_id}", said)
+    return await page.redirect(tab_url(page.subscription_id, Tab.SETTINGS), said)
 
 
 async def _shown(

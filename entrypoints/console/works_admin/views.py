@@ -13,6 +13,7 @@ from entrypoints.console.confirmation_digest import digest, is_as_shown
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext, ShortCircuitResponse, cookie_name
 from entrypoints.console.sessions import SessionKind
+from entrypoints.console.works_admin.closed_reason import closed_reason
 from entrypoints.console.works_admin.login_throttle import Throttle
 from entrypoints.console.works_admin.repository import Company, Member, WorksAdminRepository
 from entrypoints.http.archive_response import archive_response
@@ -217,20 +218,7 @@ async def _open(page: PageContext) -> CurrentState:
 
 
 async def _closed(page: PageContext, current: CurrentState) -> Response:
-    gettext = page.translator.gettext
-    lost = gettext(
-        "The ownership of the domain was verified elsewhere first. NAVER WORKS can be used again once the "
-        "account is renamed."
-    )
-    why = {
-        State.TRIAL: lost,
-        State.ACTIVE: lost,
-        State.SUSPENDED: gettext(
-            "The trial has ended and use is suspended. It resumes with the switch to a paid plan."
-        ),
-        State.CANCELED: gettext("The subscription has been canceled."),
-        State.ERASED: gettext("The subscription has been canceled and all data deleted."),
-    }.get(current.state.state, gettext("The subscription has not started yet."))
+    why = closed_reason(current.state, page.translator)
     return await page.render("works_admin/no_access.html", why=why, status=403)
 
 

@@ -1,11 +1,21 @@
-"""The page of a subscription's notices (R34)."""
+"""The tab Activity of a subscription: its events with their issuers, and its notices (R34)."""
 
 from starlette.responses import Response
 
 from entrypoints.console.page_context import PageContext
-from entrypoints.console.views.subscription_pages import render_subscription
+from entrypoints.console.views.subscription_tabs import Tab, render_tab
 
 _SHOWN = 50
+"""Events, or notices, of one page."""
+
+
+async def activity(page: PageContext) -> Response:
+    """Show the events of the subscription, the latest first, also after its erasure."""
+    subscription_id, client = page.subscription_id, page.client
+    current = await client.current_state(subscription_id)
+    events = await client.history(subscription_id)
+    past = [*zip(events, await client.timeline(subscription_id), strict=False)][::-1]
+    return await render_tab(page, Tab.ACTIVITY, "activity.html", current, past=past)
 
 
 async def notices(page: PageContext) -> Response:
@@ -14,8 +24,9 @@ async def notices(page: PageContext) -> Response:
     before = page.request.query_params.get("before", "")
     found = await page.client.latest_notices(page.subscription_id, before=_number(before), limit=_SHOWN + 1)
     shown = found[:_SHOWN]
-    return await render_subscription(
+    return await render_tab(
         page,
+        Tab.ACTIVITY,
         "notices.html",
         current,
         notices=shown,
