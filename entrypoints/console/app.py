@@ -31,6 +31,7 @@ from entrypoints.console.views import (
     design,
     export,
     my_product,
+    rename,
     request_wizard,
     sign_in,
     subscription_activity,
@@ -39,6 +40,7 @@ from entrypoints.console.views import (
     subscription_settings,
     what_if,
 )
+from entrypoints.console.works_admin import sign_in as admin_sign_in
 from entrypoints.console.works_admin import views as works
 from starter.client import SubscriptionClient
 from starter.command_rate_limits import CommandRates
@@ -145,8 +147,8 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/cancel", cancellation.get_cancel),
         page("/cancel", cancellation.post_cancel, "POST"),
         page("/withdraw", command_forms.withdraw, "POST"),
-        page("/rename", command_forms.get_rename),
-        page("/rename", command_forms.post_rename, "POST"),
+        page("/rename", rename.get_rename),
+        page("/rename", rename.post_rename, "POST"),
         page("/domain", command_forms.check_domain, "POST"),
         page("/export", export.download, "POST"),
         page("/contact-email", contact_email.get_contact_email),
@@ -163,14 +165,16 @@ def _works_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
 
     return [
         page("", works.home),
-        page("/sign-in", works.get_sign_in, Audience.PUBLIC),
-        page("/sign-in", works.sign_in, Audience.PUBLIC, "POST"),
+        page("/sign-in", admin_sign_in.get_sign_in, Audience.PUBLIC),
+        page("/sign-in", admin_sign_in.sign_in, Audience.PUBLIC, "POST"),
         page("/company", works.set_company, method="POST"),
         page("/export", works.export, method="POST"),
+        page("/rename", rename.get_rename),
+        page("/rename", rename.post_rename, method="POST"),
         page("/members", works.add_member, method="POST"),
         page("/members/remove", works.remove_member, method="POST"),
         page("/language", choose_language, Audience.PUBLIC, "POST"),
-        page("/sign-out", works.sign_out, method="POST"),
+        page("/sign-out", admin_sign_in.sign_out, method="POST"),
     ]
 
 

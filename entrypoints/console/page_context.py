@@ -100,6 +100,9 @@ class PageContext:
 
     @property
     def subscription_id(self) -> str:
+        """Return the subscription in the URL; for an administrator, the only one of the session."""
+        if self.session is not None and self.session.subscription_id is not None:
+            return self.session.subscription_id
         subscription_id: str = self.request.path_params["subscription_id"]
         return subscription_id
 

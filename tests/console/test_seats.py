@@ -48,7 +48,7 @@ async def test_members_added_last_are_locked(console: ConsoleServer) -> None:
         granted = await client.entitlements(subscription.id)
         assert (granted.seats, granted.members_in_use, granted.locked_members) == (2, 4, 2)
         full = await submit(browser, page, "/works/members", member_id="dana", name="Member")
-        assert "All 2 seats are used. Upgrade the subscription" in full.text
+        assert "All 2 seats are used. Upgrade to add members." in full.text
 
         page = await submit(browser, page, "/works/members/remove", member_id="zoe", shown=shown(page, "zoe"))
         assert "The member is removed." in page.text

@@ -34,17 +34,63 @@ async def test_wrong_password_and_unknown_account_look_alike(
         assert f"WRONG_PASSWORD · {other_id}" in unknown.text
 
 
-async def test_password_guessing_is_rate_limited(console: ConsoleServer) -> None:
+async def test_throttled_account_shows_the_remaining_wait(console: ConsoleServer) -> None:
     account = f"admin@{unique_name('guessed')}"
+    owner, window = (
+        console.service_env.owner,
+        "UPDATE sign_in_attempts SET started_at = started_at - $1::interval",
+    )
     async with console.browser() as browser:
         page = await browser.get("/works/sign-in")
+        typed = [account, account.upper(), account, account, account, account, account]
         tried = [
-            (
-                await submit(browser, page, "/works/sign-in", account=account, password="Wrong4Horse")
-            ).status_code
-            for _ in range(7)
+            await submit(browser, page, "/works/sign-in", account=entered, password="Wrong4Horse")
+            for entered in typed
         ]
-        assert tried == [403, 403, 403, 403, 403, 429, 429]
+        assert [answer.status_code for answer in tried] == [403, 403, 403, 403, 403, 429, 429]
+        assert "Try again in 15 minutes." in tried[-1].text
+        await owner.execute(window, timedelta(minutes=11))
+        throttled = await submit(browser, page, "/works/sign-in", account=account, password="Wrong4Horse")
+        assert "Try again in 4 minutes." in throttled.text
+        assert 180 < int(throttled.headers["retry-after"]) <= 240
+        await owner.execute(window, timedelta(minutes=4))
+        again = await submit(browser, page, "/works/sign-in", account=account, password="Wrong4Horse")
+        assert again.status_code == 403
+
+
+@pytest.mark.parametrize("account", ["", "admin", "@acme", "admin@"])
+async def test_incomplete_sign_in_is_explained_and_not_counted(console: ConsoleServer, account: str) -> None:
+    counted = "SELECT coalesce(sum(attempts), 0) FROM sign_in_attempts"
+    before = await console.service_env.owner.fetchval(counted)
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        page = await submit(browser, page, "/works/sign-in", account=account, password="")
+    assert page.status_code == 422
+    assert page.text.count("Enter the account as ID@name, for example admin@acme.") == 2
+    assert page.text.count("Enter the password.") == 2
+    assert await console.service_env.owner.fetchval(counted) == before
+
+
+async def test_administrator_renames_with_the_form_of_the_console(console: ConsoleServer) -> None:
+    subscription, other = await console.service_env.requested(), await console.service_env.requested()
+    account, name = await subscription.confirmation(), unique_name("renamed")
+    async with console.browser() as browser:
+        page = await browser.get("/works/sign-in")
+        await submit(browser, page, "/works/sign-in", account=account, password=PASSWORD)
+        form = await browser.get("/works/rename")
+        taken = other.request["account"]["group"]
+        page = await submit(browser, form, "/works/rename", name=taken)
+        assert (page.status_code, f'value="{taken}"' in page.text) == (422, True)
+        page = await submit(browser, page, "/works/rename", name=name)
+        assert page.url.path == "/works"
+        assert "The account is renamed" in page.text
+        again = await submit(browser, form, "/works/rename", name=unique_name("stale"))
+        assert again.status_code == 409
+        assert (await browser.get("/works/rename")).status_code == 409
+    assert await subscription.confirmation() == f"admin@{name}"
+    renamed = (await console.service_env.client.timeline(subscription.id))[-1]
+    assert renamed.by == account
+    assert (await other.events()) == ["TRIAL_STARTED"]
 
 
 async def test_concurrent_guesses_check_at_most_five_passwords(console: ConsoleServer) -> None:

@@ -656,7 +656,9 @@ CREATE TABLE console_sessions (
     flash_message   text,
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CHECK ((realm = 'WORKS_ADMIN') = (subscription_id IS NOT NULL))
+    CHECK ((realm = 'WORKS_ADMIN') = (subscription_id IS NOT NULL)),
+    -- A session of the console without a customer is an operator's; an administrator must never become one.
+    CHECK (realm <> 'WORKS_ADMIN' OR customer_id IS NOT NULL)
 );
 ALTER TABLE console_sessions
     ALTER COLUMN name SET STATISTICS 0, ALTER COLUMN document SET STATISTICS 0,

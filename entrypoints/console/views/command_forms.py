@@ -1,18 +1,12 @@
-"""Shared parts of all command forms; forms for rename, domain check and withdrawal."""
+"""Shared parts of all command forms; forms for domain check and withdrawal."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import Response
 
-from entrypoints.console.available_actions import Action, catalogue_now, refusals
-from entrypoints.console.confirmation_digest import (
-    command_id,
-    digest,
-    is_as_shown,
-    new_command_id,
-    was_carried_out,
-)
+from entrypoints.console.available_actions import Action, refusals
+from entrypoints.console.confirmation_digest import command_id, is_as_shown, new_command_id, was_carried_out
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_detail import shown
@@ -55,11 +49,16 @@ async def current_after(page: PageContext, refused: Refusal, seen: CurrentState)
 
 async def redirect_with_result(page: PageContext, answer: Answer, tab: Tab = Tab.OVERVIEW) -> Response:
     """Redirect to the subscription page, which shows the events of the command as a flash message."""
+    return await page.redirect(tab_url(page.subscription_id, tab), await result_of(page, answer))
+
+
+async def result_of(page: PageContext, answer: Answer) -> str:
+    """Return the messages of the command's events, in the language of the page."""
     events = [entry.sequence for entry in answer.events]
     happened = await page.client.history(page.subscription_id)
     messages = MessageFormatter(page.translator, await page.client.price_book())
     said = " ".join(messages.event(happened[number - 1]) for number in events if number <= len(happened))
-    return await page.redirect(tab_url(page.subscription_id, tab), said or answer.message)
+    return said or answer.message
 
 
 async def form_page(
@@ -69,13 +68,14 @@ async def form_page(
     action: Action,
     *,
     status: int = 200,
+    not_available: str = "command/not_available.html",
     **context: Any,
 ) -> Response:
     """Return the page of an action. If the action is not possible now, the page shows only the reason."""
     refused = refusals(current)[action]
     return await render_subscription(
         page,
-        template if refused is None else "command/not_available.html",
+        template if refused is None else not_available,
         current,
         status=status if refused is None else 409,
         action=action,
@@ -110,61 +110,7 @@ async def check_domain(page: PageContext) -> Response:
     except RefusalError as refusal:
         return await settings_shown(page, problems={"": page.refusal(refusal.refused)}, status=422)
     if not answer.events:
-        not_yet = page.translator.gettext(SENTENCES["NO_PROOF_YET"])
-        return await page.redirect(tab_url(page.subscription_id, Tab.SETTINGS), not_yet)
+        not_yet = SENTENCES["NO_PROOF_YET"]
+        settings = tab_url(page.subscription_id, Tab.SETTINGS)
+        return await page.redirect(settings, page.translator.gettext(not_yet))
     return await redirect_with_result(page, answer, Tab.SETTINGS)
-
-
-# -- rename (R10) --------------------------------------------------------------------------------------
-
-
-async def get_rename(page: PageContext) -> Response:
-    current = await page.client.current_state(page.subscription_id)
-    account = current.state.account
-    return await _rename_page(page, current, account.kind.value if account else "GROUP", "")
-
-
-async def post_rename(page: PageContext) -> Response:
-    current = await page.client.current_state(page.subscription_id)
-    kind = "DOMAIN" if page.form.get("kind") == "DOMAIN" else "GROUP"
-    name = page.form.get("name", "").strip()[:300]
-    if page.chooses_language:
-        return await _rename_page(page, current, kind, name)
-    if not await was_carried_out(page) and not is_as_shown(page, _rename_shown(page, current)):
-        return await _rename_page(page, current, kind, name, {"": changed_meanwhile(page)}, 409)
-    try:
-        return await redirect_with_result(
-            page, await run_client(page, "rename_account", {kind.lower(): name}, current)
-        )
-    except RefusalError as refusal:
-        problems = page.problems(refusal.refused, group="name", domain="name", account_group="name")
-        problems = {"name": " ".join(problems.values())}
-        current = await current_after(page, refusal.refused, current)
-        return await _rename_page(page, current, kind, name, problems, 422)
-
-
-async def _rename_page(
-    page: PageContext,
-    current: CurrentState,
-    kind: str,
-    name: str,
-    problems: Mapping[str, str] | None = None,
-    status: int = 200,
-) -> Response:
-    return await form_page(
-        page,
-        "command/rename.html",
-        current,
-        Action.RENAME,
-        entered={"kind": kind, "name": name},
-        lock_hours=catalogue.account.rename_lock_hours if (catalogue := catalogue_now(current)) else 0,
-        shown=_rename_shown(page, current),
-        problems=problems or {},
-        status=status,
-    )
-
-
-def _rename_shown(page: PageContext, current: CurrentState) -> str:
-    state = current.state
-    held = state.pending_rename_domain.name if state.pending_rename_domain else None
-    return digest(page, "rename", state.subscription_id, state.account, held)

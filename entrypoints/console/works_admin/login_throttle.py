@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 
 from adapters.postgres.pool import Pool
 
@@ -18,8 +19,11 @@ class Throttle:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def count(self, account: str, address: str) -> bool:
-        """Count an attempt and return True, or return False if it would exceed a limit."""
+    async def count(self, account: str, address: str) -> timedelta | None:
+        """Count an attempt and return None, or return the remaining wait if a limit is exceeded.
+
+        An unknown account has the same limits, so the wait does not reveal whether an account exists.
+        """
         await self._pool.execute(
             "DELETE FROM sign_in_attempts WHERE started_at < clock_timestamp() - make_interval(mins => $1)",
             MINUTES,
@@ -28,9 +32,9 @@ class Throttle:
         for key, most in _limits(account, address):
             if not await self._count(key, most):
                 await self._take_back(counted)
-                return False
+                return await self._wait(key)
             counted.append(key)
-        return True
+        return None
 
     async def uncount(self, account: str, address: str) -> None:
         """Undo the count of one attempt, because its password was correct."""
@@ -49,6 +53,16 @@ class Throttle:
                 most,
             )
         )
+
+    async def _wait(self, key: bytes) -> timedelta:
+        """Return the time until the counter of this key is reset; at least one second."""
+        left: timedelta | None = await self._pool.fetchval(
+            "SELECT started_at + make_interval(mins => $2) - clock_timestamp()"
+            "  FROM sign_in_attempts WHERE subject_hash = $1",
+            key,
+            MINUTES,
+        )
+        return max(left or timedelta(), timedelta(seconds=1))
 
     async def _take_back(self, keys: Iterable[bytes]) -> None:
         for key in keys:

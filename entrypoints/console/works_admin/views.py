@@ -1,115 +1,37 @@
-"""Pages of NAVER WORKS Admin."""
+"""The home page of NAVER WORKS Admin: company information, members and the export."""
 
-import asyncio
 from collections.abc import Mapping
 from functools import partial
 
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
-from adapters.password_hashing import HashingBusyError
-from entrypoints.console.access_control import clear_cookie, set_session_cookie
 from entrypoints.console.confirmation_digest import digest, is_as_shown
 from entrypoints.console.message_formatter import MessageFormatter
-from entrypoints.console.page_context import PageContext, ShortCircuitResponse, cookie_name
-from entrypoints.console.sessions import SessionKind
-from entrypoints.console.works_admin.closed_reason import closed_reason
-from entrypoints.console.works_admin.login_throttle import Throttle
+from entrypoints.console.page_context import PageContext
+from entrypoints.console.works_admin.access import open_subscription
 from entrypoints.console.works_admin.repository import Company, Member, WorksAdminRepository
 from entrypoints.http.archive_response import archive_response
-from entrypoints.http.client_address import client_address
-from entrypoints.http.sign_in_refusals import SignInRefusal
 from starter.client import CurrentState
 from subscription.account_names import admin_id as checked_id
 from subscription.phone import phone_number
 from subscription.state import Access, State, Subscription
 from subscription.validation import has_control_characters, problem_in
 
-_MAX_ADMINISTRATORS = 4
-"""The password is verified for at most this many subscriptions that claim the domain of an account.
-
-The holder of the domain comes first, then the oldest claims. Later claims cannot exclude an earlier one."""
-
-
-async def get_sign_in(page: PageContext) -> Response:
-    if page.session is not None:
-        return await page.redirect("/works")
-    return await page.render("works_admin/sign_in.html", account="")
-
-
-async def sign_in(page: PageContext) -> Response:
-    """Sign in an administrator. All failures have the same response and, for unknown accounts, the same cost.
-
-    Otherwise a response or its duration would reveal whether an account exists (user enumeration).
-    """
-    account, password = page.form.get("account", "").strip()[:300], page.form.get("password", "")[:200]
-    if page.chooses_language:
-        return await page.render("works_admin/sign_in.html", account=account)
-    address = client_address(page.request.scope)
-    began = asyncio.get_running_loop().time()
-    throttle, record = Throttle(page.console.pool), WorksAdminRepository(page.console.pool)
-    if not await throttle.count(account, address):
-        page.refuse_sign_in(SignInRefusal.TOO_MANY_FAILURES)
-        said = page.translator.gettext("Too many attempts. Wait a quarter of an hour and try again.")
-        return await _redirect_to_sign_in(page, account, said, 429)
-    try:
-        subscription_id = await _authenticate(page, record, account, password)
-    except HashingBusyError as error:
-        await throttle.uncount(account, address)  # the password was not verified
-        page.refuse_sign_in(SignInRefusal.TOO_BUSY, error)
-        raise
-    if subscription_id is None:
-        await _until_next_step(page.console.failure_step, began)
-        page.refuse_sign_in(SignInRefusal.WRONG_PASSWORD)
-        return await _redirect_to_sign_in(
-            page, account, page.translator.gettext("The account or the password is wrong."), 403
-        )
-    await throttle.uncount(account, address)
-    current = await page.console.client.current_state(subscription_id)
-    if current.state.access is Access.NONE:
-        page.refuse_sign_in(SignInRefusal.NO_ACCESS)
-        return await _closed(page, current)
-    if page.session is not None:
-        await page.console.sessions.end(page.token)
-    token = await page.console.sessions.begin(SessionKind.WORKS_ADMIN, subscription_id=subscription_id)
-    set_session_cookie(page, token)
-    return await page.redirect("/works")
-
-
-async def _authenticate(
-    page: PageContext, record: WorksAdminRepository, account: str, password: str
-) -> str | None:
-    """Return the subscription of the administrator with this account and password, or None.
-
-    Several subscriptions may claim a domain, so an account may have several administrators, whom their
-    passwords tell apart. The number of computed hashes depends on the kind of the name alone: the duration
-    does not reveal how many subscriptions claim the domain.
-    """
-    admin_id, _, name = account.partition("@")
-    candidates = await page.console.client.of_account(admin_id, name, limit=_MAX_ADMINISTRATORS)
-    hashes = await record.password_hashes(candidates)
-    missing = (_MAX_ADMINISTRATORS if "." in name else 1) - len(candidates)
-    authenticated = None
-    for candidate in (*candidates, *[None] * missing):
-        stored = hashes.get(candidate) if candidate else None
-        if await page.console.hashing.verify(stored, password) and authenticated is None:
-            authenticated = candidate
-    return authenticated
-
 
 async def home(page: PageContext) -> Response:
-    return await _shown(page, await _open(page))
+    return await _shown(page, await open_subscription(page))
 
 
 async def export(page: PageContext) -> Response:
     """Return the archive of the administrator's own subscription (R37)."""
-    subscription_id = (await _open(page)).state.subscription_id
+    subscription_id = (await open_subscription(page)).state.subscription_id
     return await archive_response(page.console.exports.archive(subscription_id), subscription_id)
 
 
 async def set_company(page: PageContext) -> Response:
     """Replace the company information if it is still the one that the page showed."""
-    current, form, gettext = await _open(page), page.form, page.translator.gettext
+    current, form, gettext = await open_subscription(page), page.form, page.translator.gettext
     entered = {
         name: form.get(name, "").strip() for name in ("company_name", "company_phone", "company_address")
     }
@@ -150,7 +72,7 @@ def _company(page: PageContext, entered: Mapping[str, str]) -> Company | dict[st
 
 
 async def add_member(page: PageContext) -> Response:
-    current, gettext = await _open(page), page.translator.gettext
+    current, gettext = await open_subscription(page), page.translator.gettext
     entered = {
         "member_id": page.form.get("member_id", "").strip(),
         "name": page.form.get("name", "").strip(),
@@ -178,9 +100,7 @@ def _no_seat(page: PageContext, state: Subscription) -> str:
     """Return the message that all seats are used, with the command that adds seats in this state (R26)."""
     most = page.translator.number(state.members)
     if state.state is State.ACTIVE:
-        return page.translator.gettext(
-            "All %(most)s seats are used. Upgrade the subscription to add members.", most=most
-        )
+        return page.translator.gettext("All %(most)s seats are used. Upgrade to add members.", most=most)
     return page.translator.gettext(
         "All %(most)s seats of the trial are used. Switch to a paid plan with more members to add members.",
         most=most,
@@ -189,7 +109,7 @@ def _no_seat(page: PageContext, state: Subscription) -> str:
 
 async def remove_member(page: PageContext) -> Response:
     """Remove the member whose ID and name the page showed."""
-    current = await _open(page)
+    current = await open_subscription(page)
     record, subscription_id = WorksAdminRepository(page.console.pool), current.state.subscription_id
     member = await record.member(subscription_id, page.form.get("member_id", ""))
     as_shown = member is not None and is_as_shown(page, _member_shown(page, member))
@@ -199,27 +119,6 @@ async def remove_member(page: PageContext) -> Response:
         "The members have changed since you opened the page. No member was removed."
     )
     return await _shown(page, current, problems={"": said})
-
-
-async def sign_out(page: PageContext) -> Response:
-    await page.console.sessions.end(page.token)
-    clear_cookie(page, cookie_name(page.realm, secure=page.console.settings.secure))
-    return await page.redirect("/works/sign-in")
-
-
-async def _open(page: PageContext) -> CurrentState:
-    """Return the current state of the subscription if its access allows NAVER WORKS Admin."""
-    assert page.session is not None
-    assert page.session.subscription_id is not None
-    current = await page.console.client.current_state(page.session.subscription_id)
-    if current.state.access is Access.NONE:
-        raise ShortCircuitResponse(await _closed(page, current))
-    return current
-
-
-async def _closed(page: PageContext, current: CurrentState) -> Response:
-    why = closed_reason(current.state, page.translator)
-    return await page.render("works_admin/no_access.html", why=why, status=403)
 
 
 async def _shown(
@@ -266,13 +165,3 @@ def _changed(page: PageContext, company: Company | None) -> str:
         if company
         else "",
     )
-
-
-async def _redirect_to_sign_in(page: PageContext, account: str, said: str, status: int) -> Response:
-    return await page.render("works_admin/sign_in.html", account=account, problems={"": said}, status=status)
-
-
-async def _until_next_step(step: float, began: float) -> None:
-    """Wait for the next full step, so that the duration of a failure reveals nothing (timing attack)."""
-    taken = asyncio.get_running_loop().time() - began
-    await asyncio.sleep(step - taken % step)
