@@ -31,12 +31,12 @@ class Language(StrEnum):
 
 
 _LOCALES: Mapping[Language, Locale] = {Language.KO: Locale("ko", "KR"), Language.EN: Locale("en", "US")}
-_DAY = {Language.KO: "y년 M월 d일", Language.EN: "d MMM y"}
-_MOMENT = {Language.KO: "y년 M월 d일 HH:mm", Language.EN: "d MMM y, HH:mm"}
-_LONG_DAY = {Language.KO: "y년 M월 d일(EEE)", Language.EN: "d MMMM y (EEE)"}
+_DAY = {Language.KO: "y. M. d.", Language.EN: "MMM d, y"}
+_MOMENT = {Language.KO: "y. M. d. HH:mm", Language.EN: "MMM d, y, HH:mm"}
+_LONG_DAY = {Language.KO: "y. M. d.(EEE)", Language.EN: "EEEE, MMMM d, y"}
 _LONG_MOMENT = {
-    Language.KO: "y년 M월 d일(EEE) HH:mm",
-    Language.EN: "d MMMM y (EEE) 'at' HH:mm 'Korean time'",
+    Language.KO: "y. M. d.(EEE) HH:mm",
+    Language.EN: "EEEE, MMMM d, y 'at' HH:mm 'Korean time'",
 }
 _KRW = {Language.KO: "#,##0원", Language.EN: "¤#,##0"}
 

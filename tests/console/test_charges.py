@@ -44,16 +44,16 @@ async def test_charges_show_invoice_and_uninvoiced_total(
         await sign_in(browser, billed.request["customer_id"])
         page = await browser.get(f"/subscriptions/{billed.id}/billing")
         assert rows(page, "Charges") == [
-            f"Service fee 1 Mar 2026 - 14 Mar 2026 Lite 10 ₩16,258 {invoice.number}",
-            f"Service fee 15 Mar 2026 - 31 Mar 2026 Basic 10 ₩39,483 {invoice.number}",
-            "Service fee 1 Apr 2026 - 30 Apr 2026 Basic 10 ₩72,000 not yet",
-            "Adjustment Service fee, 15 Mar 2026: service outage T-4711 -₩9,483 not yet",
+            f"Service fee Mar 1, 2026 - Mar 14, 2026 Lite 10 ₩16,258 {invoice.number}",
+            f"Service fee Mar 15, 2026 - Mar 31, 2026 Basic 10 ₩39,483 {invoice.number}",
+            "Service fee Apr 1, 2026 - Apr 30, 2026 Basic 10 ₩72,000 not yet",
+            "Adjustment Service fee, Mar 15, 2026: service outage T-4711 -₩9,483 not yet",
         ]
         # 16,258 + 39,483 + 72,000 - 9,483; and the last two, which are not invoiced.
         assert "Total ₩118,258, before VAT." in page.text
         assert "₩62,517 not yet invoiced." in page.text
         # 55,741 and 10% of it.
-        issued = f"{invoice.issued_on.day} {invoice.issued_on:%b %Y}"
+        issued = f"{invoice.issued_on:%b} {invoice.issued_on.day}, {invoice.issued_on:%Y}"
         assert rows(page, "Invoices") == [f"{invoice.number} March 2026 {issued} ₩61,315"]
 
 

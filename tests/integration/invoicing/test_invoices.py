@@ -305,9 +305,9 @@ def test_credit_note_names_corrected_invoice() -> None:
     whole = [CorrectedInvoice(number="2026-000003", vat_percent=10, supply_before=10, supply_after=0)]
     nothing_sold = PriceBook(versions=())
     korean, english = (invoice_page(credit_note(-10, whole), each, nothing_sold) for each in Language)
-    for words in ("정정 대상 청구서", "2026-000003", "-1 (10%)", "서비스 이용요금, 2026년 3월 1일"):
+    for words in ("정정 대상 청구서", "2026-000003", "-1 (10%)", "서비스 이용요금, 2026. 3. 1."):
         assert words in korean
-    for words in ("Corrected invoices", "2026-000003", "-1 (10%)", "for Service fee, 1 Mar 2026"):
+    for words in ("Corrected invoices", "2026-000003", "-1 (10%)", "for Service fee, Mar 1, 2026"):
         assert words in english
     shown = io.StringIO()
     Console(file=shown, width=200).print(invoice_view(credit_note(-10, whole)))
@@ -355,9 +355,9 @@ async def test_invoice_page_is_bilingual_and_escapes_text(isolated_env: ServiceE
     [invoice] = await isolated_env.client.invoices()
     book = await isolated_env.client.price_book()
     korean, english = (invoice_page(invoice, language, book) for language in Language)
-    for words in ("공급가액", "부가가치세", "61,315", "서비스 이용요금", "2026년 3월 15일 ~ 2026년 3월 31일"):
+    for words in ("공급가액", "부가가치세", "61,315", "서비스 이용요금", "2026. 3. 15. ~ 2026. 3. 31."):
         assert words in korean
-    for words in ("Supply amount", "VAT", "61,315", "Service fee", "39,483", "15 Mar 2026 ~ 31 Mar 2026"):
+    for words in ("Supply amount", "VAT", "61,315", "Service fee", "39,483", "Mar 15, 2026 ~ Mar 31, 2026"):
         assert words in english
     odd = invoice.model_copy(update={"customer_id": "<script>alert(1)</script>"})
     assert "<script>" not in invoice_page(odd, Language.EN, book)

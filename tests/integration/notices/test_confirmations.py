@@ -198,11 +198,11 @@ async def test_r34_lapsed_trial_is_warned_where_it_can_be_read(isolated_env: Ser
         assert sorted(message["To"] == CONTACT for message in smtp_server.taken) == [False, True, True]
         emails = await read(isolated_env, smtp_server, "2027-07-15", 15)
         assert emails == [
-            f"07-{day} hanbit.example: All your NAVER WORKS data will be deleted on 30 July 2027 (Fri)"
+            f"07-{day} hanbit.example: All your NAVER WORKS data will be deleted on Friday, July 30, 2027"
             for day in (16, 23, 27, 29)
         ]
         text = plain_text(smtp_server.taken[-1])
-        assert "Without a switch to a paid plan the service is canceled on 30 July 2027 (Fri)" in text
+        assert "Without a switch to a paid plan the service is canceled on Friday, July 30, 2027" in text
         assert "export all data before then" in text
         await subscription.advance_to("2027-07-30 10:00")
         await subscription.has_closed()
@@ -219,16 +219,16 @@ async def test_r34_r35_price_rise_and_cancellation_are_announced(isolated_env: S
         await subscription.send("change_renewal_option", at="2026-08-10 10:00", term="ANNUAL")
         emails = await read(isolated_env, smtp_server, "2027-07-10", 25)
         assert [each.partition(": ")[2] for each in emails] == [
-            "What you pay for NAVER WORKS rises on 10 August 2027 (Tue)"
+            "What you pay for NAVER WORKS rises on Tuesday, August 10, 2027"
         ] * 2
         assert [each[:5] for each in emails] == ["07-11", "08-03"]
         text = plain_text(smtp_server.taken[-1])
         assert "₩3,000 per member per month, ₩30,000 per month in total (before VAT)" in text
         assert "₩4,500 per member per month, ₩45,000 per month in total (before VAT)" in text
-        assert "Cancel on 10 August 2027 (Tue): there is no cancellation fee on that day." in text
+        assert "Cancel on Tuesday, August 10, 2027: there is no cancellation fee on that day." in text
         await subscription.send("cancel", at="2026-08-11 10:00", date="2027-08-10")
         emails = await read(isolated_env, smtp_server, "2027-07-11", 30)
-        assert [(each[:5], each.partition(": ")[2][:30]) for each in emails] == [
-            ("07-11", "Your contract period ends on 9"),
-            *((day, "All your NAVER WORKS data will") for day in ("07-27", "08-03", "08-07", "08-09")),
+        assert [(each[:5], each.partition(": ")[2][:28]) for each in emails] == [
+            ("07-11", "Your contract period ends on"),
+            *((day, "All your NAVER WORKS data wi") for day in ("07-27", "08-03", "08-07", "08-09")),
         ]

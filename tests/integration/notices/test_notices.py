@@ -95,13 +95,13 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
 
     ending = text(NoticeKind.TRIAL_ENDING)
     assert address(subscriptions[NoticeKind.TRIAL_ENDING]) in ending
-    assert "[NAVER WORKS] 무료 체험이 2027년 6월 30일(수)에 끝납니다 / " in ending
-    assert " / Your free trial ends on 30 June 2027 (Wed)\n" in ending
-    assert "2027년 7월 30일(금) 10:00에 서비스가 해지됩니다" in ending
-    assert "canceled on 30 July 2027 (Fri) at 10:00 Korean time" in ending
+    assert "[NAVER WORKS] 무료 체험이 2027. 6. 30.(수)에 끝납니다 / " in ending
+    assert " / Your free trial ends on Wednesday, June 30, 2027\n" in ending
+    assert "2027. 7. 30.(금) 10:00에 서비스가 해지됩니다" in ending
+    assert "canceled on Friday, July 30, 2027 at 10:00 Korean time" in ending
 
     switching = text(NoticeKind.SWITCH_DUE)
-    assert "연 단위 계약, 2027년 6월 24일(목)부터 2028년 6월 23일(금)까지" in switching
+    assert "연 단위 계약, 2027. 6. 24.(목)부터 2028. 6. 23.(금)까지" in switching
     assert "₩3,000 per member per month, ₩30,000 per month in total (before VAT)" in switching
 
     # June: 23/30 of 30,000. Repayment: 6,000 for 3 months and 23/30, 22,600. A tenth of the 247,000 that
@@ -111,8 +111,8 @@ async def test_each_notice_kind_arrives_once_in_both_languages(isolated_env: Ser
     assert "₩70,300 is charged then (before VAT), of which ₩47,300 is for canceling before" in leaving
 
     renewing = text(NoticeKind.CONTRACT_ENDING)
-    assert "계약 기간이 2027년 7월 22일(목)에 끝납니다" in renewing
-    assert "연 단위 계약, 2028년 7월 22일(토)까지" in renewing
+    assert "계약 기간이 2027. 7. 22.(목)에 끝납니다" in renewing
+    assert "연 단위 계약, 2028. 7. 22.(토)까지" in renewing
     assert "Plan: Basic, 5 members" in renewing
     assert "This is the renewal option that you chose." in renewing
 

@@ -48,17 +48,17 @@ def test_complete_email() -> None:
     email = email_for(trial(), "2027-01-24")
     assert email.recipient == "someone@example.com"
     assert email.subject == (
-        "[NAVER WORKS] 무료 체험이 2027년 1월 31일(일)에 끝납니다 "
-        "/ Your free trial ends on 31 January 2027 (Sun)"
+        "[NAVER WORKS] 무료 체험이 2027. 1. 31.(일)에 끝납니다 "
+        "/ Your free trial ends on Sunday, January 31, 2027"
     )
     assert (
         email.body
         == """\
 admin@acme 관리자님께
 
-NAVER WORKS 무료 체험이 2027년 1월 31일(일) 10:00에 끝납니다.
+NAVER WORKS 무료 체험이 2027. 1. 31.(일) 10:00에 끝납니다.
 
-그때부터 이용이 중지되고 데이터는 보관됩니다. 유료로 전환하지 않으시면 2027년 3월 2일(화) 10:00에 \
+그때부터 이용이 중지되고 데이터는 보관됩니다. 유료로 전환하지 않으시면 2027. 3. 2.(화) 10:00에 \
 서비스가 해지됩니다.
 
 해지되면 메일, 파일, 구성원, 계정 admin@acme, 회사 정보, 설정 등 모든 데이터가 영구히 삭제됩니다. \
@@ -78,10 +78,10 @@ https://console.example/subscriptions/sub-1
 
 To the administrator admin@acme
 
-The free trial of NAVER WORKS ends on 31 January 2027 (Sun) at 10:00 Korean time.
+The free trial of NAVER WORKS ends on Sunday, January 31, 2027 at 10:00 Korean time.
 
 Use is then suspended, and your data is kept. Without a switch to a paid plan the service is \
-canceled on 2 March 2027 (Tue) at 10:00 Korean time.
+canceled on Tuesday, March 2, 2027 at 10:00 Korean time.
 
 Then all data will be permanently deleted: mail, files, members, the account admin@acme, company \
 information and settings. Deleted data cannot be recovered.
@@ -104,14 +104,14 @@ def test_trial_end_email_states_what_follows() -> None:
     assert_email_contains(
         trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL"),
         "2027-01-30",
-        "예약하신 대로 2027년 2월 10일(수)에 유료로 전환되면",
-        "You can use NAVER WORKS again from 10 February 2027 (Wed), when it switches to a paid plan as",
+        "예약하신 대로 2027. 2. 10.(수)에 유료로 전환되면",
+        "You can use NAVER WORKS again from Wednesday, February 10, 2027, when it switches to a paid plan as",
     )
     assert_email_contains(
         trial().send("cancel", date="2027-02-20"),
         "2027-01-30",
-        "예약하신 대로 2027년 2월 20일(토)에 서비스가 해지됩니다.",
-        "On 20 February 2027 (Sat) the service is canceled as reserved.",
+        "예약하신 대로 2027. 2. 20.(토)에 서비스가 해지됩니다.",
+        "On Saturday, February 20, 2027 the service is canceled as reserved.",
         *DELETION,
     )
 
@@ -130,9 +130,9 @@ DELETION = (
             trial(),
             "2027-02-16",
             (
-                "유료로 전환하지 않으시면 2027년 3월 2일(화) 10:00에 서비스가 해지됩니다.",
+                "유료로 전환하지 않으시면 2027. 3. 2.(화) 10:00에 서비스가 해지됩니다.",
                 "Your free trial of NAVER WORKS has ended and use is suspended. Without a switch to a paid "
-                "plan the service is canceled on 2 March 2027 (Tue) at 10:00 Korean time.",
+                "plan the service is canceled on Tuesday, March 2, 2027 at 10:00 Korean time.",
                 "If you do not want this, switch to a paid plan before then.",
             ),
         ),
@@ -140,8 +140,8 @@ DELETION = (
             trial(book=book_of(catalogue(trial={"grace_days": 0}))),
             "2027-01-30",
             (
-                "Your free trial of NAVER WORKS ends on 31 January 2027 (Sun) at 10:00 Korean time. Without "
-                "a switch to a paid plan the service is then canceled.",
+                "Your free trial of NAVER WORKS ends on Sunday, January 31, 2027 at 10:00 Korean time. "
+                "Without a switch to a paid plan the service is then canceled.",
                 "If you do not want this, switch to a paid plan before then.",
             ),
         ),
@@ -149,16 +149,16 @@ DELETION = (
             trial(book=book_of(catalogue(trial={"grace_days": 7}))),
             "2027-01-24",
             (
-                "ends on 31 January 2027 (Sun) at 10:00 Korean time. Use is then suspended, and without a "
-                "switch to a paid plan the service is canceled on 7 "
-                "February 2027 (Sun) at 10:00 Korean time.",
+                "ends on Sunday, January 31, 2027 at 10:00 Korean time. Use is then suspended, and without a "
+                "switch to a paid plan the service is canceled on Sunday, February 7, 2027 at 10:00 Korean "
+                "time.",
             ),
         ),
         (
             trial().send("cancel", date="2027-01-20"),
             "2027-01-19",
             (
-                "As reserved, NAVER WORKS is canceled at 00:00 on 20 January 2027 (Wed) (Korean time).",
+                "As reserved, NAVER WORKS is canceled at 00:00 on Wednesday, January 20, 2027 (Korean time).",
                 "If you do not want this, withdraw the reservation before then.",
             ),
         ),
@@ -180,10 +180,10 @@ def test_switch_email_states_contract_plan_and_price() -> None:
     assert_email_contains(
         subscription,
         "2027-01-14",
-        "- 계약: 월 단위 계약, 2027년 1월 15일(금)부터 2027년 2월 14일(일)까지",
+        "- 계약: 월 단위 계약, 2027. 1. 15.(금)부터 2027. 2. 14.(일)까지",
         "- 요금제: Premium, 구성원 1명",
         "- 요금: 구성원 1명당 월 12,000원, 합계 월 12,000원 (부가가치세 별도)",
-        "- Contract: monthly contract, from 15 January 2027 (Fri) to 14 February 2027 (Sun)",
+        "- Contract: monthly contract, from Friday, January 15, 2027 to Sunday, February 14, 2027",
         "- Plan: Premium, 1 member\n",
         "If you do not want this, withdraw the reservation before then, or reserve another date.",
     )
@@ -219,7 +219,7 @@ def test_cancellation_email_states_the_charge() -> None:
             None,
             (
                 "갱신 옵션이 설정되어 있지 않아 월 단위 계약으로 이어집니다.",
-                "- 계약: 월 단위 계약, 2028년 1월 31일(월)까지",
+                "- 계약: 월 단위 계약, 2028. 1. 31.(월)까지",
                 "It is monthly because no renewal option is set.",
                 "Price: ₩3,600 per member per month, ₩36,000 per month in total (before VAT)",
             ),
@@ -228,7 +228,7 @@ def test_cancellation_email_states_the_charge() -> None:
             {"term": "ANNUAL", "plan": "basic", "members": 5},
             (
                 "고르신 갱신 옵션에 따른 것입니다.",
-                "- 계약: 연 단위 계약, 2028년 12월 31일(일)까지",
+                "- 계약: 연 단위 계약, 2028. 12. 31.(일)까지",
                 "This is the renewal option that you chose.",
                 "Plan: Basic, 5 members",
                 "Price: ₩6,000 per member per month, ₩30,000 per month in total (before VAT)",
@@ -243,10 +243,10 @@ def test_contract_end_email_states_what_follows_and_why(
     assert_email_contains(
         subscription,
         "2027-12-02",
-        "연 단위 계약의 기간이 2027년 12월 31일(금)에 끝납니다.",
-        "The next contract begins on 1 January 2028 (Sat):",
-        "해지일을 2028년 1월 1일(토)로 예약해 주십시오. 그날의 해지에는 위약금이 없습니다.",
-        "reserve the cancellation for 1 January 2028 (Sat): there is no cancellation fee on that day.",
+        "연 단위 계약의 기간이 2027. 12. 31.(금)에 끝납니다.",
+        "The next contract begins on Saturday, January 1, 2028:",
+        "해지일을 2028. 1. 1.(토)로 예약해 주십시오. 그날의 해지에는 위약금이 없습니다.",
+        "reserve the cancellation for Saturday, January 1, 2028: there is no cancellation fee on that day.",
         *words,
     )
 
@@ -262,14 +262,14 @@ def test_contract_end_email_mentions_reserved_cancellation() -> None:
     assert_email_contains(
         later,
         "2027-01-25",
-        "2027년 3월 15일(월)로 해지가 예약되어 있으므로",
-        "It is monthly because a cancellation is reserved for 15 March 2027 (Mon)",
+        "2027. 3. 15.(월)로 해지가 예약되어 있으므로",
+        "It is monthly because a cancellation is reserved for Monday, March 15, 2027",
     )
     assert "no cancellation fee" not in email_for(later, "2027-01-25").body
     assert_email_contains(
         annual().at("2027-06-01").send("cancel", date="2028-01-01"),
         "2027-12-02",
-        "예약하신 대로 2028년 1월 1일(토) 0시에 서비스가 해지됩니다.",
+        "예약하신 대로 2028. 1. 1.(토) 0시에 서비스가 해지됩니다.",
         "There is no cancellation fee, because the contract period is over.",
     )
 

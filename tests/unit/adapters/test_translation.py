@@ -103,8 +103,8 @@ def test_refusal_with_an_unknown_code_keeps_its_message() -> None:
 def test_refusal_dates_use_the_language_format() -> None:
     refused = Refusal.of(RefusalCode.DATE_TOO_LATE, "date", latest=date(2027, 12, 5))
     assert refused.message == "The latest possible date is 2027-12-05."
-    assert refused.format(Translator(Language.KO)) == "선택할 수 있는 마지막 날짜는 2027년 12월 5일입니다."
-    assert refused.format(Translator(Language.EN)) == "The latest possible date is 5 Dec 2027."
+    assert refused.format(Translator(Language.KO)) == "선택할 수 있는 마지막 날짜는 2027. 12. 5.입니다."
+    assert refused.format(Translator(Language.EN)) == "The latest possible date is Dec 5, 2027."
 
 
 def test_terms_of_service_are_named_by_their_titles() -> None:
@@ -128,7 +128,7 @@ def test_allowed_from_time_is_rounded_up_to_the_minute() -> None:
         RefusalCode.RENAMED_TOO_RECENTLY, free_at=datetime(2027, 1, 31, 10, 20, 1, tzinfo=KST)
     )
     assert refused.message.endswith("from 2027-01-31 10:20:01 KST.")
-    assert refused.format(Translator(Language.EN)).endswith("from 31 Jan 2027, 10:21.")
+    assert refused.format(Translator(Language.EN)).endswith("from Jan 31, 2027, 10:21.")
 
 
 def test_refusal_lists_each_problem_once() -> None:

@@ -91,8 +91,8 @@ def test_r34_trial_email_states_both_ends_and_the_way_out() -> None:
     last_email(
         trial(account={"domain": "acme.co.kr"}),
         "Your free trial of NAVER WORKS has started",
-        "it ends on 31 Jan 2027, 10:00. Use is then suspended. Without a switch to a paid plan the service "
-        "is canceled on 2 March 2027 (Tue) at 10:00 Korean time",
+        "it ends on Jan 31, 2027, 10:00. Use is then suspended. Without a switch to a paid plan the service "
+        "is canceled on Tuesday, March 2, 2027 at 10:00 Korean time",
         "The trial costs nothing.",
         'acme.co.kr  TXT  "naver-works-verification=',
         "To undo the request, cancel",
@@ -106,8 +106,8 @@ def test_r34_trial_email_states_both_ends_and_the_way_out() -> None:
 def test_r34_reserved_switch_email_states_the_price_of_its_day() -> None:
     last_email(
         trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL", plan="premium", members=20),
-        "reserved for 10 February 2027 (Wed)",
-        "- Contract: annual contract, from 10 February 2027 (Wed) to 9 February 2028 (Wed)",
+        "reserved for Wednesday, February 10, 2027",
+        "- Contract: annual contract, from Wednesday, February 10, 2027 to Wednesday, February 9, 2028",
         "₩10,000 per member per month, ₩200,000 per month in total (before VAT)",
         "withdraw the reservation before then",
     )
@@ -117,7 +117,7 @@ def test_r34_switch_email_states_the_cost_of_leaving() -> None:
     last_email(
         annual(),
         "₩3,000 per member per month, ₩30,000 per month in total (before VAT)",
-        "Before 1 January 2028 (Sat) that costs the repayment of the discount and 10 percent of the price",
+        "Before Saturday, January 1, 2028 that costs the repayment of the discount and 10 percent",
     )
     last_email(ScenarioBuilder.paid("2027-01-01", "MONTHLY"), "A monthly contract has no cancellation fee.")
 
@@ -125,10 +125,10 @@ def test_r34_switch_email_states_the_cost_of_leaving() -> None:
 def test_r34_upgrade_email_states_both_amounts() -> None:
     last_email(
         annual().at("2027-03-15").send("upgrade", members=12),
-        "From 15 March 2027 (Mon) on:",
+        "From Monday, March 15, 2027 on:",
         "₩36,000 per month in total (before VAT)",
         "- Before: ₩30,000 per month in total (before VAT)",
-        "An upgrade cannot be undone. A lower plan or fewer members are possible from 1 January 2028 (Sat)",
+        "An upgrade cannot be undone. A lower plan or fewer members are possible from Saturday, January 1",
     )
 
 
@@ -138,7 +138,7 @@ def test_r30_r34_annual_upgrade_email_states_the_cost_of_leaving() -> None:
         subscription.at("2027-03-15").send("upgrade", term="ANNUAL"),
         "₩30,000 per month in total (before VAT)",
         "- Before: ₩36,000 per month in total (before VAT)",
-        "Before 15 March 2028 (Wed) that costs the repayment of the discount and 10 percent",
+        "Before Wednesday, March 15, 2028 that costs the repayment of the discount and 10 percent",
     )
     more = annual().at("2027-03-15").send("upgrade", members=12)
     text = english(confirmed(more)[-1], more)
@@ -148,14 +148,14 @@ def test_r30_r34_annual_upgrade_email_states_the_cost_of_leaving() -> None:
 def test_r34_renewal_option_email_states_the_next_contract() -> None:
     last_email(
         annual().send("change_renewal_option", term="ANNUAL", plan="basic", members=5),
-        "Nothing changes before 1 January 2028 (Sat).",
+        "Nothing changes before Saturday, January 1, 2028.",
         "- Plan: Basic, 5 members",
         "₩30,000 per month in total (before VAT)",
-        "Until the end of the contract period, 31 December 2027 (Fri), you can change the renewal option",
+        "Until the end of the contract period, Friday, December 31, 2027, you can change the renewal option",
     )
     last_email(
         annual().send("cancel", date="2027-07-01").send("change_renewal_option", term="ANNUAL"),
-        "A cancellation is reserved for 1 July 2027 (Thu): until it is withdrawn",
+        "A cancellation is reserved for Thursday, July 1, 2027: until it is withdrawn",
     )
 
 
@@ -164,7 +164,7 @@ def test_r30_r34_reserved_cancellation_email_states_the_charge() -> None:
     subscription = annual().at("2027-05-20").send("cancel", date="2027-07-01")
     last_email(
         subscription,
-        "canceled at 00:00 on 1 July 2027 (Thu)",
+        "canceled at 00:00 on Thursday, July 1, 2027",
         "all data will be permanently deleted",
         "export all data before then",
         "₩84,000 is charged then (before VAT), of which ₩54,000 is for canceling before",
@@ -176,20 +176,20 @@ def test_r30_r34_reserved_cancellation_email_states_the_charge() -> None:
 def test_r34_withdrawal_email_states_what_happens_instead() -> None:
     last_email(
         trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL").send("withdraw_reservation"),
-        "Without a switch to a paid plan the service is canceled on 2 March 2027 (Tue) at 10:00",
+        "Without a switch to a paid plan the service is canceled on Tuesday, March 2, 2027 at 10:00",
         "all data will be permanently deleted",
         "To undo this, reserve it again.",
     )
     last_email(
         annual().send("cancel", date="2027-07-01").send("withdraw_reservation"),
-        "Your contract continues on the same terms to 31 December 2027 (Fri).",
+        "Your contract continues on the same terms to Friday, December 31, 2027.",
         "₩36,000 per month in total (before VAT)",
     )
 
 
 def test_r10_r34_rename_email_states_the_lock() -> None:
     subscription = trial().send("rename_account", group="hanbit")
-    last_email(subscription, "signs in as admin@hanbit.", "again from 2 January 2027 (Sat) at 10:00")
+    last_email(subscription, "signs in as admin@hanbit.", "again from Saturday, January 2, 2027 at 10:00")
     assert confirmed(subscription)[-1].rename_free_at == on("2027-01-02 10:00")
 
 

@@ -221,8 +221,8 @@ def test_r25_upgrade_message_states_the_effective_date() -> None:
         "contract continues to 2027-12-20."
     )
     assert message_in(subscription.events[-1], Language.EN) == (
-        "Upgraded to Premium for 15 members at ₩10,000 per member per month from 20 Mar 2027; the annual "
-        "contract continues to 19 Dec 2027."
+        "Upgraded to Premium for 15 members at ₩10,000 per member per month from Mar 20, 2027; the annual "
+        "contract continues to Dec 19, 2027."
     )
 
 
@@ -245,7 +245,7 @@ def test_r32_console_names_the_replaced_reservation() -> None:
         .send("cancel", date="2027-06-01")
     )
     assert message_in(subscription.events[-1], Language.EN) == (
-        "The cancellation is reserved for 1 Jun 2027, in place of the one for 1 May 2027."
+        "The cancellation is reserved for Jun 1, 2027, in place of the one for May 1, 2027."
     )
 
 
