@@ -4,7 +4,6 @@
 stored: the archive exists only as the pieces that its reader takes.
 """
 
-import csv
 import hashlib
 import io
 import json
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import IO, Any, ClassVar, Self
 
+from adapters.csv_format import BYTE_ORDER_MARK, csv_text
 from subscription.business_calendar import KST, Instant
 from subscription.model import Frozen
 
@@ -22,9 +22,6 @@ MANIFEST = "manifest.json"
 REDACTED = "[removed]"
 _FORMAT = "worksub-export"
 _FORMAT_VERSION = 1
-# Spreadsheets interpret a cell as a formula if it begins with one of these characters (OWASP, CSV injection).
-# So do their full-width forms.
-_FORMULA_PREFIXES = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 
 Row = Mapping[str, Any]
 
@@ -188,8 +185,7 @@ class _JsonFile:
 class _CsvFile:
     """A table for spreadsheets, as RFC 4180 with a header.
 
-    Nested values are JSON text. It begins with a byte order mark, because Excel otherwise reads Korean text
-    as CP949. A text that a spreadsheet would interpret as a formula gets an apostrophe in front.
+    Nested values are JSON text.
     """
 
     suffix: ClassVar[str] = "csv"
@@ -198,10 +194,10 @@ class _CsvFile:
         self._columns = columns
 
     def head(self) -> str:
-        return "\ufeff" + _csv_text([self._columns])
+        return BYTE_ORDER_MARK + csv_text([self._columns])
 
     def body(self, rows: Sequence[Row]) -> str:
-        return _csv_text([_cell(row[name]) for name in self._columns] for row in rows)
+        return csv_text([_cell(row[name]) for name in self._columns] for row in rows)
 
     def tail(self) -> str:
         return ""
@@ -221,19 +217,11 @@ def _plain(value: object) -> str:
     raise TypeError(f"{type(value).__name__} cannot be exported")
 
 
-def _csv_text(rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()
-
-
 def _cell(value: object) -> object:
     match value:
-        case str():
-            return f"'{value}" if value.startswith(_FORMULA_PREFIXES) else value
         case bool() | dict() | list():
             return _json_text(value)
-        case None | int():
+        case None | int() | str():
             return value
     return _plain(value)
 

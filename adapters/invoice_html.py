@@ -1,5 +1,6 @@
 """Render an invoice as a printable HTML page."""
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,8 +13,18 @@ from subscription.labels import ADJUSTMENT_REASONS, LINE_KINDS
 from subscription.ledger import ChargedRate
 
 
-def invoice_page(invoice: Invoice, language: Language, book: PriceBook) -> str:
-    """Render a self-contained HTML document, laid out for printing on A4.
+@dataclass(frozen=True)
+class InvoiceLinks:
+    """Links above the document, which are not printed. `pdf` is None where no PDF can be made."""
+
+    invoices: str
+    pdf: str | None = None
+
+
+def invoice_page(
+    invoice: Invoice, language: Language, book: PriceBook, *, links: InvoiceLinks | None = None
+) -> str:
+    """Render a self-contained HTML document, laid out for printing on A4 and for screens from 320 px.
 
     Each plan has the title that was valid on the first day charged. Published catalogue versions never
     change, so the page is reproducible.
@@ -29,6 +40,7 @@ def invoice_page(invoice: Invoice, language: Language, book: PriceBook) -> str:
         line_kinds=LINE_KINDS,
         reasons=ADJUSTMENT_REASONS,
         title=title,
+        links=links,
     )
     return html
 

@@ -1,7 +1,7 @@
 """Queries answered by PostgreSQL alone; they work while Temporal is down and do not import temporalio."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ from adapters.postgres.subscription_repository import (
 from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
 from starter.filter_values import check_selection, selects_by_plan
 from starter.filters import Filters, customer_is, state_is, to_sql
+from starter.invoices import SUMMARY_COLUMNS as INVOICE_COLUMNS
+from starter.invoices import InvoicePage, InvoiceSummary, all_invoices, list_latest
 from starter.products import ProductPage, list_erased, list_products
 from starter.subscription_summary import SUMMARY_COLUMNS, SubscriptionSummary
 from subscription.account_names import account_name
@@ -420,6 +422,41 @@ class SubscriptionQueries:
             customer_id,
         )
         return [Invoice.model_validate_json(row["document"]) for row in rows]
+
+    async def latest_invoices(
+        self, *, customer_id: str | None = None, before: str = "", limit: int = 50
+    ) -> InvoicePage:
+        """Return the invoices with numbers below `before` (empty: all), the latest number first."""
+        return await list_latest(
+            self._pool, scope=self._customer_id, customer_id=customer_id, before=before, limit=limit
+        )
+
+    def all_invoices(self, *, customer_id: str | None = None) -> AsyncIterator[Sequence[InvoiceSummary]]:
+        """Yield all invoices in batches, the latest number first."""
+        return all_invoices(self._pool, scope=self._customer_id, customer_id=customer_id)
+
+    async def invoices_by_entry(self, subscription_id: str) -> Mapping[str, InvoiceSummary]:
+        """Return the invoice of each invoiced ledger line and adjustment of a subscription, by its key."""
+        rows = await self._rows_of(
+            subscription_id,
+            f"entry_key, {INVOICE_COLUMNS}",
+            """
+            LEFT JOIN (
+                SELECT subscription_id, key FROM ledger_lines
+                UNION ALL
+                SELECT subscription_id, subscription_id || '/ADJUSTMENT/' || adjustment_id
+                  FROM ledger_adjustments
+            ) AS charge USING (subscription_id)
+            LEFT JOIN invoice_entries ON entry_key = charge.key
+            LEFT JOIN invoices USING (number)
+            """,
+        )
+        return {
+            row["entry_key"]: InvoiceSummary.model_validate(
+                {name: row[name] for name in InvoiceSummary.model_fields}
+            )
+            for row in rows
+        }
 
     async def notice(self, number: int) -> OutboxNotice:
         notices = await self._notices("number = $2", number)

@@ -30,6 +30,7 @@ from entrypoints.console.views import (
     contract_changes,
     design,
     export,
+    invoices,
     my_product,
     rename,
     request_wizard,
@@ -121,7 +122,9 @@ def _console_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/request/complete/{subscription_id}", request_wizard.complete, Audience.CUSTOMERS),
         page("/request/{draft}/{step}", request_wizard.show, Audience.CUSTOMERS),
         page("/request/{draft}/{step}", request_wizard.take, Audience.CUSTOMERS, "POST"),
-        page("/invoices/{number}", subscription_detail.invoice, Audience.SIGNED_IN),
+        page("/invoices", invoices.invoices, Audience.SIGNED_IN),
+        page("/invoices.csv", invoices.all_as_csv, Audience.SIGNED_IN),
+        page("/invoices/{number}", invoices.invoice, Audience.SIGNED_IN),
     ]
 
 
@@ -134,6 +137,7 @@ def _subscription_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
     return [
         page("", subscription_detail.overview),
         page("/billing", subscription_billing.billing),
+        page("/charges.csv", subscription_billing.charges_as_csv),
         page("/activity", subscription_activity.activity),
         page("/notices", subscription_activity.notices),
         page("/settings", subscription_settings.settings),

@@ -25,6 +25,7 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/subscriptions/{subscription_id}/billing"): {},
     ("GET", "/subscriptions/{subscription_id}/activity"): {},
     ("GET", "/subscriptions/{subscription_id}/settings"): {},
+    ("GET", "/subscriptions/{subscription_id}/charges.csv"): {},
     ("GET", "/subscriptions/{subscription_id}/switch"): {"review": "1"},
     ("POST", "/subscriptions/{subscription_id}/switch"): {"date": "2026-04-02", "term": "ANNUAL"},
     ("GET", "/subscriptions/{subscription_id}/renewal"): {"review": "1", "term": "ANNUAL"},
@@ -61,6 +62,8 @@ OPERATORS: Mapping[tuple[str, str], Mapping[str, str]] = {
 OWN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/"): {},
     ("GET", "/subscriptions"): {"customer": "the-customer", "after": "0"},
+    ("GET", "/invoices"): {"customer": "the-customer"},
+    ("GET", "/invoices.csv"): {"customer": "the-customer"},
     ("GET", "/request"): {},
     ("GET", "/request/{draft}/{step}"): {},
     ("POST", "/request/{draft}/{step}"): {"customer_id": "the-customer"},
@@ -274,6 +277,10 @@ async def test_operators_see_all_customers_see_own(
         )
         assert (await browser.get(f"/subscriptions/{other_customer.subscription.id}")).status_code == 200
         assert (await browser.get(f"/invoices/{other_customer.invoice.number}")).status_code == 200
+        for path in ("/invoices", "/invoices.csv"):
+            listed = await _text(browser, f"{path}?customer={other_customer.customer}")
+            assert other_customer.invoice.number in listed
+            assert other_customer.invoice.number not in await _text(browser, f"{path}?customer=nobody")
         assert (await browser.get("/request")).status_code == 404
         for ready_made in ("needs-attention", "trials-ending", "suspended", "restricted"):
             assert (await browser.get(f"/operator?show={ready_made}&state=TRIAL")).status_code == 200

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from entrypoints.api.dependencies import ApiKeyDep, ServiceDep
 from entrypoints.api.problem_details import responses
-from entrypoints.http.archive_response import MEDIA_TYPE, archive_response
+from entrypoints.http.download_response import ARCHIVE_TYPE, archive_response
 from subscription.refusals import RefusalCode
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"])
@@ -22,7 +22,7 @@ _ARCHIVE: dict[int | str, dict[str, Any]] = {
                 "schema": {"type": "string", "examples": ['attachment; filename="subscription-….zip"']},
             }
         },
-        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {ARCHIVE_TYPE: {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 

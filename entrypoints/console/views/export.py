@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from entrypoints.console.page_context import PageContext
-from entrypoints.http.archive_response import archive_response
+from entrypoints.http.download_response import archive_response
 
 
 async def download(page: PageContext) -> Response:

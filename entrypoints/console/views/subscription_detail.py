@@ -1,8 +1,7 @@
-"""The tab Overview of a subscription, and the invoice page."""
+"""The tab Overview of a subscription."""
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
-from adapters.invoice_html import invoice_page
 from entrypoints.console.available_actions import upcoming_events
 from entrypoints.console.lifecycle_chart import picture_of
 from entrypoints.console.page_context import PageContext
@@ -34,12 +33,3 @@ async def shown(page: PageContext, *, problems: dict[str, str] | None = None, st
         certificates=await client.certificates(subscription_id) if state.state.is_terminal else (),
         temporal_ui=page.console.settings.temporal_ui_url if page.caller.is_operator else None,
     )
-
-
-async def invoice(page: PageContext) -> Response:
-    """Return the invoice document with a Content-Security-Policy that allows only its inline style."""
-    number: str = page.request.path_params["number"]
-    found = await page.client.invoice(number)
-    document = invoice_page(found, page.translator.language, await page.client.price_book())
-    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; sandbox"
-    return HTMLResponse(document, headers={"Content-Security-Policy": policy})

@@ -11,7 +11,7 @@ from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.works_admin.access import open_subscription
 from entrypoints.console.works_admin.repository import Company, Member, WorksAdminRepository
-from entrypoints.http.archive_response import archive_response
+from entrypoints.http.download_response import archive_response
 from starter.client import CurrentState
 from subscription.account_names import admin_id as checked_id
 from subscription.phone import phone_number

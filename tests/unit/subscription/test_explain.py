@@ -121,8 +121,8 @@ def test_r30_a_line_that_spans_several_rates_shows_each_of_them() -> None:
         supplier=BOOK.versions[0].invoice.supplier,
     )
     page = invoice_page(invoice, Language.EN, BOOK)
-    assert "<td>Basic<br>Premium</td>" in page
-    assert '<td class="count">10<br>15</td>' in page
+    assert ">Basic<br>Premium<" in page
+    assert ">10<br>15<" in page
     for table in (ledger_table([repaid]), invoice_view(invoice)):
         shown = io.StringIO()
         Console(file=shown, width=200).print(table)
