@@ -35,7 +35,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: $(LINTERS)
-.PHONY: demo dev test test-all mutants browser clients alerts encrypted lint format corpus chaos openapi settings bench constraints sbom help
+.PHONY: demo dev test test-all mutants browser clients alerts chart encrypted lint format corpus chaos openapi settings bench constraints sbom help
 
 demo: $(VENV)/embedded ## Run a subscription from request to erasure in less than a minute
 	@$(BIN)/worksub demo
@@ -61,6 +61,9 @@ clients: $(VENV)/dev $(TOOLS) ## Test clients in other languages; requires the n
 
 alerts: $(VENV)/dev ## Run the unit tests of the Prometheus alerts; requires promtool
 	$(BIN)/python -m pytest tests/alerts
+
+chart: $(VENV)/dev $(TOOLS) ## Test the Helm chart; requires the npm registry
+	$(WITH_NODE) $(BIN)/python -m pytest tests/chart
 
 encrypted: $(VENV)/dev ## Run the integration and CLI tests with encrypted payloads
 	WORKSUB_ENCRYPTION_KEYS=$$($(BIN)/worksub codec generate-key | tail -1) \

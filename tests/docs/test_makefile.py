@@ -23,6 +23,7 @@ TARGETS = [
         "browser",
         "clients",
         "alerts",
+        "chart",
         "encrypted",
         "lint",
         "format",
