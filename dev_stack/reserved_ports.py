@@ -30,10 +30,15 @@ class DefaultPorts:
         """
         if self._reserve(default) and port_is_free(default):
             return default
-        while not self._reserve(other := free_ports(1)[0]):
-            pass
+        other = self.choose_any()
         self._report(f"Port {default} is in use by another program, so port {other} is used instead.")
         return other
+
+    def choose_any(self) -> int:
+        """Return a port for a server without a default port."""
+        while not self._reserve(port := free_ports(1)[0]):
+            pass
+        return port
 
     def _reserve(self, port: int) -> bool:
         if port in self._reserved:

@@ -20,15 +20,11 @@ _DEFAULT_METRICS_PORT, _DEFAULT_HEALTH_PORT, _DEFAULT_API_PORT = 9464, 9465, 808
 
 
 @dataclass(frozen=True)
-class ServiceAddresses:
-    """Addresses of the worker's metrics and health endpoints, and of the API."""
+class WorkerAddresses:
+    """Addresses, as host:port, of a worker's metrics and health endpoints."""
 
     metrics_address: str
-    """host:port"""
     health_address: str
-    """host:port"""
-    api_address: str
-    """host:port"""
 
     @property
     def metrics_url(self) -> str:
@@ -37,6 +33,19 @@ class ServiceAddresses:
     @property
     def health_url(self) -> str:
         return f"http://{self.health_address}/readyz"
+
+
+@dataclass(frozen=True)
+class ServiceAddresses:
+    """Addresses of the workers and the API processes.
+
+    `api_address` is the address for clients: that of the only API process, or of the load balancer in front
+    of all of them.
+    """
+
+    workers: tuple[WorkerAddresses, ...]
+    api_address: str
+    api_processes: tuple[str, ...]
 
     @property
     def api_url(self) -> str:
@@ -48,23 +57,32 @@ class ServiceAddresses:
         return f"http://localhost:{self.api_address.rpartition(':')[2]}"
 
 
-def chosen_addresses(ports: DefaultPorts) -> ServiceAddresses:
-    """Select the addresses of the worker and the API; they stay reserved until `ports` exits."""
-    default = (_DEFAULT_METRICS_PORT, _DEFAULT_HEALTH_PORT, _DEFAULT_API_PORT)
-    return ServiceAddresses(*(f"{LOOPBACK}:{ports.choose(port)}" for port in default))
+def chosen_addresses(ports: DefaultPorts, *, workers: int = 1, apis: int = 1) -> ServiceAddresses:
+    """Select the addresses of the workers and the API; they stay reserved until `ports` exits."""
+
+    def address(default: int | None = None) -> str:
+        return f"{LOOPBACK}:{ports.choose(default) if default else ports.choose_any()}"
+
+    first = WorkerAddresses(address(_DEFAULT_METRICS_PORT), address(_DEFAULT_HEALTH_PORT))
+    api_address = address(_DEFAULT_API_PORT)
+    return ServiceAddresses(
+        workers=(first, *(WorkerAddresses(address(), address()) for _ in range(workers - 1))),
+        api_address=api_address,
+        api_processes=(api_address,) if apis == 1 else tuple(address() for _ in range(apis)),
+    )
 
 
 @asynccontextmanager
 async def worker_process(
-    directory: Path, addresses: StackAddresses, watched_at: ServiceAddresses | None = None
+    directory: Path, addresses: StackAddresses, at: ServiceAddresses | None = None, *, number: int = 0
 ) -> AsyncIterator[ChildProcess]:
     """Run `python worker.py` for an embedded stack; its log is `directory/worker.log`.
 
-    The worker ends with this process. When the context exits, SIGTERM stops the worker, which first finishes
-    its running activities.
+    With addresses, it has the endpoints of the worker with this index. The worker ends with this process.
+    When the context exits, SIGTERM stops the worker, which first finishes its running activities.
     """
     async with DirectoryLock(directory) as lock:
-        async with _starting(_worker_settings(addresses, watched_at)):
+        async with _starting(_worker_settings(addresses, at, number)):
             process = await ChildProcess.start(
                 "The worker",
                 [sys.executable, _PROGRAM],
@@ -80,14 +98,14 @@ async def worker_process(
 
 @asynccontextmanager
 async def api_process(
-    directory: Path, addresses: StackAddresses, watched_at: ServiceAddresses
+    directory: Path, addresses: StackAddresses, at: ServiceAddresses, *, number: int = 0
 ) -> AsyncIterator[ChildProcess]:
-    """Run `worksub api` for an embedded stack; its log is `directory/api.log`."""
+    """Run `worksub api` for an embedded stack at the address with this index; log: `directory/api.log`."""
     settings = {
         **_stack_settings(addresses),
         "DATABASE_URL": addresses.api_url,
-        "WORKSUB_API_ADDRESS": watched_at.api_address,
-        "WORKSUB_CONSOLE_URL": watched_at.console_url,
+        "WORKSUB_API_ADDRESS": at.api_processes[number],
+        "WORKSUB_CONSOLE_URL": at.console_url,
         "WORKSUB_CONSOLE_SIGN_IN": "developer",
         "WORKSUB_OIDC_ISSUER": "",
         "WORKSUB_TEMPORAL_UI_URL": f"{addresses.ui_url}/namespaces/{addresses.namespace}/workflows",
@@ -119,7 +137,7 @@ def _stack_settings(addresses: StackAddresses) -> dict[str, str]:
     }
 
 
-def _worker_settings(addresses: StackAddresses, watched_at: ServiceAddresses | None) -> dict[str, str]:
+def _worker_settings(addresses: StackAddresses, at: ServiceAddresses | None, number: int) -> dict[str, str]:
     catalogue = os.environ.get("WORKSUB_CATALOGUE")
     return {
         # An absolute path, because the child has another working directory.
@@ -128,10 +146,10 @@ def _worker_settings(addresses: StackAddresses, watched_at: ServiceAddresses | N
         "DATABASE_URL": addresses.worker_url,
         "WORKSUB_DNS_RESOLVERS": addresses.dns_address,
         "WORKSUB_WEBHOOK_TARGETS": "any",
-        "WORKSUB_CONSOLE_URL": watched_at.console_url if watched_at else "",
+        "WORKSUB_CONSOLE_URL": at.console_url if at else "",
         # Addresses from the user's environment belong to another worker.
-        "WORKSUB_METRICS_ADDRESS": watched_at.metrics_address if watched_at else "",
-        "WORKSUB_HEALTH_ADDRESS": watched_at.health_address if watched_at else "",
+        "WORKSUB_METRICS_ADDRESS": at.workers[number].metrics_address if at else "",
+        "WORKSUB_HEALTH_ADDRESS": at.workers[number].health_address if at else "",
     }
 
 

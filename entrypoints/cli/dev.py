@@ -4,8 +4,9 @@ import asyncio
 import os
 import shlex
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from adapters.temporal.task_queue import is_worked_on
 from dev_stack.addresses import StackAddresses
 from dev_stack.child_server import LOOPBACK, ChildProcess, ServerError, port_is_free
 from dev_stack.dns_server import DnsServer
+from dev_stack.load_balancer import LoadBalancer
 from dev_stack.reserved_ports import DefaultPorts
 from dev_stack.service_processes import ServiceAddresses, api_process, chosen_addresses, worker_process
 from dev_stack.stack import EmbeddedStack, StackEndedError
@@ -37,10 +39,14 @@ async def run_dev(
     directory: Path,
     catalogue: Catalogue,
     *,
+    workers: int,
+    apis: int,
     report: Callable[[str], None],
     on_ready: Callable[[StackAddresses, ServiceAddresses], None],
 ) -> None:
-    """Run the servers, the worker and the API on the data in `directory` until SIGTERM or SIGINT.
+    """Run the servers, workers and API processes on the data in `directory` until SIGTERM or SIGINT.
+
+    Several API processes have a load balancer in front of them.
 
     Raises `StackError` if the servers do not start or one of them ends. Raises `PublishingError` or
     `DatabaseError` if the catalogue or the database is incompatible.
@@ -64,7 +70,11 @@ async def run_dev(
                     stack.temporal.wait_for_end(),
                     _publish_records(directory / DNS_RECORDS, stack.dns, report),
                     _supervise_services(
-                        directory, stack.addresses, chosen_addresses(ports), report, on_ready
+                        directory,
+                        stack.addresses,
+                        chosen_addresses(ports, workers=workers, apis=apis),
+                        report,
+                        on_ready,
                     ),
                     *([_serve_codec(codec, keyring, stack.addresses, report)] if codec else []),
                 )
@@ -125,32 +135,57 @@ async def _supervise_services(
     on_ready: Callable[[StackAddresses, ServiceAddresses], None],
 ) -> None:
     client = await dev_client(addresses)
-    api_answers = asyncio.Event()
+    waiting = {"workers": len(at.workers), "apis": len(at.api_processes) if find_spec("uvicorn") else 0}
+
+    def count(kind: str) -> None:
+        waiting[kind] -= 1
+        if not any(waiting.values()):
+            on_ready(addresses, at)
 
     async def wait_for_worker(process: ChildProcess) -> None:
         await process.wait_until(lambda: is_worked_on(client))
-        await api_answers.wait()
-        on_ready(addresses, at)
+        count("workers")
 
-    async def wait_for_api(process: ChildProcess) -> None:
-        await process.wait_until(lambda: _is_listening(at.api_address))
-        api_answers.set()
+    async with AsyncExitStack() as stack:
+        supervised = [
+            _supervise(
+                _process_name("worker", number, at.workers),
+                partial(
+                    worker_process, _directory(directory / "worker", number), addresses, at, number=number
+                ),
+                report,
+                wait_for_worker,
+            )
+            for number in range(len(at.workers))
+        ]
+        if waiting["apis"]:
+            for number, address in enumerate(at.api_processes):
 
-    supervised = [
-        _supervise(
-            "The worker", lambda: worker_process(directory / "worker", addresses, at), report, wait_for_worker
-        )
-    ]
-    if find_spec("uvicorn"):
-        api = directory / "api"
-        supervised.append(
-            _supervise("The API", lambda: api_process(api, addresses, at), report, wait_for_api)
-        )
-    else:
-        report("The HTTP API is not installed: pip install 'worksub[api]'.")
-        api_answers.set()
-    with environment_files(directory, addresses, at.api_url):
-        await run_together(*supervised)
+                async def wait_for_api(process: ChildProcess, address: str = address) -> None:
+                    await process.wait_until(lambda: _is_listening(address))
+                    count("apis")
+
+                start = partial(
+                    api_process, _directory(directory / "api", number), addresses, at, number=number
+                )
+                supervised.append(
+                    _supervise(_process_name("API", number, at.api_processes), start, report, wait_for_api)
+                )
+            if len(at.api_processes) > 1:
+                await stack.enter_async_context(LoadBalancer(at.api_address, at.api_processes))
+        else:
+            report("The HTTP API is not installed: pip install 'worksub[api]'.")
+        with environment_files(directory, addresses, at.api_url):
+            await run_together(*supervised)
+
+
+def _process_name(kind: str, number: int, of: Sequence[object]) -> str:
+    return f"The {kind}" + (f" (process {number + 1})" if len(of) > 1 else "")
+
+
+def _directory(of_first: Path, number: int) -> Path:
+    """Return the directory of a process: `worker`, `worker-2` and so on."""
+    return of_first if number == 0 else of_first.with_name(f"{of_first.name}-{number + 1}")
 
 
 async def _is_listening(address: str) -> bool:

@@ -5,7 +5,7 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,22 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 _PANEL = "Run the service"
+_MOST_PROCESSES = 8
+
+Workers = Annotated[
+    int,
+    typer.Option("--workers", metavar="N", min=1, max=_MOST_PROCESSES, help="Number of workers."),
+]
+Apis = Annotated[
+    int,
+    typer.Option(
+        "--apis",
+        metavar="N",
+        min=1,
+        max=_MOST_PROCESSES,
+        help="Number of API processes, behind a load balancer.",
+    ),
+]
 
 
 @app.command(rich_help_panel="Getting started")
@@ -46,7 +62,7 @@ def demo(as_json: AsJson = False) -> None:
 
 
 @app.command(rich_help_panel="Getting started")
-def dev(as_json: AsJson = False) -> None:
+def dev(workers: Workers = 1, apis: Apis = 1, as_json: AsJson = False) -> None:
     """Run Temporal with its Web UI, PostgreSQL, the worker and the API until Ctrl-C. Data is kept."""
     from adapters.postgres.catalogue_repository import PublishingError
     from adapters.postgres.pool import DatabaseError
@@ -65,7 +81,10 @@ def dev(as_json: AsJson = False) -> None:
         event_loop.disable_sdk_logging()
         on_ready = _show_addresses if as_json else _show_instructions
         try:
-            event_loop.run(run_dev(DEV_DIRECTORY, catalogue, report=print_status, on_ready=on_ready))
+            running = run_dev(
+                DEV_DIRECTORY, catalogue, workers=workers, apis=apis, report=print_status, on_ready=on_ready
+            )
+            event_loop.run(running)
         except (PublishingError, DatabaseError) as error:
             advice = f"To start with an empty service, delete {DEV_DIRECTORY}."
             raise usage_error(str(error), advice=advice) from None
@@ -75,8 +94,10 @@ def _show_addresses(addresses: "StackAddresses", services: "ServiceAddresses") -
     show_json(
         {
             **asdict(addresses),
-            "metrics_url": services.metrics_url,
-            "health_url": services.health_url,
+            "workers": [
+                {"health_url": worker.health_url, "metrics_url": worker.metrics_url}
+                for worker in services.workers
+            ],
             "api_url": services.api_url,
             "console_url": services.console_url,
         }
@@ -87,6 +108,10 @@ def _show_instructions(addresses: "StackAddresses", services: "ServiceAddresses"
     from entrypoints.cli.dev import DNS_RECORDS
     from entrypoints.cli.dev_environment import ENVIRONMENT_FILE
 
+    workers = "\n".join(
+        f"  Worker health       {worker.health_url}\n  Worker metrics      {worker.metrics_url}"
+        for worker in services.workers
+    )
     print(
         f"""
 Ready; stop with Ctrl-C.
@@ -94,8 +119,7 @@ Ready; stop with Ctrl-C.
   Temporal's Web UI   {addresses.ui_url}
   Temporal            {addresses.temporal_address}
   PostgreSQL          {addresses.reader_url}
-  Worker health       {services.health_url}
-  Worker metrics      {services.metrics_url}
+{workers}
   The API             {services.api_url}/docs
   The console         {services.console_url}
 

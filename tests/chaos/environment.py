@@ -24,6 +24,7 @@ from dev_stack.child_server import (
     ServerError,
     free_ports,
 )
+from dev_stack.load_balancer import LoadBalancer
 from dev_stack.postgres_server import PostgresServer
 from dev_stack.temporal_server import TemporalServer
 from starter.api_keys import ApiKeyStore
@@ -41,6 +42,7 @@ from .webhook_receivers import Receiver
 DATABASE = LOGIN = "chaos"
 _PASSWORD = "chaos"
 _ASKERS = 2
+_APIS = 2
 # So few events per run that every subscription continues as new several times a year.
 _EVENTS_A_RUN = 40
 
@@ -49,18 +51,18 @@ class ChaosEnvironment:
     """`async with ChaosEnvironment(directory) as world`: everything runs, and no request has been sent.
 
     Attributes, valid while it is entered: `temporal` and `postgres`, the servers; `dns`; `workers`, two:
-    the second keeps no workflow in memory; `api`; `client_processes`, the client processes; `tokens` and
-    `receivers` of the customers that use the API and webhooks; `client`, which belongs to this
-    process; `book`, the prices.
+    the second keeps no workflow in memory; `apis`, two behind a load balancer; `client_processes`;
+    `tokens` and `receivers` of the customers that use the API and webhooks; `client`, which belongs to
+    this process; `book`, the prices.
     """
 
     client: SubscriptionClient
     client_of_temporal: Client
-    api: Api
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        temporal_port, postgres_port, self._api_port = free_ports(3)
+        temporal_port, postgres_port, balancer_port, *self._api_ports = free_ports(3 + _APIS)
+        self._api_address = f"{LOOPBACK}:{balancer_port}"
         self.temporal = TemporalServer(
             directory / "temporal",
             search_attributes={},
@@ -70,6 +72,7 @@ class ChaosEnvironment:
         self.postgres = PostgresServer(directory / "postgres", port=postgres_port)
         self.dns = FaultyDnsServer()
         self.workers: list[Worker] = []
+        self.apis: list[Api] = []
         self.client_processes: list[ClientProcess] = []
         self.tokens: dict[str, str] = {}
         self.receivers = [Receiver(customer_id) for customer_id in API_CUSTOMERS]
@@ -113,14 +116,18 @@ class ChaosEnvironment:
             "WORKSUB_DNS_RESOLVERS": self.dns.address,
             "WORKSUB_WEBHOOK_TARGETS": "any",  # receivers are on this machine
         }
-        self.api = Api(self._directory / "api", settings, self._api_port)
-        self._stack.push_async_callback(self.api.end_for_good)
+        for number, port in enumerate(self._api_ports, start=1):
+            api = Api(self._directory / f"api-{number}", settings, port)
+            self._stack.push_async_callback(api.end_for_good)
+            self.apis.append(api)
+        balancer = LoadBalancer(self._api_address, [api.address for api in self.apis])
+        await self._stack.enter_async_context(balancer)
         for number, own in enumerate(({}, {"WORKSUB_CACHED_WORKFLOWS": "0"}), start=1):
             worker = Worker(self._directory / f"worker-{number}", settings | own)
             self._stack.push_async_callback(worker.end, signal.SIGTERM)
             self.workers.append(worker)
         async with asyncio.TaskGroup() as starting:
-            for process in (*self.workers, self.api):
+            for process in (*self.workers, *self.apis):
                 starting.create_task(process.start())
             for _ in range(_ASKERS):
                 starting.create_task(self._start_client_process(settings))
@@ -138,7 +145,7 @@ class ChaosEnvironment:
                 self.tokens[receiver.customer_id] = key.token
 
     async def _start_client_process(self, settings: Mapping[str, str]) -> None:
-        client_process = await ClientProcess.start(settings, self._url, self.api.url)
+        client_process = await ClientProcess.start(settings, self._url, f"http://{self._api_address}")
         self._stack.push_async_callback(client_process.end)
         self.client_processes.append(client_process)
 

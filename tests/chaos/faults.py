@@ -126,12 +126,13 @@ class FaultInjector:
     # -- API and webhook receivers -------------------------------------------------------------------
 
     async def _kill_api(self) -> None:
-        await self._env.api.end(signal.SIGKILL)
+        api = self._with_callers.choice(self._env.apis)
+        await api.end(signal.SIGKILL)
         await self._a_while(self._with_callers, 0.0, 1.5)
-        await self._env.api.start()
+        await api.start()
 
     async def _stop_api(self) -> None:
-        await self._env.api.replace()
+        await self._with_callers.choice(self._env.apis).replace()
 
     async def _receiver(self, mode: ReceiverMode) -> None:
         """Keep the mode for a while, and until a webhook delivery has met it."""

@@ -71,14 +71,13 @@ class Worker(Process):
 
 
 class Api(Process):
-    """The API; `url` stays the same after each start."""
+    """An API process; `address`, as host:port, stays the same after each start."""
 
     def __init__(self, directory: Path, settings: Mapping[str, str], port: int) -> None:
-        address = f"{LOOPBACK}:{port}"
+        self.address = f"{LOOPBACK}:{port}"
         super().__init__(
-            "The API", "chaos.api_process", directory, {**settings, "WORKSUB_API_ADDRESS": address}
+            "The API", "chaos.api_process", directory, {**settings, "WORKSUB_API_ADDRESS": self.address}
         )
-        self.url = f"http://{address}"
         self._finishing: list[asyncio.Task[None]] = []
 
     async def replace(self) -> None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli, gone
@@ -38,9 +39,9 @@ async def default_ports() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running_dev(cli: Cli, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start `worksub dev`, wait until it is ready, and stop it after the test."""
-    process = await cli.start("dev", "--json")
+    process = await cli.start("dev", "--json", *options)
     try:
         await ready_addresses(process)
         yield process
@@ -50,14 +51,15 @@ async def running_dev(cli: Cli) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.communicate()
 
 
-async def ready_addresses(dev: asyncio.subprocess.Process) -> dict[str, str]:
+async def ready_addresses(dev: asyncio.subprocess.Process) -> dict[str, Any]:
     """Wait until `worksub dev --json` is ready, and return its addresses."""
     assert dev.stdout is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
-        ready: dict[str, str] = json.loads(await dev.stdout.readline())
+        ready: dict[str, Any] = json.loads(await dev.stdout.readline())
     assert ready["temporal_address"]
-    await wait_for("the worker is ready", partial(is_ready, ready["health_url"]))
-    assert (await scraped(ready["metrics_url"])).values("temporal_num_pollers")
+    for worker in ready["workers"]:
+        await wait_for("the worker is ready", partial(is_ready, worker["health_url"]))
+        assert (await scraped(worker["metrics_url"])).values("temporal_num_pollers")
     await wait_for("the API is ready", partial(is_ready, f"{ready['api_url']}/readyz"))
     return ready
 
@@ -220,7 +222,7 @@ async def test_killed_server_or_dev_ends_its_stack_only(cli: Cli, tmp_path: Path
         home.mkdir()
     devs = await asyncio.gather(*(replace(cli, directory=home).start("dev", "--json") for home in homes))
     ready = await asyncio.gather(*map(ready_addresses, devs))
-    names = ("temporal_address", "ui_url", "metrics_url", "health_url", "api_url", "console_url")
+    names = ("temporal_address", "ui_url", "workers", "api_url", "console_url")
     assert [name for name in names if ready[0][name] == ready[1][name]] == []
 
     await check_killed_server_is_named(devs[0])
@@ -232,8 +234,22 @@ async def test_killed_server_or_dev_ends_its_stack_only(cli: Cli, tmp_path: Path
 
     # The data survived the kill.
     cli = replace(cli, directory=homes[0])
-    async with running_dev(cli):
+    async with running_dev(cli, "--workers", "2", "--apis", "2") as dev:
         assert (await cli.json("list"))["subscriptions"] == []
+        await check_other_api_process_answers(dev, cli)
+
+
+async def check_other_api_process_answers(dev: asyncio.subprocess.Process, cli: Cli) -> None:
+    """Kill one of two API processes; every connection then reaches the other one."""
+    apis = [pid for pid, line in children(dev.pid).items() if line.endswith("entrypoints.cli\0api\0")]
+    workers = [pid for pid, line in children(dev.pid).items() if "worker.py" in line]
+    assert (len(apis), len(workers)) == (2, 2)
+    os.kill(apis[0], signal.SIGKILL)
+    await gone(apis[0])
+    environment = (cli.directory / ".worksub" / "env").read_text()
+    [url] = re.findall(r"^export WORKSUB=(\S+)/v1$", environment, re.MULTILINE)
+    for _ in range(2):
+        assert await is_ready(f"{url}/readyz")
 
 
 async def check_killed_server_is_named(dev: asyncio.subprocess.Process) -> None:

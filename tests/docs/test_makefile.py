@@ -141,7 +141,7 @@ def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
         ("install", "prometheus"),
         ("install", "golang-go"),
     ]
-    assert re.findall(r"^make (\w+)$", installed.stdout, re.MULTILINE)[-1] == "clients"
+    assert re.findall(r"^make (\w+)$", installed.stdout, re.MULTILINE)[-1] == "chart"
     (tmp_path / "bin" / "apt-get").unlink()
     refused = run_ci()
     assert refused.returncode == 1
@@ -152,10 +152,10 @@ def test_ci_installs_or_reports_missing_tools(tmp_path: Path) -> None:
 def test_ci_runs_make_test_then_browser_tests() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
     commands = re.findall(r"^make (\w+)$", page(".ci/run"), re.MULTILINE)
-    assert commands == ["test", "sbom", "browser", "alerts", "clients"]
+    assert commands == ["test", "sbom", "browser", "alerts", "clients", "chart"]
 
 
-@pytest.mark.parametrize("target", ["browser", "alerts", "clients"])
+@pytest.mark.parametrize("target", ["browser", "alerts", "clients", "chart"])
 def test_make_test_requires_only_python(target: str) -> None:
     settings = tomllib.loads(page("pyproject.toml"))["tool"]["pytest"]["ini_options"]
     assert target in settings["norecursedirs"]
