@@ -21,6 +21,11 @@ RUN /opt/worksub/bin/pip install --require-hashes --requirement requirements/ima
  && /opt/worksub/bin/pip uninstall --yes setuptools
 
 FROM ${PYTHON}
+# For invoices as PDF: WeasyPrint loads Pango, and the fonts contain the Korean characters.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends \
+      fonts-nanum libharfbuzz-subset0 libpango-1.0-0 libpangoft2-1.0-0 \
+ && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --user-group --no-create-home worksub
 COPY --from=build /opt/worksub /opt/worksub
 COPY catalogue.toml /etc/worksub/catalogue.toml

@@ -115,7 +115,7 @@ constraints: $(TOOLS) ## Pin the dependencies of pyproject.toml with hashes; UPG
 	$(COMPILE) --extra dev pyproject.toml requirements/build.in --output-file constraints.txt
 	$(COMPILE) --extra embedded --extra api pyproject.toml requirements/build.in \
 		--constraint constraints.txt --output-file requirements/demo.txt
-	$(COMPILE) --extra api --extra codec --extra tracing pyproject.toml requirements/build.in \
+	$(COMPILE) --extra api --extra codec --extra pdf --extra tracing pyproject.toml requirements/build.in \
 		--constraint constraints.txt --output-file requirements/image.txt
 	$(COMPILE) requirements/tools.in --output-file requirements/tools.txt
 

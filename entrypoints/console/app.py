@@ -124,6 +124,7 @@ def _console_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/request/{draft}/{step}", request_wizard.take, Audience.CUSTOMERS, "POST"),
         page("/invoices", invoices.invoices, Audience.SIGNED_IN),
         page("/invoices.csv", invoices.all_as_csv, Audience.SIGNED_IN),
+        page("/invoices/{number}.pdf", invoices.invoice_as_pdf, Audience.SIGNED_IN),
         page("/invoices/{number}", invoices.invoice, Audience.SIGNED_IN),
     ]
 

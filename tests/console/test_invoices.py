@@ -10,6 +10,7 @@ from support.html_forms import sign_in
 from support.service_env import unique_name
 from support.subscription_driver import SubscriptionDriver
 
+from adapters.html_to_pdf import PdfError
 from entrypoints.console.views import invoices as invoice_views
 
 
@@ -95,6 +96,40 @@ async def test_invoice_page_uses_the_readers_language(
         assert policy.endswith("sandbox allow-downloads")
         assert "script" not in policy
         assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_pdf_is_offered_where_it_can_be_rendered(
+    console: ConsoleServer, billed: SubscriptionDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[str] = []
+
+    async def html_to_pdf(html: str) -> bytes:
+        rendered.append(html)
+        if len(rendered) > 1:
+            raise PdfError("too long")
+        return b"%PDF-1.7"
+
+    monkeypatch.setattr(invoice_views, "html_to_pdf", html_to_pdf)
+    customer = billed.request["customer_id"]
+    [invoice, *_] = await console.service_env.client.invoices(customer_id=customer)
+    address = f"/invoices/{invoice.number}.pdf"
+    async with console.browser("ko") as browser:
+        await sign_in(browser, customer)
+        monkeypatch.setattr(invoice_views, "can_render_pdf", lambda: False)
+        for page in ("/invoices", f"/invoices/{invoice.number}"):
+            assert address not in (await browser.get(page)).text
+        assert (await browser.get(address)).url.path == f"/invoices/{invoice.number}"
+
+        monkeypatch.setattr(invoice_views, "can_render_pdf", lambda: True)
+        for page in ("/invoices", f"/invoices/{invoice.number}"):
+            assert f'href="{address}"' in (await browser.get(page)).text
+        answer = await browser.get(address)
+        assert answer.content == b"%PDF-1.7"
+        assert answer.headers["content-type"] == "application/pdf"
+        assert invoice.number in answer.headers["content-disposition"]
+        assert "79,200원" in rendered[0]
+        assert "<nav" not in rendered[0]
+        assert (await browser.get(address)).status_code == 503
 
 
 async def test_unknown_invoice_is_not_found(console: ConsoleServer) -> None:

