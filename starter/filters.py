@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from adapters.temporal.visibility import quote_visibility_value
+from starter.subscription_summary import ACCOUNT_NAME
 from subscription.business_calendar import first_of_month, first_of_next_month, start_of
 from subscription.contract import ContractTerm
+from subscription.deadlines import DeadlineKind
 from subscription.state import Access, State
 
 RUNNING_SUBSCRIPTIONS = "WorkflowType = 'SubscriptionWorkflow' AND CloseTime IS NULL"
@@ -53,15 +55,53 @@ def customer_is(customer_id: str) -> Filters:
     return (Filter("customer_id", "CustomerId", "=", customer_id),)
 
 
-def column_is(column: str, value: str | int | None) -> Filters:
+def column_is(column: str, value: str | int | None, attribute: str | None = None) -> Filters:
     """Filter by a column of the database; None does not filter."""
-    return (Filter(column, None, "=", value),) if value is not None else ()
+    return (Filter(column, attribute, "=", value),) if value is not None else ()
 
 
-def column_between(column: str, first: date | datetime | None, before: date | datetime | None) -> Filters:
+def column_between(
+    column: str, first: date | datetime | None, before: date | datetime | None, attribute: str | None = None
+) -> Filters:
     """Filter by a half-open range of a column of the database; None means no bound."""
     bounds = ((">=", first), ("<", before))
-    return tuple(Filter(column, None, operator, value) for operator, value in bounds if value is not None)
+    return tuple(
+        Filter(column, attribute, operator, value) for operator, value in bounds if value is not None
+    )
+
+
+def list_filters(
+    *,
+    account_name: str | None = None,
+    access: Access | None = None,
+    plan: str | None = None,
+    members: int | None = None,
+    term: ContractTerm | None = None,
+    reservation: str | None = None,
+    next_deadline: DeadlineKind | None = None,
+    trial_ends_at_from: datetime | None = None,
+    trial_ends_at_before: datetime | None = None,
+    contract_to_from: date | None = None,
+    contract_to_before: date | None = None,
+    reservation_date_from: date | None = None,
+    reservation_date_before: date | None = None,
+    next_deadline_at_from: datetime | None = None,
+    next_deadline_at_before: datetime | None = None,
+) -> Filters:
+    """Return the filters of a list of subscriptions, of the API and of the console; None does not filter."""
+    return (
+        column_is(ACCOUNT_NAME, account_name, "AccountName")
+        + column_is("access", access, "Access")
+        + column_is("plan", plan, "Plan")
+        + column_is("members", members)
+        + column_is("term", term, "Term")
+        + column_is("reservation", reservation)
+        + column_is("next_deadline", next_deadline)
+        + column_between("trial_ends_at", trial_ends_at_from, trial_ends_at_before, "TrialEndsAt")
+        + column_between("contract_to", contract_to_from, contract_to_before, "ContractEndsAt")
+        + column_between("reservation_date", reservation_date_from, reservation_date_before)
+        + column_between("next_deadline_at", next_deadline_at_from, next_deadline_at_before, "NextDeadline")
+    )
 
 
 OVER_SEATS: Filters = (

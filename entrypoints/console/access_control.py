@@ -25,7 +25,7 @@ from entrypoints.console.page_context import (
     translator_of,
 )
 from entrypoints.console.sessions import LONGEST_HOURS, SessionKind
-from entrypoints.console.urls import LANGUAGE, without_language
+from entrypoints.console.urls import LANGUAGE, form_of, page_of, without_language
 from starter.command_rate_limits import TooManyCommandsError
 from starter.exports import TooManyExportsError
 from subscription.refusals import RefusalCode, RefusalError
@@ -50,7 +50,6 @@ def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: Sessio
     """Wrap a page handler: session, authorization, CSRF check, error pages, session cookie."""
 
     async def endpoint(request: Request) -> Response:
-        request_id = request.scope.get("state", {}).get("request_id")
         try:
             page = await load_page_context(console, request, realm)
             response = await _answer(page, handler, whom)
@@ -59,20 +58,27 @@ def protect(console: ConsoleApp, handler: Handler, whom: Audience, realm: Sessio
         except ClientDisconnect:
             return Response(status_code=400)  # not delivered: the client has disconnected
         except HashingBusyError:
-            html = console.pages.render("busy.html", translator_of(request), request_id=request_id)
+            html = _standalone(console, request, "busy.html")
             return HTMLResponse(html, status_code=503, headers={"Retry-After": "5"})
         except Exception as error:
             if _is_unavailable(error):
                 _log.warning("page unavailable: Temporal or the database cannot be reached", exc_info=True)
-                html = console.pages.render("unavailable.html", translator_of(request), request_id=request_id)
+                html = _standalone(console, request, "unavailable.html")
                 return HTMLResponse(html, status_code=503)
             _log.exception("Unhandled exception in a page")
-            html = console.pages.render("error.html", translator_of(request), request_id=request_id)
+            html = _standalone(console, request, "error.html")
             return HTMLResponse(html, status_code=500)
         _set_cookies(page, response)
         return response
 
     return endpoint
+
+
+def _standalone(console: ConsoleApp, request: Request, template: str) -> str:
+    """Render an error page, which links to the page that the user came from."""
+    request_id = request.scope.get("state", {}).get("request_id")
+    retry = form_of(page_of(request))
+    return console.pages.render(template, translator_of(request), request_id=request_id, retry=retry)
 
 
 def _is_unavailable(error: Exception) -> bool:

@@ -4,12 +4,13 @@ from adapters.translation import Translator
 from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
-from subscription.deadlines import Deadline
+from subscription.deadlines import Deadline, DeadlineKind
 from subscription.event_messages import event_message
 from subscription.events import Event
 from subscription.labels import (
     ADJUSTMENT_REASONS,
     CHANNELS,
+    DEADLINES,
     LINE_KINDS,
     deadline_label,
     renewal_label,
@@ -61,6 +62,11 @@ class MessageFormatter:
 
     def deadline(self, deadline: Deadline) -> str:
         return self._translator.message(deadline_label(deadline))
+
+    def deadline_kind(self, kind: DeadlineKind) -> str:
+        """Return the label of a kind of deadline, without a month."""
+        gettext = self._translator.gettext
+        return gettext("Service fees") if kind is DeadlineKind.SERVICE_FEES else gettext(DEADLINES[kind])
 
     def line_kind(self, kind: LineKind | str) -> str:
         return self._translator.gettext(LINE_KINDS[LineKind(kind)])

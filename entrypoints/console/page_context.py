@@ -18,7 +18,7 @@ from entrypoints.console.language import COOKIE as LANGUAGE_COOKIE
 from entrypoints.console.language import language_of
 from entrypoints.console.oidc_client import OidcClient
 from entrypoints.console.rendering import TemplateRenderer
-from entrypoints.console.sessions import Session, SessionKind, Sessions
+from entrypoints.console.sessions import Flash, Session, SessionKind, Sessions
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.console.urls import LANGUAGE, form_of, page_of
 from entrypoints.http.sign_in_refusals import SignInRefusal, refuse_sign_in
@@ -173,9 +173,10 @@ class PageContext:
         )
         return HTMLResponse(html, status_code=status)
 
-    async def redirect(self, path: str, flash: str | None = None) -> RedirectResponse:
+    async def redirect(self, path: str, flash: Flash | str | None = None) -> RedirectResponse:
         """Redirect to another page of the console, which first shows the flash message."""
         if flash is not None:
+            flash = Flash(flash) if isinstance(flash, str) else flash
             await self.console.sessions.set_flash(self.token, flash)
         return RedirectResponse(path, status_code=303)
 

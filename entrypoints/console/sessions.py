@@ -23,12 +23,26 @@ class SessionKind(StrEnum):
     WORKS_ADMIN = "WORKS_ADMIN"
 
 
+class FlashTone(StrEnum):
+    """Tone of a flash message. What deletes data or could not be done is NEUTRAL, never green."""
+
+    GOOD = "GOOD"
+    NEUTRAL = "NEUTRAL"
+
+
+@dataclass(frozen=True)
+class Flash:
+    """Message about a completed action, which the next page shows once."""
+
+    text: str
+    tone: FlashTone = FlashTone.GOOD
+
+
 @dataclass
 class Session:
     """Session of a user. `customer_id` is None for an operator; `key` encrypts the cookies of request drafts.
 
     `document` has the ID token of the issuer, which RP-initiated logout needs, and the user's email address.
-    `flash` is the flash message.
     """
 
     realm: SessionKind
@@ -37,7 +51,7 @@ class Session:
     name: str
     key: bytes
     document: dict[str, Any] = field(default_factory=dict)
-    flash: str | None = None
+    flash: Flash | None = None
 
     @property
     def email(self) -> str:
@@ -53,7 +67,7 @@ class Sessions:
         """Return the active session of this token, and update the time of its last request."""
         row = await self._pool.fetchrow(
             f"""
-            SELECT realm, customer_id, subscription_id, name, key, document, flash_message,
+            SELECT realm, customer_id, subscription_id, name, key, document, flash_message, flash_tone,
                    seen_at < clock_timestamp() - interval '1 minute' AS unseen
               FROM console_sessions WHERE token_hash = $1 AND realm = $2 AND {_LIVING}
             """,  # noqa: S608 - the part is _LIVING
@@ -74,7 +88,7 @@ class Sessions:
             name=row["name"],
             key=row["key"],
             document=json.loads(row["document"]),
-            flash=row["flash_message"],
+            flash=Flash(row["flash_message"], FlashTone(row["flash_tone"])) if row["flash_message"] else None,
         )
 
     async def begin(
@@ -110,10 +124,13 @@ class Sessions:
     async def end(self, token: str) -> None:
         await self._pool.execute("DELETE FROM console_sessions WHERE token_hash = $1", token_hash(token))
 
-    async def set_flash(self, token: str, message: str | None) -> None:
+    async def set_flash(self, token: str, flash: Flash | None) -> None:
         """Store the flash message that the next page shows once; None deletes it."""
         await self._pool.execute(
-            "UPDATE console_sessions SET flash_message = $2 WHERE token_hash = $1", token_hash(token), message
+            "UPDATE console_sessions SET flash_message = $2, flash_tone = $3 WHERE token_hash = $1",
+            token_hash(token),
+            flash.text if flash else None,
+            flash.tone if flash else None,
         )
 
 

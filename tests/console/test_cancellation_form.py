@@ -41,6 +41,9 @@ async def test_typed_cancellation_date_is_reviewed_before_confirmation(
             browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
         )
         assert page.status_code == 200, page.text
+        # The message is shown once, and never as a success.
+        assert '<div class="toast" role="status">' in page.text
+        assert 'class="toast' not in (await browser.get(page.url.path)).text
     reserved = (await subscription.status()).reservation
     assert reserved is not None
     assert reserved.date == later

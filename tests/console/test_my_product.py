@@ -26,7 +26,7 @@ async def test_my_product_lists_newest_first_with_cost_and_next_charge(console: 
         assert older in found
         assert newer not in found
         nothing = (await browser.get("/subscriptions", params={"name": "nosuchname"})).text
-        assert "No account name contains nosuchname" in nothing
+        assert "No account name contains “nosuchname”" in nothing
         assert older not in nothing
 
 

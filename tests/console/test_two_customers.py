@@ -54,7 +54,7 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
 """Routes that name data of the other customer, with their form fields."""
 
 OPERATORS: Mapping[tuple[str, str], Mapping[str, str]] = {
-    ("GET", "/operator"): {"customer": "the-customer"},
+    ("GET", "/operator"): {"customer_id": "the-customer"},
     ("GET", "/operator/catalogue"): {"version": "2020-01"},
     ("POST", "/operator/catalogue"): {"catalogue": "version = 1"},
 }
@@ -62,6 +62,7 @@ OPERATORS: Mapping[tuple[str, str], Mapping[str, str]] = {
 
 OWN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/"): {},
+    ("GET", "/design"): {},
     ("GET", "/subscriptions"): {"customer": "the-customer", "after": "0"},
     ("GET", "/invoices"): {"customer": "the-customer"},
     ("GET", "/invoices.csv"): {"customer": "the-customer"},
@@ -271,10 +272,10 @@ async def test_operators_see_all_customers_see_own(
     async with console.browser() as browser:
         await sign_in(browser, "")
         assert other_customer.subscription.id[:8] in await _text(
-            browser, f"/operator?customer={other_customer.customer}"
+            browser, f"/operator?customer_id={other_customer.customer}"
         )
         assert other_customer.subscription.id[:8] not in await _text(
-            browser, "/operator?customer=somebody-else"
+            browser, "/operator?customer_id=somebody-else"
         )
         assert (await browser.get(f"/subscriptions/{other_customer.subscription.id}")).status_code == 200
         assert (await browser.get(f"/invoices/{other_customer.invoice.number}")).status_code == 200
@@ -284,9 +285,11 @@ async def test_operators_see_all_customers_see_own(
             assert other_customer.invoice.number not in await _text(browser, f"{path}?customer=nobody")
         assert (await browser.get("/request")).status_code == 404
         for ready_made in ("needs-attention", "trials-ending", "suspended", "restricted"):
-            assert (await browser.get(f"/operator?show={ready_made}&state=TRIAL")).status_code == 200
-        for name, value in (("show", "suspnded"), ("state", "SUSPNDED")):
-            page = await browser.get("/operator", params={"customer": other_customer.customer, name: value})
+            assert (await browser.get(f"/operator?which={ready_made}&state=TRIAL")).status_code == 200
+        for name, value in (("which", "suspnded"), ("state", "SUSPNDED")):
+            page = await browser.get(
+                "/operator", params={"customer_id": other_customer.customer, name: value}
+            )
             assert page.status_code == 422
             assert f"There is no filter {value}. Choose one from the list." in page.text
             assert other_customer.subscription.id[:8] not in page.text

@@ -654,6 +654,7 @@ CREATE TABLE console_sessions (
     key             bytea       NOT NULL,
     document        jsonb       NOT NULL DEFAULT '{}',
     flash_message   text,
+    flash_tone      text        CHECK (flash_tone IN ('GOOD', 'NEUTRAL')),
     created_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     seen_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     CHECK ((realm = 'WORKS_ADMIN') = (subscription_id IS NOT NULL)),

@@ -21,9 +21,9 @@ from entrypoints.api.pagination import (
 )
 from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError, responses
 from entrypoints.api.query_parameters import Members, Plan
-from starter.filters import NAMED_FILTERS, Filters, column_between, column_is, state_is
+from starter.filters import NAMED_FILTERS, Filters, list_filters, state_is
 from starter.search import InvalidQueryError
-from starter.subscription_summary import ACCOUNT_NAME, SubscriptionSummary
+from starter.subscription_summary import SubscriptionSummary
 from subscription.account_names import account_name
 from subscription.activity_contracts import CustomerEvent
 from subscription.attention import ShownAttention
@@ -84,22 +84,7 @@ class SubscriptionFilter:
 
     @property
     def selection(self) -> Filters:
-        equal = (
-            column_is(ACCOUNT_NAME, self.account_name)
-            + column_is("access", self.access)
-            + column_is("plan", self.plan)
-            + column_is("members", self.members)
-            + column_is("term", self.term)
-            + column_is("reservation", self.reservation)
-            + column_is("next_deadline", self.next_deadline)
-        )
-        return (
-            equal
-            + column_between("trial_ends_at", self.trial_ends_at_from, self.trial_ends_at_before)
-            + column_between("contract_to", self.contract_to_from, self.contract_to_before)
-            + column_between("reservation_date", self.reservation_date_from, self.reservation_date_before)
-            + column_between("next_deadline_at", self.next_deadline_at_from, self.next_deadline_at_before)
-        )
+        return list_filters(**vars(self))
 
 
 @router.get(

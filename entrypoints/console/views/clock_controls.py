@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from entrypoints.console.confirmation_digest import is_as_shown
 from entrypoints.console.page_context import PageContext
+from entrypoints.console.sessions import Flash, FlashTone
 from entrypoints.console.views.subscription_detail import shown
 from entrypoints.console.views.subscription_tabs import Tab, clock_shown, tab_url
 from starter.subscription_clock import ClockNotSupportedError
@@ -39,4 +40,4 @@ async def advance(page: PageContext) -> Response:
     said = page.translator.gettext("It is %(now)s now.", now=page.translator.moment(max(current.now, target)))
     sent_from = page.form.get("tab", "")
     tab = Tab(sent_from) if sent_from in tuple(Tab) else Tab.OVERVIEW
-    return await page.redirect(tab_url(page.subscription_id, tab), said)
+    return await page.redirect(tab_url(page.subscription_id, tab), Flash(said, FlashTone.NEUTRAL))

@@ -9,6 +9,7 @@ from entrypoints.console.available_actions import Action, refusals
 from entrypoints.console.confirmation_digest import command_id, is_as_shown, new_command_id, was_carried_out
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
+from entrypoints.console.sessions import Flash, FlashTone
 from entrypoints.console.views.subscription_detail import shown
 from entrypoints.console.views.subscription_pages import render_subscription
 from entrypoints.console.views.subscription_settings import settings_shown
@@ -18,6 +19,7 @@ from subscription.event_messages import SENTENCES
 from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
 from subscription.timeline import Answer
 
+_ENDING = frozenset({"CANCELLATION_RESERVED", "CANCELED", "ERASED"})
 _STATE_CHANGED = frozenset(
     {RefusalCode.CHANGED_MEANWHILE, RefusalCode.SUBSCRIPTION_ENDED, RefusalCode.MEMBERS_IN_USE}
 )
@@ -52,13 +54,14 @@ async def redirect_with_result(page: PageContext, answer: Answer, tab: Tab = Tab
     return await page.redirect(tab_url(page.subscription_id, tab), await result_of(page, answer))
 
 
-async def result_of(page: PageContext, answer: Answer) -> str:
+async def result_of(page: PageContext, answer: Answer) -> Flash:
     """Return the messages of the command's events, in the language of the page."""
     events = [entry.sequence for entry in answer.events]
     happened = await page.client.history(page.subscription_id)
     messages = MessageFormatter(page.translator, await page.client.price_book())
     said = " ".join(messages.event(happened[number - 1]) for number in events if number <= len(happened))
-    return said or answer.message
+    ends = any(entry.event in _ENDING for entry in answer.events)
+    return Flash(said or answer.message, FlashTone.NEUTRAL if ends else FlashTone.GOOD)
 
 
 async def form_page(
@@ -112,5 +115,5 @@ async def check_domain(page: PageContext) -> Response:
     if not answer.events:
         not_yet = SENTENCES["NO_PROOF_YET"]
         settings = tab_url(page.subscription_id, Tab.SETTINGS)
-        return await page.redirect(settings, page.translator.gettext(not_yet))
+        return await page.redirect(settings, Flash(page.translator.gettext(not_yet), FlashTone.NEUTRAL))
     return await redirect_with_result(page, answer, Tab.SETTINGS)
