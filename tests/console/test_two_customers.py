@@ -92,6 +92,8 @@ WORKS: Mapping[tuple[str, str], Mapping[str, str]] = {
     },
     ("POST", "/works/members"): {"member_id": "mine", "name": "Mine", "subscription_id": "the-id"},
     ("POST", "/works/members/remove"): {"member_id": "minji", "subscription_id": "the-id"},
+    ("GET", "/works/rename"): {"subscription_id": "the-id"},
+    ("POST", "/works/rename"): {"kind": "GROUP", "name": "mine", "subscription_id": "the-id"},
     ("POST", "/works/language"): {"language": "en"},
     ("POST", "/works/sign-out"): {},
 }

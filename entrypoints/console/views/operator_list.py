@@ -189,7 +189,7 @@ def _named_filters(page: PageContext) -> dict[str, str]:
         "contracts-ending": gettext("Contracts ending this month"),
         "suspended": gettext("Suspended"),
         "restricted": gettext("Domain not verified"),
-        "over-seats": gettext("More members than seats"),
+        "over-seats": gettext("Too few seats"),
     }
 
 
