@@ -97,9 +97,16 @@ async def _shown(
         text=page.form.get("catalogue", ""),
         as_of=page.form.get("as_of", ""),
         summary=summary,
+        names=await _names(page, summary) if summary else {},
         notices_by_month=_notices_by_month(summary) if summary else {},
         messages=MessageFormatter(page.translator, book),
     )
+
+
+async def _names(page: PageContext, summary: PreviewSummary) -> Mapping[str, str | None]:
+    """Return the account names of the subscriptions with the largest rises."""
+    found = await page.client.listed([rise.subscription_id for rise in summary.largest_rises])
+    return {each.subscription_id: each.account_name for each in found}
 
 
 def _notices_by_month(summary: PreviewSummary) -> Mapping[date, int]:

@@ -35,6 +35,63 @@ _TABLES = (
 
 _TEMPLATES = "**/templates/**"
 
+_REPLACED_ENGLISH = (
+    "The life of this subscription",
+    "The picture in words",
+    "If nothing is changed",
+    "Nothing any more",
+    "This will happen",
+    "What it costs",
+    "Leaving ",
+    "cost of leaving",
+    "a member a month",
+    "See what it costs",
+    "Work out",
+    "Total up to the end",
+    "cannot be brought back",
+    "present contract",
+    "as it is at that time",
+    "goes by its new name",
+    "Prove that",
+    "How to prove",
+    "Last looked at",
+    "looking goes on",
+    "Was not the same both times",
+    "Is taken; choose",
+    "Nothing exists yet",
+    "can be turned back",
+    "To the subscription",
+    "Please look at this again",
+    "Not reachable at the moment",
+    "There is no such page",
+    "what you sent was not done",
+    "is not on an invoice yet",
+    "The NAVER WORKS subscriptions of",
+    "Letters",
+    "Proofs of domains",
+)
+_REPLACED_KOREAN = (
+    "구독의 흐름",
+    "글로 보기",
+    "이렇게 됩니다",
+    "더 이상 없습니다",
+    "아직 아무것도 만들어지지",
+    "그때의 요금제",
+    "지금의 계약",
+    "지금의 이름",
+    "그만두기",
+    "계산하기",
+    "종료까지 합계",
+    "이름을 확보했습니다",
+    "이름의 종류",
+    "시험용 시계",
+    "무언가를 보냈다면",
+    "이력에 있던 이름",
+    "옆의 규칙",
+    "회사 전화번호",
+    "세요.",
+)
+
 
 def _message_ids() -> set[str]:
     """Return the English texts of pages, emails and invoices, and the message templates of the domain."""
@@ -69,6 +126,13 @@ def test_korean_catalogue_is_complete_without_unused_entries() -> None:
         assert text, message
         places = places_in(message)
         assert places - {"n"} <= places_in(text) <= places, message
+
+
+def test_no_text_returns_to_a_replaced_wording() -> None:
+    """The product has one vocabulary: these phrases gave way to the terms of the guide or to plain words."""
+    texts = _korean_catalogue()
+    for replaced, found in ((_REPLACED_ENGLISH, texts), (_REPLACED_KOREAN, texts.values())):
+        assert [text for text in found for phrase in replaced if phrase in text] == []
 
 
 def test_korean_particles_follow_only_fixed_sounds() -> None:
