@@ -19,7 +19,7 @@ from babel.numbers import format_currency, format_decimal
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from subscription.business_calendar import KST, day_of
+from subscription.business_calendar import KST, day_of, start_of
 from subscription.catalogue import LocalizedList, LocalizedText, LocalizedTitle, Term
 from subscription.contract import ContractTerm
 from subscription.messages import Message, format_message
@@ -105,9 +105,17 @@ class Translator:
     def short_month(self, day: date) -> str:
         return format_skeleton("yMMM", day, locale=self._locale)
 
+    def axis_month(self, day: date) -> str:
+        """Return the label of a month on an axis: the year in January, else the abbreviated month."""
+        return format_skeleton("y" if day.month == 1 else "MMM", day, locale=self._locale)
+
     def moment(self, at: datetime) -> str:
         """Return a formatted date and time in Korea Standard Time, to the minute."""
         return self._time(at, _MOMENT)
+
+    def due(self, at: datetime) -> str:
+        """Return a formatted date, with its time unless that is the start of the day."""
+        return self.day(at) if at == start_of(day_of(at)) else self.moment(at)
 
     def long_moment(self, at: datetime) -> str:
         """Return a formatted date and time in Korea Standard Time, with the weekday."""

@@ -1,8 +1,9 @@
 """Data of the lifecycle chart: phases of a subscription on a time axis."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from starter.client import CurrentState
 from subscription.business_calendar import Day, day_of, first_of_next_month, start_of
@@ -20,13 +21,15 @@ from subscription.model import Frozen
 
 _AHEAD = timedelta(days=400)
 _MOST_EVENTS = 80
-_WIDE_ENOUGH = 14.0
-"""Minimum width, in percent, of a phase whose name is shown inside it."""
-_MOST_TICKS = 7
-_TICK_STEPS = (1, 2, 3, 6, 12, 24, 60)
-"""Months from one tick to the next."""
-_END_LABEL, _RESERVED_LABEL = 16.0, 10.0
-"""Distance, in percent, that the label of a tick keeps from the ends and from the reserved date."""
+_NAMED_WIDTH = 18.0
+"""Minimum width, in percent, of a run of phases whose name is shown inside it."""
+_VISIBLE_WIDTH = 0.2
+_TICK_STEPS = (1, 3, 6, 12, 24, 48, 96)
+"""Months from one tick to the next. Each step is a multiple of the one before, so the ticks nest."""
+_GAP_WIDE, _GAP_NARROW = 7.5, 19.0
+"""Minimum distance, in percent, between two labels of ticks on a desktop and on a phone."""
+_MARGIN_WIDE, _MARGIN_NARROW = 3.0, 7.0
+"""Minimum distance, in percent, of a label from both ends of the chart."""
 
 
 class PhaseKind(StrEnum):
@@ -48,23 +51,26 @@ class Phase(Frozen):
 
     @property
     def named(self) -> bool:
-        return self.width >= _WIDE_ENOUGH
+        return self.width >= _NAMED_WIDTH
 
     @property
     def middle(self) -> float:
-        return self.x + self.width / 2
+        return round(self.x + self.width / 2, 2)
 
 
 class Tick(Frozen):
-    """The first day of a month on the axis, at `x` percent. `labeled` is False next to another label."""
+    """The first day of a month on the axis, at `x` percent; whether its label fits, and fits on a phone."""
 
     month: Day
     x: float
-    labeled: bool
+    wide: bool
+    narrow: bool
 
 
 class LifecycleChart(Frozen):
     stretches: tuple[Phase, ...]
+    runs: tuple[Phase, ...]
+    """The phases, with neighbors of the same kind merged: successive contracts of one term."""
     ticks: tuple[Tick, ...]
     first: datetime
     last: datetime
@@ -75,8 +81,8 @@ class LifecycleChart(Frozen):
 
     @property
     def kinds(self) -> tuple[PhaseKind, ...]:
-        """Return the kinds of phases without duplicates, in order."""
-        return tuple(dict.fromkeys(stretch.kind for stretch in self.stretches))
+        """Return the kinds of the visible phases without duplicates, in order."""
+        return tuple(dict.fromkeys(run.kind for run in self.runs if run.width >= _VISIBLE_WIDTH))
 
 
 def picture_of(current: CurrentState, past: Sequence[Event]) -> LifecycleChart | None:
@@ -91,45 +97,62 @@ def picture_of(current: CurrentState, past: Sequence[Event]) -> LifecycleChart |
     def percent(at: datetime) -> float:
         return round(100 * ((at - first) / (last - first)), 2) if last > first else 0.0
 
-    placed = tuple(
-        stretch.model_copy(
-            update={
-                "x": percent(stretch.start),
-                "width": round(percent(stretch.end) - percent(stretch.start), 2),
-            }
-        )
-        for stretch in stretches
-    )
-    reserved = start_of(state.reservation.date) if state.reservation else None
-    reserved_x = percent(min(reserved, last)) if reserved else None
+    def placed(phases: Iterable[Phase]) -> tuple[Phase, ...]:
+        ends = [(phase, percent(phase.start), percent(phase.end)) for phase in phases]
+        return tuple(phase.model_copy(update={"x": x, "width": round(to - x, 2)}) for phase, x, to in ends)
+
     return LifecycleChart(
-        stretches=placed,
-        ticks=tuple(
-            Tick(month=month, x=x, labeled=_has_room(x, reserved_x))
-            for month, x in ((month, percent(start_of(month))) for month in _tick_months(first, last))
-        ),
+        stretches=placed(stretches),
+        runs=placed(_runs(stretches)),
+        ticks=_ticks(first, last, percent),
         first=first,
         last=last,
         today=percent(now) if first <= now <= last and not state.state.is_terminal else None,
-        reserved=reserved_x,
+        reserved=percent(min(start_of(state.reservation.date), last)) if state.reservation else None,
         ends=any(isinstance(event, Canceled) for event in events),
     )
 
 
-def _tick_months(first: datetime, last: datetime) -> Sequence[date]:
-    """Return the first days of months between two times, every so many months that there are few."""
+def _runs(stretches: Iterable[Phase]) -> list[Phase]:
+    runs: list[Phase] = []
+    for stretch in stretches:
+        if runs and runs[-1].kind is stretch.kind:
+            runs[-1] = runs[-1].model_copy(update={"end": stretch.end})
+        else:
+            runs.append(stretch)
+    return runs
+
+
+def _ticks(first: datetime, last: datetime, percent: Callable[[datetime], float]) -> tuple[Tick, ...]:
+    """Return ticks as dense as labels fit on a desktop; fewer of them have a label on a phone."""
     months = [first_of_next_month(day_of(first))]
     while start_of(months[-1]) < last:
         months.append(first_of_next_month(months[-1]))
-    months.pop()
-    step = next(step for step in _TICK_STEPS if len(months) <= _MOST_TICKS * step or step == _TICK_STEPS[-1])
-    return [month for month in months if (month.month - 1) % min(step, 12) == 0][:: max(1, step // 12)]
+    places = {month: percent(start_of(month)) for month in months[:-1]}
+    narrow = _spaced(places, _GAP_NARROW)
+    return tuple(
+        Tick(
+            month=month,
+            x=x,
+            wide=_inside(x, _MARGIN_WIDE),
+            narrow=month in narrow and _inside(x, _MARGIN_NARROW),
+        )
+        for month, x in _spaced(places, _GAP_WIDE).items()
+    )
 
 
-def _has_room(x: float, reserved: float | None) -> bool:
-    """Return whether a label at `x` keeps clear of both ends and of the reserved date."""
-    is_inside = _END_LABEL <= x <= 100 - _END_LABEL
-    return is_inside and (reserved is None or abs(x - reserved) >= _RESERVED_LABEL)
+def _spaced(places: Mapping[date, float], gap: float) -> dict[date, float]:
+    """Return every so many months that neighbors keep the distance `gap`, aligned to January."""
+    found: dict[date, float] = {}
+    for step in _TICK_STEPS:
+        found = {month: x for month, x in places.items() if (month.year * 12 + month.month - 1) % step == 0}
+        if all(after - before >= gap for before, after in pairwise(found.values())):
+            break
+    return found
+
+
+def _inside(x: float, margin: float) -> bool:
+    return margin <= x <= 100 - margin
 
 
 def _ahead(current: CurrentState) -> Iterable[Event]:

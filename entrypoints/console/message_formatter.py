@@ -5,8 +5,16 @@ from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
 from subscription.deadlines import Deadline, DeadlineKind
-from subscription.event_messages import event_message
-from subscription.events import Event
+from subscription.event_messages import SENTENCES, event_message, messages_of
+from subscription.events import (
+    Canceled,
+    ContractRenewed,
+    Erased,
+    Event,
+    ServiceFeesPosted,
+    SwitchedToPaid,
+    TrialEnded,
+)
 from subscription.labels import (
     ADJUSTMENT_REASONS,
     CHANNELS,
@@ -20,6 +28,10 @@ from subscription.ledger import LedgerLine, LineKind
 from subscription.notice_outbox import NoticeKind, NoticeState
 from subscription.state import Access, ReservedCancellation, ReservedSwitch, State
 from subscription.timeline import RecordedEntry
+
+_ABOUT_CHARGES = frozenset(
+    SENTENCES[key] for key in ("SERVICE_FEES", "NO_SERVICE_FEES", "LAST_CHARGES", "LAST_CHARGES.NONE")
+)
 
 
 class MessageFormatter:
@@ -150,3 +162,33 @@ class MessageFormatter:
     def event(self, event: Event, *, to_come: bool = False) -> str:
         """Return the complete message of an event; `to_come` is True for an event in the future."""
         return event_message(event, self._translator, to_come=to_come)
+
+    def forecast_label(self, event: Event) -> str:
+        """Return the label of the deadline that will cause an event."""
+        return self.deadline(Deadline(at=event.at, what=_deadline_kind(event)))
+
+    def forecast_detail(self, event: Event) -> str:
+        """Return the message of an event in the future, without the charges; empty for service fees."""
+        sentences = (each for each in messages_of(event, to_come=True) if each.template not in _ABOUT_CHARGES)
+        return " ".join(map(self._translator.message, sentences))
+
+
+def _deadline_kind(event: Event) -> DeadlineKind:
+    """Return the kind of the deadline that causes an event of a forecast."""
+    match event:
+        case ServiceFeesPosted():
+            return DeadlineKind.SERVICE_FEES
+        case SwitchedToPaid():
+            return DeadlineKind.SWITCH_TO_PAID
+        case TrialEnded() | Canceled(because="TRIAL_ENDED"):
+            return DeadlineKind.TRIAL_END
+        case Canceled(because="GRACE_ENDED"):
+            return DeadlineKind.GRACE_END
+        case Canceled():
+            return DeadlineKind.CANCELLATION
+        case ContractRenewed():
+            return DeadlineKind.CONTRACT_END
+        case Erased():
+            return DeadlineKind.ERASURE
+        case _:
+            raise ValueError(f"No deadline causes {event.event}")

@@ -1,5 +1,7 @@
 """Available actions and the timeline chart: both match the business rules."""
 
+from itertools import pairwise
+
 from support.scenario_builder import ScenarioBuilder
 
 from adapters.translation import Language, Translator
@@ -43,16 +45,31 @@ def segments(subscription: ScenarioBuilder) -> list[tuple[PhaseKind, str, str, b
     ]
 
 
-def test_chart_ticks_are_few_and_keep_clear_of_labels() -> None:
-    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").send("cancel", date="2027-07-20")
-    chart = chart_of(subscription)
-    months = {f"{tick.month:%Y-%m}": tick.labeled for tick in chart.ticks}
-    assert len(months) <= 7
-    assert chart.reserved is not None
-    assert all(abs(tick.x - chart.reserved) >= 10 for tick in chart.ticks if tick.labeled)
-    years = chart_of(ScenarioBuilder.paid("2027-01-01", "ANNUAL").at("2037-01-01"))
-    assert 1 < len(years.ticks) <= 7
-    assert {tick.month.month for tick in years.ticks} == {1}
+def test_chart_labels_never_cross_on_any_screen() -> None:
+    """The widest label, "2027년", takes 42 pixels of a chart that is 650 pixels wide, and 260 on a phone."""
+    trial = ScenarioBuilder.requested("2026-12-01 09:00")
+    year = ScenarioBuilder.paid("2027-01-01", "ANNUAL")
+    monthly = ScenarioBuilder.paid("2027-01-31", "MONTHLY").at("2029-05-02")
+    decade = year.copy().at("2037-01-01")
+    leaving = year.copy().send("cancel", date="2027-01-04")
+    for subscription in (trial, year, monthly, decade, leaving):
+        ticks = chart_of(subscription).ticks
+        wide, narrow = [t.x for t in ticks if t.wide], [t.x for t in ticks if t.narrow]
+        assert set(narrow) <= set(wide)
+        for labels, width in ((wide, 650), (narrow, 260)):
+            assert all((after - before) * width / 100 >= 42 for before, after in pairwise(labels))
+            # The card has a margin of 16 pixels beside the chart.
+            assert all(21 - 16 <= x * width / 100 <= width - 21 + 16 for x in labels)
+    assert [f"{t.month:%Y-%m}" for t in chart_of(trial).ticks if t.narrow] == ["2027-01"]
+    assert {t.month.month for t in chart_of(decade).ticks} == {1}
+    assert chart_of(leaving).ticks == ()
+
+
+def test_chart_merges_successive_contracts_of_one_term() -> None:
+    chart = chart_of(ScenarioBuilder.paid("2027-01-01", "MONTHLY").at("2027-06-15"))
+    assert len(chart.stretches) > 12
+    assert [run.kind for run in chart.runs] == [PhaseKind.MONTHLY]
+    assert chart.kinds == (PhaseKind.MONTHLY,)
 
 
 def test_each_state_offers_its_allowed_actions() -> None:

@@ -13,7 +13,7 @@ from entrypoints.console.views.subscription_pages import render_subscription
 from entrypoints.console.works_admin.closed_reason import closed_reason
 from starter.client import CurrentState
 from subscription.attention import ShownAttention
-from subscription.deadlines import next_deadline
+from subscription.deadlines import next_change, next_deadline
 from subscription.state import Subscription
 
 
@@ -47,6 +47,7 @@ async def render_tab(
         admin_closed=closed_reason(state, page.translator),
         next_charge=next_charge(state, current.book),
         next_deadline=next_deadline(state),
+        next_change=next_change(state),
         in_use=current.members_in_use or 0,
         locked=current.locked_members,
         attention=await _attention(page, state),
