@@ -1,10 +1,11 @@
-"""Activity that loads catalogue versions which a workflow does not know (R19)."""
+"""Activity that loads the price book of a subscription (R19)."""
 
 from temporalio import activity
 
-from adapters.postgres.catalogue_repository import versions_after
+from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
-from subscription.activity_contracts import NewerCataloguesInput, NewerCataloguesResult
+from subscription.activity_contracts import PriceBookInput, PriceBookResult
+from subscription.price_needs import needed_versions
 
 
 class CatalogueActivities:
@@ -12,5 +13,8 @@ class CatalogueActivities:
         self._pool = pool
 
     @activity.defn
-    async def get_newer_catalogues(self, known: NewerCataloguesInput) -> NewerCataloguesResult:
-        return NewerCataloguesResult(newer=await versions_after(self._pool, known.revision))
+    async def get_price_book(self, input: PriceBookInput) -> PriceBookResult:
+        book = await load_price_book(self._pool)
+        if book.revision == input.revision:
+            return PriceBookResult(book=None)
+        return PriceBookResult(book=needed_versions(book, input.needs))

@@ -27,6 +27,7 @@ from subscription.catalogue import PriceBook
 from subscription.confirmations import confirmations
 from subscription.decide import start_trial
 from subscription.events import TrialStarted
+from subscription.price_needs import needed_versions, price_needs
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
 from subscription.request import (
     AccountKind,
@@ -78,7 +79,7 @@ class ProvisioningActivities:
             state=state,
             timeline=(timeline_entry(started, state),),
             fingerprint=request.fingerprint(),
-            catalogues=book.versions,
+            book=needed_versions(book, price_needs(state)),
         )
 
     def _validate(self, input: ProvisionInput, book: PriceBook) -> Request:
@@ -146,7 +147,7 @@ async def _existing(
         state=state,
         timeline=await subscription_repository.latest_timeline(connection, state.subscription_id),
         fingerprint=await subscription_repository.request_fingerprint(connection, state.subscription_id),
-        catalogues=book.versions,
+        book=needed_versions(book, price_needs(state)),
     )
 
 

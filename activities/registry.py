@@ -58,7 +58,7 @@ def create_activities(
         transitions.record_transition,
         BillingActivities(transitions.record_transition).post_charges,
         transitions.get_stored_answer,
-        CatalogueActivities(pool).get_newer_catalogues,
+        CatalogueActivities(pool).get_price_book,
         DomainVerificationActivities(pool, dns_resolvers).check_domain_records,
         WorkspaceActivities(workspaces).count_members_in_use,
         ErasureActivities(pool, workspaces).erase_subscription,

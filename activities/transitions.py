@@ -6,7 +6,7 @@ from temporalio.exceptions import ApplicationError
 from activities import metrics
 from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres import notice_outbox, subscription_repository
-from adapters.postgres.catalogue_repository import has_revision, load_price_book, versions_after
+from adapters.postgres.catalogue_repository import load_price_book, newest_revision
 from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import (
@@ -136,10 +136,11 @@ async def _is_recorded(connection: Connection, transition: Transition) -> bool:
 
 
 async def _refuse_outdated(connection: Connection, transition: Transition) -> None:
-    if not await has_revision(connection, transition.revision):
+    newest = await newest_revision(connection)
+    if newest < transition.revision:
         raise RecordDivergedError(f"the database has fewer than {transition.revision} catalogue versions")
-    if newer := await versions_after(connection, transition.revision):
-        raise _RollbackWithResultError(PriceBookOutdated(newer=newer))
+    if newest > transition.revision:
+        raise _RollbackWithResultError(PriceBookOutdated())
 
 
 async def _refuse_lost(connection: Connection, transition: Transition) -> None:

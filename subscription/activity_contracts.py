@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from subscription.business_calendar import Instant
-from subscription.catalogue import Catalogue
+from subscription.catalogue import PriceBook
 from subscription.events import Erased, Event
 from subscription.issuer import SYSTEM, Issuer
 from subscription.model import Frozen
+from subscription.price_needs import PriceNeeds
 from subscription.refusals import Refusal
 from subscription.state import State, Subscription
 from subscription.timeline import Answer, TimelineEntry
@@ -28,14 +29,14 @@ class Provisioned(Frozen):
     """The recorded result of provisioning.
 
     `state` and `timeline` (its latest entries) are read from the database, whichever attempt wrote them.
-    `fingerprint` is that of the request.
+    `fingerprint` is that of the request, `book` has the catalogue versions that the subscription needs.
     """
 
     outcome: Literal["PROVISIONED"] = "PROVISIONED"
     state: Subscription
     timeline: tuple[TimelineEntry, ...]
     fingerprint: str
-    catalogues: tuple[Catalogue, ...]
+    book: PriceBook
     signature: str = ""
 
 
@@ -99,10 +100,9 @@ class NameTaken(Frozen):
 
 
 class PriceBookOutdated(Frozen):
-    """Nothing was written: the decision used an outdated price book without the versions `newer` (R19)."""
+    """Nothing was written: the decision used a price book without the newest versions (R19)."""
 
     outcome: Literal["PRICE_BOOK_OUTDATED"] = "PRICE_BOOK_OUTDATED"
-    newer: tuple[Catalogue, ...]
 
 
 class DomainsLost(Frozen):
@@ -115,12 +115,17 @@ class DomainsLost(Frozen):
 RecordResult = Recorded | NameTaken | PriceBookOutdated | DomainsLost
 
 
-class NewerCataloguesInput(Frozen):
+class PriceBookInput(Frozen):
+    """Load the price book, unless `revision` is still the newest one."""
+
     revision: int
+    needs: PriceNeeds
 
 
-class NewerCataloguesResult(Frozen):
-    newer: tuple[Catalogue, ...]
+class PriceBookResult(Frozen):
+    """The catalogue versions that the subscription needs; None if its book has the newest one."""
+
+    book: PriceBook | None
 
 
 class StoredAnswerInput(Frozen):
@@ -218,7 +223,7 @@ CALLERS: Mapping[str, tuple[str, ...]] = {
             "provision_subscription",
             "record_transition",
             "post_charges",
-            "get_newer_catalogues",
+            "get_price_book",
             "get_stored_answer",
             "issue_domain_token",
             "check_domain_records",

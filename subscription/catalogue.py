@@ -337,22 +337,64 @@ def _inconsistent(path: str, message: str) -> PydanticCustomError:
     return PydanticCustomError("CATALOGUE_MISFIT", "{message}", {"path": path, "message": message})
 
 
-class PriceBook(Frozen):
-    """All published versions, in the order in which they come into force.
+_MOST_INTERNED = 1_000
+_interned: dict[str, Catalogue] = {}
 
-    A plan that is no longer sold keeps the prices of the last version that sold it (R19).
+
+def _intern(version: Catalogue) -> Catalogue:
+    """Return the one object of this process for equal versions: a million workflows share it."""
+    known = _interned.get(version.version)
+    if known == version:
+        return known
+    if len(_interned) >= _MOST_INTERNED:
+        _interned.clear()
+    _interned[version.version] = version
+    return version
+
+
+class PriceBook(Frozen):
+    """The published versions, in the order in which they come into force.
+
+    A plan that is no longer sold keeps the prices of the last version that sold it (R19). The book of a
+    workflow lacks versions that it no longer needs: see `price_needs`. `numbers` then has the number of each
+    version, counted from 1 in the order of publication; a complete book has none.
     """
 
-    versions: tuple[Catalogue, ...]
+    versions: tuple[Annotated[Catalogue, AfterValidator(_intern)], ...]
+    numbers: tuple[int, ...] = ()
 
     @property
     def revision(self) -> int:
-        """Return the number of versions. It identifies the book, because versions are only ever added."""
-        return len(self.versions)
+        """Return the number of the newest version. It identifies the book: versions are only ever added."""
+        return self.numbers[-1] if self.numbers else len(self.versions)
+
+    @property
+    def by_number(self) -> Mapping[int, Catalogue]:
+        return dict(zip(self.numbers or range(1, len(self.versions) + 1), self.versions, strict=True))
+
+    def contains(self, other: "PriceBook") -> bool:
+        return self.by_number.items() >= other.by_number.items()
 
     def with_versions(self, newer: Iterable[Catalogue]) -> "PriceBook":
         # Without validation: the versions are valid, and their validators would run again.
-        return self.model_copy(update={"versions": (*self.versions, *newer)})
+        versions = (*self.versions, *newer)
+        numbers = self.numbers
+        if numbers:
+            numbers += tuple(range(self.revision + 1, self.revision + 1 + len(versions) - len(numbers)))
+        return self.model_copy(update={"versions": versions, "numbers": numbers})
+
+    def only(self, indexes: Iterable[int]) -> "PriceBook":
+        """Return the book of the versions at these indexes, which keep their numbers."""
+        kept = tuple(indexes)
+        if len(kept) == len(self.versions):
+            return self
+        numbers = tuple(self.by_number)
+        return self.model_copy(
+            update={
+                "versions": tuple(self.versions[index] for index in kept),
+                "numbers": tuple(numbers[index] for index in kept),
+            }
+        )
 
     def refusal_of(self, newer: Catalogue, today: date) -> Refusal | None:
         """Return why `newer` cannot be published on `today` after the existing versions; None if it can."""
@@ -451,8 +493,9 @@ class PriceBook(Frozen):
 
     def announced_by(self, day: date) -> "PriceBook":
         """Return the book of the versions that were announced on or before `day` (R35)."""
-        announced = tuple(v for v in self.versions if v.announcement_day <= day)
-        return self.model_copy(update={"versions": announced})
+        return self.only(
+            index for index, version in enumerate(self.versions) if version.announcement_day <= day
+        )
 
     def selling(self, plan: str, day: date) -> Catalogue:
         """Return the last version up to `day` that sells the plan."""

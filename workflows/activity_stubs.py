@@ -17,8 +17,8 @@ with workflow.unsafe.imports_passed_through():
         EraseInput,
         MembersInUseInput,
         MembersInUseResult,
-        NewerCataloguesInput,
-        NewerCataloguesResult,
+        PriceBookInput,
+        PriceBookResult,
         ProvisionInput,
         ProvisionResult,
         RecordResult,
@@ -66,8 +66,8 @@ async def post_charges(input: Transition) -> RecordResult:
 
 
 @activity.defn
-async def get_newer_catalogues(input: NewerCataloguesInput) -> NewerCataloguesResult:
-    """Return the catalogue versions published after a revision of the price book."""
+async def get_price_book(input: PriceBookInput) -> PriceBookResult:
+    """Return the catalogue versions that a subscription needs, if there are newer ones than it has (R19)."""
     raise NotImplementedError
 
 

@@ -22,7 +22,7 @@ with workflow.unsafe.imports_passed_through():
         EraseInput,
         MembersInUseInput,
         NameTaken,
-        NewerCataloguesInput,
+        PriceBookInput,
         PriceBookOutdated,
         RecordResult,
         StoredAnswer,
@@ -31,10 +31,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from subscription.apply import apply_all
     from subscription.billing_window import wake_time
-    from subscription.business_calendar import KST, day_of, start_of
+    from subscription.business_calendar import KST, add_months, day_of, start_of
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, RenameAccount
-    from subscription.contract import ContractTerm
     from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
     from subscription.decide import (
         Decision,
@@ -45,7 +44,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from subscription.events import (
         CommandRefused,
-        ContractRenewed,
         DomainLost,
         Erased,
         Event,
@@ -56,6 +54,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.issuer import Issuer
     from subscription.labels import deadline_label
     from subscription.messages import format_message
+    from subscription.price_needs import price_needs
     from subscription.refusals import Refusal, RefusalCode
     from subscription.request import AccountKind
     from subscription.state import Subscription
@@ -64,6 +63,7 @@ with workflow.unsafe.imports_passed_through():
 _NO_RECENT_COMMANDS = RecentCommands()
 _MAX_MESSAGE_LENGTH = 500
 _MAX_PROBLEMS = 10
+_MONTHS_OF_A_RUN = 6
 MOST_NOTED_A_DAY = 100
 """Maximum number of refused signals with their own timeline entry per day; the others are only counted."""
 
@@ -100,7 +100,17 @@ class SubscriptionLifecycle:
         self.recent = recent
         self.refused_signals = refused_signals
         self.has_transitioned = False
-        self.year_ended = False
+        self._run_began_on = day_of(state.last_at) if state.last_at else None
+
+    @property
+    def run_covers_half_a_year(self) -> bool:
+        """Return whether the events of this run cover six months, because a worker replays all of them.
+
+        A new run costs five history events and a billable action.
+        """
+        if self._run_began_on is None or self.state.last_at is None:
+            return False
+        return day_of(self.state.last_at) >= add_months(self._run_began_on, _MONTHS_OF_A_RUN)
 
     # -- time ----------------------------------------------------------------------------------------
 
@@ -276,7 +286,7 @@ class SubscriptionLifecycle:
         if (
             isinstance(decision, Refusal)
             and decision.judged_by_catalogue
-            and await self._load_newer_catalogues()
+            and await self._load_newer_price_book()
         ):
             decision = decide(self.state, command, now, self.price_book)
         if isinstance(decision, Refusal):
@@ -294,11 +304,11 @@ class SubscriptionLifecycle:
                 return decision
         return decide(self.state, command, now, self.price_book, facts)
 
-    async def _load_newer_catalogues(self) -> bool:
-        known = NewerCataloguesInput(revision=self.price_book.revision)
-        newer = (await execute_local_first(activity_stubs.get_newer_catalogues, known)).newer
-        self.price_book = self.price_book.with_versions(newer)
-        return bool(newer)
+    async def _load_newer_price_book(self) -> bool:
+        known = PriceBookInput(revision=self.price_book.revision, needs=price_needs(self.state))
+        newer = (await execute_local_first(activity_stubs.get_price_book, known)).book
+        self.price_book = newer or self.price_book
+        return newer is not None
 
     async def _token(self, domain: str) -> str:
         input = DomainTokenInput(subscription_id=self.state.subscription_id, domain=domain)
@@ -437,8 +447,8 @@ class SubscriptionLifecycle:
         )
         result = await self._execute_record(transition, local_first=local_first)
         match result:
-            case PriceBookOutdated(newer=newer):
-                self.price_book = self.price_book.with_versions(newer)
+            case PriceBookOutdated():
+                await self._load_newer_price_book()
             case NameTaken() | DomainsLost():
                 pass
             case _:
@@ -459,7 +469,6 @@ class SubscriptionLifecycle:
         entries = (*self.timeline, *_entries(self.state, events))
         self.timeline = entries[-TIMELINE_KEPT:]
         self.has_transitioned = True
-        self.year_ended |= any(_ends_a_year(event) for event in events)
         self.state = after
 
     # -- search attributes ---------------------------------------------------------------------------
@@ -501,10 +510,3 @@ def _summary(events: Sequence[Event]) -> str:
     """Return the activity summary that the Web UI shows: the names of at most three events."""
     names = ", ".join(event.event for event in events[:3])
     return names if len(events) <= 3 else f"{names} and {len(events) - 3} more"
-
-
-def _ends_a_year(event: Event) -> bool:
-    """Return whether this event ends a contract year; twelve monthly periods count as one."""
-    if not isinstance(event, ContractRenewed):
-        return False
-    return event.contract.term is ContractTerm.ANNUAL or event.contract.periods_before % 12 == 0

@@ -64,6 +64,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.idempotency import RecentCommands
     from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
     from subscription.issuer import Channel, Issuer
+    from subscription.price_needs import needed_versions, price_needs
     from subscription.refusals import Refusal, RefusalCode
     from subscription.state import State, Subscription
     from subscription.status import Status, status_of
@@ -221,7 +222,7 @@ class SubscriptionWorkflow:
         self._request_fingerprint = result.fingerprint
         self._lifecycle = SubscriptionLifecycle(
             result.state,
-            PriceBook(versions=result.catalogues),
+            result.book,
             simulated_at - _SIMULATION_LEAD - workflow.now() if simulated_at else None,
             result.timeline,
             # A workflow that was restarted from the database does not know the command IDs accepted before.
@@ -434,7 +435,7 @@ class SubscriptionWorkflow:
         )
 
     def _should_continue_as_new(self, lifecycle: SubscriptionLifecycle) -> bool:
-        """Return whether this run should end: because of its size, a completed contract year, or its request.
+        """Return whether this run should end: because of its size, its age, or the request that it contains.
 
         A long run stops accepting commands, because continuous commands would otherwise keep it open.
 
@@ -442,7 +443,7 @@ class SubscriptionWorkflow:
         not end immediately, because Temporal delays the successor of a run shorter than one second.
         """
         run = workflow.info()
-        if run.is_continue_as_new_suggested() or lifecycle.year_ended:
+        if run.is_continue_as_new_suggested() or lifecycle.run_covers_half_a_year:
             return True
         if run.get_current_history_length() >= _MAX_RUN_EVENTS or self._signal_count >= _MAX_SIGNALS_PER_RUN:
             return True
@@ -516,7 +517,7 @@ class SubscriptionWorkflow:
         self._count_dropped_signals(lifecycle)
         return ResumeInput(
             state=lifecycle.state,
-            book=lifecycle.price_book,
+            book=needed_versions(lifecycle.price_book, price_needs(lifecycle.state)),
             clock_offset=lifecycle.clock_offset,
             run_ids=run_ids,
             forgotten=forgotten,
@@ -594,7 +595,7 @@ class SubscriptionWorkflow:
     def snapshot(self) -> Subscription | None:
         return self._lifecycle.state if self._lifecycle else None
 
-    @workflow.query(description="Catalogue versions known to the workflow; null if there are none")
+    @workflow.query(description="Catalogue versions that the workflow still needs; null if there are none")
     def price_book(self) -> PriceBook | None:
         return self._lifecycle.price_book if self._lifecycle else None
 

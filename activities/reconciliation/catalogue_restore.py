@@ -2,7 +2,6 @@
 
 from activities.reconciliation.context import ReconcileContext, SubscriptionCheck
 from adapters.postgres.catalogue_repository import load_price_book, restore_versions
-from subscription.catalogue import PriceBook
 from subscription.reconciliation import FindingCode
 
 
@@ -12,16 +11,12 @@ async def restore_catalogues(context: ReconcileContext, check: SubscriptionCheck
     if book is None:
         return
     async with context.restoring_book:
-        if _contains(context.book, book):
+        if context.book.contains(book):
             return
         context.book = await load_price_book(context.pool)
-        if _contains(context.book, book):
+        if context.book.contains(book):
             return
         lost = ", ".join(version.version for version in book.versions if version not in context.book.versions)
         message = f"The database lacks catalogue version {lost}, which its workflow uses."
         await check.add(FindingCode.CATALOGUE_MISSING, message, lambda: restore_versions(context.pool, book))
         context.book = await load_price_book(context.pool)
-
-
-def _contains(record: PriceBook, workflow: PriceBook) -> bool:
-    return record.versions[: workflow.revision] == workflow.versions

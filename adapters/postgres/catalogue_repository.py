@@ -25,32 +25,26 @@ class PublishingError(Exception):
         self.refused = refused
 
 
-async def versions_after(reader: Reader, revision: int) -> tuple[Catalogue, ...]:
-    """Return the versions that a price book of this revision does not contain."""
-    rows = await reader.fetch(
-        "SELECT document FROM catalogue_versions WHERE number > $1 ORDER BY number", revision
-    )
-    return tuple(_read(row["document"]) for row in rows)
-
-
-async def has_revision(connection: Connection | Pool, revision: int) -> bool:
-    """Return whether the database contains all versions of a price book of this revision."""
-    is_complete: bool = await connection.fetchval("SELECT count(*) >= $1 FROM catalogue_versions", revision)
-    return is_complete
+async def newest_revision(connection: Connection | Pool) -> int:
+    """Return the revision of the price book; 0 if no version is published."""
+    revision: int = await connection.fetchval("SELECT coalesce(max(number), 0) FROM catalogue_versions")
+    return revision
 
 
 async def restore_versions(pool: Pool, book: PriceBook) -> bool:
     """Publish again the versions of a price book that the database has lost.
 
-    Return False if the database contains different versions instead. Effective dates are not checked against
-    today, because these versions were published before their dates. The texts are not restored, because
-    workflows do not carry them.
+    Return False if the database contains different versions instead, or if the book of this workflow lacks
+    one of the lost versions. Effective dates are not checked against today, because these versions were
+    published before their dates. The texts are not restored, because workflows do not carry them.
     """
     known = await load_price_book(pool)
-    missing = book.versions[known.revision :]
-    for number, catalogue in enumerate(missing, start=known.revision + 1):
+    missing = {number: lost for number, lost in book.by_number.items() if number > known.revision}
+    if list(missing) != list(range(known.revision + 1, book.revision + 1)):
+        return False
+    for number, catalogue in missing.items():
         await _insert(pool, number, catalogue)
-    return (await load_price_book(pool)).versions[: book.revision] == book.versions
+    return (await load_price_book(pool)).contains(book)
 
 
 async def load_texts(reader: Reader, version: str) -> CatalogueTexts | None:
@@ -66,7 +60,9 @@ def _read(document: str) -> Catalogue:
 
 
 async def load_price_book(reader: Reader) -> PriceBook:
-    return PriceBook(versions=await versions_after(reader, 0))
+    """Return the complete price book: every published version."""
+    rows = await reader.fetch("SELECT document FROM catalogue_versions ORDER BY number")
+    return PriceBook(versions=tuple(_read(row["document"]) for row in rows))
 
 
 PRICE_BOOK_COLUMN = (

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from subscription.activity_contracts import PriceBookInput
 from subscription.apply import apply
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook, parse_catalogue
@@ -24,6 +25,7 @@ from subscription.events import Event
 from subscription.forecast import Quote, quote_cancellation
 from subscription.ledger import LedgerLine
 from subscription.password_hash_policy import PLACEHOLDER
+from subscription.price_needs import PriceNeeds
 from subscription.refusals import Refusal, RefusalCode
 from subscription.request import Request, parse_request
 from subscription.scenario import agreed_terms
@@ -75,6 +77,12 @@ def book_of(*versions: Catalogue) -> PriceBook:
 
 
 BOOK = book_of(default_catalogue())
+
+KNOWN_BOOK = PriceBookInput(
+    revision=BOOK.revision,
+    needs=PriceNeeds(day=day("2027-01-01"), renewal_day=day("2027-01-01"), reserved_on=None, plans=()),
+)
+"""A look-up that finds no newer version."""
 
 
 # -- requests ----------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ from subscription.activity_contracts import (
     DomainTokenInput,
     EraseInput,
     NameTaken,
-    NewerCataloguesInput,
+    PriceBookInput,
     Provisioned,
     ProvisionInput,
     Recorded,
@@ -46,6 +46,7 @@ from subscription.deadlines import next_due_event
 from subscription.decide import Decision, ExternalFacts, decide
 from subscription.events import Erased, Event
 from subscription.issuer import Channel, Issuer
+from subscription.price_needs import price_needs
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import Subscription
 from subscription.timeline import Answer
@@ -67,7 +68,7 @@ class DirectActivities(NamedTuple):
         input_ = ProvisionInput(subscription_id=unique_name("subscription"), request=body, accepted_at=START)
         result = await self.provisioning.provision_subscription(input_)
         assert isinstance(result, Provisioned)
-        return result.state, input_, PriceBook(versions=result.catalogues)
+        return result.state, input_, result.book
 
     async def send(
         self, state: Subscription, book: PriceBook, name: str, **argument: Any
@@ -306,12 +307,10 @@ async def test_reading_activities_change_nothing(activities: DirectActivities) -
         assert await activities.recording.get_stored_answer(unknown) == StoredAnswerResult()
         too_old = other.model_copy(update={"since": START + timedelta(seconds=1)})
         assert await activities.recording.get_stored_answer(too_old) == StoredAnswerResult()
-        assert (
-            await catalogues.get_newer_catalogues(NewerCataloguesInput(revision=0))
-        ).newer == book.versions
-        assert (
-            await catalogues.get_newer_catalogues(NewerCataloguesInput(revision=book.revision))
-        ).newer == ()
+        needs = price_needs(state)
+        for revision, newer in ((0, book), (book.revision, None)):
+            known = PriceBookInput(revision=revision, needs=needs)
+            assert (await catalogues.get_price_book(known)).book == newer
         proof = DomainCheckInput(
             subscription_id=state.subscription_id,
             tokens={"acme.example": "t"},

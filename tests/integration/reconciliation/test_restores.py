@@ -251,24 +251,23 @@ async def test_data_in_no_history_is_reported_and_not_charged_again(
     await subscription.advance_to("2024-12-15 00:00")
     backup = await Backup.of(isolated_env)
     ledger = await subscription.ledger()
-    # A contract year ends, a new run starts, and the earlier histories are deleted after their retention.
-    await subscription.advance_to("2025-02-15 00:00")
-    for run in (await subscription.has_run(3))[:2]:
+    # Six months end, a new run starts, and the earlier histories are deleted after their retention.
+    await subscription.advance_to("2025-06-15 00:00")
+    for run in (await subscription.has_run(4))[:3]:
         await delete_run(subscription, run)
     await backup.is_restored()
 
     [finding] = await found(isolated_env)
 
-    # 24 events in eleven months; then the fees of two months, and the periods from 10 January and
-    # 10 February.
+    # 24 events in eleven months; then the fees of six months, and the periods from 10 January to 10 June.
     assert (finding.code, finding.repaired) == ("EVENT_MISSING", False)
-    assert finding.message == "The database lacks event 25 to 28."
+    assert finding.message == "The database lacks event 25 to 36."
     assert await subscription.ledger() == ledger
     await gets_attention(subscription)
     # The subscription continues from its state, and the gap is reported until it is corrected.
-    await subscription.advance_to("2025-03-01 00:00")
+    await subscription.advance_to("2025-07-01 00:00")
     assert (await subscription.ledger_tuples())[len(ledger) :] == [
-        ("SERVICE_FEE", "2025-02-01", "2025-03-01", 72_000)
+        ("SERVICE_FEE", "2025-06-01", "2025-07-01", 72_000)
     ]
     assert [(each.code, each.message) for each in await found(isolated_env)] == [
         (finding.code, finding.message)

@@ -8,10 +8,10 @@ from replay.command_comparison import differences
 from replay.corpus import RecordedScenario
 from replay.recording_env import open_scene
 from replay.scenarios import SCENARIOS
+from support.scenario_builder import KNOWN_BOOK
 from temporalio import workflow
 
 from dev_stack.stack import EmbeddedStack
-from subscription.activity_contracts import NewerCataloguesInput
 from subscription.model import Frozen
 from workflows import activity_stubs
 from workflows.activity_calls import execute_until_success
@@ -37,7 +37,7 @@ async def deprecated(stub: Stub, argument: Frozen, *shown_and_urgent: Any) -> An
 
 
 async def without_the_patch(stub: Stub, argument: Frozen, *shown_and_urgent: Any) -> Any:
-    await execute_until_success(activity_stubs.get_newer_catalogues, NewerCataloguesInput(revision=1))
+    await execute_until_success(activity_stubs.get_price_book, KNOWN_BOOK)
     return await execute_until_success(stub, argument, *shown_and_urgent)
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from support.polling import wait_for
+from support.scenario_builder import KNOWN_BOOK
 from support.service_env import ServiceEnv
 
 from starter.replay import replay
-from subscription.activity_contracts import NewerCataloguesInput
 from subscription.model import Frozen
 from workflows import activity_stubs
 from workflows.activity_calls import execute_until_success
@@ -19,7 +19,7 @@ START = "2027-01-10 09:00"
 
 
 async def careless(stub: Stub, argument: Frozen, *more: Any, **options: Any) -> Any:
-    await execute_until_success(activity_stubs.get_newer_catalogues, NewerCataloguesInput(revision=1))
+    await execute_until_success(activity_stubs.get_price_book, KNOWN_BOOK)
     return await execute_until_success(stub, argument, *more, **options)
 
 

@@ -82,7 +82,7 @@ async def test_cancellation_is_refused_in_each_run_and_on_replay(
             subscription = await service_env.paid(START)
             await subscription.handle.cancel()
             await refuses(service_env, subscription, 1)
-            await subscription.advance_to("2028-01-10 00:00")  # a contract year has ended: a new run starts
+            await subscription.advance_to("2028-01-10 00:00")  # six months have ended: a new run starts
             await subscription.has_run(3)
         await subscription.handle.cancel()
         async with service_env.worker():

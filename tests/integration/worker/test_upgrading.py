@@ -38,8 +38,8 @@ from adapters.temporal.search_attributes import register_search_attributes
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import (
     NameTaken,
-    NewerCataloguesResult,
     PriceBookOutdated,
+    PriceBookResult,
     Provisioned,
     ProvisionInput,
     Recorded,
@@ -56,7 +56,7 @@ from subscription.ledger import LineKind
 from subscription.state import Subscription
 
 FURTHER = timedelta(days=400)
-"""Additional duration of each subscription; it always includes the end of a contract year."""
+"""Additional duration of each subscription; it always includes the start of a new run."""
 
 # Activities that use more than the database.
 EXTERNAL = ("check_domain_records", "erase_subscription", "delete_histories")
@@ -82,11 +82,18 @@ class StartedSubscription:
     def catalogues(self) -> tuple[Catalogue, ...]:
         result = self.effects[0].result
         assert isinstance(result, Provisioned)
-        return result.catalogues
+        return result.book.versions
+
+    def newer_catalogues(self, position: int) -> tuple[Catalogue, ...]:
+        """Return the versions that had been published when this effect found newer ones."""
+        if not finds_newer_prices(self.effects[position]):
+            return ()
+        books = (book for effect in self.effects[position:] if (book := loaded_book(effect)))
+        return next(books).versions
 
     @property
     def loads_newer_prices(self) -> bool:
-        return any(newer_prices(effect) for effect in self.effects)
+        return any(map(finds_newer_prices, self.effects))
 
     @property
     def state_key(self) -> tuple[Any, ...]:
@@ -127,12 +134,12 @@ def until_it_was_cancelled(effects: Sequence[Effect]) -> Iterator[Effect]:
         yield effect
 
 
-def newer_prices(effect: Effect) -> tuple[Catalogue, ...]:
-    """Return the newer catalogue versions in the activity's result."""
-    match effect.result:
-        case PriceBookOutdated(newer=newer) | NewerCataloguesResult(newer=newer):
-            return newer
-    return ()
+def finds_newer_prices(effect: Effect) -> bool:
+    return isinstance(effect.result, PriceBookOutdated) or loaded_book(effect) is not None
+
+
+def loaded_book(effect: Effect) -> PriceBook | None:
+    return effect.result.book if isinstance(effect.result, PriceBookResult) else None
 
 
 # -- restoring subscriptions -------------------------------------------------------------------------
@@ -151,8 +158,8 @@ async def restore_subscription(service_env: ServiceEnv, subscription: StartedSub
     """Execute the release's activity calls again; the results must equal the recorded ones."""
     for catalogue in subscription.catalogues:
         await publish(service_env.pool, catalogue)
-    for effect in subscription.effects:
-        for catalogue in newer_prices(effect):
+    for position, effect in enumerate(subscription.effects):
+        for catalogue in subscription.newer_catalogues(position):
             await publish(service_env.pool, catalogue)
         if effect.name in EXTERNAL or effect.argument is None or isinstance(effect.result, NameTaken | None):
             continue
@@ -183,8 +190,8 @@ async def executed(service_env: ServiceEnv, effect: Effect) -> Any:
             return await recording.record_transition(argument)
         case "get_stored_answer":
             return await recording.get_stored_answer(argument)
-        case "get_newer_catalogues":
-            return await CatalogueActivities(service_env.pool).get_newer_catalogues(argument)
+        case "get_price_book":
+            return await CatalogueActivities(service_env.pool).get_price_book(argument)
         case "count_members_in_use":
             return await WorkspaceActivities(workspaces).count_members_in_use(argument)
     raise AssertionError(f"{effect.name} is an activity that this test does not support yet")
