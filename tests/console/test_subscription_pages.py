@@ -21,7 +21,7 @@ async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -
         await sign_in(browser, subscription.request["customer_id"])
         for page_of in ("", "/rename", "/contact-email", "/notices"):
             page = (await browser.get(path + page_of)).text
-            assert '<section class="notice warn" aria-labelledby="deletion">' in page
+            assert '<section class="banner warn" aria-labelledby="deletion">' in page
             assert "30 days left in the free trial" in page
             assert "The free trial ends on" in page
             assert f'<a class="button" href="{path}/switch">Switch to Paid Product</a>' in page
@@ -40,7 +40,7 @@ async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -
         await subscription.send("withdraw_reservation")
         await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=31))
         page = (await browser.get(path)).text
-        assert '<section class="notice bad" aria-labelledby="deletion">' in page
+        assert '<section class="banner bad" aria-labelledby="deletion">' in page
         assert "All data will be deleted in 29 days" in page
         assert "The trial has ended and use is suspended." in page
 

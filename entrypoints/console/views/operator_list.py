@@ -180,16 +180,29 @@ def _options(
     return {name: [("", gettext("All")), *options] for name, options in found.items()}
 
 
-def _named_filters(page: PageContext) -> dict[str, str]:
+def _named_filters(page: PageContext) -> dict[str, tuple[str, str]]:
+    """Return the short and the long label of each named filter."""
     gettext = page.translator.gettext
     return {
-        "needs-attention": gettext("Needs attention"),
-        "trials-ending": gettext("Trials ending this week"),
-        "reservations-due": gettext("Reserved this week"),
-        "contracts-ending": gettext("Contracts ending this month"),
-        "suspended": gettext("Suspended"),
-        "restricted": gettext("Domain not verified"),
-        "over-seats": gettext("Too few seats"),
+        "needs-attention": (
+            gettext("Needs attention"),
+            gettext("Repeated failures, or findings of the nightly comparison"),
+        ),
+        "trials-ending": (gettext("Trials ending"), gettext("Trials that end this week")),
+        "reservations-due": (
+            gettext("Reservations due"),
+            gettext("Switches and cancellations that are reserved for this week"),
+        ),
+        "contracts-ending": (
+            gettext("Contracts ending"),
+            gettext("Contracts whose last day is in this month"),
+        ),
+        "suspended": (gettext("Suspended"), gettext("Trials that ended without a switch to paid")),
+        "restricted": (
+            gettext("Restricted"),
+            gettext("Use is restricted until domain ownership is verified."),
+        ),
+        "over-seats": (gettext("Over seats"), gettext("More members in use than seats")),
     }
 
 
