@@ -36,13 +36,15 @@ def create_worker(
     console_url: str | None = None,
     task_queue: str = TASK_QUEUE,
     allow_simulation: bool = False,
+    allow_test_clock_invoices: bool = False,
     deployment: WorkerDeploymentConfig | None = None,
     cached_workflows: int = DEFAULT_CACHED_WORKFLOWS,
     answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> Worker:
     """Return a worker with every workflow and activity.
 
-    Set `allow_simulation` only for simulated subscriptions. A worker with a `deployment` receives tasks only
+    Set `allow_simulation` only for simulated subscriptions, and `allow_test_clock_invoices` only on the local
+    stack. A worker with a `deployment` receives tasks only
     while its version is the current or the ramping version. `answer_timeout` is the time that the job
     `reconcile` waits for each answer of a workflow.
     """
@@ -58,6 +60,7 @@ def create_worker(
             mail_server=mail_server,
             console_url=console_url,
             allow_simulation=allow_simulation,
+            allow_test_clock_invoices=allow_test_clock_invoices,
             answer_timeout=answer_timeout,
         ),
         interceptors=[*INTERCEPTORS, SigningInterceptor(signer), *activity_interceptors(signer)],
@@ -72,10 +75,13 @@ def create_worker(
     return worker
 
 
-async def serve(settings: WorkerSettings, *, allow_simulation: bool = False) -> None:
+async def serve(
+    settings: WorkerSettings, *, allow_simulation: bool = False, allow_test_clock_invoices: bool = False
+) -> None:
     """Run the worker until SIGTERM or SIGINT. Raises `SettingsError`.
 
-    No setting enables simulation, so that a worker for customers cannot run simulated subscriptions.
+    No setting enables simulation or invoices by a test clock, so that a worker for customers cannot run
+    simulated subscriptions, or date invoices in the future.
     """
 
     def create(connections: WorkerConnections) -> Worker:
@@ -87,6 +93,7 @@ async def serve(settings: WorkerSettings, *, allow_simulation: bool = False) -> 
             mail_server=settings.mail_server,
             console_url=settings.console_url,
             allow_simulation=allow_simulation,
+            allow_test_clock_invoices=allow_test_clock_invoices,
             deployment=settings.deployment,
             cached_workflows=settings.cached_workflows,
         )
@@ -94,10 +101,11 @@ async def serve(settings: WorkerSettings, *, allow_simulation: bool = False) -> 
     await run_worker_process(settings, create)
 
 
-def main() -> int:
+def main(*, allow_test_clock_invoices: bool = False) -> int:
     """Run the worker. Return 0 after an orderly shutdown, 2 for an invalid setting."""
     try:
-        asyncio.run(serve(WorkerSettings.load(os.environ)))
+        settings = WorkerSettings.load(os.environ)
+        asyncio.run(serve(settings, allow_test_clock_invoices=allow_test_clock_invoices))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2

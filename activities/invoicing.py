@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.batch import Batch
 from adapters.postgres.catalogue_repository import load_price_book
@@ -25,18 +26,25 @@ from subscription.invoice import (
     invoice_number,
 )
 from subscription.ledger import LedgerLine
+from subscription.refusals import Refusal, RefusalCode
 from subscription.vat_estimate import invoice_policy
 
 _CUSTOMERS_A_PAGE = 100
 
 
 class InvoicingActivities:
-    def __init__(self, pool: Pool) -> None:
+    """`allow_test_clock` permits invoices dated by a test clock. Never set it in production."""
+
+    def __init__(self, pool: Pool, *, allow_test_clock: bool = False) -> None:
         self._pool = pool
+        self._allow_test_clock = allow_test_clock
 
     @activity.defn
     async def issue_invoices(self, input: IssueInvoices) -> InvoicesIssued:
         """Issue the invoices of a page of customers; skip customers with an invoice for the month."""
+        if input.by_test_clock and not self._allow_test_clock:
+            refused = Refusal.of(RefusalCode.NO_TEST_CLOCK, "as_of", reason="INVOICES")
+            raise ApplicationError(refused.message, refused, type=refused.code, non_retryable=True)
         policy = await self._policy(input.month)
         page = await self._page(input)
         batch, totals = Batch("invoices"), []
@@ -60,10 +68,12 @@ class InvoicingActivities:
         rows = await self._pool.fetch(
             """
             SELECT DISTINCT customer_id FROM ledger_lines
-             WHERE customer_id > $1 ORDER BY customer_id LIMIT $2
+             WHERE customer_id > $1 AND ($3::text IS NULL OR customer_id = $3)
+             ORDER BY customer_id LIMIT $2
             """,
             input.after,
             _CUSTOMERS_A_PAGE,
+            input.customer_id,
         )
         return [row["customer_id"] for row in rows]
 

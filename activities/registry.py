@@ -39,6 +39,7 @@ def create_activities(
     mail_server: MailServer | None,
     console_url: str | None,
     allow_simulation: bool,
+    allow_test_clock_invoices: bool = False,
     answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> list[Callable[..., Any]]:
     """Return every activity of the service, with its dependencies.
@@ -64,7 +65,7 @@ def create_activities(
         ErasureActivities(pool, workspaces).erase_subscription,
         HistoryActivities(pool, client).delete_histories,
         LedgerAdjustmentActivities(pool).adjust_ledger,
-        InvoicingActivities(pool).issue_invoices,
+        InvoicingActivities(pool, allow_test_clock=allow_test_clock_invoices).issue_invoices,
         reconciliation.reconcile_record,
         reconciliation.reconcile_running,
         reconciliation.reconcile_closed,

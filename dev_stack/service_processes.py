@@ -9,13 +9,11 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import worker
 from adapters.temporal.encryption_keys import KEYS_FILE
 from dev_stack.addresses import StackAddresses
 from dev_stack.child_server import LOOPBACK, ChildProcess, DirectoryLock
 from dev_stack.reserved_ports import DefaultPorts
 
-_PROGRAM = Path(worker.__file__).resolve()
 _DEFAULT_METRICS_PORT, _DEFAULT_HEALTH_PORT, _DEFAULT_API_PORT = 9464, 9465, 8080
 
 
@@ -76,7 +74,7 @@ def chosen_addresses(ports: DefaultPorts, *, workers: int = 1, apis: int = 1) ->
 async def worker_process(
     directory: Path, addresses: StackAddresses, at: ServiceAddresses | None = None, *, number: int = 0
 ) -> AsyncIterator[ChildProcess]:
-    """Run `python worker.py` for an embedded stack; its log is `directory/worker.log`.
+    """Run the worker of the local stack; its log is `directory/worker.log`.
 
     With addresses, it has the endpoints of the worker with this index. The worker ends with this process.
     When the context exits, SIGTERM stops the worker, which first finishes its running activities.
@@ -85,7 +83,7 @@ async def worker_process(
         async with _starting(_worker_settings(addresses, at, number)):
             process = await ChildProcess.start(
                 "The worker",
-                [sys.executable, _PROGRAM],
+                [sys.executable, "-m", "dev_stack.local_worker"],
                 log=directory / "worker.log",
                 lock=lock,
                 stop_signal=signal.SIGTERM,

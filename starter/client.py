@@ -20,6 +20,7 @@ from starter.queries import SubscriptionQueries
 from starter.requests import RequestSubmitter, subscription_id_for
 from starter.search import SearchPage, SubscriptionSearch
 from starter.subscription_clock import SubscriptionClock
+from starter.test_clock_invoices import days_of_job, issue_invoices_as_of, next_run_after
 from subscription.adjustment import Adjustment, AdjustmentRequest
 from subscription.business_calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
@@ -366,6 +367,22 @@ class SubscriptionClient(SubscriptionQueries):
         """Advance the subscription's test clock (R33)."""
         await self._check_scope(subscription_id)
         await self._clock(subscription_id).advance_to(target)
+
+    async def issue_invoices_between(self, subscription_id: str, begin: datetime, end: datetime) -> int:
+        """Issue the customer's invoices of the months that a test clock has passed; return their number.
+
+        An ended subscription has no clock any more, so its last month is invoiced, too. Only the worker of
+        the local stack issues them; another one raises `RefusalError` (`NO_TEST_CLOCK`).
+        """
+        state = await self.snapshot(subscription_id)
+        if state.state.is_terminal and state.last_at is not None:
+            end = max(end, next_run_after(state.last_at))
+        return sum(
+            [
+                await issue_invoices_as_of(self._temporal, self._task_queue, state.customer_id, day)
+                for day in days_of_job(begin, end)
+            ]
+        )
 
     def _clock(self, subscription_id: str) -> SubscriptionClock:
         return SubscriptionClock(self._temporal, WORKFLOW_ID_PREFIX + subscription_id)

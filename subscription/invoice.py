@@ -183,11 +183,17 @@ def by_subscription(entries: Iterable[tuple[str, InvoiceEntry]]) -> tuple[Invoic
 
 
 class IssueInvoices(Frozen):
-    """Issue the invoices of a month, dated `issued_on`, for a page of customers after the cursor `after`."""
+    """Issue the invoices of a month, dated `issued_on`, for a page of customers after the cursor `after`.
+
+    `customer_id` restricts the page to one customer. `by_test_clock` means that `issued_on` is not the date
+    of the real clock.
+    """
 
     month: Day
     issued_on: Day
     after: str = ""
+    customer_id: str | None = None
+    by_test_clock: bool = False
 
 
 class InvoicesIssued(Frozen):

@@ -302,6 +302,7 @@ SENTENCES: Mapping[str, str] = {
     "TRY_AGAIN": "The subscription is busy and nothing has changed. Try again in a moment.",
     "CLOCK_PASSED": "The clock has passed that time: the last event was at %(last_at)s.",
     "NO_TEST_CLOCK": "Only a simulated subscription accepts a time.",
+    "NO_TEST_CLOCK.INVOICES": "Only the local stack issues invoices by a test clock.",
 }
 """The templates by code, or by code and reason: `CODE.REASON`."""
 

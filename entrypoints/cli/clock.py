@@ -14,6 +14,8 @@ from entrypoints.cli.session import Session
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from starter.client import SubscriptionClient
+
 app = typer.Typer()
 clock = typer.Typer(help="Advance a subscription's test clock.")
 app.add_typer(clock, name="clock", rich_help_panel="Testing")
@@ -91,6 +93,8 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
 
         session.run_client(lambda client: client.clock(subscription_id).advance_to(target, on_progress))
         session.run_client(lambda client: client.settle(subscription_id))
+    session.reset_timeout()
+    session.run_client(lambda client: _issue_invoices(client, subscription_id, begin, target))
     status = session.run_client(lambda client: client.status(subscription_id))
     events = session.run_client(lambda client: client.timeline(subscription_id))[known:]
     now = subscription_now(session, subscription_id)
@@ -107,3 +111,16 @@ def _move(session: Session, subscription_id: str, target: datetime, as_json: boo
         return Group(timeline_table(events), summary) if events else summary
 
     show(as_json, document, render)
+
+
+async def _issue_invoices(
+    client: "SubscriptionClient", subscription_id: str, begin: datetime, end: datetime
+) -> None:
+    """Issue the invoices of the months that the clock has passed; only the local stack does."""
+    from subscription.refusals import RefusalCode, RefusalError
+
+    try:
+        await client.issue_invoices_between(subscription_id, begin, end)
+    except RefusalError as refusal:
+        if refusal.refused.code is not RefusalCode.NO_TEST_CLOCK:
+            raise

@@ -82,7 +82,7 @@ def children(pid: int) -> dict[int, str]:
 
 
 def worker_of(dev: asyncio.subprocess.Process) -> int:
-    [worker] = [pid for pid, line in children(dev.pid).items() if "worker.py" in line]
+    [worker] = [pid for pid, line in children(dev.pid).items() if "local_worker" in line]
     return worker
 
 
@@ -205,7 +205,7 @@ async def check_worker_restarts(dev: asyncio.subprocess.Process, cli: Cli) -> No
 
 async def check_servers_stop_last(dev: asyncio.subprocess.Process, started: dict[int, str]) -> None:
     """Check that the worker and the API have ended before the servers stop, and that no error is printed."""
-    clients = [pid for pid, line in started.items() if "worker.py" in line or "entrypoints.cli" in line]
+    clients = [pid for pid, line in started.items() if "local_worker" in line or "entrypoints.cli" in line]
     assert len(clients) == 2
     await wait_for_output(dev, "Stopping the servers…")
     assert [pid for pid in clients if pid in children(dev.pid)] == []
@@ -242,7 +242,7 @@ async def test_killed_server_or_dev_ends_its_stack_only(cli: Cli, tmp_path: Path
 async def check_other_api_process_answers(dev: asyncio.subprocess.Process, cli: Cli) -> None:
     """Kill one of two API processes; every connection then reaches the other one."""
     apis = [pid for pid, line in children(dev.pid).items() if line.endswith("entrypoints.cli\0api\0")]
-    workers = [pid for pid, line in children(dev.pid).items() if "worker.py" in line]
+    workers = [pid for pid, line in children(dev.pid).items() if "local_worker" in line]
     assert (len(apis), len(workers)) == (2, 2)
     os.kill(apis[0], signal.SIGKILL)
     await gone(apis[0])

@@ -3,15 +3,17 @@
 import csv
 import io
 import re
+from datetime import timedelta
 
 import pytest
 from support.console_server import ConsoleServer
-from support.html_forms import sign_in
+from support.html_forms import sign_in, submit
 from support.service_env import unique_name
 from support.subscription_driver import SubscriptionDriver
 
 from adapters.html_to_pdf import PdfError
 from entrypoints.console.views import invoices as invoice_views
+from subscription.business_calendar import add_months, days_in_month, first_of_next_month, start_of
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,33 @@ async def test_pdf_is_offered_where_it_can_be_rendered(
         assert "79,200원" in rendered[0]
         assert "<nav" not in rendered[0]
         assert (await browser.get(address)).status_code == 503
+
+
+async def test_test_clock_issues_the_invoices_of_passed_months(console: ConsoleServer) -> None:
+    """Invoices are issued on the 3rd of the next month: after 60 days, that of the first month at least."""
+    subscription = await console.annual()
+    customer, first_day = subscription.request["customer_id"], await subscription.today()
+    async with console.browser() as browser:
+        await sign_in(browser, customer)
+        page = await browser.get(f"/subscriptions/{subscription.id}")
+        said = ""
+        for _ in range(2):
+            page = await submit(browser, page, "/clock", by="month")
+            said += page.text
+        listed = (await browser.get("/invoices")).text
+    end = await subscription.clock.now()
+    invoices = await console.service_env.client.invoices(customer_id=customer)
+    assert _numbers(listed) == [invoice.number for invoice in reversed(invoices)]
+    first, *others = invoices
+    second_run = start_of(add_months(first_day, 2).replace(day=3)) + timedelta(hours=6)
+    assert len(others) == (end >= second_run)
+    next_month = first_of_next_month(first_day)
+    assert (first.month, first.issued_on) == (first_day.replace(day=1), next_month.replace(day=3))
+    # 10 members at the annual price of 6,000, from the first day to the end of its month.
+    days, whole = (next_month - first_day).days, days_in_month(first_day.year, first_day.month)
+    assert first.supply_amount == 60_000 * days // whole
+    assert [invoice.supply_amount for invoice in others] in ([], [60_000])
+    assert "issued." in said
 
 
 async def test_unknown_invoice_is_not_found(console: ConsoleServer) -> None:

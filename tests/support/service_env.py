@@ -143,6 +143,7 @@ class ServiceEnv:
         self,
         *,
         allow_simulation: bool = True,
+        allow_test_clock_invoices: bool = True,
         mail_server: MailServer | None = None,
         console_url: str | None = None,
         answer_timeout: timedelta = ANSWER_TIMEOUT,
@@ -156,6 +157,7 @@ class ServiceEnv:
             console_url=console_url,
             task_queue=self.task_queue,
             allow_simulation=allow_simulation,
+            allow_test_clock_invoices=allow_test_clock_invoices,
             answer_timeout=answer_timeout,
         )
 

@@ -36,8 +36,15 @@ async def advance(page: PageContext) -> Response:
             said = page.translator.gettext("This server cannot move a subscription's clock.")
             return await shown(page, problems={"": said}, status=409)
         await page.client.settle(page.subscription_id)
+        issued = await page.client.issue_invoices_between(page.subscription_id, current.now, target)
+    else:
+        issued = 0
     current = await page.client.current_state(page.subscription_id)
     said = page.translator.gettext("It is %(now)s now.", now=page.translator.moment(max(current.now, target)))
+    if issued:
+        said += " " + page.translator.ngettext(
+            "%(n)s invoice was issued.", "%(n)s invoices were issued.", issued
+        )
     sent_from = page.form.get("tab", "")
     tab = Tab(sent_from) if sent_from in tuple(Tab) else Tab.OVERVIEW
     return await page.redirect(tab_url(page.subscription_id, tab), Flash(said, FlashTone.NEUTRAL))

@@ -13,6 +13,7 @@ from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, kst, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowFailureError
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.invoicing import InvoicingActivities
@@ -96,6 +97,26 @@ async def test_late_line_is_on_the_next_invoice(isolated_env: ServiceEnv) -> Non
     [_, april] = await isolated_env.client.invoices(customer_id="C-1")
     assert {each.subscription_id for each in april.subscriptions} == {late.id}
     assert amounts(april) == [[16_258, 39_483]]
+
+
+async def test_only_local_stack_dates_invoices_by_test_clock(isolated_env: ServiceEnv) -> None:
+    await upgraded_in_march(isolated_env, customer_id="C-1")
+    await upgraded_in_march(isolated_env, customer_id="C-2")
+    as_of = IssueInvoices(month=MARCH, issued_on=date(2026, 4, 3), customer_id="C-2", by_test_clock=True)
+    production = InvoicingActivities(isolated_env.pool)
+    with pytest.raises(ApplicationError, match="Only the local stack") as refused:
+        await ActivityEnvironment().run(production.issue_invoices, as_of)
+    assert refused.value.non_retryable
+    assert await isolated_env.client.invoices() == []
+
+    assert await isolated_env.temporal.execute_workflow(
+        "InvoicesWorkflow",
+        {"customer_id": "C-2", "as_of": "2026-04-03"},
+        id=unique_name("close"),
+        task_queue=isolated_env.task_queue,
+    )
+    [invoice] = await isolated_env.client.invoices()
+    assert (invoice.customer_id, invoice.month, invoice.issued_on) == ("C-2", MARCH, date(2026, 4, 3))
 
 
 async def test_concurrent_or_aborted_runs_leave_no_number_gap(
