@@ -12,10 +12,12 @@ from subscription.deadlines import due_events, is_within_horizon
 from subscription.decide import NO_FACTS, ExternalFacts, decide
 from subscription.events import Event
 from subscription.forecast import TOO_FAR_AHEAD, future_events
+from subscription.invoice import vat_on
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
 from subscription.refusals import Refusal
 from subscription.state import Subscription
+from subscription.vat_estimate import invoice_month, invoice_policy
 
 MONTHS = 13
 """Months of a result, from the current one: a whole year after the current month."""
@@ -25,12 +27,13 @@ class MonthCost(Frozen):
     """The cost of a calendar month, in KRW before VAT.
 
     `service_fees` are for the days of the month. `penalty` is the early-termination charge of a cancellation
-    in the month (R30).
+    in the month (R30). `vat` is the tax on both.
     """
 
     month: Day
     service_fees: int
     penalty: int
+    vat: int
 
     @property
     def total(self) -> int:
@@ -63,7 +66,7 @@ def cost_by_month(
     months = list(_months(day_of(now)))
     end = start_of(first_of_next_month(months[-1]))
     coming = _until(end, apply_all(state, events), book)
-    return _by_month(months, (line for event in (*due, *events, *coming) for line in event.lines))
+    return _by_month(months, (line for event in (*due, *events, *coming) for line in event.lines), book)
 
 
 def _months(today: date) -> Iterator[date]:
@@ -81,13 +84,17 @@ def _until(end: datetime, state: Subscription, book: PriceBook) -> Iterator[Even
         yield event
 
 
-def _by_month(months: Iterable[date], lines: Iterable[LedgerLine]) -> tuple[MonthCost, ...]:
+def _by_month(months: Iterable[date], lines: Iterable[LedgerLine], book: PriceBook) -> tuple[MonthCost, ...]:
     fees, penalties = Counter[date](), Counter[date]()
     for line in lines:
-        if line.kind is LineKind.SERVICE_FEE:
-            fees[first_of_month(line.first_day)] += line.amount
-        else:
-            penalties[first_of_month(day_of(line.effective_at))] += line.amount
+        amounts = fees if line.kind is LineKind.SERVICE_FEE else penalties
+        amounts[invoice_month(line)] += line.amount
     return tuple(
-        MonthCost(month=month, service_fees=fees[month], penalty=penalties[month]) for month in months
+        MonthCost(
+            month=month,
+            service_fees=fees[month],
+            penalty=penalties[month],
+            vat=vat_on(fees[month] + penalties[month], invoice_policy(month, book).vat_percent),
+        )
+        for month in months
     )

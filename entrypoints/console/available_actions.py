@@ -27,6 +27,7 @@ from subscription.forecast import (
     Quote,
     future_events,
     quote_cancellation,
+    quote_renewal,
     quote_switch,
     quote_upgrade,
 )
@@ -157,29 +158,34 @@ def penalty_from_tomorrow(current: CurrentState) -> int:
 
 
 def quotes_by_month(current: CurrentState) -> tuple[Quote, ...]:
-    """Return the cost of a cancellation today, on the first day of each later month, and on the free day.
+    """Return the cost of a cancellation today, on each first day of a month, and on the last two days.
 
-    Empty without an annual contract: other cancellations have no fee (R30).
+    The last day is the free day. Between two of the days before it, the fee lies on a straight line. Empty
+    without an annual contract: other cancellations have no fee (R30).
     """
     last, day = free_day(current), day_of(current.now)
     if last is None:
         return ()
-    days = []
+    days = {last - timedelta(days=1), last} if day < last else {last}
     while day < last:
-        days.append(day)
+        days.add(day)
         day = first_of_next_month(day)
-    quotes = [quote_of(current, each) for each in (*days, last)]
+    quotes = [quote_of(current, each) for each in sorted(days)]
     return tuple(quote for quote in quotes if not isinstance(quote, Refusal))
 
 
-def cost_of(current: CurrentState, command: Command) -> ChangeQuote | None:
-    """Return the cost of a switch or an upgrade until the end of its contract; None for other commands."""
+def cost_of(current: CurrentState, command: Command | Refusal) -> ChangeQuote | None:
+    """Return the cost of the contract that a command leads to; None if it is refused or leads to none."""
     state, now, book = current.state, current.now, current.book
+    facts = ExternalFacts(members_in_use=current.members_in_use)
+    quoted: ChangeQuote | Refusal | None
     match command:
         case SwitchToPaid():
-            quoted = quote_switch(state, command, now, book)
+            quoted = quote_switch(state, command, now, book, facts)
         case Upgrade():
             quoted = quote_upgrade(state, command, now, book)
+        case ChangeRenewalOption():
+            quoted = quote_renewal(state, command, now, book, facts)
         case _:
             return None
     return None if isinstance(quoted, Refusal) else quoted

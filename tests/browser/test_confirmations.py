@@ -50,13 +50,14 @@ async def test_cancellation_without_javascript_uses_the_typed_date(
         await context.route("**/console.js*", script)
         page = await signed_in(context, console, subscription.request["customer_id"])
         await page.goto(f"{console.url}/subscriptions/{subscription.id}/cancel", wait_until="commit")
+        await page.locator("[name=when][value=DATE]").check()
         await page.locator("#date").fill(f"{later}")
         assert await page.locator("button.danger").count() == 0
         await page.locator("main button.primary").click(no_wait_after=True)
         await page.locator("#confirmation").fill(await subscription.confirmation())
-        assert "Schedule cancellation for" in await page.locator("button.danger").inner_text()
+        assert "Cancel on" in await page.locator("button.danger").inner_text()
         await page.locator("button.danger").click(no_wait_after=True)
-        await page.get_by_role("status").wait_for()
+        await page.locator(".toast").wait_for()
         await context.unroute_all(behavior="ignoreErrors")
     assert await reserved_for(subscription) == later
 
@@ -225,7 +226,7 @@ async def test_switch_form_enter_reviews_and_language_keeps_choices(
         await page.get_by_role("button", name="English").click()
         await page.locator("#members").press("Enter")
         await page.get_by_role("button", name="Switch to paid now").click()
-        await page.get_by_role("status").wait_for()
+        await page.locator(".toast").wait_for()
     status = await subscription.status()
     assert (status.state, status.members) == ("ACTIVE", 17)
     assert status.contract is not None

@@ -1,11 +1,12 @@
 """Cancellation form: dates and quote, review, confirmation."""
 
+import re
 from datetime import date, timedelta
 
 import httpx
 import pytest
 from support.console_server import ConsoleServer
-from support.html_forms import sign_in, submit
+from support.html_forms import forms_of, sign_in, submit
 from support.subscription_driver import SubscriptionDriver
 
 from adapters.translation import Language, Translator
@@ -34,9 +35,9 @@ async def test_typed_cancellation_date_is_reviewed_before_confirmation(
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
         assert 'name="confirmation"' not in page.text
-        page = await submit(browser, page, "/cancel", date=f"{later}")
-        assert f"Cancellation fee: {Translator(Language.EN).krw(quoted.penalty)} " in page.text
-        assert f"Schedule cancellation for {Translator(Language.EN).day(later)}</button>" in page.text
+        page = await submit(browser, page, "/cancel", when="DATE", date=f"{later}")
+        assert f'big-figure">{Translator(Language.EN).krw(quoted.penalty)}</p>' in page.text
+        assert f"Cancel on {Translator(Language.EN).day(later)}</button>" in page.text
         page = await submit(
             browser, page, "/cancel", method="post", confirmation=await subscription.confirmation()
         )
@@ -75,19 +76,26 @@ async def test_unreviewed_cancellation_is_not_executed(console: ConsoleServer, c
     assert (await subscription.status()).reservation is None
 
 
-async def test_no_date_is_preselected(console: ConsoleServer) -> None:
+def preselected(page: httpx.Response) -> tuple[str, str]:
+    """Return the checked choice of the form, and the value of its date field."""
+    [form] = [form for form in forms_of(page) if "date" in form.fields and form.method == "get"]
+    return str(form.fields.get("when", "")), str(form.fields["date"])
+
+
+async def test_today_is_never_preselected(console: ConsoleServer) -> None:
     subscription = await console.annual()
-    today, end = await subscription.today(), await contract_end(subscription)
+    today = await subscription.today()
+    later = today + timedelta(days=40)
     path = f"/subscriptions/{subscription.id}/cancel"
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
-        assert f'value="{end}"' in (await browser.get(path)).text
-        page = await browser.get(f"{path}?date={today}")
-        assert f'value="{today}"' not in page.text
-        later = today + timedelta(days=40)
+        for query in ("", f"?date={today}", "?when=NOW", f"?when=END&date={later}"):
+            assert preselected(await browser.get(path + query)) == ("END", "")
+        assert preselected(await browser.get(f"{path}?date={later}")) == ("DATE", f"{later}")
+        assert preselected(await browser.get(f"{path}?when=DATE&date=")) == ("DATE", "")
         await subscription.send("cancel", date=f"{later}")
         page = await browser.get(path)
-        assert f'value="{later}"' in page.text
+        assert preselected(page) == ("DATE", f"{later}")
         assert "Another date replaces it." in page.text
         page = await browser.get(f"{path}?review=1&date={today}")
         assert "Cancel now and delete all data</button>" in page.text
@@ -95,16 +103,46 @@ async def test_no_date_is_preselected(console: ConsoleServer) -> None:
     async with console.browser("ko") as browser:
         await sign_in(browser, trial.request["customer_id"])
         page = await browser.get(f"/subscriptions/{trial.id}/cancel")
-        assert 'name="date" type="date" value=""' in page.text
+        assert preselected(page) == ("DATE", "")
         page = await submit(browser, page, "/cancel")
         assert page.status_code == 422
-        page = await submit(browser, page, "/cancel", date=f"{await trial.today()}")
+        page = await submit(browser, page, "/cancel", when="NOW")
         assert "지금 해지하고 모든 데이터 삭제</button>" in page.text
+
+
+async def test_choice_decides_over_the_date_field(console: ConsoleServer) -> None:
+    subscription = await console.annual()
+    end, path = await contract_end(subscription), f"/subscriptions/{subscription.id}/cancel"
+    later = await subscription.today() + timedelta(days=40)
+    async with console.browser() as browser:
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(path)
+        shown = await submit(browser, page, "/cancel", when="END", date=f"{later}")
+        assert hidden_field(shown, "date") == f"{end}"
+        assert 'big-figure">No fee</p>' in shown.text
+        trial = await console.service_env.requested(customer_id=subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{trial.id}/cancel?review=1&when=END")
+        assert page.status_code == 422
+
+
+async def test_review_shows_the_parts_of_the_fee_and_vat(console: ConsoleServer) -> None:
+    """The example of R30, on Lite for ten members: 36,000 and 18,000; all service fees are charged."""
+    subscription = await console.service_env.paid("2027-01-01 00:00", term="ANNUAL", plan="lite", members=10)
+    await subscription.advance_to("2027-07-01 00:00")
+    async with console.browser() as browser:
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&when=NOW")
+    text = " ".join(re.sub("<[^>]*>", " ", page.text).split())
+    assert "₩36,000 Repayment of the annual discount + ₩18,000 Early-termination fee (10%)" in text
+    assert "Jan 2027 31/31 × 10 × (3,600 \N{MINUS SIGN} 3,000) 6,000" in text
+    assert "Dec 2027 31/31 × 10 × 3,000 30,000 10% of the sum, rounded down ₩18,000" in text
+    assert "Cancellation fee ₩54,000 Service fees Not charged yet, up to the cancellation date ₩0" in text
+    assert "VAT ₩5,400 Total with VAT ₩59,400" in text
 
 
 async def test_sign_in_returns_to_the_form_not_the_confirmation(console: ConsoleServer) -> None:
     subscription = await console.annual()
-    today, end = await subscription.today(), await contract_end(subscription)
+    today = await subscription.today()
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&date={today}")
@@ -118,8 +156,7 @@ async def test_sign_in_returns_to_the_form_not_the_confirmation(console: Console
         page = await submit(browser, page, "/sign-in/developer", **who)
         assert page.url.path == f"/subscriptions/{subscription.id}/cancel"
         assert 'name="confirmation"' not in page.text
-        assert f'value="{end}"' in page.text
-        assert f'value="{today}"' not in page.text
+        assert preselected(page) == ("END", "")
     assert (await subscription.events())[-1] == "SWITCHED_TO_PAID"
 
 
@@ -136,9 +173,8 @@ async def test_date_blocked_by_reserved_switch_is_refused_at_review(
         page = await submit(browser, page, "/cancel", date=f"{today + timedelta(days=3)}")
         assert page.status_code == 422
         assert "A switch to paid is reserved for" in page.text
-        assert "No cancellation fee" not in page.text
-        page = await submit(browser, page, "/cancel", date=f"{today}")
-        assert "No cancellation fee on this date." in page.text
+        page = await submit(browser, page, "/cancel", when="NOW")
+        assert 'big-figure">No fee</p>' in page.text
 
 
 async def test_fee_free_day_page_shows_tomorrows_charge(console: ConsoleServer) -> None:
@@ -152,9 +188,8 @@ async def test_fee_free_day_page_shows_tomorrows_charge(console: ConsoleServer) 
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel")
-        assert f"there is no cancellation fee. From tomorrow on it is {costs}." in page.text
-        assert "the day after the contract period" not in page.text
-        assert 'name="date" type="date" value=""' in page.text
-        page = await submit(browser, page, "/cancel", date=f"{end}")
-        assert "No cancellation fee on this date." in page.text
-        assert f"There is no cancellation fee today. From tomorrow on it is {costs}." in page.text
+        assert f"From tomorrow on the fee is {costs}." in page.text
+        assert preselected(page) == ("DATE", "")
+        page = await submit(browser, page, "/cancel", when="NOW")
+        assert 'big-figure">No fee</p>' in page.text
+        assert f"From tomorrow on the fee is {costs}." in page.text

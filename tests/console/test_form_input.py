@@ -129,7 +129,7 @@ async def test_language_change_keeps_input(
         for action, fields in {
             "upgrade": {"plan": "premium", "members": "12"},
             "renewal": {"term": "MONTHLY", "members": "13"},
-            "cancel": {"date": "2031-01-31"},
+            "cancel": {"when": "DATE", "date": "2031-01-31"},
             "rename": {"name": "half-typ"},
         }.items():
             page = await browser.get(f"/subscriptions/{paid_subscription.id}/{action}")
@@ -152,5 +152,5 @@ async def test_language_change_keeps_confirmation_without_cancelling(
         page = await browser.get(f"/subscriptions/{paid_subscription.id}/cancel?review=1&date={later}")
         page = await submit(browser, page, "/cancel", method="post", confirmation=account, language="ko")
         assert f'value="{account}"' in page.text
-        assert f"{Translator(Language.KO).day(later)} 해지 예약</button>" in page.text
+        assert f"{Translator(Language.KO).day(later)}에 해지</button>" in page.text
     assert (await paid_subscription.status()).reservation is None

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from enum import StrEnum
 
 from starlette.responses import Response
 
@@ -17,6 +18,7 @@ from entrypoints.console.available_actions import (
     quotes_by_month,
 )
 from entrypoints.console.confirmation_digest import digest, is_as_shown, was_carried_out
+from entrypoints.console.fee_curve import fee_curve
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.command_forms import (
     changed_meanwhile,
@@ -29,23 +31,49 @@ from starter.client import CurrentState
 from subscription.business_calendar import day_of
 from subscription.commands import Cancel
 from subscription.decide import latest_cancellation
+from subscription.explain import Explanation, explain
 from subscription.forecast import Quote
+from subscription.ledger import LedgerLine, LineKind
 from subscription.refusals import Refusal, RefusalError
 from subscription.state import ReservedCancellation
+from subscription.vat_estimate import vat_on_lines
+
+
+class When(StrEnum):
+    """The choices of the form: the first day without a fee, another date, and today."""
+
+    END = "END"
+    DATE = "DATE"
+    NOW = "NOW"
 
 
 @dataclass(frozen=True)
 class _Review:
-    """Cancellation that the rules would accept, with its cost and effects."""
+    """Cancellation that the rules would accept, with its cost and effects. `vat` is that of all charges."""
 
     current: CurrentState
     quote: Quote
+    vat: int
     foreseen: CommandPreview
     penalty_from_tomorrow: int
 
     @property
     def is_today(self) -> bool:
         return self.quote.date == day_of(self.current.now)
+
+    @property
+    def fee_lines(self) -> tuple[LedgerLine, ...]:
+        """Return the charges of the early termination (R30)."""
+        return tuple(line for line in self.quote.ledger if line.kind is not LineKind.SERVICE_FEE)
+
+    @property
+    def service_lines(self) -> tuple[LedgerLine, ...]:
+        return tuple(line for line in self.quote.ledger if line.kind is LineKind.SERVICE_FEE)
+
+    @property
+    def explanations(self) -> tuple[Explanation, ...]:
+        """Return the calculation of each part of the fee."""
+        return tuple(map(explain, self.fee_lines))
 
     def shown(self, page: PageContext) -> str:
         """Return the digest of the facts that the review page shows."""
@@ -58,6 +86,7 @@ class _Review:
             state.reservation,
             day_of(self.current.now),
             self.quote,
+            self.vat,
             self.foreseen,
             self.penalty_from_tomorrow,
             now=self.current.now,
@@ -68,9 +97,10 @@ async def get_cancel(page: PageContext) -> Response:
     """Show the form for the date, or, with `review` in the query, the cost of that date for confirmation."""
     current = await page.client.current_state(page.subscription_id)
     query = page.request.query_params
+    day = _entered_day(current, query.get("when"), query.get("date"))
     if "review" in query:
-        return await _review_or_form(page, current, query.get("date", ""))
-    return await _form(page, current, query.get("date"))
+        return await _review_or_form(page, current, day or "")
+    return await _form(page, current, day)
 
 
 async def post_cancel(page: PageContext) -> Response:
@@ -106,6 +136,7 @@ def _reviewed(page: PageContext, current: CurrentState, day: str) -> _Review | s
     return _Review(
         current=current,
         quote=quote,
+        vat=vat_on_lines(quote.ledger, current.book),
         foreseen=foreseen,
         penalty_from_tomorrow=penalty_from_tomorrow(current) if is_today else 0,
     )
@@ -140,35 +171,69 @@ async def _form(
     page: PageContext, current: CurrentState, day: str | None, problems: Mapping[str, str] | None = None
 ) -> Response:
     today, state = day_of(current.now), current.state
-    begins_tomorrow = penalty_from_tomorrow(current)
-    free_on = None if begins_tomorrow else free_day(current)
-    now = quote_of(current, today)
+    free_on, quotes = free_day(current), quotes_by_month(current)
+    when, entered = _preselected(current, day)
+    chosen = _quote_of_entered(current, entered)
     return await form_page(
         page,
         "command/cancel.html",
         current,
         Action.CANCEL,
-        date=_preselected(current, free_on) if day is None or day == today.isoformat() else day,
+        when=when,
+        date=entered,
         latest=latest_cancellation(state, today) if state.state.accepts_commands else today,
         free_on=free_on,
-        penalty_today=0 if isinstance(now, Refusal) else now.penalty,
-        penalty_from_tomorrow=begins_tomorrow,
-        tomorrow=today + timedelta(days=1),
-        quotes=quotes_by_month(current),
+        chosen=chosen,
+        has_fee=any(quote.penalty for quote in quotes),
+        fee_today=_fee(quote_of(current, today)),
+        penalty_from_tomorrow=penalty_from_tomorrow(current),
+        quotes=quotes,
+        curve=fee_curve(quotes, chosen),
         problems=problems or {},
         status=_status(problems),
     )
 
 
-def _preselected(current: CurrentState, free_on: date | None) -> str:
-    """Return the initial date of the form: the reserved date, the first day without a fee, or none.
+def _entered_day(current: CurrentState, when: str | None, day: str | None) -> str | None:
+    """Return the chosen date. A link that has only a date chooses it."""
+    match when:
+        case When.END:
+            free_on = free_day(current)
+            return free_on.isoformat() if free_on else ""
+        case When.NOW:
+            return day_of(current.now).isoformat()
+        case _:
+            return day
 
-    Today is never preselected, because it would delete all data immediately.
+
+def _preselected(current: CurrentState, day: str | None) -> tuple[When, str]:
+    """Return the initial choice and date: as entered, else the reserved date or the first day without a fee.
+
+    Today is never preselected, because it would delete all data immediately. On a day that has no fee itself
+    nothing is preselected either: the next free day is a year away.
     """
-    reserved = current.state.reservation
-    if isinstance(reserved, ReservedCancellation):
-        return reserved.date.isoformat()
-    return free_on.isoformat() if free_on else ""
+    today, free_on, reserved = day_of(current.now), free_day(current), current.state.reservation
+    if day is None or day == today.isoformat():
+        day = ""
+        if isinstance(reserved, ReservedCancellation):
+            day = reserved.date.isoformat()
+        elif free_on and not penalty_from_tomorrow(current):
+            day = free_on.isoformat()
+    if free_on and day == free_on.isoformat():
+        return When.END, ""
+    return When.DATE, day
+
+
+def _quote_of_entered(current: CurrentState, day: str) -> Quote | None:
+    try:
+        quote = quote_of(current, date.fromisoformat(day))
+    except ValueError:
+        return None
+    return None if isinstance(quote, Refusal) else quote
+
+
+def _fee(quote: Quote | Refusal) -> int:
+    return 0 if isinstance(quote, Refusal) else quote.penalty
 
 
 def _status(problems: Mapping[str, str] | None) -> int:

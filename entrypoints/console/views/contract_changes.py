@@ -15,6 +15,7 @@ from entrypoints.console.available_actions import (
     plans_to_upgrade_to,
     preview_command,
 )
+from entrypoints.console.change_summary import ChangeSummary, compare_command_terms, summary_of
 from entrypoints.console.confirmation_digest import digest, is_as_shown, was_carried_out
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
@@ -28,12 +29,13 @@ from entrypoints.console.views.command_forms import (
 from starter.client import CurrentState
 from subscription.business_calendar import day_of
 from subscription.catalogue import Term
-from subscription.commands import parse_command
+from subscription.commands import Command, parse_command
 from subscription.contract import ContractTerm
 from subscription.decide import latest_switch
 from subscription.forecast import ChangeQuote
 from subscription.refusals import Refusal, RefusalError
 from subscription.state import ReservedSwitch
+from subscription.term_comparison import TermComparison
 
 Fields = Mapping[str, str]
 
@@ -54,7 +56,8 @@ class _Choice:
     entered: Fields
     argument: Mapping[str, Any]
     foreseen: CommandPreview | None
-    cost: ChangeQuote | None
+    summary: ChangeSummary | None
+    comparison: TermComparison | None
     problems: Mapping[str, str]
 
     def shown(self, page: PageContext) -> str:
@@ -67,7 +70,8 @@ class _Choice:
             self.argument,
             day_of(self.current.now),
             self.foreseen,
-            self.cost,
+            self.summary,
+            self.comparison,
             state.reservation,
             state.pending_domain is not None,
             state.domain_lost,
@@ -158,7 +162,8 @@ async def _review(page: PageContext, choice: _Choice, problems: Mapping[str, str
             choice.action,
             entered=choice.entered,
             foreseen=choice.foreseen,
-            cost=choice.cost,
+            summary=choice.summary,
+            comparison=choice.comparison,
             agreed_terms=choice.argument.get("agreed_terms", ()),
             shown=choice.shown(page),
             problems=found,
@@ -198,17 +203,34 @@ async def _form(
     status: int = 200,
 ) -> Response:
     today = day_of(current.now)
+    plans = plans_to_upgrade_to(current) if action is Action.UPGRADE else plans_to_choose(current)
     return await form_page(
         page,
         f"command/{action}.html",
         current,
         action,
         entered=entered,
-        plans=plans_to_upgrade_to(current) if action is Action.UPGRADE else plans_to_choose(current),
+        plans=plans,
+        plan_titles=[(plan, offer.title) for plan, offer in plans.items()],
         latest=latest_switch(current.state) if current.state.grace_ends_at else today,
+        comparison=compare_command_terms(current, _parsed(current, action, entered)),
+        next_contracts=_next_contracts(current, entered) if action is Action.RENEWAL else {},
         problems=problems or {},
         status=status,
     )
+
+
+def _next_contracts(current: CurrentState, entered: Fields) -> dict[str, ChangeQuote]:
+    """Return the next contract under each choice of the form, with the entered plan and members."""
+    choices = {term.value: {**entered, "term": term.value} for term in ContractTerm}
+    choices["NONE"] = {"term": "NONE"}
+    commands = {name: _parsed(current, Action.RENEWAL, each) for name, each in choices.items()}
+    costs = {name: cost_of(current, command) for name, command in commands.items()}
+    return {name: cost for name, cost in costs.items() if cost}
+
+
+def _parsed(current: CurrentState, action: Action, entered: Fields) -> Command | Refusal:
+    return parse_command(_COMMANDS[action], _argument(current, action, entered))
 
 
 def _initial_values(current: CurrentState, action: Action) -> dict[str, str]:
@@ -235,7 +257,7 @@ def _initial_values(current: CurrentState, action: Action) -> dict[str, str]:
 
 def _choice(page: PageContext, current: CurrentState, action: Action, entered: Fields) -> _Choice:
     argument = _argument(current, action, entered)
-    command = parse_command(_COMMANDS[action], argument)
+    command = _parsed(current, action, entered)
     foreseen = command if isinstance(command, Refusal) else preview_command(current, command)
     problems = page.problems(foreseen) if isinstance(foreseen, Refusal) else {}
     if "members" not in argument and (entered.get("members") or action is not Action.RENEWAL):
@@ -247,7 +269,8 @@ def _choice(page: PageContext, current: CurrentState, action: Action, entered: F
         entered=entered,
         argument=argument,
         foreseen=foreseen if possible and isinstance(foreseen, CommandPreview) else None,
-        cost=cost_of(current, command) if possible and not isinstance(command, Refusal) else None,
+        summary=summary_of(current, command, foreseen) if possible else None,
+        comparison=compare_command_terms(current, command) if possible else None,
         problems=problems,
     )
 

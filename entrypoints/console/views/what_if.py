@@ -1,13 +1,15 @@
 """The page *What if*: the cost by month of two alternatives that are only tried, never sent (R28)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from entrypoints.console.available_actions import Action, account_words, current_terms, plans_to_choose
+from entrypoints.console.cost_bars import cost_bars
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import NOT_A_NUMBER, whole_number
 from entrypoints.console.views.subscription_pages import render_subscription
@@ -41,17 +43,33 @@ class Alternative:
     """The entered values of an alternative, with its costs, or the problems by form field.
 
     The fields of the form have the prefix `name` and an underscore. `costs` is empty if nothing is chosen or
-    something is wrong.
+    something is wrong. `form` is the address of the form for the change, with the entered values; None for an
+    upgrade on a later date, because an upgrade takes effect at once (R25).
     """
 
     name: str
     entered: Mapping[str, str]
+    costs: tuple[MonthCost, ...] = ()
+    form: str | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Series:
+    """The costs of the whole year: number 0 is without a change, the others are alternatives."""
+
+    number: int
+    name: str
     costs: tuple[MonthCost, ...]
-    problems: Mapping[str, str]
+    form: str | None = None
 
     @property
     def total(self) -> int:
         return sum(month.total for month in self.costs)
+
+    @property
+    def vat(self) -> int:
+        return sum(month.vat for month in self.costs)
 
 
 async def what_if(page: PageContext) -> Response:
@@ -68,8 +86,12 @@ async def what_if(page: PageContext) -> Response:
     unchanged = cost_by_month(current.state, None, day_of(current.now), current.now, current.book)
     alternatives = [_alternative(page, current, name) for name in _ALTERNATIVES]
     problems = {key: text for alternative in alternatives for key, text in alternative.problems.items()}
-    costs = () if isinstance(unchanged, Refusal) else unchanged
-    compared = [costs, *(alternative.costs for alternative in alternatives if alternative.costs)]
+    series = [Series(0, "", () if isinstance(unchanged, Refusal) else unchanged)]
+    series += [
+        Series(number, each.name, each.costs, each.form)
+        for number, each in enumerate(alternatives, start=1)
+        if each.costs
+    ]
     return await render_subscription(
         page,
         "what_if.html",
@@ -78,10 +100,9 @@ async def what_if(page: PageContext) -> Response:
         problems=problems,
         alternatives=alternatives,
         changes=_possible_changes(current),
-        plans=plans_to_choose(current),
-        unchanged=costs,
-        compared=compared,
-        highest=max((month.total for each in compared for month in each), default=0),
+        plan_titles=[(plan, offer.title) for plan, offer in plans_to_choose(current).items()],
+        series=series,
+        chart=cost_bars({each.number: each.costs for each in series}),
     )
 
 
@@ -96,10 +117,27 @@ def _alternative(page: PageContext, current: CurrentState, name: str) -> Alterna
     entered = {field: query.get(f"{name}_{field}", "").strip()[:100] for field in _FIELDS}
     found = _tried(page, current, entered)
     if isinstance(found, tuple):
-        return Alternative(name, entered, found, {})
+        return Alternative(name, entered, found, _form_of(current, entered) if found else None)
     # A problem of a field that this form does not have concerns the whole alternative.
     problems = {f"{name}_{field if field in _FIELDS else 'change'}": text for field, text in found.items()}
-    return Alternative(name, entered, (), problems)
+    return Alternative(name, entered, problems=problems)
+
+
+def _form_of(current: CurrentState, entered: Mapping[str, str]) -> str | None:
+    """Return the address of the form that would really make the change, with the entered values."""
+    change, today = entered["change"], f"{day_of(current.now)}"
+    if change == Action.UPGRADE and entered["date"] not in ("", today):
+        return None
+    state, values = current.state, {name: entered[name] for name in _FIELDS[1:] if entered[name]}
+    match change:
+        case Action.CANCEL:
+            values = {"date": values.get("date", today), "review": "1"}
+        case Action.SWITCH:
+            kept = {"date": today, "term": "ANNUAL", "plan": state.plan, "members": f"{state.members}"}
+            values = {**kept, **values}
+        case Action.RENEWAL:
+            values = {"term": "NONE", **values}
+    return f"/subscriptions/{state.subscription_id}/{change}?{urlencode(values)}"
 
 
 def _tried(
