@@ -11,10 +11,10 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from adapters.command_sender import CommandSender, refusal_in
 from adapters.postgres.pool import Pool
 from adapters.temporal.client import TASK_QUEUE
 from starter.caller import OPERATOR, Caller
-from starter.commands import CommandSender, refusal_in
 from starter.filters import Filters
 from starter.queries import SubscriptionQueries
 from starter.requests import RequestSubmitter, subscription_id_for
@@ -112,7 +112,7 @@ class SubscriptionClient(SubscriptionQueries):
         self._issuer = issuer
         self._search = SubscriptionSearch(temporal, self)
         self._requests = RequestSubmitter(temporal, self._pool, task_queue)
-        self._commands = CommandSender(temporal, self)
+        self._commands = CommandSender(temporal, self._pool)
         self._task_queue = task_queue
 
     def for_caller(

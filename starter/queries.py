@@ -17,7 +17,6 @@ from adapters.postgres.catalogue_repository import (
     plan_functions_from_row,
     price_book_from_row,
 )
-from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Pool
 from adapters.postgres.read_only_pool import ReadOnlyPool
 from adapters.postgres.subscription_repository import (
@@ -34,12 +33,11 @@ from starter.invoices import InvoicePage, InvoiceSummary, all_invoices, list_lat
 from starter.products import ProductPage, list_erased, list_products
 from starter.subscription_summary import SUMMARY_COLUMNS, SubscriptionSummary
 from subscription.account_names import account_name
-from subscription.activity_contracts import CustomerEvent, StoredAnswerInput, StoredAnswerResult
+from subscription.activity_contracts import CustomerEvent
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.attention import Attention, ShownAttention
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook
-from subscription.commands import Command
 from subscription.entitlements import Entitlements, entitlements_of
 from subscription.events import EVENT_ADAPTER, Event
 from subscription.explain import Explanation, explain
@@ -322,20 +320,6 @@ class SubscriptionQueries:
             command_id,
         )
         return Subscription.model_validate_json(row["snapshot"]), row["accepted_at"]
-
-    async def stored_answer(self, subscription_id: str, command: Command) -> StoredAnswerResult:
-        """Return the original answer to this command, if its ID was accepted before (R22).
-
-        The ID contains the caller (`Caller.scoped`), so it is not the ID of another customer's command.
-        """
-        if command.id is None:
-            return StoredAnswerResult()
-        return await stored_answer(
-            self._pool,
-            StoredAnswerInput(
-                subscription_id=subscription_id, command_id=command.id, fingerprint=command.fingerprint()
-            ),
-        )
 
     async def has_adjusted(self, subscription_id: str, adjustment_id: str) -> bool:
         self._check_operator()

@@ -14,10 +14,10 @@ from temporalio.client import (
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.command_sender import refusal_in
 from adapters.postgres.read_only_pool import Reader
-from starter.commands import refusal_in
+from adapters.temporal.retry import with_retries
 from starter.request_context import RequestContext, load_request_context
-from starter.retry import with_retries
 from subscription.business_calendar import KST, day_of
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal

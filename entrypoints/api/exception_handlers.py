@@ -10,6 +10,7 @@ from starlette.responses import Response
 from temporalio.client import RPCTimeoutOrCancelledError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.command_sender import WorkflowMissingError
 from adapters.postgres.pool import CONNECTION_ERRORS
 from adapters.temporal.encrypted_payload import UnknownKeyError
 from adapters.temporal.rpc_errors import Outcome, is_paused, outcome_of
@@ -24,7 +25,6 @@ from entrypoints.api.problem_details import (
     problem_response,
 )
 from starter.command_rate_limits import TooManyCommandsError
-from starter.commands import WorkflowMissingError
 from starter.exports import TooManyExportsError
 from starter.queries import OperatorsOnlyError, no_such_subscription
 from starter.scoped_webhook_endpoints import TooManyEndpointsError

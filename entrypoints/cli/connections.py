@@ -77,9 +77,9 @@ class ServiceTargets(DatabaseTarget):
         from temporalio.client import RPCTimeoutOrCancelledError
         from temporalio.service import RPCError
 
+        from adapters.command_sender import WorkflowMissingError
         from adapters.postgres.catalogue_repository import PublishingError
         from adapters.temporal.encrypted_payload import UnknownKeyError
-        from starter.commands import WorkflowMissingError
         from starter.subscription_clock import ClockNotSupportedError
 
         match error:

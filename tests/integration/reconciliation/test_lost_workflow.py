@@ -10,7 +10,7 @@ from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv
 from support.subscription_driver import is_known
 
-from starter.commands import WorkflowMissingError
+from adapters.command_sender import WorkflowMissingError
 from subscription.business_calendar import day_of
 
 

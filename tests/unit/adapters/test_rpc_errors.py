@@ -11,12 +11,12 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.temporal import retry
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 from entrypoints.api.exception_handlers import add_handlers
 from entrypoints.cli.connections import ServiceTargets
 from entrypoints.cli.errors import CommandError, ExitCode
 from entrypoints.console.access_control import _is_unavailable
-from starter import retry
 from subscription.refusals import RefusalCode
 
 RETRIED = {"RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED"}

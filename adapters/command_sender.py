@@ -12,9 +12,13 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from adapters.postgres.catalogue_repository import load_price_book
+from adapters.postgres.command_answers import stored_answer
+from adapters.postgres.read_only_pool import Reader
+from adapters.postgres.subscription_repository import snapshot
+from adapters.temporal.retry import LONGEST_PAUSE_SECONDS, with_retries
 from adapters.temporal.rpc_errors import Outcome, outcome_of
-from starter.queries import SubscriptionQueries, no_such_subscription
-from starter.retry import LONGEST_PAUSE_SECONDS, with_retries
+from subscription.activity_contracts import StoredAnswerInput, StoredAnswerResult
 from subscription.business_calendar import KST
 from subscription.commands import Command
 from subscription.decide import decide
@@ -37,9 +41,11 @@ class Settle:
 
 
 class CommandSender:
-    def __init__(self, temporal: Client, queries: SubscriptionQueries) -> None:
+    """Sender of commands to any subscription: the caller has checked access. `reader` reads the database."""
+
+    def __init__(self, temporal: Client, reader: Reader) -> None:
         self._temporal = temporal
-        self._queries = queries
+        self._reader = reader
 
     async def send(self, subscription_id: str, command: Command) -> Answer:
         """Send a command and return its answer; raises `RefusalError` or `WorkflowMissingError`."""
@@ -64,7 +70,7 @@ class CommandSender:
 
     async def _update(self, subscription_id: str, sent: Command | Settle, update_id: str) -> Answer:
         if not is_subscription_id(subscription_id):
-            raise no_such_subscription()
+            raise refusal(RefusalCode.SUBSCRIPTION_NOT_FOUND, "subscription_id")
         handle = self._temporal.get_workflow_handle(WORKFLOW_ID_PREFIX + subscription_id)
         argument = _argument_of(sent)
         while True:
@@ -76,8 +82,8 @@ class CommandSender:
                 refused = refusal_in(error)
                 if refused.code is RefusalCode.SUBSCRIPTION_ENDED:
                     return await self._answer_from_database(subscription_id, sent, refused)
-                if refused.code is RefusalCode.NOT_YET_STARTED and await self._queries.find_snapshot(
-                    subscription_id
+                if refused.code is RefusalCode.NOT_YET_STARTED and await snapshot(
+                    self._reader, subscription_id
                 ):
                     # The trial is already recorded in the database, but the workflow has not adopted it yet.
                     await asyncio.sleep(LONGEST_PAUSE_SECONDS)
@@ -97,15 +103,17 @@ class CommandSender:
         `refused` is the refusal that the workflow returned just before it closed. It is raised if the
         database does not yet contain the end of the subscription.
         """
-        state = await self._queries.snapshot(subscription_id)
+        state = await snapshot(self._reader, subscription_id)
+        if state is None:
+            raise refusal(RefusalCode.SUBSCRIPTION_NOT_FOUND, "subscription_id")
         if isinstance(sent, Settle):
             raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
-        earlier = await self._queries.stored_answer(subscription_id, sent)
+        earlier = await self._original_answer(subscription_id, sent)
         if earlier.reused:
             raise RefusalError(ID_REUSED)
         if earlier.answer is not None:
             return earlier.answer
-        decision = decide(state, sent, datetime.now(KST), await self._queries.price_book())
+        decision = decide(state, sent, datetime.now(KST), await load_price_book(self._reader))
         if isinstance(decision, Refusal):
             raise RefusalError(decision)
         if refused is not None:
@@ -113,6 +121,17 @@ class CommandSender:
         raise WorkflowMissingError(
             f"Subscription {subscription_id} is {state.state} in the database, "
             "but Temporal has no workflow for it."
+        )
+
+    async def _original_answer(self, subscription_id: str, command: Command) -> StoredAnswerResult:
+        """Return the original answer to this command, if its ID was accepted before (R22)."""
+        if command.id is None:
+            return StoredAnswerResult()
+        return await stored_answer(
+            self._reader,
+            StoredAnswerInput(
+                subscription_id=subscription_id, command_id=command.id, fingerprint=command.fingerprint()
+            ),
         )
 
 
