@@ -8,6 +8,7 @@ from temporalio.client import Client
 from temporalio.worker import Interceptor
 
 from activities.billing import BillingActivities
+from activities.bulk import BulkActivities
 from activities.catalogue import CatalogueActivities
 from activities.domain_verification import DomainVerificationActivities
 from activities.erasure import ErasureActivities, HistoryActivities
@@ -53,6 +54,7 @@ def create_activities(
     reconciliation = ReconciliationActivities(pool, client, workspaces, signer, answer_timeout=answer_timeout)
     retention = RetentionActivities(pool, client)
     notifications = NotificationActivities(pool, emails, sends=mail_server is not None)
+    bulk = BulkActivities(pool, client)
     return [
         provisioning.provision_subscription,
         provisioning.issue_domain_token,
@@ -75,6 +77,9 @@ def create_activities(
         retention.purge_histories,
         retention.purge_rows,
         notifications.queue_notices,
+        bulk.load_bulk_items,
+        bulk.send_bulk_command,
+        bulk.record_bulk_state,
     ]
 
 

@@ -28,6 +28,8 @@ class RetentionRule:
 RETENTIONS = (
     # No personal data. Kept for 92 days for audits.
     RetentionRule("reconciliations", since="started_at", kept=timedelta(days=92)),
+    # No personal data. The events keep the channel BULK for ever.
+    RetentionRule("bulk_runs", since="finished_at", kept=timedelta(days=92)),
     # An email contains its recipient. 90 days are enough to prove that a notice was sent.
     RetentionRule(
         "notice_emails",

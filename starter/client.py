@@ -22,6 +22,7 @@ from starter.search import SearchPage, SubscriptionSearch
 from starter.subscription_clock import SubscriptionClock
 from starter.test_clock_invoices import days_of_job, issue_invoices_as_of, next_run_after
 from subscription.adjustment import Adjustment, AdjustmentRequest
+from subscription.bulk import MOST_SUBSCRIPTIONS
 from subscription.business_calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
 from subscription.commands import Command, Expected, SwitchToPaid, Upgrade, parse_command
@@ -48,7 +49,9 @@ from subscription.timeline import Answer, RequestAnswer
 from subscription.validation import parse_strict, problems_from
 
 if TYPE_CHECKING:
+    from starter.bulk import BulkRuns
     from starter.command_rate_limits import CommandRates
+    from starter.selection import Selection
 
 T = TypeVar("T")
 CommandT = TypeVar("CommandT", bound=Command)
@@ -357,6 +360,25 @@ class SubscriptionClient(SubscriptionQueries):
             return await self._search.by_query(query, selection, after=after, limit=limit)
         page = await self._search.by_filters(selection, after=after, limit=limit)
         return page if self.caller.is_operator else page.model_copy(update={"attention": {}})
+
+    async def select_ids(self, selection: "Selection", *, limit: int) -> Sequence[str]:
+        """Return the IDs of the selected subscriptions, at most `limit`, each once. For operators.
+
+        Raises `InvalidQueryError`, and `RefusalError` for an unknown value.
+        """
+        self._check_operator()
+        if selection.ids is not None:
+            return list(dict.fromkeys(selection.ids))[:limit]
+        filters = selection.filters()
+        await self.check_selection(filters)
+        return await self._search.ids(filters, query=selection.query, limit=limit)
+
+    def bulk_runs(self, pool: Pool, *, most: int = MOST_SUBSCRIPTIONS) -> "BulkRuns":
+        """Return the bulk runs, for operators. `pool` may insert runs; `most` limits the list of a run."""
+        from starter.bulk import BulkRuns
+
+        self._check_operator()
+        return BulkRuns(self, self._temporal, self._pool, pool, most=most, task_queue=self._task_queue)
 
     def clock(self, subscription_id: str) -> SubscriptionClock:
         """Return the subscription's clock (R33)."""

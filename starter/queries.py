@@ -192,6 +192,23 @@ class SubscriptionQueries:
             last_export_at and last_export_at.astimezone(KST),
         )
 
+    async def recorded_states(self, ids: Sequence[str], book: PriceBook) -> dict[str, RecordedState]:
+        """Return the last recorded states of these subscriptions, without unknown IDs. For operators."""
+        self._check_operator()
+        rows = await self._pool.fetch(
+            f"""
+            SELECT subscription_id, snapshot, {MEMBERS_IN_USE_COLUMN} FROM subscriptions AS subscription
+             WHERE subscription_id = ANY($1)
+            """,  # noqa: S608 - a constant
+            list(ids),
+        )
+        return {
+            row["subscription_id"]: RecordedState(
+                Subscription.model_validate_json(row["snapshot"]), book, row["members_in_use"], None
+            )
+            for row in rows
+        }
+
     async def status(self, subscription_id: str) -> Status:
         state, book, *_ = await self.recorded_state(subscription_id)
         return status_of(state, book.domain_policy)
@@ -642,6 +659,19 @@ class SubscriptionQueries:
             limit,
         )
         return [SubscriptionSummary.model_validate(dict(row)) for row in rows]
+
+    async def selected_ids(self, selection: Filters, *, limit: int) -> Sequence[str]:
+        """Return the IDs of the selected subscriptions, at most `limit`, in order."""
+        condition, values = to_sql(self._with_customer(selection))
+        rows = await self._pool.fetch(
+            f"""
+            SELECT subscription_id FROM subscriptions
+             WHERE {condition} ORDER BY subscription_id LIMIT ${len(values) + 1}
+            """,  # noqa: S608 - as above
+            *values,
+            limit,
+        )
+        return [row["subscription_id"] for row in rows]
 
     async def count(self, selection: Filters) -> int:
         """Return the number of selected subscriptions."""

@@ -1,5 +1,6 @@
 """Paged search for subscriptions in PostgreSQL or Temporal visibility."""
 
+from collections.abc import Sequence
 from heapq import nsmallest
 
 from pydantic import Field
@@ -69,6 +70,20 @@ class SubscriptionSearch:
         conditions = to_visibility_query(selection)
         assert conditions is not None
         return await self._page(f"({query}) AND {conditions}", after, limit)
+
+    async def ids(self, selection: Filters, *, query: str | None, limit: int) -> Sequence[str]:
+        """Return the IDs of the subscriptions that match all filters and the visibility query, in order."""
+        if query is None and supported_by_database(selection):
+            return await self._queries.selected_ids(selection, limit=limit)
+        conditions = to_visibility_query(selection)
+        assert conditions is not None
+        if query is not None:
+            await self._check(query)
+            check_query(query, await self._queries.price_book())
+            conditions = f"({query}) AND {conditions}"
+        await self._check(conditions)
+        runs = self._temporal.list_workflows(conditions, page_size=_TEMPORAL_PAGE_SIZE)
+        return nsmallest(limit, {run.id.removeprefix(WORKFLOW_ID_PREFIX) async for run in runs})
 
     async def _page(self, query: str, after: str, limit: int) -> SearchPage:
         await self._check(query)

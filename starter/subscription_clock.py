@@ -126,6 +126,18 @@ class SubscriptionClock:
             moving.cancel()
 
 
+async def supports_test_clocks(client: Client) -> bool:
+    """Return whether the server supports time skipping, which only development servers do."""
+    # The workflow does not exist: a server with time skipping returns NOT_FOUND, others another error.
+    missing_workflow: WorkflowHandle[Any, Any] = client.get_workflow_handle("worksub-time-skipping")
+    skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=1))
+    try:
+        await skipper.fast_forward(missing_workflow, timedelta(seconds=1))
+    except RPCError as error:
+        return error.status is RPCStatusCode.NOT_FOUND
+    return False
+
+
 def _clock(description: WorkflowExecutionDescription) -> datetime:
     extended = description.raw_description.workflow_extended_info
     if not extended.HasField("time_skipping_info"):

@@ -243,6 +243,7 @@ CALLERS: Mapping[str, tuple[str, ...]] = {
         ),
         ("PurgeWorkflow",): ("purge_histories", "purge_rows"),
         ("NoticesWorkflow",): ("queue_notices",),
+        ("BulkWorkflow",): ("load_bulk_items", "send_bulk_command", "record_bulk_state"),
     }.items()
     for name in names
 }

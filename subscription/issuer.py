@@ -26,11 +26,13 @@ class Channel(StrEnum):
     """An update of a Temporal client without another channel."""
     SIGNAL = "SIGNAL"
     """A signal in Temporal."""
+    BULK = "BULK"
+    """A bulk run, which an operator has started."""
     SYSTEM = "SYSTEM"
     """No command: a deadline, or a domain check."""
 
 
-_OPERATORS = frozenset({Channel.OPERATOR, Channel.CLI, Channel.TEMPORAL, Channel.SIGNAL})
+_OPERATORS = frozenset({Channel.OPERATOR, Channel.CLI, Channel.TEMPORAL, Channel.SIGNAL, Channel.BULK})
 
 
 class Issuer(Frozen):

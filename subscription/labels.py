@@ -60,6 +60,7 @@ CHANNELS: Mapping[Channel, str] = {
     Channel.CLI: "NAVER WORKS support, worksub",
     Channel.TEMPORAL: "NAVER WORKS support, Temporal",
     Channel.SIGNAL: "NAVER WORKS support, Temporal signal",
+    Channel.BULK: "NAVER WORKS support, bulk run",
     Channel.SYSTEM: "Automatic",
 }
 

@@ -83,6 +83,10 @@ class RefusalCode(StrEnum):
     INVOICE_NOT_FOUND = "INVOICE_NOT_FOUND"
     NOTICE_NOT_FOUND = "NOTICE_NOT_FOUND"
     RECONCILIATION_NOT_FOUND = "RECONCILIATION_NOT_FOUND"
+    # Bulk runs.
+    BULK_RUN_NOT_FOUND = "BULK_RUN_NOT_FOUND"
+    BULK_RUN_ENDED = "BULK_RUN_ENDED"
+    TOO_MANY_SELECTED = "TOO_MANY_SELECTED"
     # Time and identity (R22, R33).
     COMMAND_ID_REUSED = "COMMAND_ID_REUSED"
     TOO_MANY_SIGNALS = "TOO_MANY_SIGNALS"
@@ -112,6 +116,7 @@ SENTENCES: Mapping[str, str] = {
     "MISSING_FIELD": "This field is required.",
     "MISSING_FIELD.CUSTOMER": "Name the customer: customer_id=C-1000482.",
     "MISSING_FIELD.OF_FROM_SEQUENCE": "from_sequence needs the subscription_id of its events.",
+    "MISSING_FIELD.SELECTION": "Select the subscriptions, by a filter, a query or their IDs.",
     "MISSING_FIELD.DAY": "Name the day: on=2027-07-01.",
     "UNKNOWN_FIELD": "There is no such field.",
     "UNKNOWN_FIELD.NOT_FOR_A_FILE": (
@@ -130,6 +135,7 @@ SENTENCES: Mapping[str, str] = {
     "INVALID_VALUE.QUERY_NAMES_NOTHING": (
         "%(attribute)s has no value '%(found)s'. Choose one of %(expected)s."
     ),
+    "INVALID_VALUE.IDS_OR_FILTERS": "Enter either IDs or filters.",
     "INVALID_VALUE.AT_LEAST": "Enter %(least)s or more.",
     "INVALID_VALUE.AT_MOST": "Enter %(most)s or less.",
     "INVALID_VALUE.TOO_SHORT": "Enter %(least)s or more characters.",
@@ -251,6 +257,10 @@ SENTENCES: Mapping[str, str] = {
     "PREVIEW_OUTDATED": (
         "The catalogue file or the published versions are not those of this preview. Preview the file again."
     ),
+    "PREVIEW_OUTDATED.BULK": (
+        "The subscriptions, the day or the prices are not those of this dry run. Nothing was started; do the "
+        "dry run again."
+    ),
     # Dates and reservations (R16, R27-R29, R32).
     "DATE_IN_THE_PAST": "Choose today, %(today)s, or a later date.",
     "DATE_TOO_LATE": "The latest possible date is %(latest)s.",
@@ -261,6 +271,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "NOTHING_RESERVED": "Neither a switch nor a cancellation is reserved.",
     "CONFIRMATION_DIFFERS": "Type the administrator account in full: ID@name.",
+    "CONFIRMATION_DIFFERS.BULK": "To confirm the cancellations, type %(expected)s.",
     # The state does not allow it (R24-R26).
     "ALREADY_PAID": "The subscription is already on a paid plan. Upgrade it instead.",
     "NOT_YET_PAID.RENEWAL_OPTION": "A renewal option can be chosen only after the switch to a paid plan.",
@@ -296,6 +307,10 @@ SENTENCES: Mapping[str, str] = {
     "NOTICE_NOT_FOUND": "There is no notice with that number.",
     "RECONCILIATION_NOT_FOUND": "There has been no reconciliation yet.",
     "RECONCILIATION_NOT_FOUND.RUN": "There is no reconciliation run with that name.",
+    # Bulk runs.
+    "BULK_RUN_NOT_FOUND": "There is no bulk run with that ID.",
+    "BULK_RUN_ENDED": "This bulk run has ended.",
+    "TOO_MANY_SELECTED": "Select at most %(most)s subscriptions.",
     # Time and identity (R22, R33).
     "COMMAND_ID_REUSED": "This ID was used for another command. Start again with a new ID.",
     "TOO_MANY_SIGNALS": "Refused signals on %(date)s without their own entries: %(more)s.",

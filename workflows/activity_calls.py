@@ -7,6 +7,7 @@ Commands must use a regular activity: the retried task may process a command lat
 at all.
 """
 
+import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
@@ -35,7 +36,9 @@ _RETRIES = RetryPolicy(
 )
 
 INTERACTIVE_PRIORITY = Priority(priority_key=2)
-"""Priority of interactive commands: ahead of deadlines (3) and scheduled jobs."""
+"""Priority of interactive commands: ahead of deadlines (3), scheduled jobs (4) and bulk runs (5)."""
+_BULK_PRIORITY_KEY = 5
+_LONGEST_FAIRNESS_KEY = 64
 
 Argument = TypeVar("Argument", bound=Frozen)
 Result = TypeVar("Result")
@@ -97,6 +100,14 @@ async def execute_until_success(
         if failing:
             set_needs_attention(None)
         return result
+
+
+def bulk_priority(customer_id: str) -> Priority:
+    """Return the lowest priority, with the customer as the fairness key, which has at most 64 bytes."""
+    key = customer_id
+    if len(key.encode()) > _LONGEST_FAIRNESS_KEY:
+        key = hashlib.sha256(key.encode()).hexdigest()[:_LONGEST_FAIRNESS_KEY]
+    return Priority(priority_key=_BULK_PRIORITY_KEY, fairness_key=key)
 
 
 def _error_type(error: ActivityError) -> str:

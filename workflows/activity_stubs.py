@@ -27,6 +27,14 @@ with workflow.unsafe.imports_passed_through():
         Transition,
     )
     from subscription.adjustment import AdjustmentInput, AdjustmentResult
+    from subscription.bulk import (
+        BulkCommandSent,
+        BulkItems,
+        BulkProgress,
+        LoadBulkItems,
+        RecordBulkState,
+        SendBulkCommand,
+    )
     from subscription.invoice import InvoicesIssued, IssueInvoices
     from subscription.notice_outbox import (
         QueueNoticesInput,
@@ -170,4 +178,22 @@ async def purge_rows(input: PurgeRowsInput) -> PurgeRowsResult:
 @activity.defn
 async def queue_notices(input: QueueNoticesInput) -> QueueNoticesResult:
     """Queue the due notices of a page of subscriptions."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def load_bulk_items(input: LoadBulkItems) -> BulkItems:
+    """Load the next subscriptions of a bulk run that have no outcome yet."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def send_bulk_command(input: SendBulkCommand) -> BulkCommandSent:
+    """Send the command of a bulk run to one subscription, and store the outcome (R22)."""
+    raise NotImplementedError
+
+
+@activity.defn
+async def record_bulk_state(input: RecordBulkState) -> BulkProgress:
+    """Store the state of a bulk run, and return its progress."""
     raise NotImplementedError

@@ -8,7 +8,12 @@ from temporalio import workflow
 from temporalio.common import TypedSearchAttributes
 
 from workflows import activity_stubs
-from workflows.activity_calls import INTERACTIVE_PRIORITY, execute_local_first, execute_until_success
+from workflows.activity_calls import (
+    INTERACTIVE_PRIORITY,
+    bulk_priority,
+    execute_local_first,
+    execute_until_success,
+)
 from workflows.interceptors import metrics
 from workflows.run_input import RefusedSignals
 from workflows.search_attributes import all_search_attributes, search_attribute_updates
@@ -51,7 +56,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from subscription.forecast import TOO_FAR_AHEAD
     from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
-    from subscription.issuer import Issuer
+    from subscription.issuer import Channel, Issuer
     from subscription.labels import deadline_label
     from subscription.messages import format_message
     from subscription.price_needs import price_needs
@@ -463,7 +468,9 @@ class SubscriptionLifecycle:
         stub = activity_stubs.post_charges if posts_charges else activity_stubs.record_transition
         if local_first:
             return await execute_local_first(stub, transition, summary)
-        return await execute_until_success(stub, transition, summary, INTERACTIVE_PRIORITY)
+        is_bulk = any(issuer.channel is Channel.BULK for issuer in transition.issuers)
+        priority = bulk_priority(self.state.customer_id) if is_bulk else INTERACTIVE_PRIORITY
+        return await execute_until_success(stub, transition, summary, priority)
 
     def _set_state(self, after: Subscription, events: tuple[Event, ...]) -> None:
         entries = (*self.timeline, *_entries(self.state, events))

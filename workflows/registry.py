@@ -8,6 +8,7 @@ from temporalio.worker import Interceptor, Replayer, UnsandboxedWorkflowRunner, 
 
 from adapters.temporal.data_converter import data_converter
 from workflows.adjustment import AdjustmentWorkflow
+from workflows.bulk import BulkWorkflow
 from workflows.interceptors.argument_trimming import ArgumentTrimmingInterceptor
 from workflows.interceptors.current_details import CurrentDetailsInterceptor
 from workflows.interceptors.metrics import MetricsInterceptor
@@ -25,6 +26,7 @@ WORKFLOWS: tuple[type, ...] = (
     ReconcileWorkflow,
     PurgeWorkflow,
     NoticesWorkflow,
+    BulkWorkflow,
 )
 
 INTERCEPTORS: tuple[Interceptor, ...] = (

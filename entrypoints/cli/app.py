@@ -13,6 +13,8 @@ from adapters.settings_error import SettingsError
 from entrypoints.cli import (
     api_keys,
     billing,
+    bulk,
+    bulk_runs,
     catalogue,
     clock,
     codec,
@@ -71,6 +73,7 @@ for part in (
     replay,
     request,
     subscription_commands,
+    bulk,
     subscription_queries,
     export,
     search,
@@ -79,6 +82,7 @@ for part in (
     simulate,
 ):
     app.add_typer(part.app)
+app.add_typer(bulk_runs.app, name="bulk-runs", rich_help_panel=bulk_runs.PANEL)
 app.add_typer(api_keys.app, name="keys", rich_help_panel=api_keys.PANEL)
 app.add_typer(webhooks.app, name="webhooks", rich_help_panel=webhooks.PANEL)
 app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)

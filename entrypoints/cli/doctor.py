@@ -7,8 +7,7 @@ from enum import StrEnum
 import asyncpg
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
-from temporalio.testing import TimeSkipper, TimeSkippingConfig
+from temporalio.service import RPCError
 
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrations
@@ -21,6 +20,7 @@ from entrypoints.cli.database_logins import connected_logins, logins
 from entrypoints.cli.worker_versions import idle_version
 from entrypoints.settings import unknown_settings
 from starter.schedules import list_schedules
+from starter.subscription_clock import supports_test_clocks
 from subscription.business_calendar import day_of
 from subscription.model import Frozen
 
@@ -166,15 +166,9 @@ async def _worker(client: Client) -> CheckResult:
 
 
 async def _test_clocks(client: Client) -> CheckResult:
-    # The workflow does not exist: a server with time skipping returns NOT_FOUND, others another error.
-    missing_workflow = client.get_workflow_handle("worksub-doctor")
-    skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=1))
-    try:
-        await skipper.fast_forward(missing_workflow, timedelta(seconds=1))
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            text = "`worksub clock` can advance the clock of a subscription."
-            return CheckResult(what="test clocks", verdict=CheckStatus.OK, text=text)
+    if await supports_test_clocks(client):
+        text = "`worksub clock` can advance the clock of a subscription."
+        return CheckResult(what="test clocks", verdict=CheckStatus.OK, text=text)
     text = "Not supported by this server, as required in production. `worksub clock` needs `worksub dev`."
     return CheckResult(what="test clocks", verdict=CheckStatus.NOTE, text=text)
 

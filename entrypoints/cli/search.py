@@ -1,5 +1,7 @@
 """`worksub list`: find subscriptions."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,16 +22,33 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def _filter_name(text: str) -> str:
-    if text not in _names():
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_names())}.")
+def filter_name(text: str) -> str:
+    if text not in filter_names():
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(filter_names())}.")
     return text
 
 
-def _names() -> list[str]:
+def filter_names() -> list[str]:
     from starter.filters import NAMED_FILTERS
 
     return list(NAMED_FILTERS)
+
+
+@contextmanager
+def convert_invalid_query() -> Iterator[None]:
+    """Convert Temporal's rejection of a visibility query."""
+    from starter.search import InvalidQueryError
+
+    try:
+        yield
+    except InvalidQueryError as error:
+        raise CommandError(
+            ExitCode.USAGE,
+            "INVALID_QUERY",
+            f"Temporal cannot read the query: {error}.",
+            field="query",
+            advice="For names and examples, see docs/operations.md.",
+        ) from None
 
 
 @app.command("list", rich_help_panel="Query a subscription")
@@ -37,8 +56,8 @@ def list_subscriptions(
     which: Annotated[
         str | None,
         typer.Argument(
-            parser=_filter_name,
-            autocompletion=_names,
+            parser=filter_name,
+            autocompletion=filter_names,
             metavar="WHICH",
             show_default=False,
             help="Named filter: trials-ending or reservations-due (this week), contracts-ending (this "
@@ -65,8 +84,8 @@ def list_subscriptions(
 
     Several filters are combined with AND. Weeks begin on Monday; days are in Korean time.
     """
-    from starter.filters import NAMED_FILTERS, access_is, customer_is, plan_is, state_is, term_is
-    from subscription.business_calendar import KST
+    from starter.filters import NAMED_FILTERS
+    from starter.selection import Selection
     from subscription.contract import ContractTerm
     from subscription.state import Access, State
 
@@ -75,28 +94,19 @@ def list_subscriptions(
     if query is not None and not query.strip():
         raise usage_error("--query is empty.", field="query")
     named_filter = NAMED_FILTERS[which] if which else None
-    filters = named_filter.on(datetime.now(KST).date()) if named_filter else ()
-    filters += state_is(State(state)) if state else ()
-    filters += access_is(Access(access)) if access else ()
-    filters += plan_is(plan) if plan is not None else ()
-    filters += term_is(ContractTerm(term)) if term else ()
-    filters += customer_is(customer) if customer is not None else ()
+    selection = Selection(
+        filter=which,
+        state=State(state) if state else None,
+        access=Access(access) if access else None,
+        plan=plan,
+        term=ContractTerm(term) if term else None,
+        customer_id=customer,
+    )
 
     async def search(client: "SubscriptionClient") -> "SearchPage":
-        from starter.search import InvalidQueryError
+        return await client.find(selection.filters(), query=query, after=after, limit=limit)
 
-        try:
-            return await client.find(filters, query=query, after=after, limit=limit)
-        except InvalidQueryError as error:
-            raise CommandError(
-                ExitCode.USAGE,
-                "INVALID_QUERY",
-                f"Temporal cannot read the query: {error}.",
-                field="query",
-                advice="For names and examples, see docs/operations.md.",
-            ) from None
-
-    with Session() as session:
+    with Session() as session, convert_invalid_query():
         page = session.run_client(search)
     show(as_json, page, lambda: _view(page, named_filter))
 

@@ -13,6 +13,7 @@ from entrypoints.cli.reported_wait import ReportedWait
 
 if TYPE_CHECKING:
     from adapters.postgres.pool import Pool
+    from starter.bulk import BulkRuns
     from starter.client import SubscriptionClient
     from starter.exports import SubscriptionExports
     from starter.queries import SubscriptionQueries
@@ -108,6 +109,20 @@ class Session:
         async def run(services: ServiceTargets) -> T:
             pool, issuer = await self._connected(services), Issuer(channel=Channel.CLI)
             return await call(SubscriptionClient(services.temporal, pool, issuer=issuer))
+
+        return self.run_services(run)
+
+    def run_bulk(self, call: "Callable[[BulkRuns], Awaitable[T]]") -> T:
+        """Run a call of the bulk runs. Only the start of a run uses the role `worksub_admin`."""
+        from adapters.postgres.pool import create_pool
+        from starter.client import SubscriptionClient
+        from subscription.issuer import Channel, Issuer
+
+        async def run(services: ServiceTargets) -> T:
+            issuer = Issuer(channel=Channel.CLI)
+            async with create_pool(services.database_url, "worksub_admin", connections=1) as own:
+                client = SubscriptionClient(services.temporal, await self._connected(services), issuer=issuer)
+                return await call(client.bulk_runs(own))
 
         return self.run_services(run)
 

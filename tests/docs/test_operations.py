@@ -201,6 +201,29 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await shows_attention(subscription, False)
 
 
+@recipe("Send a command to many subscriptions")
+async def _(shell: Shell, blocks: list[list[str]]) -> None:
+    subscription = await paid(shell)
+    customer = {"C-1000482": subscription.request["customer_id"]}
+
+    async def is_listed() -> bool:
+        found = await shell.service_env.client.find(query=f'CustomerId = "{customer["C-1000482"]}"')
+        return bool(found.total)
+
+    await wait_for("Temporal lists the customer's subscription", is_listed)
+    dry_run, start, results = blocks[0]
+    [shown] = await shell.types([dry_run], customer)
+    preview = shown.split("--preview ")[1].split()[0]
+    await shell.types([start], {**customer, "HASH": preview})
+
+    async def outcome() -> str:
+        [printed] = await shell.types([results], {"HASH": preview})
+        return printed if "ACCEPTED" in printed else ""
+
+    assert subscription.id in await wait_for("the outcome of the subscription", outcome)
+    assert "RENEWAL_OPTION_CHANGED" in await subscription.events()
+
+
 @recipe("Verify all unverified domains")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     domain = f"{unique_name('batch')}.example"

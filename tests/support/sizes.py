@@ -35,6 +35,8 @@ class Sizes(NamedTuple):
     restored_scenarios: int
     """Generated scenarios that are restored from a backup, in addition to the written ones."""
     chaos_subscriptions: int
+    bulk_subscriptions: int
+    """Subscriptions of a bulk run during which the worker is killed."""
 
 
 SMALL = Sizes(
@@ -52,6 +54,7 @@ SMALL = Sizes(
     api_cases=2,
     restored_scenarios=4,
     chaos_subscriptions=12,
+    bulk_subscriptions=40,
 )
 LARGE = Sizes(
     rule_cases=1_000,
@@ -68,6 +71,7 @@ LARGE = Sizes(
     api_cases=70,
     restored_scenarios=20,
     chaos_subscriptions=200,
+    bulk_subscriptions=1_000,
 )
 
 IS_LARGE = {"small": False, "large": True}[os.environ.get("TEST_SIZE", "small")]

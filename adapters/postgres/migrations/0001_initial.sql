@@ -118,7 +118,7 @@ CREATE TABLE lifecycle_events (
     detail          jsonb       NOT NULL,
     -- The way by which the command arrived. It identifies no person; the issuer's name is in event_private_data.
     channel         text        NOT NULL DEFAULT 'SYSTEM'
-                                CHECK (channel IN ('CONSOLE', 'API', 'OPERATOR', 'CLI', 'TEMPORAL', 'SIGNAL', 'SYSTEM')),
+                                CHECK (channel IN ('CONSOLE', 'API', 'OPERATOR', 'CLI', 'TEMPORAL', 'SIGNAL', 'BULK', 'SYSTEM')),
     recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (subscription_id, sequence)
 );
@@ -612,6 +612,53 @@ CREATE INDEX reconciliation_findings_open ON reconciliation_findings (subscripti
     WHERE NOT repaired AND resolved_at IS NULL;
 GRANT SELECT, INSERT, UPDATE (repaired, resolved_at) ON reconciliation_findings TO worksub_worker;
 GRANT SELECT ON reconciliation_findings TO worksub_reader;
+
+
+-- ---- bulk runs ------------------------------------------------------------------------------------------
+
+-- One command for many subscriptions. The list is fixed in the transaction that stores the run, before its workflow
+-- starts. The worker stores an outcome for each subscription. No personal data: neither a filter nor a confirmation.
+CREATE TABLE bulk_runs (
+    run_id      text        PRIMARY KEY,
+    preview     text        NOT NULL,
+    command     text        NOT NULL,
+    argument    jsonb       NOT NULL,
+    revision    integer     NOT NULL,
+    rate        integer     NOT NULL CHECK (rate BETWEEN 1 AND 100),
+    issued_by   text,
+    state       text        NOT NULL DEFAULT 'RUNNING' CHECK (state IN ('RUNNING', 'PAUSED', 'STOPPED', 'COMPLETED')),
+    started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz
+);
+CREATE INDEX bulk_runs_by_time ON bulk_runs (started_at);
+GRANT SELECT, UPDATE (state, finished_at), DELETE ON bulk_runs TO worksub_worker;
+GRANT SELECT ON bulk_runs TO worksub_reader;
+GRANT INSERT (run_id, preview, command, argument, revision, rate, issued_by)
+    ON bulk_runs TO worksub_api, worksub_admin, worksub_console;
+
+CREATE TABLE bulk_items (
+    run_id          text    NOT NULL REFERENCES bulk_runs ON DELETE CASCADE,
+    position        integer NOT NULL,
+    subscription_id text    NOT NULL,
+    customer_id     text    NOT NULL,
+    -- The state and the day of the dry run. The command is refused if either has changed.
+    sequence        integer NOT NULL,
+    expected_on     date    NOT NULL,
+    monthly_before  bigint  NOT NULL,
+    monthly_after   bigint  NOT NULL,
+    charge          bigint  NOT NULL,
+    outcome         text    CHECK (outcome IN ('ACCEPTED', 'REFUSED', 'UNANSWERED')),
+    code            text,
+    completed_at    timestamptz,
+    PRIMARY KEY (run_id, position),
+    UNIQUE (run_id, subscription_id)
+);
+CREATE INDEX bulk_items_waiting ON bulk_items (run_id, position) WHERE outcome IS NULL;
+GRANT SELECT, UPDATE (outcome, code, completed_at) ON bulk_items TO worksub_worker;
+GRANT SELECT ON bulk_items TO worksub_reader;
+GRANT INSERT (run_id, position, subscription_id, customer_id, sequence, expected_on, monthly_before, monthly_after,
+              charge, outcome, code)
+    ON bulk_items TO worksub_api, worksub_admin, worksub_console;
 
 
 -- ---- API and console ------------------------------------------------------------------------------------

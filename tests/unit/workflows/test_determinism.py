@@ -19,6 +19,7 @@ FORBIDDEN_CALLS = {"now", "utcnow", "today", "fromtimestamp", "open", "input", "
 ALLOWED = {
     ("adjustment.py", "workflow.now"),
     ("attention.py", "workflow.now"),
+    ("bulk.py", "workflow.now"),
     ("subscription.py", "datetime.now"),
     ("subscription.py", "workflow.now"),
     ("lifecycle.py", "workflow.now"),
