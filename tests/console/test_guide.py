@@ -22,7 +22,7 @@ async def test_guide_from_request_to_erasure(console: ConsoleServer) -> None:
     async with console.browser() as browser:
         await sign_in(browser, f"customer-of-{name}")
         page = await filled_in(browser, name)
-        assert "Check Request Details" in page.text
+        assert "Confirm Request Details" in page.text
         assert "it@ACME.example" in page.text
         page = await submit(browser, page, "/check")
         assert "The free trial has started" in page.text, page.text

@@ -39,39 +39,20 @@ function followsOn(text) {
   });
   return steps.some((step, at) => step !== 0 && step === steps[at - 1]);
 }
-document.querySelectorAll("input[data-rules]").forEach((input) => {
-  const rules = document.querySelectorAll(`#${input.dataset.rules} [data-rule]`);
-  const validate = () => rules.forEach((rule) => {
-    const kept = rule.dataset.rule === "no-run" ? !followsOn(input.value) : new RegExp(rule.dataset.rule).test(input.value);
-    rule.className = input.value === "" ? "" : kept ? "kept" : "broken";
+function checkRules(input) {
+  document.querySelectorAll(`#${input.dataset.rules} [data-rule]`).forEach(({ dataset, classList }) => {
+    const kept = dataset.rule === "no-run" ? !followsOn(input.value)
+      : dataset.rule === "same" ? input.value === document.getElementById(input.dataset.same).value
+      : new RegExp(dataset.rule, "u").test(input.value);
+    classList.toggle("kept", input.value !== "" && kept);
+    classList.toggle("broken", input.value !== "" && !kept);
   });
-  input.addEventListener("input", validate);
-  validate();
+}
+document.addEventListener("input", ({ target }) => {
+  if (target.matches("[data-rules]")) checkRules(target);
+  document.querySelectorAll(`[data-same="${target.id}"]`).forEach(checkRules);
 });
-
-// [Check for Duplicates] without a page load, which would clear the password field.
-document.querySelectorAll("button[data-duplicates]").forEach((button) => {
-  button.addEventListener("click", async (event) => {
-    event.preventDefault();
-    const typed = () => {
-      const form = new FormData(button.form);
-      return new URLSearchParams(["csrf_token", "kind", "group", "domain"].map((name) => [name, form.get(name) || ""]));
-    };
-    const request = typed();
-    const response = await fetch(button.dataset.duplicates, { method: "POST", body: request }).catch(() => null);
-    const html = response && response.ok && !response.redirected ? await response.text() : null;
-    // Submit with this button; the form's default button would lead to the next step.
-    if (html === null) button.form.requestSubmit(button);
-    // A late response is ignored if the name has changed since the request.
-    else if (`${request}` === `${typed()}`) document.getElementById("duplicates").innerHTML = html;
-  });
-});
-
-// A changed name clears the result of [Check for Duplicates].
-document.querySelectorAll("#group, #domain, [name=kind]").forEach((input) => input.addEventListener("input", () => {
-  const result = document.getElementById("duplicates");
-  if (result) result.textContent = "";
-}));
+document.querySelectorAll("[data-rules]").forEach(checkRules);
 
 // Changing the language keeps the entered values of all forms on the page, except passwords.
 document.querySelectorAll("button[name=language]").forEach((button) => button.addEventListener("click", () => {

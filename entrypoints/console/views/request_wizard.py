@@ -1,25 +1,24 @@
-"""The request wizard: product, terms, information, check, complete (R1-R9)."""
+"""The request wizard (R1-R9): the steps before the subscription exists."""
 
 from collections.abc import Mapping
 
-from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from entrypoints.console import request_draft
 from entrypoints.console.access_control import clear_cookie
-from entrypoints.console.available_actions import admin_closed_state
 from entrypoints.console.confirmation_digest import digest, is_as_shown
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
+from entrypoints.console.price_estimate import price_estimates
 from entrypoints.console.request_draft import Draft
-from starter.queries import NameStatus
-from subscription.account_names import domain_name, group_name
+from entrypoints.console.sessions import Flash, FlashTone
+from entrypoints.console.views import request_complete
+from entrypoints.console.views.duplicate_check import Availability, availability
 from subscription.catalogue import Catalogue
 from subscription.password_hash_policy import PLACEHOLDER
 from subscription.password_policy import password_problems
 from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import Account, AccountKind
-from subscription.validation import problem_in
+from subscription.request import AccountKind
 
 _STEPS = ("product", "terms", "information", "check")
 _FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -74,6 +73,8 @@ async def take(page: PageContext) -> Response:
         return await _restart(page)
     if draft.completed:
         return await _completed(page, draft)
+    if page.form.get("do") == "cancel":
+        return await _cancel(page, draft)
     match step:
         case "product":
             return await _post_product(page, draft)
@@ -85,8 +86,20 @@ async def take(page: PageContext) -> Response:
             return await _finalize(page, draft)
 
 
+async def _cancel(page: PageContext, draft: Draft) -> Response:
+    """Delete the draft. Nothing else exists before [Finalize Request] (R9)."""
+    clear_cookie(page, request_draft.cookie_of(draft.id))
+    discarded = Flash(page.translator.gettext("The request was discarded."), FlashTone.NEUTRAL)
+    return await page.redirect("/subscriptions", discarded)
+
+
 async def _post_product(page: PageContext, draft: Draft) -> Response:
-    return await _on(page, "product", draft.entered(page.form, "region", "platform", "plan", "members"))
+    draft = draft.entered(page.form, "region", "platform", "plan", "members")
+    if page.form.get("do") == "update-price":
+        _keep(page, draft)
+        problems = await _wrong(page, draft, "product")
+        return await _shown(page, "product", draft, problems=problems, status=422 if problems else 200)
+    return await _on(page, "product", draft)
 
 
 async def _post_terms(page: PageContext, draft: Draft) -> Response:
@@ -104,17 +117,30 @@ async def _post_information(page: PageContext, draft: Draft) -> Response:
     draft = draft.model_copy(update={"kind": kind, "password_hash": ""})
     if form.get("do") == "check-duplicates":
         _keep(page, draft)
-        return await _shown(page, "information", draft, duplicates=await _duplicates(page, draft))
+        return await _shown(page, "information", draft, duplicates=await availability(page, draft))
     if page.chooses_language:
         return await _on(page, "information", draft)
     wrong = password_problems(form.get("password", ""))
     if not wrong and form.get("password") != form.get("password_again"):
         wrong = (Problem.of(RefusalCode.PASSWORDS_DIFFER, "password_again"),)
+    if form.get("do") == "validate":
+        return await _validated(page, draft, wrong)
     if not wrong:
         password, customer_id = form.get("password", ""), page.caller.customer_id or ""
         password_hash = await page.console.hashing.hash(password, customer_id)
         draft = draft.model_copy(update={"password_hash": password_hash})
     return await _on(page, "information", draft, wrong)
+
+
+async def _validated(page: PageContext, draft: Draft, wrong: tuple[Problem, ...]) -> Response:
+    """Validate the form for request.js, which keeps the passwords in the browser; store no hash of them.
+
+    The response is the page with its error messages, or empty: the browser then submits the form as usual.
+    """
+    problems = await _problems(page, draft, "information", wrong)
+    if not problems:
+        return Response(status_code=204)
+    return await _shown(page, "information", draft, problems=problems, status=422)
 
 
 async def _finalize(page: PageContext, draft: Draft) -> Response:
@@ -139,54 +165,11 @@ async def _finalize(page: PageContext, draft: Draft) -> Response:
 
 def _check_shown(page: PageContext, draft: Draft, catalogue: Catalogue) -> str:
     """Return the digest of the facts that the check page shows."""
-    titles = {plan: offer.title for plan, offer in catalogue.plans.items()}
-    return digest(page, "request", draft, titles, catalogue.trial)
+    return digest(page, "request", draft, catalogue.plans, catalogue.terms, catalogue.trial)
 
 
 async def _completed(page: PageContext, draft: Draft) -> Response:
-    return await page.redirect(f"/request/complete/{draft.completed}")
-
-
-async def complete(page: PageContext) -> Response:
-    """Show the fifth step: the created subscription in its current state."""
-    current = await page.client.current_state(page.subscription_id)
-    return await page.render(
-        "request/complete.html",
-        state=current.state,
-        messages=MessageFormatter(page.translator, current.book),
-        admin_closed=admin_closed_state(current.state),
-    )
-
-
-async def duplicates(page: PageContext) -> Response:
-    """Return the result of [Check for Duplicates] as an HTML fragment for console.js."""
-    draft = Draft().entered(page.form, "kind", "group", "domain")
-    return await page.render("request/duplicates.html", duplicates=await _duplicates(page, draft))
-
-
-async def _duplicates(page: PageContext, draft: Draft) -> dict[str, object]:
-    """Check whether the name is available (R5), and return a message."""
-    gettext, is_domain = page.translator.gettext, draft.kind == AccountKind.DOMAIN
-    typed = draft.domain if is_domain else draft.group
-    try:
-        name = domain_name(typed) if is_domain else group_name(typed)
-    except PydanticCustomError as error:
-        return {"free": False, "message": page.refusal(problem_in(error))}
-    kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
-    match (await page.client.check_name(Account(kind=kind, name=name))).status:
-        case NameStatus.AVAILABLE:
-            return {"free": True, "message": gettext("%(name)s is available.", name=name)}
-        case NameStatus.CLAIMED:
-            return {
-                "free": True,
-                "message": gettext(
-                    "%(name)s is available. Others claim it too, and the first one to verify it has it.",
-                    name=name,
-                ),
-            }
-        case NameStatus.TAKEN:
-            message = gettext("%(name)s is already taken. Choose another name.", name=name)
-            return {"free": False, "message": message}
+    return await page.redirect(request_complete.PATH.format(subscription_id=draft.completed))
 
 
 # -- the steps ---------------------------------------------------------------------------------------
@@ -209,14 +192,21 @@ async def _on(page: PageContext, step: str, draft: Draft, more: tuple[Problem, .
     _keep(page, draft)
     if page.chooses_language:
         return await page.redirect(_path(draft, step))
+    if problems := await _problems(page, draft, step, more):
+        return await _shown(page, step, draft, problems=problems, status=422)
+    return await page.redirect(_path(draft, _STEPS[_STEPS.index(step) + 1]))
+
+
+async def _problems(
+    page: PageContext, draft: Draft, step: str, more: tuple[Problem, ...] = ()
+) -> dict[str, str]:
+    """Return the error messages for the fields of this step, with those of `more`."""
     problems = await _wrong(page, draft, step)
     for problem in more:
         said = page.refusal(problem)
         field = problem.field or ""
         problems[field] = f"{problems[field]} {said}" if field in problems else said
-    if problems:
-        return await _shown(page, step, draft, problems=problems, status=422)
-    return await page.redirect(_path(draft, _STEPS[_STEPS.index(step) + 1]))
+    return problems
 
 
 async def _first_unfinished(page: PageContext, draft: Draft, before: str) -> str | None:
@@ -251,17 +241,19 @@ async def _shown(
     draft: Draft,
     *,
     problems: Mapping[str, str] | None = None,
-    duplicates: Mapping[str, object] | None = None,
+    duplicates: Availability | None = None,
     status: int = 200,
 ) -> Response:
     book, catalogue = await page.client.price_book(), await _catalogue(page)
     too_many_trials = await page.client.trial_refusal(catalogue) if step == "product" else None
+    members = request_draft.whole_number(draft.members) or 0
     return await page.render(
         f"request/{step}.html",
         status=status,
         step=_STEPS.index(step) + 1,
         draft=draft,
-        members=request_draft.whole_number(draft.members) or 0,
+        members=members,
+        estimates=price_estimates(catalogue, members),
         problems=problems or {},
         duplicates=duplicates,
         catalogue=catalogue,

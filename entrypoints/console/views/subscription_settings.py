@@ -40,8 +40,13 @@ async def settings_shown(
         status=status,
         problems=problems or {},
         contact_email=await contact_emails.contact_email(page.console.pool, page.subscription_id),
-        proofs=[_proof(domain, current) for domain in current.state.pending_domains],
+        proofs=proofs_of(current),
     )
+
+
+def proofs_of(current: CurrentState) -> list[Proof]:
+    """Return the pending verifications: of the account's domain, and of a domain that a rename holds."""
+    return [_proof(domain, current) for domain in current.state.pending_domains]
 
 
 def _proof(pending_domain: PendingDomain, current: CurrentState) -> Proof:
