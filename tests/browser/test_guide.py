@@ -183,6 +183,8 @@ async def _chooses_the_renewal(visitor: BrowserUser, path: str) -> None:
     await visitor.clicks("Next")
     await visitor.clicks("Save the renewal option")
     await visitor.page.locator(".toast").wait_for()
+    for tab in ("settings", "activity"):
+        await visitor.goes_to(f"{path}/{tab}")
 
 
 async def _cancels(
