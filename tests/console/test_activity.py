@@ -6,6 +6,19 @@ from support.console_server import ConsoleServer
 from support.html_forms import sign_in, submit
 
 
+async def test_requested_changes_exclude_automatic_events(console: ConsoleServer) -> None:
+    subscription = await console.annual()
+    await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=32))
+    path = f"/subscriptions/{subscription.id}/activity"
+    async with console.browser() as browser:
+        await sign_in(browser, subscription.request["customer_id"])
+        everything, requested = await browser.get(path), await browser.get(f"{path}?show=requested")
+    for page, fees in ((everything, True), (requested, False)):
+        assert "Switched to a paid annual contract" in page.text
+        assert ("Service fees for the days before" in page.text) is fees
+        assert (">Automatic</td>" in page.text) is fees
+
+
 async def test_activity_names_users_to_customers_and_operators(console: ConsoleServer) -> None:
     subscription = await console.annual()
     path = f"/subscriptions/{subscription.id}"

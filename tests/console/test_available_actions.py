@@ -145,6 +145,29 @@ def test_monthly_fees_do_not_hide_later_events() -> None:
     assert not upcoming_events(soon.state, soon.book, 6).fees_left_out
 
 
+def test_r30_forecast_names_each_deadline_with_its_amount() -> None:
+    """Ten members on basic: 60,000 a month, list price 72,000; ten of twelve months are left at 10%."""
+    subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL").send("cancel", date="2027-03-01")
+    messages = MessageFormatter(Translator(Language.EN), subscription.book)
+    assert [
+        (
+            messages.forecast_label(event),
+            messages.forecast_detail(event),
+            sum(line.amount for line in event.lines),
+        )
+        for event in upcoming_events(subscription.state, subscription.book, 6).events
+    ] == [
+        ("Service fees for January 2027", "", 60_000),
+        ("Service fees for February 2027", "", 60_000),
+        (
+            "Reserved cancellation",
+            "The subscription is canceled as reserved. All data will be permanently deleted.",
+            2 * 12_000 + 60_000,
+        ),
+        ("Data erasure", "All data is permanently deleted.", 0),
+    ]
+
+
 def test_switch_and_upgrade_costs_are_previewed() -> None:
     subscription = ScenarioBuilder.requested("2026-12-20 10:00", plan="lite", members=10)
     switch = parse_command("switch_to_paid", {"date": "2027-01-01", "term": "ANNUAL"})

@@ -75,6 +75,8 @@ async def test_r37_erased_subscription_has_no_export(console: ConsoleServer) -> 
         refused = await submit(browser, page, "/export")
         assert refused.status_code == 410
         assert "Nothing is left to export" in refused.text
-        page = await browser.get(f"/subscriptions/{subscription.id}")
+        # Without settings, their address leads to the overview.
+        page = await browser.get(f"/subscriptions/{subscription.id}/settings")
+        assert page.url.path == f"/subscriptions/{subscription.id}"
         assert "Export all data" not in page.text
         assert "Times of exports" in page.text
