@@ -158,7 +158,7 @@ async def _open_entries(
     """Return the customer's ledger lines and adjustments up to the month's end that are on no invoice."""
     lines = await connection.fetch(
         """
-        SELECT subscription_id, line FROM ledger_lines
+        SELECT subscription_id, line FROM ledger
          WHERE customer_id = $1 AND (effective_at < $2 OR effective_at = $2 AND kind = 'SERVICE_FEE')
            AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = key)
          ORDER BY subscription_id, sequence, position

@@ -266,7 +266,7 @@ class SubscriptionQueries:
         rows = await self._rows_of(
             subscription_id,
             "line",
-            "LEFT JOIN ledger_lines AS charge USING (subscription_id)",
+            "LEFT JOIN ledger AS charge USING (subscription_id)",
             order="charge.sequence, position",
         )
         return [LedgerLine.model_validate_json(row["line"]) for row in rows]

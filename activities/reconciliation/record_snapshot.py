@@ -187,7 +187,7 @@ async def _load_records(connection: Connection, ids: Sequence[str]) -> list[Reco
         connection,
         """
         SELECT subscription_id, sequence, position, key, customer_id, kind, first_day, end_day, amount,
-               effective_at, line
+               effective_at
           FROM ledger_lines WHERE subscription_id = ANY($1) ORDER BY subscription_id, sequence, position
         """,
         ids,

@@ -83,7 +83,7 @@ _LEDGER = """
     SELECT key, kind, first_day AS "from", end_day AS "to", line ->> 'plan' AS plan,
            (line -> 'members')::integer AS members, amount, (line -> 'percent')::integer AS percent,
            effective_at, recorded_at, customer_id, sequence, position, line -> 'pieces' AS pieces
-      FROM ledger_lines WHERE subscription_id = $1 ORDER BY sequence, position
+      FROM ledger WHERE subscription_id = $1 ORDER BY sequence, position
 """
 _ADJUSTMENTS = """
     SELECT adjustment_id, line_key, amount, reason, reference, effective_at, recorded_at, customer_id

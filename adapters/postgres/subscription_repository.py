@@ -232,13 +232,16 @@ async def insert_event(
 async def insert_lines(
     connection: Connection, state: Subscription, sequence: int, lines: Iterable[tuple[int, LedgerLine]]
 ) -> None:
-    """Insert ledger lines of the event with this number, each with its position within the event."""
+    """Insert ledger lines of the event with this number, each with its position within the event.
+
+    The event has the documents of its lines; the view `ledger` joins both.
+    """
     await connection.executemany(
         """
         INSERT INTO ledger_lines
             (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
-             effective_at, line)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             effective_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         """,
         [
             (
@@ -252,7 +255,6 @@ async def insert_lines(
                 line.end_day,
                 line.amount,
                 line.effective_at,
-                line.model_dump_json(),
             )
             for position, line in lines
         ],

@@ -233,7 +233,7 @@ async def _event(connection: Connection, subscription_id: str, sequence: int) ->
     )
     assert row is not None
     lines = await connection.fetch(
-        "SELECT line FROM ledger_lines WHERE subscription_id = $1 AND sequence = $2 ORDER BY position",
+        "SELECT line FROM ledger WHERE subscription_id = $1 AND sequence = $2 ORDER BY position",
         subscription_id,
         sequence,
     )

@@ -103,9 +103,9 @@ async def test_unreadable_event_does_not_block_other_deliveries(
         await webhook_env.owner.execute(
             """
             INSERT INTO ledger_lines (subscription_id, sequence, position, key, customer_id, kind, first_day,
-                                      end_day, amount, effective_at, line)
+                                      end_day, amount, effective_at)
             VALUES ($1, 1, 0, 'unreadable', $2, 'SERVICE_FEE', '2027-01-01', '2027-01-02', 1,
-                    clock_timestamp(), '{}')
+                    clock_timestamp())
             """,
             subscription.id,
             customer,

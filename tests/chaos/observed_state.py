@@ -75,7 +75,7 @@ async def read_record(owner: Owner, ids: Sequence[str]) -> dict[str, Facts]:
         """
         SELECT subscription_id, key, kind, first_day, end_day, line ->> 'plan' AS plan,
                (line ->> 'members')::integer AS members, amount, effective_at
-          FROM ledger_lines WHERE subscription_id = ANY($1) ORDER BY sequence, position
+          FROM ledger WHERE subscription_id = ANY($1) ORDER BY sequence, position
         """,
         ids,
     ):
@@ -124,7 +124,7 @@ async def read_events(owner: Owner, customer_id: str) -> list[dict[str, Any]]:
     rows = await owner.fetch(
         """
         SELECT subscription_id, customer_id, happened.sequence, event, happened.state, effective_at, message,
-               ARRAY(SELECT line::text FROM ledger_lines AS posted
+               ARRAY(SELECT line::text FROM ledger AS posted
                       WHERE posted.subscription_id = happened.subscription_id
                         AND posted.sequence = happened.sequence ORDER BY position) AS lines
           FROM lifecycle_events AS happened JOIN subscriptions USING (subscription_id)

@@ -213,7 +213,6 @@ CREATE TABLE ledger_lines (
     end_day         date        NOT NULL CHECK (end_day > first_day),
     amount          bigint      NOT NULL CHECK (amount > 0),
     effective_at    timestamptz NOT NULL,
-    line            jsonb       NOT NULL,
     recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (subscription_id, kind, first_day),
     UNIQUE (subscription_id, sequence, position),
@@ -221,9 +220,15 @@ CREATE TABLE ledger_lines (
 );
 CREATE INDEX ledger_lines_by_customer ON ledger_lines (customer_id, effective_at);
 GRANT SELECT, INSERT (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
-                      effective_at, line)
+                      effective_at)
     ON ledger_lines TO worksub_worker;
 GRANT SELECT ON ledger_lines TO worksub_reader;
+
+-- The ledger lines with their documents, which stand in the events that posted them.
+CREATE VIEW ledger AS
+SELECT ledger_lines.*, detail -> 'posted' -> position AS line
+  FROM ledger_lines JOIN lifecycle_events USING (subscription_id, sequence);
+GRANT SELECT ON ledger TO worksub_worker, worksub_reader;
 
 -- Corrections. A ledger line is never changed; a compensating entry refers to it, also after erasure.
 CREATE TABLE ledger_adjustments (
@@ -484,7 +489,7 @@ GRANT SELECT ON notice_emails TO worksub_reader;
 -- removes them from the archive.
 
 GRANT INSERT (subscription_id) ON exports TO worksub_exporter;
-GRANT SELECT ON lifecycle_events, terms_agreements, ledger_lines, ledger_adjustments, invoices, account_names,
+GRANT SELECT ON lifecycle_events, terms_agreements, ledger_lines, ledger, ledger_adjustments, invoices, account_names,
                 companies, members, workspaces, event_private_data, notices, notice_emails
     TO worksub_exporter;
 GRANT SELECT (subscription_id, admin_id) ON administrators TO worksub_exporter;

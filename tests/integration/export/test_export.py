@@ -44,13 +44,14 @@ TABLES: list[tuple[str, str, dict[str, str]]] = [
 ]
 # Columns that the archive has in another form, or that are secret, technical, or the same in every row.
 OTHER_COLUMNS = {
-    *("request_fingerprint", "erased_request_hash", "password_hash", "snapshot", "detail", "line"),
+    *("request_fingerprint", "erased_request_hash", "password_hash", "snapshot", "detail"),
     *("private", "channel", "issued_by", "next_attempt_at", "subscription_id"),
     "html",  # has the text of the email's body
 }
 # Tables with rows of a subscription that have no file of their own.
 OTHER_TABLES = {
     "members_in_use": "a view that counts the members",
+    "ledger": "a view of the ledger lines with their documents",
     "domain_tokens": "secret; the domains are in `account_names`",
     "console_sessions": "keys of sessions",
     "command_answers": "repeats the timeline, by idempotency key",

@@ -136,8 +136,14 @@ async def test_amount_beyond_64_bits_does_not_stop_other_invoices(
 ) -> None:
     bad = await upgraded_in_march(isolated_env, customer_id="C-1")
     good = await upgraded_in_march(isolated_env, customer_id="C-2")
-    line = "UPDATE ledger_lines SET line = jsonb_set(line, '{amount}', '9223372036854775807')"
-    await execute_as_superuser(isolated_env, f"{line} WHERE subscription_id = $1", bad.id)
+    await execute_as_superuser(
+        isolated_env,
+        """
+        UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '9223372036854775807')
+         WHERE subscription_id = $1 AND event = 'SERVICE_FEES_POSTED'
+        """,
+        bad.id,
+    )
     for issued in (1, 0):
         report = await closed(isolated_env)
         assert (report["issued"], report["failed"]) == (issued, 1)

@@ -44,7 +44,7 @@ DAMAGE = {
         """
         INSERT INTO ledger_lines
         SELECT subscription_id || '/SERVICE_FEE/2025-01-01', subscription_id, sequence, 7, customer_id, kind,
-               '2025-01-01', '2025-02-01', 1000, effective_at, line, recorded_at
+               '2025-01-01', '2025-02-01', 1000, effective_at, recorded_at
           FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
         """,
         "The ledger has SERVICE_FEE/2025-01-01, which matches no event.",
@@ -81,8 +81,7 @@ DAMAGE = {
     "CHARGE_DIFFERS": (
         """
         WITH dearer AS (
-            UPDATE ledger_lines SET amount = 72001, line = jsonb_set(line, '{amount}', '72001')
-             WHERE subscription_id = $1 AND amount = 72000
+            UPDATE ledger_lines SET amount = 72001 WHERE subscription_id = $1 AND amount = 72000
             RETURNING sequence)
         UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '72001')
          WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM dearer)
@@ -91,8 +90,7 @@ DAMAGE = {
         "the rules calculate 72,000 KRW in 1 line.",
         """
         WITH right_one AS (
-            UPDATE ledger_lines SET amount = 72000, line = jsonb_set(line, '{amount}', '72000')
-             WHERE subscription_id = $1 AND amount = 72001
+            UPDATE ledger_lines SET amount = 72000 WHERE subscription_id = $1 AND amount = 72001
             RETURNING sequence)
         UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '72000')
          WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM right_one)
