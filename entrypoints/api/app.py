@@ -16,6 +16,7 @@ from entrypoints.api.middleware import RequestMiddleware
 from entrypoints.api.openapi_description import describe
 from entrypoints.api.response_headers import EntityTags, RateLimitHeaders
 from entrypoints.api.routes import (
+    bulk,
     commands,
     contact_email,
     event_stream,
@@ -47,6 +48,7 @@ def create_api() -> FastAPI:
         subscription_requests,
         lists,
         operators,
+        bulk,
         subscription_queries,
         export,
         event_stream,

@@ -50,6 +50,12 @@ ADJUSTMENT = {
     "reference": "T-4711",
 }
 
+BULK = {
+    "command": "upgrade",
+    "argument": {"plan": "premium", "agreed_terms": TERMS},
+    "select": {"query": "Plan = 'basic' AND SubscriptionState = 'ACTIVE'"},
+}
+
 _RESPONSES: dict[str, Any] = json.loads(
     resources.files("entrypoints.api").joinpath("examples.json").read_text(encoding="utf-8")
 )

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from entrypoints.api.dependencies import IDEMPOTENCY_KEY, KEY_PATTERN
 from entrypoints.api.problem_details import LATE, MEDIA_TYPE, ApiCode, ProblemDocument
 from entrypoints.api.request_body import definitions_of
+from entrypoints.api.routes.bulk import BulkStartBody
 from subscription.adjustment import AdjustmentRequest
 from subscription.commands import COMMANDS
 from subscription.ledger import LineKind
@@ -40,7 +41,7 @@ _TAGS = {
     "Contact email": "The second recipient of a subscription's notices (R8).",
     "Lists": "Subscriptions, events, invoices and notices, with pagination.",
     "Webhooks": "Webhook endpoints and their deliveries (docs/webhooks.md).",
-    "Operators": "Ledger adjustments and reconciliation reports. They require an operator key.",
+    "Operators": "Ledger adjustments, reconciliation reports and bulk runs. They require an operator key.",
     "Health": "Probes for load balancers. They need no key.",
 }
 
@@ -146,7 +147,7 @@ def describe(api: FastAPI) -> dict[str, Any]:
         contact={"name": "The operators of this installation"},
     )
     schemas: dict[str, Any] = found["components"]["schemas"]
-    schemas |= definitions_of(Request, AdjustmentRequest, *COMMANDS.values())
+    schemas |= definitions_of(Request, AdjustmentRequest, BulkStartBody, *COMMANDS.values())
     problem = ProblemDocument.model_json_schema(ref_template=_REF + "{model}", mode="serialization")
     schemas |= {**problem.pop("$defs"), "ProblemDocument": problem}
     for unused in ("HTTPValidationError", "ValidationError"):

@@ -40,7 +40,12 @@ PARAMETERS = [
 async def test_query_parameter_values_cause_no_server_error(
     operator: ApiClient, path: str, name: str
 ) -> None:
-    filled = path.replace("{number}", "1").replace("{run}", "run").replace("{subscription_id}", "none")
+    filled = (
+        path.replace("{number}", "1")
+        .replace("{run}", "run")
+        .replace("{run_id}", "run")
+        .replace("{subscription_id}", "none")
+    )
     filled = filled.replace("{endpoint_id}", "none")
     for value in ODD:
         answer = await operator.http.get(filled, params={name: value})

@@ -52,6 +52,14 @@ OPERATORS = {
     ("GET", "/v1/reconciliations/latest"),
     ("GET", "/v1/reconciliations/{run}"),
     ("GET", "/v1/reconciliations/{run}/findings"),
+    ("POST", "/v1/bulk/dry-run"),
+    ("POST", "/v1/bulk"),
+    ("GET", "/v1/bulk"),
+    ("GET", "/v1/bulk/{run_id}"),
+    ("GET", "/v1/bulk/{run_id}/results"),
+    ("POST", "/v1/bulk/{run_id}/pause"),
+    ("POST", "/v1/bulk/{run_id}/resume"),
+    ("POST", "/v1/bulk/{run_id}/stop"),
 }
 OWN = {
     ("GET", "/v1/subscriptions"): "customer_id=C-acme",
@@ -227,7 +235,7 @@ async def test_tampered_cursor_discloses_no_other_customer(rival: ApiClient) -> 
 async def test_operator_routes_refuse_customers(
     rival: ApiClient, other_id: str, method: str, path: str
 ) -> None:
-    there = path.removeprefix("/v1").format(subscription_id=other_id, run="run-1")
+    there = path.removeprefix("/v1").format(subscription_id=other_id, run="run-1", run_id="run-1")
     if method == "GET":
         refused = await rival.gets(there, 403)
     else:
