@@ -1,10 +1,10 @@
 """Explanation of a ledger line: rule, days, prices and arithmetic (R19-R21, R30, R35)."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 
 from subscription.business_calendar import Day, days_in_month, split_by_month
 from subscription.ledger import LedgerLine, LineKind, LinePart, exact_amount
+from subscription.messages import PLAIN, Message, format_message
 from subscription.model import Frozen
 from subscription.money import prorated_amount
 from subscription.prices import PriceBasis, PriceOrigin
@@ -21,12 +21,31 @@ _RULES = {
     ),
 }
 
-_REASONS = {
-    PriceBasis.IN_FORCE: "in force on {day} (R19)",
-    PriceBasis.LAST_SOLD: "the last one that sold the plan, on {day} (R19)",
-    PriceBasis.ANNOUNCED: "announced in time for {day}, unlike the higher price in force (R35)",
-    PriceBasis.KEPT: "of the contract since {day}, also for the members added later (R19)",
+PRICE_REASONS = {
+    PriceBasis.IN_FORCE: "in force on %(date)s",
+    PriceBasis.LAST_SOLD: "the last one that sold the plan, on %(date)s",
+    PriceBasis.ANNOUNCED: "announced in time for %(date)s, unlike the higher price in force",
+    PriceBasis.KEPT: "of the contract since %(date)s, also for the members added later",
 }
+_PRICE_RULES = {
+    PriceBasis.IN_FORCE: "R19",
+    PriceBasis.LAST_SOLD: "R19",
+    PriceBasis.ANNOUNCED: "R35",
+    PriceBasis.KEPT: "R19",
+}
+
+
+class ChargedPrice(Frozen):
+    """A price of a ledger line in KRW per member and month, with its origin."""
+
+    plan: str
+    price: int
+    origin: PriceOrigin
+
+    @property
+    def reason(self) -> Message:
+        """Return the reason why the price applies, as the rest of a sentence about the catalogue version."""
+        return Message.of(PRICE_REASONS[self.origin.basis], date=self.origin.decided_on)
 
 
 class ExplanationStep(Frozen):
@@ -70,9 +89,7 @@ def explain(line: LedgerLine) -> Explanation:
         rule=rule,
         meaning=meaning,
         steps=steps,
-        prices=tuple(
-            dict.fromkeys(words for piece in line.pieces for words in _price_words(piece, line.kind))
-        ),
+        prices=tuple(map(_price_words, charged_prices(line))),
         percent=line.percent,
         exact=_mixed(exact),
         amount=line.amount,
@@ -102,11 +119,25 @@ def _steps(piece: LinePart, kind: LineKind) -> list[ExplanationStep]:
     ]
 
 
-def _price_words(piece: LinePart, kind: LineKind) -> Iterator[str]:
-    prices = (piece.list_price, piece.annual_price) if kind is LineKind.DISCOUNT_REPAYMENT else (piece.price,)
-    for price, origin in zip(prices, piece.origins, strict=True):
-        reason = _REASONS[origin.basis].format(day=origin.decided_on)
-        yield f"{piece.plan} at {price:,}: catalogue version {origin.version}, {reason}"
+def charged_prices(line: LedgerLine) -> tuple[ChargedPrice, ...]:
+    """Return each price of a line once, in the order of days; a discount repayment has two for each plan."""
+    both = line.kind is LineKind.DISCOUNT_REPAYMENT
+    prices = (
+        ChargedPrice(plan=piece.plan, price=price, origin=origin)
+        for piece in line.pieces
+        for price, origin in zip(
+            (piece.list_price, piece.annual_price) if both else (piece.price,), piece.origins, strict=True
+        )
+    )
+    return tuple(dict.fromkeys(prices))
+
+
+def _price_words(charged: ChargedPrice) -> str:
+    origin, reason = charged.origin, format_message(charged.reason, PLAIN)
+    return (
+        f"{charged.plan} at {charged.price:,}: catalogue version {origin.version}, {reason} "
+        f"({_PRICE_RULES[origin.basis]})"
+    )
 
 
 def _arithmetic(steps: tuple[ExplanationStep, ...], line: LedgerLine, exact: Fraction) -> str:

@@ -45,18 +45,57 @@ async def test_charges_show_invoice_and_uninvoiced_total(
     async with console.browser() as browser:
         await sign_in(browser, billed.request["customer_id"])
         page = await browser.get(f"/subscriptions/{billed.id}/billing")
-        assert rows(page, "Charges") == [
-            f"Service fee Mar 1, 2026 - Mar 14, 2026 Lite 10 ₩16,258 {invoice.number}",
-            f"Service fee Mar 15, 2026 - Mar 31, 2026 Basic 10 ₩39,483 {invoice.number}",
+        # The newest charge is first; an adjustment takes effect when it is made.
+        charges = rows(page, "Charges")
+        assert [row for row in charges if "Adjustment" not in row] == [
             "Service fee Apr 1, 2026 - Apr 30, 2026 Basic 10 ₩72,000 not yet",
-            "Adjustment Service fee, Mar 15, 2026: service outage -4711 -₩9,483 not yet",
+            f"Service fee Mar 15, 2026 - Mar 31, 2026 Basic 10 ₩39,483 {invoice.number}",
+            f"Service fee Mar 1, 2026 - Mar 14, 2026 Lite 10 ₩16,258 {invoice.number}",
         ]
+        assert "Adjustment Service outage -4711 · Service fee, Mar 15, 2026 -₩9,483 not yet" in charges
         # 16,258 + 39,483 + 72,000 - 9,483; and the last two, which are not invoiced.
-        assert "Total ₩118,258, before VAT." in page.text
-        assert "₩62,517 not yet invoiced." in page.text
+        shown = text_of(page.text)
+        assert "Total before VAT ₩118,258" in shown
+        assert "of which not yet invoiced ₩62,517" in shown
         # 55,741 and 10% of it.
         issued = f"{invoice.issued_on:%b} {invoice.issued_on.day}, {invoice.issued_on:%Y}"
-        assert rows(page, "Invoices") == [f"{invoice.number} March 2026 {issued} ₩61,315"]
+        [invoiced] = rows(page, "Invoices")
+        assert f"{invoice.number} March 2026 {issued} ₩55,741 ₩5,574 ₩61,315" in invoiced
+
+
+async def test_charge_unfolds_its_arithmetic_and_price(
+    console: ConsoleServer, billed: SubscriptionDriver
+) -> None:
+    async with console.browser() as browser:
+        await sign_in(browser, billed.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{billed.id}/billing")
+    folded = [text_of(each) for each in re.findall(r"<details>(.*?)</details>", page.text, re.DOTALL)]
+    # 14 × 36,000 = 504,000 = 31 × 16,258 + 2
+    assert folded[-1] == (
+        "14/31 days × 10 members × ₩3,600 Calculation Period Calculation Exact amount "
+        "Mar 1, 2026 - Mar 14, 2026 14/31 days × 10 members × ₩3,600 16,258 2/31 Rounded down ₩16,258 "
+        "Lite at ₩3,600 per member and month: catalogue version 2020-01, in force on Mar 1, 2026"
+    )
+    assert len(folded) == 3
+
+
+async def test_early_termination_fee_unfolds_its_parts(console: ConsoleServer) -> None:
+    """R30's example: 36,000 is repaid for six months, and the fee is 10% of 180,000."""
+    subscription = await console.service_env.paid("2027-01-01 09:00", plan="lite")
+    await subscription.send("cancel", at="2027-07-01 09:00", date="2027-07-01")
+    await subscription.has_closed()
+    async with console.browser() as browser:
+        await sign_in(browser, subscription.request["customer_id"])
+        page = await browser.get(f"/subscriptions/{subscription.id}/billing")
+    fee, repaid = (
+        text_of(each) for each in re.findall(r"<details>(.*?)</details>", page.text, re.DOTALL)[:2]
+    )
+    assert fee.startswith("6 parts × 10%")
+    assert "Sum × 10% 18,000 Rounded down ₩18,000" in fee
+    assert "31/31 days × 10 members × (3,600 \N{MINUS SIGN} 3,000) 6,000" in repaid
+    assert "Sum 36,000 Rounded down ₩36,000" in repaid
+    assert "Lite at ₩3,600" in repaid
+    assert "Lite at ₩3,000" in repaid
 
 
 async def test_charges_csv_has_numbers_and_no_formula(
@@ -88,11 +127,13 @@ async def test_charges_page_without_charges_states_it(console: ConsoleServer) ->
 
 
 def rows(page: httpx.Response, caption: str) -> list[str]:
-    """Return the visible text of the rows of the table with this caption."""
+    """Return the visible text of the rows of the table with this caption, without folded details."""
+    html = re.sub(r"<details>.*?</details>", "", page.text, flags=re.DOTALL)
     [table] = re.findall(
-        rf"<table[^>]*>\s*<caption[^>]*>{caption}</caption>.*?<tbody>(.*?)</tbody>", page.text, re.DOTALL
+        rf"<table[^>]*>\s*<caption[^>]*>{caption}</caption>.*?<tbody>(.*?)</tbody>", html, re.DOTALL
     )
-    return [
-        " ".join(re.sub(r"<[^>]+>", " ", row).split()).replace("\N{EN DASH}", "-")
-        for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)
-    ]
+    return [text_of(row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)]
+
+
+def text_of(html: str) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", html).split()).replace("\N{EN DASH}", "-")

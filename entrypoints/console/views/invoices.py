@@ -1,6 +1,7 @@
 """The list of invoices, the invoice page, and their downloads."""
 
 import logging
+from urllib.parse import urlencode
 
 from starlette.responses import HTMLResponse, Response
 
@@ -26,8 +27,14 @@ async def invoices(page: PageContext) -> Response:
     query = page.request.query_params
     before, customer = query.get("before", ""), query.get("customer", "")
     found = await page.client.latest_invoices(customer_id=customer or None, before=before, limit=_A_PAGE)
+    filters = {"customer": customer} if customer else {}
     return await page.render(
-        "invoices.html", found=found, before=before, customer=customer, pdf=can_render_pdf()
+        "invoices.html",
+        found=found,
+        before=before,
+        customer=customer,
+        next_page=f"?{urlencode(filters | {'before': found.next_cursor})}",
+        pdf=can_render_pdf(),
     )
 
 

@@ -5,12 +5,14 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from adapters import csv_format
+from adapters.html_to_pdf import can_render_pdf
 from entrypoints.console.billing_csv import charges_csv
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.subscription_tabs import Tab, render_tab
 from entrypoints.http.download_response import download_response
 from subscription.adjustment import Adjustment
+from subscription.explain import charged_prices, explain
 from subscription.ledger import LedgerLine
 
 
@@ -26,12 +28,13 @@ async def billing(page: PageContext) -> Response:
         Tab.BILLING,
         "billing.html",
         current,
-        ledger=ledger,
-        adjustments=adjustments,
+        charges=sorted(charges, key=lambda charge: charge.effective_at)[::-1],
+        explanations={line.key: (explain(line), charged_prices(line)) for line in ledger},
         numbers=numbers,
         charged=sum(charge.amount for charge in charges),
         not_invoiced=sum(charge.amount for charge in charges if charge.key not in numbers),
         invoices=sorted({*invoices.values()}, key=lambda invoice: invoice.number, reverse=True),
+        pdf=can_render_pdf(),
     )
 
 

@@ -15,6 +15,7 @@ from adapters.translation import Language, Translator
 from subscription import event_messages, labels
 from subscription.business_calendar import KST
 from subscription.catalogue import LocalizedTitle, Term
+from subscription.explain import PRICE_REASONS
 from subscription.messages import KINDS, Kind, places_in
 from subscription.password_policy import password_problems
 from subscription.refusals import SENTENCES, Problem, Refusal, RefusalCode, format_refusals
@@ -30,6 +31,7 @@ _TABLES = (
     labels.LINE_KINDS,
     labels.ADJUSTMENT_REASONS,
     labels.CHANNELS,
+    PRICE_REASONS,
 )
 """The message templates of the domain."""
 
