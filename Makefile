@@ -105,8 +105,9 @@ openapi: $(VENV)/dev ## Generate the OpenAPI description of the HTTP API
 	@$(BIN)/python -m entrypoints.api.openapi > docs/openapi.json
 	@$(BIN)/python -m entrypoints.api.openapi --event-schema > docs/schemas/subscription-event.json
 
-settings: $(VENV)/dev ## Generate the settings table of docs/configuration.md
+settings: $(VENV)/dev ## Generate the settings table of docs/configuration.md, and the help of `worksub`
 	@$(BIN)/python -m entrypoints.settings
+	@$(BIN)/python -m entrypoints.cli.help > entrypoints/cli/help.txt
 
 bench: $(VENV)/dev ## Benchmark against a plain Temporal service and a DBOS service; writes docs/performance.md
 	@$(BIN)/python -m benchmarks --page

@@ -1,5 +1,5 @@
 """Entry point of `python -m entrypoints.cli`."""
 
-from entrypoints.cli.app import main
+from entrypoints.cli import main
 
 main()

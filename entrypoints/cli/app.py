@@ -1,36 +1,17 @@
 """The `worksub` application: its commands, and the exit code of each outcome."""
 
 import errno
+import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
 from adapters.settings_error import SettingsError
-from entrypoints.cli import (
-    api_keys,
-    billing,
-    bulk,
-    bulk_runs,
-    catalogue,
-    clock,
-    codec,
-    export,
-    notices,
-    reconciliation,
-    replay,
-    request,
-    schedules,
-    search,
-    service_commands,
-    simulate,
-    subscription_commands,
-    subscription_queries,
-    webhooks,
-)
 from entrypoints.cli.errors import CommandError, ExitCode
 from entrypoints.cli.help import Panels
 from entrypoints.cli.output import (
@@ -40,14 +21,10 @@ from entrypoints.cli.output import (
     reopen_closed_streams,
     show_error,
 )
+from entrypoints.cli.parts import PARTS, parts_for
 
-app = typer.Typer(
-    name="worksub",
-    cls=Panels,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
+_COMPLETION: Final = "_WORKSUB_COMPLETE"
+"""Set by the shell while it completes a command; the arguments are then in another variable."""
 
 
 def _show_version(requested: bool) -> None:
@@ -58,8 +35,7 @@ def _show_version(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def worksub(
+def _worksub(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit."),
@@ -68,28 +44,23 @@ def worksub(
     """Manage NAVER WORKS subscriptions."""
 
 
-for part in (
-    service_commands,
-    replay,
-    request,
-    subscription_commands,
-    bulk,
-    subscription_queries,
-    export,
-    search,
-    billing,
-    clock,
-    simulate,
-):
-    app.add_typer(part.app)
-app.add_typer(bulk_runs.app, name="bulk-runs", rich_help_panel=bulk_runs.PANEL)
-app.add_typer(api_keys.app, name="keys", rich_help_panel=api_keys.PANEL)
-app.add_typer(webhooks.app, name="webhooks", rich_help_panel=webhooks.PANEL)
-app.add_typer(notices.app, name="notices", rich_help_panel=notices.PANEL)
-app.add_typer(catalogue.app, name="catalogue", rich_help_panel=catalogue.PANEL)
-app.add_typer(schedules.app, name="schedules", rich_help_panel=schedules.PANEL)
-app.add_typer(codec.app, name="codec", rich_help_panel=codec.PANEL)
-app.add_typer(reconciliation.app)
+def create_app(parts: Iterable[str] = PARTS) -> typer.Typer:
+    """Return the application with the commands of these modules."""
+    app = typer.Typer(
+        name="worksub",
+        cls=Panels,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        callback=_worksub,
+    )
+    for part in parts:
+        module = import_module(f"entrypoints.cli.{part}")
+        if panel := getattr(module, "PANEL", None):
+            app.add_typer(module.app, name=PARTS[part][0], rich_help_panel=panel)
+        else:
+            app.add_typer(module.app)
+    return app
 
 
 def main() -> None:
@@ -118,6 +89,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
+        app = create_app(PARTS if _COMPLETION in os.environ else parts_for(arguments))
         result = app(list(arguments) or ["--help"], prog_name="worksub", standalone_mode=False)
     except CommandError as error:
         show_error(as_json, error)

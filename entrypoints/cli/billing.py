@@ -131,9 +131,7 @@ def show_invoice(
     with Session() as session:
         invoice = session.run_query(lambda queries: queries.invoice(number))
         if html is None:
-            from entrypoints.cli.views.billing import invoice_view
-
-            show(as_json, invoice, lambda: invoice_view(invoice))
+            show(as_json, invoice, lambda: _invoice_view(invoice))
             return
         book = session.run_query(lambda queries: queries.price_book())
     from adapters.invoice_html import invoice_page
@@ -151,6 +149,12 @@ def show_invoice(
         show(True, {"number": number, "html": str(html)}, lambda: "")
     else:
         print_status(f"Written to {html}.")
+
+
+def _invoice_view(invoice: "Invoice") -> "RenderableType":
+    from entrypoints.cli.views.billing import invoice_view
+
+    return invoice_view(invoice)
 
 
 def _invoices_view(invoices: "list[Invoice]", last: str | None) -> "RenderableType":

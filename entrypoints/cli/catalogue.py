@@ -17,6 +17,8 @@ from entrypoints.cli.output import print_status, show, show_json
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from starter.queries import SubscriptionQueries
     from subscription.catalogue import Catalogue
     from subscription.catalogue_preview import SubscriptionEffect
@@ -77,9 +79,13 @@ def show_catalogue(
 
     with Session() as session:
         catalogue = session.run_query(query)
-    from entrypoints.cli.views.catalogue import catalogue_view
 
-    show(as_json, catalogue, lambda: catalogue_view(catalogue, Language(language)))
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.catalogue import catalogue_view
+
+        return catalogue_view(catalogue, Language(language))
+
+    show(as_json, catalogue, render)
 
 
 @app.command()
@@ -150,9 +156,13 @@ def preview(
     if csv_file == _STANDARD_OUTPUT:
         print_status(f"Preview {summary.preview} of version {summary.version}.")
         return
-    from entrypoints.cli.views.catalogue import preview_view
 
-    show(as_json, summary, lambda: preview_view(summary, str(file)))
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.catalogue import preview_view
+
+        return preview_view(summary, str(file))
+
+    show(as_json, summary, render)
 
 
 class _Progress:

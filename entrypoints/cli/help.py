@@ -1,4 +1,7 @@
-"""Help output grouped by panel, without importing Rich."""
+"""Help output grouped by panel, without importing Rich.
+
+`python -m entrypoints.cli.help > entrypoints/cli/help.txt` generates the help that `worksub --help` prints.
+"""
 
 from collections import defaultdict
 from typing import Any
@@ -21,3 +24,12 @@ class Panels(TyperGroup):
         for panel, commands in panels.items():
             with formatter.section(panel):
                 formatter.write_dl([(name.ljust(width), sentence) for name, sentence in commands])
+
+
+if __name__ == "__main__":
+    import os
+
+    from entrypoints.cli.app import run
+
+    os.environ["COLUMNS"] = "80"
+    run(["--help"])

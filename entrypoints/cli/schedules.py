@@ -12,6 +12,7 @@ from entrypoints.cli.session import Session
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from rich.console import RenderableType
     from temporalio.client import Client
 
     from entrypoints.cli.connections import ServiceTargets
@@ -57,12 +58,17 @@ def apply(as_json: AsJson = False) -> None:
 @app.command("list")
 def list_jobs(as_json: AsJson = False) -> None:
     """Show the times and the last result of each job."""
-    from entrypoints.cli.views.schedules import schedules_table
     from starter.schedules import list_schedules
 
     with Session() as session:
         schedules = session.run_services(lambda services: list_schedules(services.temporal))
-    show(as_json, schedules, lambda: schedules_table(schedules))
+
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.schedules import schedules_table
+
+        return schedules_table(schedules)
+
+    show(as_json, schedules, render)
 
 
 @app.command()

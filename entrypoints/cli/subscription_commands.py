@@ -256,9 +256,12 @@ def _metadata(command_id: str | None, by: str | None) -> dict[str, str]:
 
 
 def _show_answer(as_json: bool, answer: "Answer") -> None:
-    from entrypoints.cli.views.subscription import answer_view
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.subscription import answer_view
 
-    show(as_json, answer, lambda: answer_view(answer))
+        return answer_view(answer)
+
+    show(as_json, answer, render)
 
 
 def _prompt_for_agreement(terms: "Iterable[CatalogueTerm]") -> None:

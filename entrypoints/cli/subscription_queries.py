@@ -67,7 +67,10 @@ async def _current_status(queries: "SubscriptionQueries", subscription_id: str) 
 
 
 def _show_status(as_json: bool, current: CurrentStatus, *, separated: bool) -> None:
-    from entrypoints.cli.views.subscription import status_view
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.subscription import status_view
+
+        return status_view(*current)
 
     if separated and not as_json:
         console().print()
@@ -76,18 +79,22 @@ def _show_status(as_json: bool, current: CurrentStatus, *, separated: bool) -> N
         "certificates": current.certificates,
         "attention": current.attention,
     }
-    show(as_json, document, lambda: status_view(*current))
+    show(as_json, document, render)
 
 
 @app.command(rich_help_panel=_PANEL)
 def entitlements(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
     """Show what the product grants: plan, functions, seats, access."""
-    from entrypoints.cli.views.subscription import entitlements_view
-
     with Session() as session:
         subscription_id = session.resolve_id(subscription_id)
         granted = session.run_query(lambda queries: queries.entitlements(subscription_id))
-    show(as_json, granted, lambda: entitlements_view(granted))
+
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.subscription import entitlements_view
+
+        return entitlements_view(granted)
+
+    show(as_json, granted, render)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -109,9 +116,9 @@ def _entries(session: Session, subscription_id: str, *, after: int) -> "list[Rec
 
 
 def _show_entries(as_json: bool, entries: "list[RecordedEntry]", *, header: bool) -> None:
-    from entrypoints.cli.views.subscription import recorded_timeline_table
-
     def render() -> "RenderableType":
+        from entrypoints.cli.views.subscription import recorded_timeline_table
+
         table = recorded_timeline_table(entries)
         table.show_header = header
         return table
@@ -122,16 +129,16 @@ def _show_entries(as_json: bool, entries: "list[RecordedEntry]", *, header: bool
 @app.command(rich_help_panel=_PANEL)
 def ledger(subscription_id: SubscriptionId, as_json: AsJson = False) -> None:
     """Show the ledger in whole KRW before VAT, with adjustments."""
-    from rich.console import Group
-
-    from entrypoints.cli.views.billing import adjustments_table, ledger_table
-
     with Session() as session:
         subscription_id = session.resolve_id(subscription_id)
         lines = session.run_query(lambda queries: queries.ledger(subscription_id))
         adjustments = session.run_query(lambda queries: queries.adjustments(subscription_id))
 
     def render() -> "RenderableType":
+        from rich.console import Group
+
+        from entrypoints.cli.views.billing import adjustments_table, ledger_table
+
         if not lines:
             return "There are no charges."
         return Group(ledger_table(lines), *([adjustments_table(adjustments)] if adjustments else []))
@@ -151,7 +158,6 @@ def quote(
     as_json: AsJson = False,
 ) -> None:
     """Quote the cost of a cancellation, switch or upgrade. Nothing is changed."""
-    from entrypoints.cli.views.billing import quote_view
     from subscription.contract import ContractTerm
 
     _check_quote_options(of, date, term, plan or members)
@@ -173,7 +179,13 @@ def quote(
             return await client.quote_cancellation(subscription_id, day)
 
         quoted = session.run_client(request_quote)
-    show(as_json, quoted, lambda: quote_view(quoted))
+
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.billing import quote_view
+
+        return quote_view(quoted)
+
+    show(as_json, quoted, render)
 
 
 def _check_quote_options(of: str, date: str | None, term: str | None, rate: object) -> None:
@@ -193,12 +205,16 @@ def upcoming(
     subscription_id: SubscriptionId, timeout: Timeout = DEFAULT_TIMEOUT, as_json: AsJson = False
 ) -> None:
     """Show the future events, with amounts, if no further command is sent."""
-    from entrypoints.cli.views.subscription import upcoming_table
-
     with Session(timeout=timeout) as session:
         subscription_id = session.resolve_id(subscription_id)
         events = session.run_client(lambda client: client.upcoming(subscription_id))
-    show(as_json, events, lambda: upcoming_table(events) if events else "There are no upcoming events.")
+
+    def render() -> "RenderableType":
+        from entrypoints.cli.views.subscription import upcoming_table
+
+        return upcoming_table(events) if events else "There are no upcoming events."
+
+    show(as_json, events, render)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -215,16 +231,16 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Explain ledger lines: rule, days, price, arithmetic."""
-    from rich.console import Group
-
-    from entrypoints.cli.views.billing import explanation_view
-
     with Session() as session:
         subscription_id = session.resolve_id(subscription_id)
         full_key = f"{subscription_id}/{key}" if key and key.count("/") == 1 else key
         explanations = session.run_query(lambda queries: queries.explain(subscription_id, full_key))
-    show(
-        as_json,
-        explanations,
-        lambda: Group(*map(explanation_view, explanations)) if explanations else "There are no charges.",
-    )
+
+    def render() -> "RenderableType":
+        from rich.console import Group
+
+        from entrypoints.cli.views.billing import explanation_view
+
+        return Group(*map(explanation_view, explanations)) if explanations else "There are no charges."
+
+    show(as_json, explanations, render)

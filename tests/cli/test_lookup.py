@@ -14,7 +14,7 @@ from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli
 from support.forked_process import ForkedProcess
 from support.request_files import PASSWORD, fresh, request_fields
 
-from entrypoints.cli.app import app
+from entrypoints.cli.app import create_app
 from subscription.business_calendar import KST
 
 from .conftest import Service
@@ -60,7 +60,7 @@ COMMANDS: dict[str, list[str]] = {
 
 
 def test_every_subscription_command_has_a_case() -> None:
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(create_app())
     taking = {
         path
         for path, command in leaf_commands(group, "")
@@ -293,7 +293,7 @@ async def test_a_password_is_typed_twice(unconfigured_cli: Cli) -> None:
 
 
 def test_every_command_prints_json() -> None:
-    group: Any = typer.main.get_command(app)
+    group: Any = typer.main.get_command(create_app())
     without = [
         path
         for path, command in leaf_commands(group, "")

@@ -16,13 +16,13 @@ from support.markdown_pages import PAGES, ROOT, inline_code, page, shell_lines, 
 
 from adapters.temporal.client import TASK_QUEUE
 from adapters.temporal.search_attributes import REGISTRY
-from entrypoints.cli.app import app
+from entrypoints.cli.app import create_app
 from subscription.commands import COMMANDS, Command, QuoteCancellation, parse_command, parse_quote
 from subscription.notice_outbox import NoticesWorkflowInput
 from subscription.refusals import Refusal
 from subscription.validation import parse_strict
 
-WORKSUB = typer.main.get_command(app)
+WORKSUB = typer.main.get_command(create_app())
 COMMANDS_PAGE = page("docs/commands.md")
 
 # Names other than commands that the workflow accepts, and names shown as refused.
