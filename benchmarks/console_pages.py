@@ -125,7 +125,10 @@ async def measure_pages(times: int) -> list[PageWeight]:
         pages = {
             "Sign-in": "/sign-in?next=/",
             "My Product": "/subscriptions",
-            "A subscription": there,
+            "A subscription: Overview": there,
+            "A subscription: Billing": f"{there}/billing",
+            "A subscription: Activity": f"{there}/activity",
+            "A subscription: Settings": f"{there}/settings",
             "Upgrade": f"{there}/upgrade",
             "Change Renewal Option": f"{there}/renewal",
             "Cancel Subscription": f"{there}/cancel",

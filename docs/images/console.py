@@ -140,8 +140,8 @@ async def on_a_desktop(chromium: Browser, url: str, ids: dict[str, str], wanted:
     await sign_in(page, url, "C-1001")
     await camera.takes("my-product")
     await the_request(page, url, camera)
-    for name in ("paid", "domain", "lapsed"):
-        await page.goto(f"{url}/subscriptions/{ids[name]}")
+    for name, tab in (("paid", ""), ("domain", "/settings"), ("lapsed", "")):
+        await page.goto(f"{url}/subscriptions/{ids[name]}{tab}")
         await camera.takes(f"detail-{name}")
     paid = f"{url}/subscriptions/{ids['paid']}"
     await page.goto(f"{paid}/cancel")

@@ -29,8 +29,8 @@ async def test_activity_names_users_to_customers_and_operators(console: ConsoleS
         account = await subscription.confirmation()
         await submit(browser, page, "/cancel", method="post", confirmation=account)
         page = await browser.get(f"{path}/activity")
-        assert '<td class="soft" data-label="Done by">developer · Console</td>' in page.text
-        assert '<td class="soft" data-label="Done by">NAVER WORKS support</td>' in page.text
+        assert '<td class="soft by" data-label="Done by">developer · Console</td>' in page.text
+        assert '<td class="soft by" data-label="Done by">NAVER WORKS support</td>' in page.text
         assert "Temporal" not in page.text
         await sign_in(operator, "")
         await submit(operator, await operator.get(path), "/withdraw")

@@ -148,6 +148,8 @@ async def test_unhandled_exception_shows_an_error_page(console: ConsoleServer) -
         await owner.execute("ALTER TABLE ledger_adjustments RENAME TO elsewhere")
         try:
             page = await browser.get(f"/subscriptions/{subscription.id}/billing")
+            # A tab loads only the data that it shows.
+            assert (await browser.get(f"/subscriptions/{subscription.id}")).status_code == 200
         finally:
             await owner.execute("ALTER TABLE elsewhere RENAME TO ledger_adjustments")
         assert page.status_code == 500

@@ -7,6 +7,18 @@ from adapters.translation import Translator
 
 _axe = Axe()
 
+_CROSSING_LABELS = """() => {
+  const labels = [...document.querySelectorAll("svg.life text")].filter((one) => one.getClientRects().length);
+  const crosses = (one, other) => one.left < other.right && other.left < one.right
+    && one.top < other.bottom && other.top < one.bottom;
+  return labels.filter((label, at) => {
+    const box = label.getBoundingClientRect(), card = label.closest(".card").getBoundingClientRect();
+    return box.left < card.left || box.right > card.right
+      || labels.slice(at + 1).some((other) => crosses(box, other.getBoundingClientRect()));
+  }).map((label) => label.textContent);
+}"""
+"""Labels of the lifecycle chart that cross another label or the edge of the card."""
+
 
 class BrowserUser:
     def __init__(self, page: Page, url: str, translator: Translator, *, scripts: bool) -> None:
@@ -59,6 +71,7 @@ class BrowserUser:
         assert not await self.page.evaluate(
             "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         ), f"{self.page.url} is wider than the window"
+        assert await self.page.evaluate(_CROSSING_LABELS) == []
         found = await _axe.run(self.page)
         serious = [
             (violation["id"], [node["target"] for node in violation["nodes"]])
