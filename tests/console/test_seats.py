@@ -97,11 +97,15 @@ async def test_fewer_seats_than_members_are_refused(console: ConsoleServer) -> N
 
 def locked_in(page: httpx.Response) -> list[str]:
     """Return the IDs of the members that the page marks as locked."""
-    entries = page.text.split("<li><span>")[1:]
-    return [entry.split()[0] for entry in entries if "Locked: no seat" in entry]
+    return [member for member, row in rows(page).items() if "Locked: no seat" in row]
 
 
 def shown(page: httpx.Response, member_id: str) -> str:
     """Return the hidden digest in the removal form of a member."""
-    [entry] = [entry for entry in page.text.split("<li><span>")[1:] if entry.split()[0] == member_id]
-    return entry.split('name="shown" value="')[1].split('"')[0]
+    return rows(page)[member_id].split('name="shown" value="')[1].split('"')[0]
+
+
+def rows(page: httpx.Response) -> dict[str, str]:
+    """Return the rows of the table of members by ID, in the order of the page."""
+    entries = page.text.split('<tr><th scope="row">')[1:]
+    return {entry.split("<")[0]: entry for entry in entries}

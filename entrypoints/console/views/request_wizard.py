@@ -133,7 +133,7 @@ async def _post_information(page: PageContext, draft: Draft) -> Response:
 
 
 async def _validated(page: PageContext, draft: Draft, wrong: tuple[Problem, ...]) -> Response:
-    """Validate the form for request.js, which keeps the passwords in the browser; store no hash of them.
+    """Validate the form for request.js, which keeps the passwords in the browser; store nothing.
 
     The response is the page with its error messages, or empty: the browser then submits the form as usual.
     """

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from entrypoints.console.confirmation_digest import digest, is_as_shown
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
+from entrypoints.console.sessions import Flash, FlashTone
 from entrypoints.console.works_admin.access import open_subscription
 from entrypoints.console.works_admin.repository import Company, Member, WorksAdminRepository
 from entrypoints.http.download_response import archive_response
@@ -114,7 +115,8 @@ async def remove_member(page: PageContext) -> Response:
     member = await record.member(subscription_id, page.form.get("member_id", ""))
     as_shown = member is not None and is_as_shown(page, _member_shown(page, member))
     if member is not None and as_shown and await record.remove_member(subscription_id, member):
-        return await page.redirect("/works", page.translator.gettext("The member is removed."))
+        removed = Flash(page.translator.gettext("The member is removed."), FlashTone.NEUTRAL)
+        return await page.redirect("/works", removed)
     said = page.translator.gettext(
         "The members have changed since you opened the page. No member was removed."
     )
@@ -145,6 +147,7 @@ async def _shown(
         in_use=current.members_in_use or 0,
         locked=current.locked_members,
         last_export_at=current.last_export_at,
+        no_seat=_no_seat(page, state),
         more_seats="upgrade" if state.state is State.ACTIVE else "switch",
     )
 
