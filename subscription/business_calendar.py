@@ -2,7 +2,6 @@
 
 import calendar
 import re
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Annotated
@@ -19,6 +18,8 @@ _EARLIEST, _LATEST = 1000, 9900
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
+# All subscriptions have deadlines at the same month ends, and months of the same bounds.
+@lru_cache(maxsize=4096)
 def start_of(day: date) -> datetime:
     """Return the instant at which a business date begins: 00:00 KST."""
     return datetime(day.year, day.month, day.day, tzinfo=KST)
@@ -29,6 +30,7 @@ def day_of(instant: datetime) -> date:
     return instant.astimezone(KST).date()
 
 
+@lru_cache(maxsize=4096)
 def add_months(day: date, months: int) -> date:
     """Return the same day `months` later, clamped to the month's length (R18: 31 Jan + 1 is 28 Feb)."""
     index = day.year * 12 + day.month - 1 + months
@@ -36,7 +38,7 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, days_in_month(year, month + 1)))
 
 
-@lru_cache
+@lru_cache(maxsize=4096)
 def days_in_month(year: int, month: int) -> int:
     return calendar.monthrange(year, month)[1]
 
@@ -45,16 +47,20 @@ def first_of_month(day: date) -> date:
     return day.replace(day=1)
 
 
+@lru_cache(maxsize=4096)
 def first_of_next_month(day: date) -> date:
     return date(day.year + day.month // 12, day.month % 12 + 1, 1)
 
 
-def split_by_month(first_day: date, end_day: date) -> Iterator[tuple[date, date]]:
-    """Yield the period [first_day, end_day) split at the first of every month, as half-open periods."""
+@lru_cache(maxsize=1024)
+def split_by_month(first_day: date, end_day: date) -> tuple[tuple[date, date], ...]:
+    """Return the period [first_day, end_day) split at the first of every month, as half-open periods."""
+    periods = []
     while first_day < end_day:
         cut = min(first_of_next_month(first_day), end_day)
-        yield first_day, cut
+        periods.append((first_day, cut))
         first_day = cut
+    return tuple(periods)
 
 
 def _read_instant(value: object) -> object:

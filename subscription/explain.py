@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 from subscription.business_calendar import Day, days_in_month, split_by_month
-from subscription.ledger import LedgerLine, LineKind, LinePart, exact_amount
+from subscription.ledger import LedgerLine, LineKind, LinePart
 from subscription.messages import PLAIN, Message, format_message
 from subscription.model import Frozen
-from subscription.money import prorated_amount
+from subscription.money import exact_krw, prorated_parts
 from subscription.prices import PriceBasis, PriceOrigin
 
 _RULES = {
@@ -82,7 +82,7 @@ class Explanation(Frozen):
 
 def explain(line: LedgerLine) -> Explanation:
     rule, meaning = _RULES[line.kind]
-    exact = exact_amount(line.pieces, line.percent)
+    exact = exact_krw(sum(piece.parts for piece in line.pieces), line.percent)
     steps = tuple(step for piece in line.pieces for step in _steps(piece, line.kind))
     return Explanation(
         key=line.key,
@@ -113,7 +113,7 @@ def _steps(piece: LinePart, kind: LineKind) -> list[ExplanationStep]:
                 else f"{piece.price:,}"
             ),
             origins=piece.origins,
-            exact=_mixed(prorated_amount(piece.price, piece.members, start, end)),
+            exact=_mixed(exact_krw(prorated_parts(piece.price, piece.members, start, end))),
         )
         for start, end in split_by_month(piece.first_day, piece.end_day)
     ]

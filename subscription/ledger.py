@@ -1,12 +1,9 @@
 """Ledger lines and the calculation of their amounts (R20-R22, R30)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from fractions import Fraction
-from functools import reduce
 from itertools import pairwise
-from operator import add
 from typing import Annotated, NamedTuple
 
 from pydantic import Field
@@ -14,7 +11,7 @@ from pydantic import Field
 from subscription.business_calendar import Day, Instant, split_by_month
 from subscription.contract import Contract, Rate
 from subscription.model import Frozen
-from subscription.money import prorated_amount, round_down
+from subscription.money import prorated_parts, round_down
 from subscription.prices import PriceOrigin
 
 
@@ -41,8 +38,9 @@ class LinePart(Frozen):
     origins: tuple[PriceOrigin, ...]
 
     @property
-    def exact(self) -> Fraction:
-        return prorated_amount(self.price, self.members, self.first_day, self.end_day)
+    def parts(self) -> int:
+        """Return the exact cost in parts of a KRW."""
+        return prorated_parts(self.price, self.members, self.first_day, self.end_day)
 
 
 class ChargedRate(Frozen):
@@ -101,12 +99,6 @@ class LedgerLine(Frozen):
                 )
             )
         return tuple(rates)
-
-
-def exact_amount(pieces: Iterable[LinePart], percent: int) -> Fraction:
-    """Return the exact amount of a line: `percent` of the sum of its pieces."""
-    exact = reduce(add, (piece.exact for piece in pieces))
-    return exact if percent == 100 else exact * percent / 100
 
 
 def service_fees(
@@ -206,7 +198,7 @@ def _line(
         end_day=pieces[-1].end_day,
         plan=rate.plan,
         members=rate.members,
-        amount=round_down(exact_amount(pieces, percent)),
+        amount=round_down(sum(piece.parts for piece in pieces), percent),
         effective_at=posted_at,
         percent=percent,
         pieces=tuple(pieces),

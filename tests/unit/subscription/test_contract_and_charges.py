@@ -24,7 +24,7 @@ from subscription.deadlines import due_events
 from subscription.forecast import quote_cancellation
 from subscription.idempotency import MOST_RECENT, Known, RecentCommands
 from subscription.ledger import service_fees
-from subscription.money import prorated_amount, round_down
+from subscription.money import exact_krw, prorated_parts, round_down
 from subscription.refusals import Refusal, RefusalCode
 
 
@@ -111,22 +111,20 @@ def test_r19_monthly_pays_list_price_annual_pays_annual_price() -> None:
     ],
 )
 def test_r20_each_calendar_month_counts_its_own_share(first_day: str, end_day: str, exact: Fraction) -> None:
-    assert prorated_amount(3_600, 10, day(first_day), day(end_day)) == exact
+    assert exact_krw(prorated_parts(3_600, 10, day(first_day), day(end_day))) == exact
 
 
 def test_r20_a_part_and_the_rest_make_the_whole() -> None:
-    whole = prorated_amount(3_600, 7, day("2027-01-20"), day("2028-03-03"))
+    whole = prorated_parts(3_600, 7, day("2027-01-20"), day("2028-03-03"))
     for cut in ("2027-01-31", "2027-02-01", "2027-12-31", "2028-02-29"):
-        parts = prorated_amount(3_600, 7, day("2027-01-20"), day(cut)) + prorated_amount(
-            3_600, 7, day(cut), day("2028-03-03")
-        )
-        assert parts == whole
+        before = prorated_parts(3_600, 7, day("2027-01-20"), day(cut))
+        assert before + prorated_parts(3_600, 7, day(cut), day("2028-03-03")) == whole
 
 
 def test_r20_huge_amounts_stay_exact() -> None:
     # 100,000,000 KRW for 10,000,000 members exceeds the precision of a float.
-    exact = prorated_amount(100_000_000, 10_000_000, day("2027-03-01"), day("2027-03-02"))
-    assert round_down(exact) == 10**15 // 31
+    parts = prorated_parts(100_000_000, 10_000_000, day("2027-03-01"), day("2027-03-02"))
+    assert round_down(parts) == 10**15 // 31
 
 
 def test_r20_a_line_is_rounded_down_once_and_not_month_by_month() -> None:
