@@ -153,7 +153,15 @@ async def _switches(visitor: BrowserUser, path: str) -> None:
     await visitor.page.locator("button[value=next]").click()
     await visitor.goes_to(f"{path}/billing")
     await visitor.page.locator("#charges").wait_for()
+    assert await visitor.page.locator(".charges > tbody > tr:not(.math)").count() == 1
+    await visitor.page.locator(".math summary").click()
+    await visitor.page.get_by_role("table", name=visitor.gettext("Calculation")).wait_for()
+    await visitor.looks()
+    await visitor.page.locator("button[value=month]").click()
+    await visitor.page.locator(".toast").wait_for()
+    await visitor.goes_to("/invoices")
     assert await visitor.page.locator("tbody tr").count() == 1
+    await visitor.goes_to(f"{path}/billing")
 
 
 async def _upgrades(visitor: BrowserUser, path: str) -> None:
