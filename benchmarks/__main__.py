@@ -24,6 +24,7 @@ from benchmarks.cases.large_tables import large_tables
 from benchmarks.cases.month_end import month_end
 from benchmarks.cases.request_throughput import request_throughput
 from benchmarks.cases.rules_throughput import rules_throughput
+from benchmarks.cases.several_workers import several_workers
 from benchmarks.environment import BenchmarkEnvironment, open_environment
 from benchmarks.metrics import HEADINGS, Figure
 from benchmarks.report import load_results, save_results
@@ -34,6 +35,7 @@ Case = Callable[[BenchmarkEnvironment, Sizes], Awaitable[list[Figure]]]
 
 CASES: Mapping[str, Case] = {
     "requests": request_throughput,
+    "workers": several_workers,
     "histories": history_size,
     "commands": cli_startup,
     "wave": month_end,

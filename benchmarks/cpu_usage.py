@@ -29,10 +29,10 @@ class ServerProcesses:
     temporal: int
     postgres: int
 
-    async def usage_with(self, worker: WorkerProcess) -> CpuUsage:
-        """Return the processor time of the worker and the servers since their start."""
-        usage = await worker.usage()
-        return CpuUsage(usage.cpu_seconds, _of_all(self.temporal), _of_all(self.postgres))
+    async def usage_with(self, *workers: WorkerProcess) -> CpuUsage:
+        """Return the processor time of all workers together and of the servers, since their start."""
+        of_workers = sum([(await worker.usage()).cpu_seconds for worker in workers])
+        return CpuUsage(of_workers, _of_all(self.temporal), _of_all(self.postgres))
 
 
 def _of_all(pid: int) -> float:

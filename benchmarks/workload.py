@@ -11,6 +11,8 @@ class Sizes:
     """The number of requests in a round; `at_once` of them run concurrently."""
     at_once: int = 100
     one_at_a_time: int = 100
+    most_workers: int = 4
+    """The largest number of worker processes: 1, 2 or 4."""
     steady_months: int = 10
     few_sleepers: int = 100
     many_sleepers: int = 10_000
@@ -30,6 +32,7 @@ SMALLEST = Sizes(
     requests=4,
     at_once=2,
     one_at_a_time=3,
+    most_workers=1,
     steady_months=2,
     few_sleepers=2,
     many_sleepers=30,

@@ -14,9 +14,27 @@ from benchmarks.workload import Sizes
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """An implementation, and its running workers."""
+
     implementation: Implementation
-    worker: WorkerProcess
+    workers: tuple[WorkerProcess, ...]
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """`rate`: settled requests per second. `cpu`: milliseconds per request.
+
+    CPU times are those of the workers, of Temporal and of PostgreSQL.
+    """
+
+    rate: float
+    cpu: tuple[float, float, float]
+
+    @property
+    def cores(self) -> tuple[float, ...]:
+        """Cores in use on average: by the workers, by Temporal, by PostgreSQL."""
+        return tuple(self.rate * milliseconds / 1000 for milliseconds in self.cpu)
 
 
 async def request_throughput(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
@@ -34,44 +52,41 @@ async def request_throughput(env: BenchmarkEnvironment, sizes: Sizes) -> list[Fi
             for worker in (env.our_worker(), env.plain_worker(), env.dbos_worker())
         ]
         candidates = [
-            _Candidate(env.ours, ours),
-            _Candidate(env.plain, plain),
-            _Candidate(running.enter_context(env.dbos(dbos)), dbos),
+            Candidate(env.ours, (ours,)),
+            Candidate(env.plain, (plain,)),
+            Candidate(running.enter_context(env.dbos(dbos)), (dbos,)),
         ]
         for candidate in candidates:
-            await _throughput(env, candidate, sizes.warm_up, sizes.at_once)
+            await throughput(env, candidate, sizes.warm_up, sizes.at_once)
         for number in range(1, sizes.rounds + 1):
             env.on_progress(f"Requests, round {number} of {sizes.rounds}…")
-            rates, *spent = zip(
-                *[await _throughput(env, each, sizes.requests, sizes.at_once) for each in candidates],
-                strict=True,
-            )
-            rate.add(*rates)
-            for cpu, milliseconds in zip(cpus, spent, strict=True):
-                cpu.add(*milliseconds)
+            measured = [await throughput(env, each, sizes.requests, sizes.at_once) for each in candidates]
+            rate.add(*(each.rate for each in measured))
+            for number_of_cpu, cpu in enumerate(cpus):
+                cpu.add(*(each.cpu[number_of_cpu] for each in measured))
             latencies = [await _latencies(each.implementation, sizes.one_at_a_time) for each in candidates]
             p50.add(*(percentile(latency, 50) for latency in latencies))
             p99.add(*(percentile(latency, 99) for latency in latencies))
     return [rate, *cpus, p50, p99]
 
 
-async def _throughput(
-    env: BenchmarkEnvironment, candidate: _Candidate, number: int, at_once: int
-) -> tuple[float, float, float, float]:
-    """Return settled requests per second, and CPU milliseconds per request: worker, Temporal, PostgreSQL."""
+async def throughput(
+    env: BenchmarkEnvironment, candidate: Candidate, number: int, at_once: int
+) -> Throughput:
+    """Send `number` requests, `at_once` of them concurrently, and wait until each workflow is idle."""
     places = asyncio.Semaphore(at_once)
 
     async def request() -> str:
         async with places:
             return await candidate.implementation.request()
 
-    before, begun = await env.servers.usage_with(candidate.worker), datetime.now(UTC)
+    before, begun = await env.servers.usage_with(*candidate.workers), datetime.now(UTC)
     ids = await asyncio.gather(*(request() for _ in range(number)))
     # The check comes after all responses; it returns the time that each workflow stored when it became idle.
     asleep = [await candidate.implementation.idle_since(workflow_id) for workflow_id in ids]
-    after = await env.servers.usage_with(candidate.worker)
+    after = await env.servers.usage_with(*candidate.workers)
     seconds = (max(asleep) - begun).total_seconds()
-    return number / seconds, *after.milliseconds_each(before, number)
+    return Throughput(number / seconds, after.milliseconds_each(before, number))
 
 
 async def _latencies(implementation: Implementation, number: int) -> list[float]:
