@@ -22,13 +22,13 @@ _Id = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Selection(Wire):
-    """Filters, combined with AND. `filter` is a named filter, `query` a visibility query.
+    """Filters, combined with AND. `which` is a named filter, `query` a visibility query.
 
     `ids` lists subscriptions instead, and cannot be combined with a filter.
     """
 
     ids: Annotated[tuple[_Id, ...], Field(strict=False, max_length=MOST_SUBSCRIPTIONS)] | None = None
-    filter: _Text | None = None
+    which: _Text | None = None
     query: _Text | None = None
     state: Annotated[State, Field(strict=False)] | None = None
     access: Annotated[Access, Field(strict=False)] | None = None
@@ -38,7 +38,7 @@ class Selection(Wire):
 
     def filters(self) -> Filters:
         """Return the filters without `query` and `ids`. Weeks and months are those of today in Korea."""
-        selected = NAMED_FILTERS[self.filter].on(datetime.now(KST).date()) if self.filter else ()
+        selected = NAMED_FILTERS[self.which].on(datetime.now(KST).date()) if self.which else ()
         selected += state_is(self.state) if self.state else ()
         selected += access_is(self.access) if self.access else ()
         selected += plan_is(self.plan) if self.plan else ()
@@ -64,8 +64,8 @@ def _problem(selection: Selection) -> Problem | None:
         return Problem.of(RefusalCode.MISSING_FIELD, "select", reason="SELECTION")
     if selection.ids is not None and len(given) > 1:
         return Problem.of(RefusalCode.INVALID_VALUE, "ids", reason="IDS_OR_FILTERS")
-    if selection.filter is not None and selection.filter not in NAMED_FILTERS:
+    if selection.which is not None and selection.which not in NAMED_FILTERS:
         return Problem.of(
-            RefusalCode.INVALID_VALUE, "filter", reason="EXPECTED", expected=", ".join(NAMED_FILTERS)
+            RefusalCode.INVALID_VALUE, "which", reason="EXPECTED", expected=", ".join(NAMED_FILTERS)
         )
     return None

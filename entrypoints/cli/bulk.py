@@ -80,7 +80,7 @@ def bulk(
     named: Annotated[
         str | None,
         typer.Option(
-            "--filter",
+            "--which",
             parser=filter_name,
             autocompletion=filter_names,
             metavar="NAME",
@@ -149,7 +149,7 @@ def bulk(
         )
     selection = _selection(
         ids=_read_ids(ids) if ids else None,
-        filter=named,
+        which=named,
         query=query,
         state=state,
         access=access,

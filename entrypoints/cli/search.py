@@ -95,7 +95,7 @@ def list_subscriptions(
         raise usage_error("--query is empty.", field="query")
     named_filter = NAMED_FILTERS[which] if which else None
     selection = Selection(
-        filter=which,
+        which=which,
         state=State(state) if state else None,
         access=Access(access) if access else None,
         plan=plan,

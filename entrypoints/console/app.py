@@ -22,6 +22,7 @@ from entrypoints.console.sessions import SessionKind, Sessions
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.console.urls import local_path
 from entrypoints.console.views import (
+    bulk,
     cancellation,
     catalogue,
     clock_controls,
@@ -111,6 +112,12 @@ def _console_routes(console: ConsoleApp) -> Sequence[BaseRoute]:
         page("/", my_product.home, Audience.SIGNED_IN),
         page("/subscriptions", my_product.my_product, Audience.CUSTOMERS),
         page("/operator", operator_list.all_subscriptions, Audience.OPERATORS),
+        page("/operator/bulk", bulk.list_runs, Audience.OPERATORS),
+        page("/operator/bulk", bulk.start_run, Audience.OPERATORS, "POST"),
+        page("/operator/bulk/new", bulk.new_run, Audience.OPERATORS),
+        page("/operator/bulk/new", bulk.dry_run, Audience.OPERATORS, "POST"),
+        page("/operator/bulk/{run_id}", bulk.show_run, Audience.OPERATORS),
+        page("/operator/bulk/{run_id}/{action}", bulk.control_run, Audience.OPERATORS, "POST"),
         page("/operator/catalogue", catalogue.catalogue, Audience.OPERATORS),
         page("/operator/catalogue", catalogue.preview, Audience.OPERATORS, "POST"),
         page("/sign-in", sign_in.sign_in, Audience.PUBLIC),

@@ -57,8 +57,15 @@ OPERATORS: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/operator"): {"customer_id": "the-customer"},
     ("GET", "/operator/catalogue"): {"version": "2020-01"},
     ("POST", "/operator/catalogue"): {"catalogue": "version = 1"},
+    ("GET", "/operator/bulk"): {},
+    ("POST", "/operator/bulk"): {"command": "withdraw_reservation", "ids": "the-id", "preview": "0"},
+    ("GET", "/operator/bulk/new"): {},
+    ("POST", "/operator/bulk/new"): {"command": "withdraw_reservation", "ids": "the-id"},
+    ("GET", "/operator/bulk/{run_id}"): {},
+    ("POST", "/operator/bulk/{run_id}/{action}"): {},
 }
 """Operator routes with data of all customers, which do not exist for a customer."""
+RUN = {"run_id": "run-1", "action": "stop"}
 
 OWN: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("GET", "/"): {},
@@ -189,9 +196,9 @@ async def test_pages_of_other_customer_are_not_found(
     async with console.browser() as browser:
         await sign_in(browser, unique_name("stranger"))
         other_path = path.format(
-            subscription_id=other_customer.subscription.id, number=other_customer.invoice.number
+            subscription_id=other_customer.subscription.id, number=other_customer.invoice.number, **RUN
         )
-        unknown_path = path.format(subscription_id=UNKNOWN_ID, number="2026-999999")
+        unknown_path = path.format(subscription_id=UNKNOWN_ID, number="2026-999999", **RUN)
         answer = await _request(console, browser, method, other_path, fields)
         nothing = await _request(console, browser, method, unknown_path, fields)
     assert (answer.status_code, nothing.status_code) == (404, 404)
@@ -243,7 +250,7 @@ async def test_anonymous_requests_are_refused(
     async with console.browser() as browser:
         page = await browser.get("/sign-in")
         there = path.format(
-            subscription_id=other_customer.subscription.id, number=other_customer.invoice.number
+            subscription_id=other_customer.subscription.id, number=other_customer.invoice.number, **RUN
         )
         fields = other_customer.form_fields({**NAMED, **OPERATORS}[method, path])
         answer = await _request(console, browser, method, there, fields, page=page)

@@ -117,8 +117,8 @@ async def all_subscriptions(page: PageContext) -> Response:
         entered={name: entered.get(name, "") for name in Search.model_fields},
         filtered=bool(entered),
         more_filters=bool(entered.keys() - {"which", "state", "plan", "account_name", "customer_id"}),
-        named=_named_filters(page),
-        options=_options(page, messages, plans_ever(book)),
+        named=named_filters(page),
+        options=options_of(page, messages, plans_ever(book)),
         next_page=_address({**entered, "after": found.next_cursor}) if found.next_cursor else None,
         first_page=_address(entered) if page.request.query_params.get("after") else None,
         needing_attention={
@@ -161,7 +161,7 @@ def _no_such_filter(page: PageContext, value: str) -> str:
     return page.translator.gettext("There is no filter %(value)s. Choose one from the list.", value=value)
 
 
-def _options(
+def options_of(
     page: PageContext, messages: MessageFormatter, plans: Sequence[str]
 ) -> Mapping[str, Sequence[tuple[str, str]]]:
     """Return the values and labels of each select field."""
@@ -180,7 +180,7 @@ def _options(
     return {name: [("", gettext("All")), *options] for name, options in found.items()}
 
 
-def _named_filters(page: PageContext) -> dict[str, tuple[str, str]]:
+def named_filters(page: PageContext) -> dict[str, tuple[str, str]]:
     """Return the short and the long label of each named filter."""
     gettext = page.translator.gettext
     return {
