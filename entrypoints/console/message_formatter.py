@@ -3,7 +3,7 @@
 from adapters.translation import Translator
 from subscription.adjustment import AdjustmentReason
 from subscription.catalogue import PriceBook
-from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
+from subscription.contract import Contract, ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, DeadlineKind
 from subscription.event_messages import SENTENCES, event_message, messages_of
 from subscription.events import (
@@ -143,18 +143,9 @@ class MessageFormatter:
         return self._translator.end_day(period.end_day)
 
     def option(self, option: RenewalTerms | None) -> str:
-        return self._translator.message(renewal_label(option))
-
-    def period(self, contract: Contract, rate: Rate) -> str:
-        return self._translator.gettext(
-            "%(term)s, %(plan)s for %(members)s at %(price)s per member per month, %(first)s to %(last)s",
-            term=self.term(contract.term),
-            plan=self.plan(rate.plan),
-            members=self._translator.members(rate.members),
-            price=self._translator.krw(rate.price),
-            first=self._translator.day(contract.first_day),
-            last=self.last_day(contract),
-        )
+        """Return the terms of the next contract, with a capital letter as in a list of facts."""
+        text = self._translator.message(renewal_label(option))
+        return text[0].upper() + text[1:]
 
     def reservation(self, reserved: ReservedSwitch | ReservedCancellation) -> str:
         return self._translator.message(reservation_label(reserved))
