@@ -1,6 +1,6 @@
 """Cancellation form (R27, R28, R30): choose a date, review the cost, confirm."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -31,7 +31,7 @@ from starter.client import CurrentState
 from subscription.business_calendar import day_of
 from subscription.commands import Cancel
 from subscription.decide import latest_cancellation
-from subscription.explain import Explanation, explain
+from subscription.explain import ChargedPrice, Explanation, charged_prices, explain
 from subscription.forecast import Quote
 from subscription.ledger import LedgerLine, LineKind
 from subscription.refusals import Refusal, RefusalError
@@ -71,9 +71,9 @@ class _Review:
         return tuple(line for line in self.quote.ledger if line.kind is LineKind.SERVICE_FEE)
 
     @property
-    def explanations(self) -> tuple[Explanation, ...]:
-        """Return the calculation of each part of the fee."""
-        return tuple(map(explain, self.fee_lines))
+    def fee_parts(self) -> Sequence[tuple[LedgerLine, Explanation, Sequence[ChargedPrice]]]:
+        """Return each part of the fee, its calculation and the origin of its prices."""
+        return [(line, explain(line), charged_prices(line)) for line in self.fee_lines]
 
     def shown(self, page: PageContext) -> str:
         """Return the digest of the facts that the review page shows."""
