@@ -134,7 +134,10 @@ async def test_review_shows_the_parts_of_the_fee_and_vat(console: ConsoleServer)
         page = await browser.get(f"/subscriptions/{subscription.id}/cancel?review=1&when=NOW")
     text = " ".join(re.sub("<[^>]*>", " ", page.text).split())
     assert "₩36,000 Repayment of the annual discount + ₩18,000 Early-termination fee (10%)" in text
-    assert "Jan 1, 2027 – Jan 31, 2027 31/31 days × 10 members × (3,600 \N{MINUS SIGN} 3,000) 6,000" in text
+    assert (
+        "Jan 1, 2027 \N{EN DASH} Jan 31, 2027 31/31 days × 10 members × (3,600 \N{MINUS SIGN} 3,000) 6,000"
+        in text
+    )
     assert "Sum × 10% 18,000 Rounded down ₩18,000" in text
     assert "Cancellation fee ₩54,000 Service fees Not charged yet, up to the cancellation date ₩0" in text
     assert "Total before VAT ₩54,000 VAT ₩5,400 Total with VAT ₩59,400" in text
