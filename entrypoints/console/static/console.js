@@ -8,17 +8,42 @@ const say = (text) => {
   if (live) live.textContent = text;
 };
 
-// A form is submitted once, and its button is busy until the next page. A download leaves the page as it is.
-document.addEventListener("submit", (event) => {
-  const form = event.target, button = event.submitter;
-  if ("download" in form.dataset || event.defaultPrevented) return;
-  if (form.dataset.sent) return event.preventDefault();
-  form.dataset.sent = "yes";
-  if (!button) return;
+function showBusy(button) {
   button.setAttribute("aria-busy", "true");
   if (button.dataset.busy) [button.dataset.label, button.textContent] = [button.textContent, button.dataset.busy];
   say(button.dataset.busy || document.getElementById("live").dataset.working);
+}
+// Confirm an action that leaves the page as it is: in the label of its button, and for screen readers.
+function showDone(button) {
+  (button.querySelector("span") || button).textContent = button.dataset.done;
+  say(button.dataset.done);
+}
+
+// A form is submitted once, and its button is busy until the next page.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented) return;
+  if (form.dataset.sent) return event.preventDefault();
+  form.dataset.sent = "yes";
+  if ("download" in form.dataset) download(event);
+  else if (event.submitter) showBusy(event.submitter);
 });
+// A download does not replace the page: the file is fetched, so that its end is known. Another answer is shown as a page.
+async function download(event) {
+  const form = event.target, button = event.submitter;
+  event.preventDefault();
+  showBusy(button);
+  const body = new URLSearchParams(new FormData(form));
+  const response = await fetch(form.action, { method: "POST", body }).catch(() => null);
+  const named = /filename="(.+)"/.exec(response?.headers.get("content-disposition") || "");
+  if (!named) return form.submit();
+  const href = URL.createObjectURL(await response.blob());
+  Object.assign(document.createElement("a"), { href, download: named[1] }).click();
+  URL.revokeObjectURL(href);
+  delete form.dataset.sent;
+  button.removeAttribute("aria-busy");
+  showDone(button);
+}
 // The browser's [Back] shows the page as it was left.
 window.addEventListener("pageshow", () => {
   document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
@@ -69,11 +94,8 @@ document.querySelectorAll("input[data-from-address]").forEach((input) => {
 });
 
 document.querySelectorAll("button[data-copy]").forEach((button) => button.addEventListener("click", async () => {
-  const label = button.querySelector("span") || button;
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  if (!button.dataset.copied) return;
-  label.textContent = button.dataset.copied;
-  say(button.dataset.copied);
+  showDone(button);
 }));
 
 document.querySelectorAll("[data-dismiss]").forEach((button) => button.addEventListener("click", () => button.parentElement.remove()));
