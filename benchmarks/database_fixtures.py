@@ -42,14 +42,14 @@ _TABLES = """
 _COPY = """
     INSERT INTO {table}
     SELECT copied.*
-      FROM (SELECT to_jsonb(stored)::text AS document
+      FROM (SELECT to_json(stored)::text AS document
               FROM {table} AS stored WHERE subscription_id = $1) AS source,
            generate_series($4::integer, $5::integer) AS number,
-           LATERAL jsonb_populate_record(
+           LATERAL json_populate_record(
                NULL::{table},
                replace(replace(replace(document, $1, md5('subscription' || number)::uuid::text),
                                $2, left(md5('name' || number), 22)),
-                       $3, 'customer-' || number / $6::integer)::jsonb
+                       $3, 'customer-' || number / $6::integer)::json
            ) AS copied
 """
 

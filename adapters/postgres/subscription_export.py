@@ -63,25 +63,25 @@ _CONTRACTS = """
            contract.begun_by_renewal, rate.first_day AS rate_from, rate.plan, rate.members, rate.list_price,
            rate.annual_price
       FROM lifecycle_events,
-           jsonb_to_record(detail -> 'contract') AS contract
+           json_to_record(detail -> 'contract') AS contract
                (term text, first_day date, end_day date, chain_first_day date, periods_before integer,
                 fee_percent integer, begun_by_renewal boolean),
-           jsonb_to_record(detail -> 'rate') AS rate
+           json_to_record(detail -> 'rate') AS rate
                (first_day date, plan text, members integer, list_price bigint, annual_price bigint)
-     WHERE subscription_id = $1 AND detail ? 'contract' ORDER BY sequence
+     WHERE subscription_id = $1 AND detail -> 'contract' IS NOT NULL ORDER BY sequence
 """
 # As in the timeline, the operators are one issuer without a name.
 _TIMELINE = """
     SELECT sequence, effective_at, recorded_at, event, state, message,
            CASE WHEN channel IN ('CONSOLE', 'API', 'SYSTEM') THEN channel ELSE 'OPERATOR' END AS channel,
            CASE WHEN channel IN ('CONSOLE', 'API') THEN issued_by END AS issued_by,
-           detail || coalesce(private, '{}') AS detail
+           detail::jsonb || coalesce(private, '{}') AS detail
       FROM lifecycle_events LEFT JOIN event_private_data USING (subscription_id, sequence)
      WHERE subscription_id = $1 ORDER BY sequence
 """
 _LEDGER = """
     SELECT key, kind, first_day AS "from", end_day AS "to", line ->> 'plan' AS plan,
-           (line -> 'members')::integer AS members, amount, (line -> 'percent')::integer AS percent,
+           (line ->> 'members')::integer AS members, amount, (line ->> 'percent')::integer AS percent,
            effective_at, recorded_at, customer_id, sequence, position, line -> 'pieces' AS pieces
       FROM ledger WHERE subscription_id = $1 ORDER BY sequence, position
 """

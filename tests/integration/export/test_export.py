@@ -162,7 +162,7 @@ async def check_table(
 ) -> None:
     """Compare a file with all rows and all columns of a table."""
     records = await service_env.owner.fetch(
-        f"SELECT * FROM {table} WHERE subscription_id = $1 ORDER BY {table}", subscription_id
+        f"SELECT * FROM {table} WHERE subscription_id = $1 ORDER BY {table}::text", subscription_id
     )
     token = await service_env.owner.fetchval(
         "SELECT token FROM domain_tokens WHERE subscription_id = $1", subscription_id

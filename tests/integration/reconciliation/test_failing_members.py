@@ -139,7 +139,8 @@ async def test_amount_beyond_64_bits_does_not_stop_other_invoices(
     await execute_as_superuser(
         isolated_env,
         """
-        UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '9223372036854775807')
+        UPDATE lifecycle_events
+           SET detail = jsonb_set(detail::jsonb, '{posted,0,amount}', '9223372036854775807')
          WHERE subscription_id = $1 AND event = 'SERVICE_FEES_POSTED'
         """,
         bad.id,

@@ -70,7 +70,7 @@ DAMAGE = {
     ),
     "EVENT_DIFFERS, unreadable": (
         """
-        UPDATE lifecycle_events SET detail = jsonb_build_object('was', detail)
+        UPDATE lifecycle_events SET detail = json_build_object('was', detail)
          WHERE subscription_id = $1 AND sequence = 2
         """,
         "Event 2 cannot be read.",
@@ -83,7 +83,7 @@ DAMAGE = {
         WITH dearer AS (
             UPDATE ledger_lines SET amount = 72001 WHERE subscription_id = $1 AND amount = 72000
             RETURNING sequence)
-        UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '72001')
+        UPDATE lifecycle_events SET detail = jsonb_set(detail::jsonb, '{posted,0,amount}', '72001')
          WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM dearer)
         """,
         "SERVICE_FEES_POSTED of 2026-03-01 charges 72,001 KRW in 1 line; "
@@ -92,20 +92,20 @@ DAMAGE = {
         WITH right_one AS (
             UPDATE ledger_lines SET amount = 72000 WHERE subscription_id = $1 AND amount = 72001
             RETURNING sequence)
-        UPDATE lifecycle_events SET detail = jsonb_set(detail, '{posted,0,amount}', '72000')
+        UPDATE lifecycle_events SET detail = jsonb_set(detail::jsonb, '{posted,0,amount}', '72000')
          WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM right_one)
         """,
     ),
     "WORKFLOW_DIFFERS": (
         """
         UPDATE lifecycle_events
-           SET detail = jsonb_set(detail, '{trial_ends_at}', '"2026-02-08T09:00:00+09:00"')
+           SET detail = jsonb_set(detail::jsonb, '{trial_ends_at}', '"2026-02-08T09:00:00+09:00"')
          WHERE subscription_id = $1 AND sequence = 1
         """,
         "Its events and its workflow differ in trial_ends_at.",
         """
         UPDATE lifecycle_events
-           SET detail = jsonb_set(detail, '{trial_ends_at}', '"2026-02-09T09:00:00+09:00"')
+           SET detail = jsonb_set(detail::jsonb, '{trial_ends_at}', '"2026-02-09T09:00:00+09:00"')
          WHERE subscription_id = $1 AND sequence = 1
         """,
     ),
