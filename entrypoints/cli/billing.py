@@ -1,13 +1,15 @@
 """`worksub adjust` and `worksub invoice`."""
 
 import re
+import sys
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.errors import usage_error
+from entrypoints.cli import event_loop
+from entrypoints.cli.errors import CommandError, ExitCode, usage_error
 from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, PageSize, SubscriptionId, Timeout
 from entrypoints.cli.output import print_status, show
 from entrypoints.cli.session import Session
@@ -120,41 +122,61 @@ def show_invoice(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write the invoice as HTML; - is standard output."),
     ] = None,
+    pdf: Annotated[
+        Path | None,
+        typer.Option("--pdf", metavar="FILE", help="Write the invoice as PDF; - is standard output."),
+    ] = None,
     language: Annotated[
-        str, typer.Option("--lang", parser=_language, metavar="ko|en", help="Language of the HTML page.")
+        str, typer.Option("--lang", parser=_language, metavar="ko|en", help="Language of the document.")
     ] = "ko",
     as_json: AsJson = False,
 ) -> None:
-    """Show an invoice, or write it as an HTML page."""
-    if as_json and html is not None and str(html) == "-":
-        raise usage_error("--json and --html - cannot both write to standard output.", field="html")
+    """Show an invoice, or write it as an HTML page or as PDF."""
+    if html is not None and pdf is not None:
+        raise usage_error("Specify --html or --pdf, not both.", field="pdf")
+    file, field = (html, "html") if pdf is None else (pdf, "pdf")
+    if as_json and file is not None and str(file) == "-":
+        raise usage_error(f"--json and --{field} - cannot both write to standard output.", field=field)
     with Session() as session:
         invoice = session.run_query(lambda queries: queries.invoice(number))
-        if html is None:
-            show(as_json, invoice, lambda: _invoice_view(invoice))
+        if file is None:
+            from entrypoints.cli.views.billing import invoice_view
+
+            show(as_json, invoice, lambda: invoice_view(invoice))
             return
         book = session.run_query(lambda queries: queries.price_book())
     from adapters.invoice_html import invoice_page
     from adapters.translation import Language
 
     page = invoice_page(invoice, Language(language), book)
-    if str(html) == "-":
-        print(page)
+    content = page.encode() if pdf is None else _rendered_pdf(page)
+    if str(file) == "-":
+        sys.stdout.buffer.write(content)
         return
     try:
-        html.write_text(page, encoding="utf-8")
+        file.write_bytes(content)
     except OSError as error:
-        raise usage_error(f"{html} cannot be written: {error.strerror}.", field="html") from None
+        raise usage_error(f"{file} cannot be written: {error.strerror}.", field=field) from None
     if as_json:
-        show(True, {"number": number, "html": str(html)}, lambda: "")
+        show(True, {"number": number, field: str(file)}, lambda: "")
     else:
-        print_status(f"Written to {html}.")
+        print_status(f"Written to {file}.")
 
 
-def _invoice_view(invoice: "Invoice") -> "RenderableType":
-    from entrypoints.cli.views.billing import invoice_view
+def _rendered_pdf(page: str) -> bytes:
+    from adapters.html_to_pdf import PdfError, can_render_pdf, html_to_pdf
 
-    return invoice_view(invoice)
+    if not can_render_pdf():
+        raise CommandError(
+            ExitCode.UNAVAILABLE,
+            "PDF_NOT_INSTALLED",
+            "WeasyPrint or the library Pango is not installed.",
+            advice="pip install 'worksub[pdf]', and install Pango.",
+        )
+    try:
+        return event_loop.run(html_to_pdf(page))
+    except PdfError as error:
+        raise CommandError(ExitCode.UNAVAILABLE, "PDF_FAILED", str(error)) from None
 
 
 def _invoices_view(invoices: "list[Invoice]", last: str | None) -> "RenderableType":

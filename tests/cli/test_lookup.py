@@ -152,6 +152,8 @@ async def test_option_without_effect_is_refused(cli: Cli) -> None:
     for words, field in (
         (("webhooks", "replay", "we_1", "--from", "7"), "from"),
         (("invoice", "show", "2027-000001", "--html", "-"), "html"),
+        (("invoice", "show", "2027-000001", "--pdf", "-"), "pdf"),
+        (("invoice", "show", "2027-000001", "--pdf", "a.pdf", "--html", "a.html"), "pdf"),
     ):
         result = await cli.run(*words, "--json")
         assert (result.code, result.error["code"], result.error["field"]) == (2, "USAGE", field)
