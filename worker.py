@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from importlib.metadata import version
 
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkerDeploymentConfig
@@ -19,6 +20,7 @@ from adapters.temporal.client import TASK_QUEUE
 from adapters.worker_process import WorkerConnections, run_worker_process
 from adapters.worker_settings import DEFAULT_CACHED_WORKFLOWS, WorkerSettings
 from subscription.message_authentication import MessageSigner
+from subscription.reconciliation import ROTATION_NIGHTS
 from workflows.interceptors.message_authentication import SigningInterceptor
 from workflows.registry import INTERCEPTORS, WORKFLOW_RUNNER, WORKFLOWS, extend_deadlock_detection
 
@@ -39,14 +41,15 @@ def create_worker(
     allow_test_clock_invoices: bool = False,
     deployment: WorkerDeploymentConfig | None = None,
     cached_workflows: int = DEFAULT_CACHED_WORKFLOWS,
+    rotation_nights: int = ROTATION_NIGHTS,
     answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> Worker:
     """Return a worker with every workflow and activity.
 
     Set `allow_simulation` only for simulated subscriptions, and `allow_test_clock_invoices` only on the local
-    stack. A worker with a `deployment` receives tasks only
-    while its version is the current or the ramping version. `answer_timeout` is the time that the job
-    `reconcile` waits for each answer of a workflow.
+    stack. A worker with a `deployment` receives tasks only while its version is the current or the ramping
+    version. The job `reconcile` queries every workflow once in `rotation_nights`, and waits `answer_timeout`
+    for each answer.
     """
     worker = Worker(
         client,
@@ -61,6 +64,8 @@ def create_worker(
             console_url=console_url,
             allow_simulation=allow_simulation,
             allow_test_clock_invoices=allow_test_clock_invoices,
+            release=deployment.version.build_id if deployment else version("worksub"),
+            rotation_nights=rotation_nights,
             answer_timeout=answer_timeout,
         ),
         interceptors=[*INTERCEPTORS, SigningInterceptor(signer), *activity_interceptors(signer)],
@@ -96,6 +101,7 @@ async def serve(
             allow_test_clock_invoices=allow_test_clock_invoices,
             deployment=settings.deployment,
             cached_workflows=settings.cached_workflows,
+            rotation_nights=settings.rotation_nights,
         )
 
     await run_worker_process(settings, create)

@@ -29,6 +29,7 @@ from adapters.email.settings import MailServer
 from adapters.postgres.pool import Pool
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from subscription.message_authentication import MessageSigner
+from subscription.reconciliation import ROTATION_NIGHTS
 
 
 def create_activities(
@@ -41,17 +42,28 @@ def create_activities(
     console_url: str | None,
     allow_simulation: bool,
     allow_test_clock_invoices: bool = False,
+    release: str = "",
+    rotation_nights: int = ROTATION_NIGHTS,
     answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> list[Callable[..., Any]]:
     """Return every activity of the service, with its dependencies.
 
-    `answer_timeout` is the time that the job `reconcile` waits for each answer of a workflow.
+    The job `reconcile` queries every workflow once in `rotation_nights`, a larger share in the first night of
+    a `release`, and waits `answer_timeout` for each answer.
     """
     workspaces = PostgresWorkspaceProvisioner(pool)
     emails = NoticeEmails(console_url)
     provisioning = ProvisioningActivities(pool, workspaces, emails, allow_simulation=allow_simulation)
     transitions = TransitionActivities(pool, workspaces, emails)
-    reconciliation = ReconciliationActivities(pool, client, workspaces, signer, answer_timeout=answer_timeout)
+    reconciliation = ReconciliationActivities(
+        pool,
+        client,
+        workspaces,
+        signer,
+        release=release,
+        rotation_nights=rotation_nights,
+        answer_timeout=answer_timeout,
+    )
     retention = RetentionActivities(pool, client)
     notifications = NotificationActivities(pool, emails, sends=mail_server is not None)
     bulk = BulkActivities(pool, client)

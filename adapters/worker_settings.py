@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PlainValidator
+from pydantic import Field, NonNegativeInt, PlainValidator, PositiveInt
 
 from adapters.email.settings import SmtpSettings
 from adapters.settings import (
@@ -17,6 +17,7 @@ from adapters.settings import (
 )
 from adapters.temporal.settings import TemporalSettings
 from adapters.temporal.worker_deployment import DeploymentSettings
+from subscription.reconciliation import ROTATION_NIGHTS
 
 DEFAULT_CACHED_WORKFLOWS = 1000
 
@@ -67,3 +68,6 @@ class WorkerSettings(
     )
     """Number of workflows that a worker caches between their tasks; 0 disables the cache, and each task then
     replays its run."""
+    rotation_nights: PositiveInt = Field(ROTATION_NIGHTS, validation_alias="WORKSUB_ROTATION_NIGHTS")
+    """Number of nights in which [`reconcile`](scheduled-jobs.md#which-workflows-are-queried) queries every
+    workflow at least once; 1 queries all of them every night."""

@@ -109,7 +109,7 @@ async def open_environment(
             reader_url=stack.addresses.reader_url,
             plain_url=plain_url,
             dbos_url=dbos_url,
-            book=PriceBook(versions=(catalogue,)),
+            book=PriceBook(versions=(catalogue.without_texts(),)),
             temporal=temporal,
             plain_temporal=await Client.connect(address),
             owner=await enter(asyncpg.create_pool(our_url, min_size=1, max_size=2)),

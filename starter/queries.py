@@ -527,7 +527,7 @@ class SubscriptionQueries:
         self._check_operator()
         row = await self._pool.fetchrow(
             """
-            SELECT run, started_at, finished_at, checked,
+            SELECT run, started_at, finished_at, checked, queried,
                    (SELECT count(*) FROM reconciliation_findings AS each WHERE each.run = found.run) AS found,
                    (SELECT count(*) FROM reconciliation_findings AS each
                      WHERE each.run = found.run AND repaired) AS repaired

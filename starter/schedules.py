@@ -29,6 +29,7 @@ from temporalio.client import (
     WorkflowHandle,
 )
 from temporalio.common import Priority
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.client import TASK_QUEUE
@@ -86,6 +87,10 @@ JOBS = (
 
 class NotAppliedError(Exception):
     """The namespace has no schedule for this job yet; `worksub schedules apply` creates it."""
+
+
+class JobRunningError(Exception):
+    """A run of the job that was started by hand has not ended."""
 
 
 class JobFailedError(Exception):
@@ -146,6 +151,24 @@ async def trigger(client: Client, job: Job) -> WorkflowHandle[Any, Any]:
         if new:
             return client.get_workflow_handle(new[-1].workflow_id, run_id=new[-1].first_execution_run_id)
         await asyncio.sleep(_POLL_SECONDS)
+
+
+async def start_reconciliation(client: Client, *, query_all: bool) -> WorkflowHandle[Any, Any]:
+    """Start the job `reconcile` beside its schedule. Raises `JobRunningError`.
+
+    With `query_all`, it queries every workflow.
+    """
+    workflow_id = "worksub-reconcile-by-hand"
+    try:
+        return await client.start_workflow(
+            "ReconcileWorkflow",
+            {"query_all": query_all},
+            id=workflow_id,
+            task_queue=TASK_QUEUE,
+            priority=_JOB_PRIORITY,
+        )
+    except WorkflowAlreadyStartedError:
+        raise JobRunningError(f"The workflow {workflow_id} is still running.") from None
 
 
 async def result_of(run: WorkflowHandle[Any, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from subscription.validation import require_storable
 GRACE_MINUTES, MOST_GRACE_MINUTES = 10, 10 * 365 * 24 * 60
 """The grace period: subscriptions that began or ended within it may still be in progress."""
 
+ROTATION_NIGHTS = 28
+"""Every workflow is queried at least once in this many nights."""
+
 
 class FindingCode(StrEnum):
     """The finding codes. They are a public interface; docs/scheduled-jobs.md explains them."""
@@ -69,6 +72,8 @@ class Reconciliation(Frozen):
     started_at: Instant
     finished_at: Instant | None
     checked: int
+    queried: int
+    """The number of workflows that were queried; the others were compared by lists."""
     found: int
     repaired: int
 
@@ -81,9 +86,9 @@ class ReconcileStep(StrEnum):
     """The steps of a run, in order."""
 
     RECORD = "RECORD"
-    """Compare each subscription in the database with its workflow."""
+    """Compare the subscriptions in the database with the running workflows."""
     RUNNING = "RUNNING"
-    """Find running workflows that are not expected by the database."""
+    """Find running workflows of unknown types."""
     CLOSED = "CLOSED"
     """Find histories that should have been deleted."""
     ADJUSTMENTS = "ADJUSTMENTS"
@@ -106,6 +111,8 @@ class ReconcilePage(Frozen):
     run: str
     after: str = ""
     grace_minutes: int
+    query_all: bool = False
+    """Query every workflow, instead of those that the rotation and the changes determine."""
 
 
 class ReconcilePageResult(Frozen):
@@ -113,33 +120,39 @@ class ReconcilePageResult(Frozen):
 
     checked: int
     found: int
+    queried: int = 0
     next_after: str | None = None
 
 
 class ReconcileProgress(Wire):
-    """The progress of a run. To start a run manually, set `grace_minutes` or nothing."""
+    """The progress of a run. To start a run manually, set `grace_minutes`, `query_all` or nothing."""
 
     grace_minutes: Annotated[int, Field(ge=0, le=MOST_GRACE_MINUTES)] = GRACE_MINUTES
+    query_all: bool = False
     step: Annotated[ReconcileStep, Field(strict=False)] = ReconcileStep.RECORD
     after: Annotated[str, AfterValidator(require_storable)] = ""
     checked: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     found: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    queried: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
 
     def after_page(self, page: ReconcilePageResult) -> "ReconcileProgress":
         return ReconcileProgress(
             grace_minutes=self.grace_minutes,
+            query_all=self.query_all,
             step=self.step.following if page.next_after is None else self.step,
             after=page.next_after or "",
             checked=self.checked + page.checked,
             found=self.found + page.found,
+            queried=self.queried + page.queried,
         )
 
 
 class FinishReconciliation(Frozen):
-    """Finish the report of a run; `checked` is the number of checked subscriptions."""
+    """Finish the report of a run, with its numbers of checked subscriptions and of queried workflows."""
 
     run: str
     checked: int
+    queried: int = 0
 
 
 class ReconcileReport(Frozen):
@@ -148,17 +161,21 @@ class ReconcileReport(Frozen):
     summary: str
     run: str
     checked: int
+    queried: int
     found: int
     repaired: int
     by_code: Mapping[FindingCode, int]
 
 
-def report_of(run: str, checked: int, found: Mapping[FindingCode, int], repaired: int) -> ReconcileReport:
+def report_of(
+    run: str, checked: int, queried: int, found: Mapping[FindingCode, int], repaired: int
+) -> ReconcileReport:
     """Return the report of a run; `found` has the number of findings of each code."""
     return ReconcileReport(
         summary=_summary(checked, sum(found.values()), repaired),
         run=run,
         checked=checked,
+        queried=queried,
         found=sum(found.values()),
         repaired=repaired,
         by_code=found,

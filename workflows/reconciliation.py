@@ -20,7 +20,7 @@ _PAGES_A_RUN = 500
 
 _STEPS = {
     ReconcileStep.RECORD: (activity_stubs.reconcile_record, "subscriptions in the database"),
-    ReconcileStep.RUNNING: (activity_stubs.reconcile_running, "running workflows"),
+    ReconcileStep.RUNNING: (activity_stubs.reconcile_running, "workflows of unknown types"),
     ReconcileStep.CLOSED: (activity_stubs.reconcile_closed, "orphaned histories"),
     ReconcileStep.ADJUSTMENTS: (activity_stubs.reconcile_adjustments, "adjustments"),
     ReconcileStep.INVOICES: (activity_stubs.reconcile_invoices, "invoices"),
@@ -40,19 +40,26 @@ class ReconcileWorkflow:
             if pages == _PAGES_A_RUN:
                 workflow.continue_as_new(progress)
             progress = await _check_page(run, progress)
-            workflow.set_current_details(f"{progress.checked:,} checked, {progress.found:,} findings.")
+            workflow.set_current_details(
+                f"{progress.checked:,} checked, {progress.queried:,} queried, {progress.found:,} findings."
+            )
             pages += 1
         return await _report(run, progress)
 
 
 async def _check_page(run: str, progress: ReconcileProgress) -> ReconcileProgress:
     stub, summary = _STEPS[progress.step]
-    input = ReconcilePage(run=run, after=progress.after, grace_minutes=progress.grace_minutes)
+    input = ReconcilePage(
+        run=run,
+        after=progress.after,
+        grace_minutes=progress.grace_minutes,
+        query_all=progress.query_all,
+    )
     return progress.after_page(await execute_page(stub, input, summary=summary))
 
 
 async def _report(run: str, progress: ReconcileProgress) -> ReconcileReport:
-    input = FinishReconciliation(run=run, checked=progress.checked)
+    input = FinishReconciliation(run=run, checked=progress.checked, queried=progress.queried)
     report = await execute_page(activity_stubs.finish_reconciliation, input, summary="report")
     codes = "".join(f"\n- **{code}**: {number:,}" for code, number in report.by_code.items())
     workflow.set_current_details(report.summary + codes)

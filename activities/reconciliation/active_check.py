@@ -83,7 +83,7 @@ def _is_consistent(context: ReconcileContext, record: RecordSnapshot, workflow: 
         and without_transient_fields(expected) == without_transient_fields(workflow)
         and not record.differs_from(expected)
         and repair.has_names_of(record, expected)
-        and _overdue_deadline(expected, context.book) is None
+        and overdue_deadline(expected, context.book) is None
     )
 
 
@@ -249,7 +249,7 @@ async def _check_deadline(
     context: ReconcileContext, check: SubscriptionCheck, comparison: _Comparison
 ) -> None:
     before, now = (repair.expected_state(record, None) for record in (comparison.before, comparison.now))
-    deadline = _overdue_deadline(before, context.book) if before else None
+    deadline = overdue_deadline(before, context.book) if before else None
     if now is None or deadline is None:
         return
     is_done = next_deadline(now) != deadline
@@ -268,7 +268,7 @@ async def _check_deadline(
         )
 
 
-def _overdue_deadline(state: Subscription, book: PriceBook) -> Deadline | None:
+def overdue_deadline(state: Subscription, book: PriceBook) -> Deadline | None:
     """Return the next deadline if it is overdue by the real clock."""
     deadline = next_deadline(state)
     if deadline is None or wake_time(state, deadline, book) >= datetime.now(UTC) - _OVERDUE_AFTER:

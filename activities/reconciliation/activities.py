@@ -9,17 +9,19 @@ from temporalio.client import Client
 from activities.batch import Batch
 from activities.reconciliation.adjustment_check import check_adjustments
 from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, run_checks, unreadable
+from activities.reconciliation.heartbeats import Heartbeats
 from activities.reconciliation.history_reader import HistoryReader
 from activities.reconciliation.invoice_check import invoice_findings
 from activities.reconciliation.orphan_check import (
     check_orphaned_history,
-    check_running_workflows,
-    report_unknown_workflows,
+    unknown_workflow_findings,
+    unknown_workflows_query,
 )
 from activities.reconciliation.orphaned_histories import orphaned_history_page
-from activities.reconciliation.record_snapshot import page_of_ids, recorded_page
+from activities.reconciliation.record_page import check_record_page
 from activities.reconciliation.report import Report
-from activities.reconciliation.subscription_check import check_subscription, update_attention
+from activities.reconciliation.scope import Scope, load_scope
+from activities.reconciliation.subscription_check import update_attention
 from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT, WaitBudget, WorkflowProbe
 from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
@@ -29,6 +31,7 @@ from adapters.temporal.visibility import quote_visibility_value
 from subscription.ids import is_subscription_id
 from subscription.message_authentication import MessageSigner
 from subscription.reconciliation import (
+    ROTATION_NIGHTS,
     FinishReconciliation,
     ReconcilePage,
     ReconcilePageResult,
@@ -41,7 +44,8 @@ _PAGE_SIZE = 100
 class ReconciliationActivities:
     """Every activity may be retried: findings and repairs of an interrupted attempt stay in the report.
 
-    `answer_timeout` is the time that a workflow has to answer a query or an update.
+    `release` identifies the code of this worker. Every workflow is queried once in `rotation_nights`, and has
+    `answer_timeout` to answer a query or an update.
     """
 
     def __init__(
@@ -51,108 +55,104 @@ class ReconciliationActivities:
         workspaces: WorkspaceProvisioner,
         signer: MessageSigner,
         *,
+        release: str = "",
+        rotation_nights: int = ROTATION_NIGHTS,
         answer_timeout: timedelta = ANSWER_TIMEOUT,
     ) -> None:
         self._pool = pool
         self._signer = signer
         self._client = client
         self._workspaces = workspaces
+        self._release = release
+        self._rotation_nights = rotation_nights
         self._answer_timeout = answer_timeout
 
     @activity.defn
     async def reconcile_record(self, input: ReconcilePage) -> ReconcilePageResult:
-        """Check a page of subscriptions in the database, in order of ID, each against its workflow."""
-        context = await self._context(input)
-        ids, batch = await page_of_ids(self._pool, input.after, _PAGE_SIZE), Batch("reconcile")
-        page = await recorded_page(self._pool, ids, batch)
-        checks = await run_checks(
-            [
-                *(check_subscription(context, record) for record in page),
-                *(unreadable(context, failure) for failure in batch.failures),
-            ]
-        )
-        next_after = ids[-1] if len(ids) == _PAGE_SIZE else None
-        return await self._page_result(context, checks, next_after, checked=len(ids))
+        """Check a page of subscriptions in the database, and the running workflows in its range of IDs."""
+        async with Heartbeats() as heartbeats:
+            scope = await load_scope(
+                self._pool, self._client, input, nights=self._rotation_nights, release=self._release
+            )
+            return await check_record_page(await self._context(input, scope), input.after, heartbeats)
 
     @activity.defn
     async def reconcile_running(self, input: ReconcilePage) -> ReconcilePageResult:
-        """Check a page of running workflows for those that the database does not expect."""
-        context = await self._context(input)
-        started_before = activity.info().current_attempt_scheduled_time - context.grace
-        query = f"TaskQueue = {quote_visibility_value(activity.info().task_queue)} AND CloseTime IS NULL "
-        query += f"AND StartTime <= '{started_before.isoformat()}'"
-        runs, next_after = await list_runs_page(self._client, query, input.after, _PAGE_SIZE)
-        unknown = await report_unknown_workflows(context, runs)
-        of_subscriptions = [run for run in runs if run.workflow_type == "SubscriptionWorkflow"]
-        checks = await check_running_workflows(context, of_subscriptions)
-        page = await self._page_result(context, checks, next_after)
-        return page.model_copy(update={"found": page.found + unknown})
+        """Report a page of running workflows of a type that the service does not have, on its task queue."""
+        report = await self._report(input)
+        runs, next_after = await list_runs_page(
+            self._client, unknown_workflows_query(activity.info().task_queue), input.after, _PAGE_SIZE
+        )
+        findings = unknown_workflow_findings(runs)
+        for finding in findings:
+            await report.add(finding)
+        return ReconcilePageResult(checked=0, found=len(findings), next_after=next_after)
 
     @activity.defn
     async def reconcile_closed(self, input: ReconcilePage) -> ReconcilePageResult:
         """Check a page of closed runs for orphaned histories."""
-        context = await self._context(input)
-        queue = activity.info().task_queue
-        batch = Batch("reconcile")
-        histories, next_after = await orphaned_history_page(
-            self._client, self._pool, queue, context.grace, input.after, batch
-        )
-        # A history with an invalid subscription ID belongs to no subscription; the retention job deletes it.
-        orphans = [history for history in histories if is_subscription_id(history.subscription_id)]
-        checks = await run_checks(
-            [
-                *(check_orphaned_history(context, history) for history in orphans),
-                *(unreadable(context, failure) for failure in batch.failures),
-            ]
-        )
-        return await self._page_result(context, checks, next_after)
+        async with Heartbeats():
+            context = await self._context(input)
+            queue = activity.info().task_queue
+            batch = Batch("reconcile")
+            histories, next_after = await orphaned_history_page(
+                self._client, self._pool, queue, context.grace, input.after, batch
+            )
+            # The retention job deletes histories with an invalid ID, which belong to no subscription.
+            orphans = [history for history in histories if is_subscription_id(history.subscription_id)]
+            checks = await run_checks(
+                [
+                    *(check_orphaned_history(context, history) for history in orphans),
+                    *(unreadable(context, failure) for failure in batch.failures),
+                ]
+            )
+            return await self._page_result(context, checks, next_after)
 
     @activity.defn
     async def reconcile_adjustments(self, input: ReconcilePage) -> ReconcilePageResult:
         """Check a page of completed adjustments for those that the ledger lacks."""
-        context = await self._context(input)
-        query = f"{_workflows_of_queue('AdjustmentWorkflow')} AND ExecutionStatus = 'Completed'"
-        runs, next_after = await list_runs_page(self._client, query, input.after, _PAGE_SIZE)
-        return await self._page_result(context, await check_adjustments(context, runs), next_after)
+        query = "WorkflowType = 'AdjustmentWorkflow' AND ExecutionStatus = 'Completed' "
+        query += f"AND TaskQueue = {quote_visibility_value(activity.info().task_queue)}"
+        async with Heartbeats():
+            context = await self._context(input)
+            runs, next_after = await list_runs_page(self._client, query, input.after, _PAGE_SIZE)
+            return await self._page_result(context, await check_adjustments(context, runs), next_after)
 
     @activity.defn
     async def reconcile_invoices(self, input: ReconcilePage) -> ReconcilePageResult:
         """Check a page of invoices, in order of number."""
-        context = await self._context(input)
+        report = await self._report(input)
         findings, next_after = await invoice_findings(self._pool, input.after)
         for finding in findings:
-            await context.report.add(finding)
+            await report.add(finding)
         return ReconcilePageResult(checked=0, found=len(findings), next_after=next_after)
 
     @activity.defn
     async def finish_reconciliation(self, input: FinishReconciliation) -> ReconcileReport:
-        return await Report(self._pool, input.run).finish(input.checked)
+        finished_by = activity.info().workflow_run_id
+        return await Report(self._pool, input.run).finish(input.checked, input.queried, finished_by)
 
-    async def _context(self, input: ReconcilePage) -> ReconcileContext:
+    async def _report(self, input: ReconcilePage) -> Report:
         report = Report(self._pool, input.run)
         await report.begin()
+        return report
+
+    async def _context(self, input: ReconcilePage, scope: Scope | None = None) -> ReconcileContext:
         return ReconcileContext(
             pool=self._pool,
             client=self._client,
             workspaces=self._workspaces,
             book=await load_price_book(self._pool),
-            report=report,
+            report=await self._report(input),
+            scope=scope or Scope.everything(self._rotation_nights),
             grace=timedelta(minutes=input.grace_minutes),
             workflows=WorkflowProbe(self._client, WaitBudget(self._answer_timeout)),
             histories=HistoryReader(self._client, self._signer),
         )
 
     async def _page_result(
-        self,
-        context: ReconcileContext,
-        checks: Sequence[SubscriptionCheck],
-        next_after: str | None,
-        checked: int = 0,
+        self, context: ReconcileContext, checks: Sequence[SubscriptionCheck], next_after: str | None
     ) -> ReconcilePageResult:
         await update_attention(context, checks)
         found = sum(len(check.findings) for check in checks)
-        return ReconcilePageResult(checked=checked, found=found, next_after=next_after)
-
-
-def _workflows_of_queue(workflow: str) -> str:
-    return f"WorkflowType = '{workflow}' AND TaskQueue = {quote_visibility_value(activity.info().task_queue)}"
+        return ReconcilePageResult(checked=0, found=found, next_after=next_after)

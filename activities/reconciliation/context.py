@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from temporalio import activity
 from temporalio.client import Client
 
 from activities.reconciliation.history_reader import HistoryReader
 from activities.reconciliation.report import Report
+from activities.reconciliation.scope import Scope
 from activities.reconciliation.workflow_probe import WorkflowProbe
 from adapters.outages import concerns_all
 from adapters.postgres.pool import Pool
@@ -37,6 +37,7 @@ class ReconcileContext:
     workspaces: WorkspaceProvisioner
     book: PriceBook
     report: Report
+    scope: Scope
     grace: timedelta
     workflows: WorkflowProbe
     histories: HistoryReader
@@ -67,7 +68,6 @@ class SubscriptionCheck:
 
     async def add_finding(self, finding: Finding, repair: Repair | None = None) -> bool:
         """Store this finding and repair it unless it already is; return whether it is repaired."""
-        activity.heartbeat()
         await self.report.add(finding)
         repaired = finding.repaired
         if repair is not None and await repair():
@@ -102,7 +102,6 @@ async def run_checks(checks: Iterable[Coroutine[Any, Any, SubscriptionCheck]]) -
     async def run_one(check: Coroutine[Any, Any, SubscriptionCheck]) -> SubscriptionCheck:
         try:
             async with slots:
-                activity.heartbeat()
                 return await check
         finally:
             check.close()

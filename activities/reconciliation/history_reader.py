@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from temporalio import activity
 from temporalio.api.common.v1 import Header, Payload
 from temporalio.api.history.v1 import (
     ActivityTaskScheduledEventAttributes,
@@ -146,7 +145,6 @@ async def read_history(reader: HistoryReader, subscription_id: str) -> HistoryTr
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:  # it has just been deleted
                 raise
-        activity.heartbeat()
     return history
 
 

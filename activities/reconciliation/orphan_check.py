@@ -1,6 +1,6 @@
 """Check for workflows and histories that the database does not expect."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from temporalio.client import WorkflowExecution as Run
 from temporalio.exceptions import ApplicationError
@@ -9,29 +9,35 @@ from activities.reconciliation.catalogue_restore import restore_catalogues
 from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, run_check, run_checks
 from activities.reconciliation.erased_check import delete_histories
 from activities.reconciliation.history_reader import read_history
+from activities.reconciliation.listed_workflows import ListedWorkflow
 from activities.reconciliation.orphaned_histories import OrphanedHistory, time_since_erasure
 from activities.reconciliation.record_snapshot import load_record
 from activities.reconciliation.restore import restore_row, sync_workspace
 from activities.reconciliation.subscription_check import check_subscription
 from adapters.temporal.executions import delete_runs
+from adapters.temporal.visibility import quote_visibility_value
 from subscription.activity_contracts import CALLERS
-from subscription.ids import WORKFLOW_ID_PREFIX, is_subscription_id
+from subscription.ids import is_subscription_id
 from subscription.reconciliation import Finding, FindingCode
-from subscription.state import State
 
 _WORKFLOW_TYPES = frozenset(workflow_type for callers in CALLERS.values() for workflow_type in callers)
 
 
-async def check_running_workflows(context: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
+async def check_running_workflows(
+    context: ReconcileContext, workflows: Iterable[ListedWorkflow]
+) -> list[SubscriptionCheck]:
     """Check that each running workflow belongs to a subscription in the database that is not erased."""
-    named = ((run.id.removeprefix(WORKFLOW_ID_PREFIX), run) for run in runs)
-    by_id = {subscription_id: run for subscription_id, run in named if is_subscription_id(subscription_id)}
+    by_id = {
+        workflow.subscription_id: workflow
+        for workflow in workflows
+        if is_subscription_id(workflow.subscription_id)
+    }
     known = await time_since_erasure(context.pool, by_id)
     unrecorded = [subscription_id for subscription_id in by_id if subscription_id not in known]
     erased = [
         subscription_id
         for subscription_id, age in known.items()
-        if age is not None and age > context.grace and not _is_cleanup_run(by_id[subscription_id])
+        if age is not None and age > context.grace and not by_id[subscription_id].is_cleanup_run
     ]
     return await run_checks(
         [
@@ -41,15 +47,20 @@ async def check_running_workflows(context: ReconcileContext, runs: Sequence[Run]
     )
 
 
-async def report_unknown_workflows(context: ReconcileContext, runs: Sequence[Run]) -> int:
-    """Report running workflows of a type that the service does not have, on its task queue."""
-    unknown = [run for run in runs if run.workflow_type not in _WORKFLOW_TYPES]
-    for run in unknown:
-        # The message contains neither ID nor type: the client that started the workflow chose them.
-        message = f"Run {run.run_id} on the service's task queue is of a type that the service does not have."
-        finding = Finding(subscription_id=None, code=FindingCode.UNKNOWN_WORKFLOW, message=message)
-        await context.report.add(finding)
-    return len(unknown)
+def unknown_workflows_query(task_queue: str) -> str:
+    """Return the query of running workflows of a type that the service does not have, on its task queue."""
+    known = ", ".join(quote_visibility_value(workflow_type) for workflow_type in sorted(_WORKFLOW_TYPES))
+    query = f"TaskQueue = {quote_visibility_value(task_queue)} AND CloseTime IS NULL"
+    return f"{query} AND WorkflowType NOT IN ({known})"
+
+
+def unknown_workflow_findings(runs: Sequence[Run]) -> list[Finding]:
+    # The message contains neither ID nor type: the client that started the workflow chose them.
+    message = "Run {} on the service's task queue is of a type that the service does not have."
+    return [
+        Finding(subscription_id=None, code=FindingCode.UNKNOWN_WORKFLOW, message=message.format(run.run_id))
+        for run in runs
+    ]
 
 
 async def check_orphaned_history(context: ReconcileContext, orphan: OrphanedHistory) -> SubscriptionCheck:
@@ -125,9 +136,3 @@ async def _delete(context: ReconcileContext, orphan: OrphanedHistory) -> bool:
     except ApplicationError:
         return False
     return True
-
-
-def _is_cleanup_run(run: Run) -> bool:
-    """Return whether this is the cleanup run of an erased subscription, which deletes the other runs."""
-    attributes = {pair.key.name: pair.value for pair in run.typed_search_attributes}
-    return attributes.get("SubscriptionState") == State.ERASED

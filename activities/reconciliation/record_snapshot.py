@@ -45,22 +45,6 @@ COLUMNS: Mapping[str, Callable[[Subscription], Any]] = {
 """Columns of `subscriptions` that lists use, with their value for a state."""
 
 
-# A subscription whose erasure has been certified for a week does not change any more, and the number of such
-# subscriptions only grows. Each of them is therefore checked once in this many nights.
-_NIGHTS = 28
-_PAGE = """
-    SELECT subscription_id FROM subscriptions
-     WHERE subscription_id > $1
-       AND (state <> 'ERASED'
-            OR 2 > (SELECT count(*) FROM erasure_certificates AS issued
-                     WHERE issued.subscription_id = subscriptions.subscription_id
-                       AND recorded_at < now() - interval '7 days')
-            OR abs(mod(hashtextextended(subscription_id, 0), $3))
-               = mod((now()::date - date '2000-01-01')::bigint, $3))
-     ORDER BY subscription_id LIMIT $2
-"""
-
-
 @dataclass(frozen=True)
 class RecordSnapshot:
     """Database rows of a subscription. Values that cannot be parsed are None."""
@@ -133,11 +117,6 @@ class RecordSnapshot:
         ):
             return columns
         return ["snapshot"]
-
-
-async def page_of_ids(pool: Pool, after: str, limit: int) -> list[str]:
-    """Return the next IDs in order; of subscriptions erased long ago, only tonight's share."""
-    return [row["subscription_id"] for row in await pool.fetch(_PAGE, after, limit, _NIGHTS)]
 
 
 async def recorded_page(pool: Pool, ids: Sequence[str], batch: Batch) -> list[RecordSnapshot]:
@@ -247,7 +226,9 @@ async def _by_subscription(connection: Connection, query: str, ids: Sequence[str
 
 
 def _event(row: Row) -> Event:
-    return EVENT_ADAPTER.validate_python(json.loads(row["detail"]) | json.loads(row["private"] or "{}"))
+    if row["private"] is None:
+        return EVENT_ADAPTER.validate_json(row["detail"])
+    return EVENT_ADAPTER.validate_python(json.loads(row["detail"]) | json.loads(row["private"]))
 
 
 def _read(reader: Callable[[Any], T], document: Any) -> T | None:

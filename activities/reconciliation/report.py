@@ -69,15 +69,15 @@ class Report:
             sorted({finding.code for finding in still_open}),
         )
 
-    async def finish(self, checked: int) -> ReconcileReport:
+    async def finish(self, checked: int, queried: int, finished_by: str | None) -> ReconcileReport:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 """
-                UPDATE reconciliations SET finished_at = clock_timestamp(), checked = $2
+                UPDATE reconciliations
+                   SET finished_at = clock_timestamp(), checked = $2, queried = $3, finished_by = $4
                  WHERE run = $1 AND finished_at IS NULL
                 """,
-                self.run,
-                checked,
+                *(self.run, checked, queried, finished_by),
             )
             rows = await connection.fetch(
                 """
@@ -87,4 +87,4 @@ class Report:
                 self.run,
             )
         counts = {FindingCode(row["code"]): row["found"] for row in rows}
-        return report_of(self.run, checked, counts, sum(row["repaired"] for row in rows))
+        return report_of(self.run, checked, queried, counts, sum(row["repaired"] for row in rows))

@@ -228,10 +228,10 @@ class WorkflowProbe:
         )
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_TIMEOUT.total_seconds()):
-                while (await self.inspect(subscription_id)).state is None:
-                    activity.heartbeat()
+                while True:
+                    if (await self.inspect(subscription_id)).state:
+                        return True
                     await asyncio.sleep(_POLL_SECONDS)
-                return True
         return False
 
     async def set_attention(self, subscription_id: str, reason: str | None) -> None:

@@ -12,7 +12,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.batch import Batch
 from activities.invoicing import InvoicingActivities
-from activities.reconciliation.record_snapshot import page_of_ids, recorded_page
+from activities.reconciliation.record_page import page_of_ids
+from activities.reconciliation.record_snapshot import recorded_page
+from activities.reconciliation.scope import Scope
 from adapters.postgres.pool import Pool, create_pool
 from benchmarks.database_fixtures import SUBSCRIPTIONS_A_CUSTOMER, copy_template, create_template, id_of
 from benchmarks.environment import BenchmarkEnvironment
@@ -25,6 +27,7 @@ from starter.request_context import load_request_context
 from subscription.business_calendar import KST, add_months, day_of, first_of_month
 from subscription.catalogue import PriceBook
 from subscription.invoice import IssueInvoices
+from subscription.reconciliation import ROTATION_NIGHTS
 from subscription.request import Account, AccountKind, Request
 from subscription.state import State
 from subscription.validation import parse_strict
@@ -132,8 +135,8 @@ async def _sequential_scans(owner: Pool, reader: Pool) -> Mapping[str, int]:
 async def _milliseconds_a_page(pool: Pool) -> float:
     begun, after = time.perf_counter(), ""
     for _ in range(_PAGES):
-        ids = await page_of_ids(pool, after, _PAGE_SIZE)
-        page = await recorded_page(pool, ids, Batch("bench"))
+        ids = await page_of_ids(pool, after, _PAGE_SIZE, Scope.everything(ROTATION_NIGHTS))
+        page = await recorded_page(pool, list(ids), Batch("bench"))
         after = page[-1].id if page else ""
     return (time.perf_counter() - begun) * 1000 / _PAGES
 

@@ -1,11 +1,12 @@
-"""`worksub findings`: report of the nightly reconciliation."""
+"""`worksub reconcile` and `worksub findings`: run the nightly reconciliation, and show its report."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.options import AsJson
-from entrypoints.cli.output import show
+from entrypoints.cli.options import AsJson, Timeout
+from entrypoints.cli.output import print_status, show
+from entrypoints.cli.schedules import JOB_SECONDS, PANEL, convert_job_errors
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
@@ -17,7 +18,31 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command("findings", rich_help_panel="Run the service")
+@app.command("reconcile", rich_help_panel=PANEL)
+def reconcile(
+    query_all: Annotated[
+        bool, typer.Option("--all", help="Query every workflow, instead of this night's part.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the result.")] = True,
+    timeout: Timeout = JOB_SECONDS,
+    as_json: AsJson = False,
+) -> None:
+    """Compare Temporal with the database now, as every night."""
+    from starter.schedules import result_of, start_reconciliation
+
+    with Session(timeout=timeout) as session:
+        handle = session.run_services(
+            convert_job_errors(lambda client: start_reconciliation(client, query_all=query_all))
+        )
+        print_status(f"reconcile has started as workflow {handle.id}.")
+        if not wait:
+            show(as_json, {"workflow_id": handle.id, "report": None}, lambda: "")
+            return
+        report = session.run_services(convert_job_errors(lambda client: result_of(handle)))
+    show(as_json, {"workflow_id": handle.id, "report": report}, lambda: str(report["summary"]))
+
+
+@app.command("findings", rich_help_panel=PANEL)
 def findings(
     run: Annotated[
         str | None,
@@ -55,7 +80,11 @@ def _view(reconciliation: "Reconciliation", listed: "list[ReportedFinding]") -> 
         summary, period = reconciliation.summary, f"{started} to {finished}"
     else:
         summary, period = f"{reconciliation.found:,} findings so far.", f"running since {started}"
-    parts: list[RenderableType] = [Text(summary), Text(f"Run {reconciliation.run}, {period}.", style="dim")]
+    queried = f"{reconciliation.queried:,} workflows queried"
+    parts: list[RenderableType] = [
+        Text(summary),
+        Text(f"Run {reconciliation.run}, {period}; {queried}.", style="dim"),
+    ]
     if listed:
         parts.append(findings_table(listed))
     if more := reconciliation.found - len(listed):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Manage scheduled jobs.", no_args_is_help=True)
 PANEL = "Run the service"
 
-_JOB_SECONDS = 600.0
+JOB_SECONDS = 600.0
 
 T = TypeVar("T")
 
@@ -75,19 +75,19 @@ def list_jobs(as_json: AsJson = False) -> None:
 def trigger(
     job: JobName,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the result.")] = True,
-    timeout: Timeout = _JOB_SECONDS,
+    timeout: Timeout = JOB_SECONDS,
     as_json: AsJson = False,
 ) -> None:
     """Run a job now, in addition to its schedule."""
     from starter.schedules import result_of, trigger
 
     with Session(timeout=timeout) as session:
-        handle = session.run_services(_convert_errors(lambda client: trigger(client, job)))
+        handle = session.run_services(convert_job_errors(lambda client: trigger(client, job)))
         print_status(f"{job.name} has started as workflow {handle.id}.")
         if not wait:
             show(as_json, {"workflow_id": handle.id, "report": None}, lambda: "")
             return
-        report = session.run_services(_convert_errors(lambda client: result_of(handle)))
+        report = session.run_services(convert_job_errors(lambda client: result_of(handle)))
     show(as_json, {"workflow_id": handle.id, "report": report}, lambda: str(report["summary"]))
 
 
@@ -103,7 +103,7 @@ def pause(
     from starter.schedules import pause
 
     with Session() as session:
-        session.run_services(_convert_errors(lambda client: pause(client, job, note)))
+        session.run_services(convert_job_errors(lambda client: pause(client, job, note)))
     show(as_json, {"name": job.name, "paused": True}, lambda: f"{job.name} is paused: {note}.")
 
 
@@ -113,21 +113,24 @@ def resume(job: JobName, as_json: AsJson = False) -> None:
     from starter.schedules import resume
 
     with Session() as session:
-        session.run_services(_convert_errors(lambda client: resume(client, job)))
+        session.run_services(convert_job_errors(lambda client: resume(client, job)))
     show(as_json, {"name": job.name, "paused": False}, lambda: f"{job.name} runs {job.times} again.")
 
 
-def _convert_errors(
+def convert_job_errors(
     task: "Callable[[Client], Awaitable[T]]",
 ) -> "Callable[[ServiceTargets], Awaitable[T]]":
     async def run(services: "ServiceTargets") -> T:
-        from starter.schedules import JobFailedError, NotAppliedError
+        from starter.schedules import JobFailedError, JobRunningError, NotAppliedError
 
         try:
             return await task(services.temporal)
         except NotAppliedError as error:
             advice = "To create it, run `worksub schedules apply`."
             raise CommandError(ExitCode.REFUSED, "SCHEDULE_NOT_APPLIED", str(error), advice=advice) from None
+        except JobRunningError as error:
+            advice = "Wait for its end, or terminate it in Temporal's Web UI."
+            raise CommandError(ExitCode.REFUSED, "JOB_RUNNING", str(error), advice=advice) from None
         except JobFailedError as error:
             advice = "See the run in Temporal's Web UI. Completed work is kept."
             raise CommandError(ExitCode.REFUSED, "JOB_FAILED", str(error), advice=advice) from None

@@ -71,6 +71,10 @@ async def test_reconciliation_findings_are_listed(cli: Cli, service: Service) ->
     assert later["report"]["run"] != run
     assert await cli.json("findings", "--run", run) == document
     assert len((await cli.json("findings", "--run", run, "--limit", "1"))["findings"]) == 1
+    by_hand = (await cli.json("reconcile", "--all"))["report"]
+    assert by_hand["queried"] >= 1
+    assert by_hand["by_code"] == later["report"]["by_code"]
+    assert f"{by_hand['queried']:,} workflows queried" in (await cli.run("findings")).out
 
 
 async def test_unknown_run_is_refused(cli: Cli) -> None:

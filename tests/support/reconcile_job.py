@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio.client import Client
 
+from activities.reconciliation.scope import CLOCK_DIFFERENCE
 from dev_stack.stack import EmbeddedStack
 from subscription.reconciliation import ReportedFinding
 
@@ -27,11 +28,13 @@ async def stuck_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[Ser
         yield service_env
 
 
-async def reconciled(service_env: ServiceEnv, grace_minutes: int = 0) -> dict[str, Any]:
+async def reconciled(
+    service_env: ServiceEnv, grace_minutes: int = 0, *, query_all: bool = False
+) -> dict[str, Any]:
     """Return the report of a run. Only a grace period lets work count as still in progress."""
     report: dict[str, Any] = await service_env.temporal.execute_workflow(
         "ReconcileWorkflow",
-        {"grace_minutes": grace_minutes},
+        {"grace_minutes": grace_minutes, "query_all": query_all},
         id=unique_name("reconcile"),
         task_queue=service_env.task_queue,
     )
@@ -53,6 +56,30 @@ async def codes(service_env: ServiceEnv) -> dict[str | None, list[tuple[str, boo
     for finding in await found(service_env):
         by_id.setdefault(finding.subscription_id, []).append((finding.code.value, finding.repaired))
     return by_id
+
+
+async def night_passed(service_env: ServiceEnv) -> None:
+    """Run the job in a consistent system, as in the night before."""
+    report = await reconciled(service_env)
+    assert report["found"] == 0
+    await since_last_night(service_env)
+
+
+async def since_last_night(service_env: ServiceEnv) -> None:
+    """Let only what follows count as changed since the latest run, which Temporal must list."""
+    finished_by = await service_env.owner.fetchval(
+        """
+        UPDATE reconciliations SET started_at = clock_timestamp() + $1
+         WHERE finished_at = (SELECT max(finished_at) FROM reconciliations) RETURNING finished_by
+        """,
+        CLOCK_DIFFERENCE,
+    )
+    query = f"RunId = '{finished_by}' AND ExecutionStatus = 'Completed'"
+
+    async def is_listed() -> bool:
+        return (await service_env.temporal.count_workflows(query)).count > 0
+
+    await wait_for("the run is listed", is_listed)
 
 
 async def needs_attention(subscription: SubscriptionDriver) -> bool:

@@ -26,6 +26,7 @@ from starter.setup import set_up
 from subscription.business_calendar import KST
 from subscription.catalogue import Catalogue, parse_catalogue
 from subscription.message_authentication import MessageSigner
+from subscription.reconciliation import ROTATION_NIGHTS
 from subscription.refusals import Refusal, RefusalError
 from subscription.timeline import RequestAnswer
 from worker import create_worker
@@ -146,6 +147,7 @@ class ServiceEnv:
         allow_test_clock_invoices: bool = True,
         mail_server: MailServer | None = None,
         console_url: str | None = None,
+        rotation_nights: int = ROTATION_NIGHTS,
         answer_timeout: timedelta = ANSWER_TIMEOUT,
     ) -> Worker:
         return create_worker(
@@ -158,6 +160,7 @@ class ServiceEnv:
             task_queue=self.task_queue,
             allow_simulation=allow_simulation,
             allow_test_clock_invoices=allow_test_clock_invoices,
+            rotation_nights=rotation_nights,
             answer_timeout=answer_timeout,
         )
 

@@ -596,10 +596,21 @@ CREATE TABLE reconciliations (
     run         text        PRIMARY KEY,
     started_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
-    checked     integer     NOT NULL DEFAULT 0
+    checked     integer     NOT NULL DEFAULT 0,
+    queried     integer     NOT NULL DEFAULT 0,
+    -- The scope of the run: see activities/reconciliation/scope.py. NULL if it did not start at its first page.
+    release     text,
+    database    text,
+    nights      integer,
+    turn        integer,
+    share       integer,
+    -- The run before it, if both servers knew that run.
+    previous_run text,
+    -- The ID of its last run in Temporal.
+    finished_by text
 );
 CREATE INDEX reconciliations_by_time ON reconciliations (started_at);
-GRANT SELECT, INSERT, UPDATE (finished_at, checked), DELETE ON reconciliations TO worksub_worker;
+GRANT SELECT, INSERT, UPDATE (finished_at, checked, queried, finished_by), DELETE ON reconciliations TO worksub_worker;
 GRANT SELECT ON reconciliations TO worksub_reader;
 
 -- Without a foreign key to subscriptions: a finding may concern a subscription without a row, or an invoice.

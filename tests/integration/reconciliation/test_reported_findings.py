@@ -14,7 +14,14 @@ from support.corruption import (
 )
 from support.paused_workflows import paused
 from support.polling import gather_all, wait_for
-from support.reconcile_job import ANSWER_TIMEOUT, codes, found, gets_attention, stuck_env
+from support.reconcile_job import (
+    ANSWER_TIMEOUT,
+    codes,
+    found,
+    gets_attention,
+    night_passed,
+    stuck_env,
+)
 from support.service_env import ServiceEnv, kst, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio import workflow
@@ -123,6 +130,7 @@ DAMAGE = {
 
 async def test_unrepairable_finding_is_shown_until_resolved(isolated_env: ServiceEnv) -> None:
     subscriptions = dict(zip(DAMAGE, await gather_all(charged(isolated_env) for _ in DAMAGE), strict=True))
+    await night_passed(isolated_env)
     before = {
         what: await stored_rows(isolated_env, subscription) for what, subscription in subscriptions.items()
     }
@@ -379,6 +387,7 @@ async def test_invoice_corrections_are_recalculated(
 async def test_paused_workflow_is_reported_and_not_replaced(isolated_env: ServiceEnv) -> None:
     """With a correct row, and with a missing event that the histories still have."""
     well, lacking, running = await gather_all(charged(isolated_env) for _ in range(3))
+    await night_passed(isolated_env)
     before = await stored_rows(isolated_env, lacking)
     await execute_as_superuser(
         isolated_env,

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from typing import Any
 
 import pytest
 from support.corruption import execute_as_superuser
@@ -10,11 +11,12 @@ from support.reconcile_job import found, reconciled
 from support.service_env import ServiceEnv, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.client import Client, WorkflowFailureError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation.activities import ReconciliationActivities
-from activities.reconciliation.record_snapshot import page_of_ids
+from activities.reconciliation.record_page import page_of_ids
+from activities.reconciliation.scope import Scope
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from dev_stack.stack import EmbeddedStack
 from subscription.reconciliation import ReconcilePage
@@ -24,7 +26,7 @@ from subscription.refusals import RefusalCode, RefusalError
 async def test_another_worker_finishes_interrupted_run(
     stack: EmbeddedStack, temporal: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("activities.reconciliation.activities._PAGE_SIZE", 5)
+    monkeypatch.setattr("activities.reconciliation.record_page._PAGE_SIZE", 5)
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             subscriptions = sorted(
@@ -92,6 +94,7 @@ async def test_run_report_is_in_database_and_web_ui(isolated_env: ServiceEnv) ->
         "summary": summary,
         "run": handle.result_run_id,
         "checked": 1,
+        "queried": 1,
         "found": 2,
         "repaired": 1,
         "by_code": {"EVENT_DIFFERS": 1, "NAME_DIFFERS": 1},
@@ -118,16 +121,18 @@ async def test_run_with_invalid_input_reports_it(isolated_env: ServiceEnv) -> No
         assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
-async def test_page_heartbeats_and_repeats_no_finding(
-    isolated_env: ServiceEnv,
-) -> None:
-    """A page that is repeated after a failure reports no finding twice."""
-    subscriptions = await gather_all(isolated_env.requested() for _ in range(3))
-    await subscriptions[0].handle.terminate(reason="by an operator's mistake")
+async def test_page_resumes_from_heartbeat(isolated_env: ServiceEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt after a killed worker checks the rest of the page, and repeats no finding."""
+    monkeypatch.setattr("activities.reconciliation.record_page._SLICE_SIZE", 1)
+    subscriptions = sorted(
+        await gather_all(isolated_env.requested() for _ in range(3)), key=lambda subscription: subscription.id
+    )
+    for subscription in subscriptions:
+        await subscription.handle.terminate(reason="by an operator's mistake")
     environment = ActivityEnvironment()
     environment.info = dataclasses.replace(environment.info, task_queue=isolated_env.task_queue)
-    heartbeats: list[object] = []
-    environment.on_heartbeat = lambda *details: heartbeats.append(details)
+    heartbeats: list[Any] = []
+    environment.on_heartbeat = lambda *details: heartbeats.extend(details)
     activities = ReconciliationActivities(
         isolated_env.pool,
         isolated_env.temporal,
@@ -137,13 +142,22 @@ async def test_page_heartbeats_and_repeats_no_finding(
     page = ReconcilePage(run="by-hand", grace_minutes=0)
 
     first = await environment.run(activities.reconcile_record, page)
-    again = await environment.run(activities.reconcile_record, page)
 
-    assert (first.checked, first.found, first.next_after) == (3, 1, None)
-    assert (again.checked, again.found) == (3, 0)
-    assert len(heartbeats) >= 6
-    [finding] = await isolated_env.client.findings("by-hand")
-    assert (finding.subscription_id, finding.repaired) == (subscriptions[0].id, True)
+    assert (first.checked, first.found, first.next_after) == (3, 3, None)
+    progress = [(each.after, each.checked, each.found) for each in heartbeats]
+    assert progress == [(subscription.id, n, n) for n, subscription in enumerate(subscriptions, start=1)]
+    for subscription in subscriptions:
+        await subscription.handle.terminate(reason="by an operator's mistake")
+    details = await isolated_env.temporal.data_converter.encode([heartbeats[1]])
+    decoded = await isolated_env.temporal.data_converter.decode(details)
+    environment.info = dataclasses.replace(environment.info, heartbeat_details=decoded)
+
+    resumed = await environment.run(activities.reconcile_record, page)
+
+    assert (resumed.checked, resumed.found, resumed.queried) == (3, 3, 3)
+    assert len(await isolated_env.client.findings("by-hand")) == 3
+    statuses = [(await subscription.handle.describe()).status for subscription in subscriptions]
+    assert [status is WorkflowExecutionStatus.RUNNING for status in statuses] == [False, False, True]
 
 
 async def test_long_erased_subscription_is_checked_every_four_weeks(
@@ -164,9 +178,17 @@ async def test_long_erased_subscription_is_checked_every_four_weeks(
                       FROM subscriptions AS kept, generate_series(1, 280) AS each,
                            concat($2::int, '-', each) AS id,
                            jsonb_build_object('subscription_id', id, 'request_id', id) AS its,
-                           jsonb_build_object('state', 'ERASED') AS erased,
+                           jsonb_build_object(
+                               'state', 'ERASED', 'sequence', 1, 'request_fingerprint', null) AS erased,
                            jsonb_populate_record(kept, its || erased) AS copied
                      WHERE kept.subscription_id = $1 RETURNING subscription_id
+                ), events AS (
+                    INSERT INTO lifecycle_events
+                    SELECT copied.*
+                      FROM erased, lifecycle_events AS kept,
+                           jsonb_populate_record(
+                               kept, jsonb_build_object('subscription_id', erased.subscription_id)) AS copied
+                     WHERE kept.subscription_id = $1 AND kept.sequence = 1
                 )
                 INSERT INTO erasure_certificates
                 SELECT subscription_id, part, now(), '{}', now() - make_interval(days => $3)
@@ -174,9 +196,20 @@ async def test_long_erased_subscription_is_checked_every_four_weeks(
                 """,
                 *(subscription.id, number, days, certified),
             )
-        page = await page_of_ids(service_env.pool, "", 1000)
-        turn, uncertified, lately = [sum(name.startswith(f"{n}-") for name in page) for n in range(3)]
-        # About ten of the 280 are checked in each of the 28 nights.
-        assert 0 < turn < 40
-        assert uncertified == lately == 280
-        assert subscription.id in page
+        nights = [
+            await page_of_ids(service_env.pool, "", 1000, Scope(28, turn, share=1)) for turn in range(28)
+        ]
+        turns = [name for night in nights for name in night if name.startswith("0-")]
+        assert len(turns) == len(set(turns)) == 280
+        assert all(sum(name[:2] in ("1-", "2-") for name in night) == 560 for night in nights)
+        assert all(subscription.id in night for night in nights)
+
+        # Personal data and missing events are found in the same night.
+        await execute_as_superuser(
+            service_env,
+            """
+            WITH damage AS (DELETE FROM lifecycle_events WHERE subscription_id = '0-1')
+            INSERT INTO companies VALUES ('0-2', 'Acme Korea', '+8225550199')
+            """,
+        )
+        assert {"0-1", "0-2"} <= {*await page_of_ids(service_env.pool, "", 1000, Scope(10**6, 0, share=0))}

@@ -1,0 +1,196 @@
+"""A page of subscriptions in the database, compared with the running workflows in its range of IDs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from temporalio import activity
+
+from activities.batch import Batch
+from activities.erasure import PERSONAL_DATA
+from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, run_checks, unreadable
+from activities.reconciliation.heartbeats import Heartbeats
+from activities.reconciliation.listed_workflows import ListedWorkflow, list_range
+from activities.reconciliation.orphan_check import check_running_workflows
+from activities.reconciliation.record_snapshot import RecordSnapshot, recorded_page
+from activities.reconciliation.scope import Scope
+from activities.reconciliation.screening import is_sound
+from activities.reconciliation.subscription_check import check_subscription, update_attention
+from adapters.postgres.pool import Pool
+from subscription.batch import MemberFailure
+from subscription.model import Frozen
+from subscription.reconciliation import ReconcilePageResult
+
+_PAGE_SIZE = 2000
+# Two slices are in memory at a time.
+_SLICE_SIZE = 250
+
+_LEFT_AFTER_ERASURE = " OR ".join(
+    # A subquery with LIMIT runs once for each row. For EXISTS, the planner may read the whole table instead.
+    f"(SELECT 1 FROM {table} AS its WHERE its.subscription_id = each.subscription_id LIMIT 1) IS NOT NULL"  # noqa: S608
+    for table in PERSONAL_DATA
+)
+# A subscription whose erasure has been certified for a week does not change any more, and the number of such
+# subscriptions only grows. Each of them is checked in its turn, or if data or events do not match its end.
+_PAGE = f"""
+    SELECT subscription_id,
+           sampled
+           OR recorded_at >= $6 AND EXISTS (
+                  SELECT 1 FROM lifecycle_events AS event
+                   WHERE event.subscription_id = each.subscription_id
+                     AND event.recorded_at >= $6 AND event <> 'SERVICE_FEES_POSTED')
+           OR EXISTS (
+                  SELECT 1 FROM reconciliation_findings AS finding
+                   WHERE finding.subscription_id = each.subscription_id
+                     AND (run = $7 OR NOT repaired AND resolved_at IS NULL))
+           AS queried
+      FROM (SELECT *, mod(abs(mod(hashtextextended(subscription_id, 0), $3)) - $4 + $3, $3) < $5 AS sampled
+              FROM subscriptions) AS each
+     WHERE subscription_id > $1
+       AND (state <> 'ERASED'
+            OR sampled
+            OR 2 > (SELECT count(*) FROM erasure_certificates AS issued
+                     WHERE issued.subscription_id = each.subscription_id
+                       AND issued.recorded_at < now() - interval '7 days')
+            OR request_fingerprint IS NOT NULL
+            OR sequence <> (SELECT count(*) FROM lifecycle_events AS event
+                             WHERE event.subscription_id = each.subscription_id)
+            OR {_LEFT_AFTER_ERASURE})
+     ORDER BY subscription_id LIMIT $2
+"""  # noqa: S608 - the parts are PERSONAL_DATA
+
+
+class PageProgress(Frozen):
+    """The part of a page that has been checked: subscriptions up to the ID `after`."""
+
+    after: str
+    checked: int = 0
+    found: int = 0
+    queried: int = 0
+
+    def adding(self, checks: Sequence[SubscriptionCheck], **changes: object) -> "PageProgress":
+        found = self.found + sum(len(check.findings) for check in checks)
+        return self.model_copy(update={"found": found, **changes})
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """The records up to the ID `last`, their running workflows, and the checks of other running workflows."""
+
+    last: str
+    records: Sequence[RecordSnapshot]
+    failures: Sequence[MemberFailure]
+    listed: Mapping[str, ListedWorkflow]
+    others: Sequence[SubscriptionCheck]
+
+
+async def page_of_ids(pool: Pool, after: str, limit: int, scope: Scope) -> Mapping[str, bool]:
+    """Return the next IDs in order, each with whether its workflow is queried in any case.
+
+    It is queried in its turn, after a finding, and if an event other than monthly service fees was recorded
+    since the last run. A workflow that lacks service fees posts them again, which changes nothing.
+    """
+    rows = await pool.fetch(
+        _PAGE,
+        *(after, limit, scope.nights, scope.turn, scope.share, scope.changed_since, scope.previous_run),
+    )
+    return {row["subscription_id"]: bool(row["queried"]) for row in rows}
+
+
+async def check_record_page(
+    context: ReconcileContext, after: str, heartbeats: Heartbeats
+) -> ReconcilePageResult:
+    """Check a page in slices. Another attempt continues after the last complete slice."""
+    done = PageProgress.model_validate(heartbeats.progress or {"after": after})
+    queried = await page_of_ids(context.pool, done.after, _PAGE_SIZE, context.scope)
+    ids = list(queried)
+    next_after = ids[-1] if len(ids) == _PAGE_SIZE else None
+    async with aclosing(_load_slices(context, done.after, ids, next_after)) as slices:
+        async for loaded in slices:
+            done = await _check_slice(context, loaded, queried, done)
+            heartbeats.send(done)
+    return ReconcilePageResult(
+        checked=done.checked, found=done.found, queried=done.queried, next_after=next_after
+    )
+
+
+async def _load_slices(
+    context: ReconcileContext, after: str, ids: Sequence[str], next_after: str | None
+) -> AsyncGenerator[_Slice]:
+    """Yield the slices in order; while one is checked, the servers already read the next one.
+
+    Without a next page, the range of the last slice has no end.
+    """
+    slices = [ids[first : first + _SLICE_SIZE] for first in range(0, len(ids), _SLICE_SIZE)] or [[]]
+    starts = [after, *(each[-1] for each in slices[:-1])]
+    ends = [*starts[1:], next_after]
+    loads = (
+        asyncio.create_task(_load_slice(context, *bounds))
+        for bounds in zip(starts, ends, slices, strict=True)
+    )
+    following = next(loads)
+    try:
+        for _ in slices:
+            loaded = await following
+            following = next(loads, following)
+            yield loaded
+    finally:
+        following.cancel()
+
+
+async def _load_slice(context: ReconcileContext, after: str, last: str | None, ids: Sequence[str]) -> _Slice:
+    """Load the records of these subscriptions, and check the other running workflows in their range."""
+    batch, wanted = Batch("reconcile"), frozenset(ids)
+    listed: dict[str, ListedWorkflow] = {}
+    others: list[SubscriptionCheck] = []
+    async for workflows in list_range(context.client, after, last):
+        listed |= {each.subscription_id: each for each in workflows if each.subscription_id in wanted}
+        others += await _check_others(
+            context, (each for each in workflows if each.subscription_id not in wanted)
+        )
+    records = await recorded_page(context.pool, ids, batch)
+    return _Slice(ids[-1] if ids else after, records, batch.failures, listed, others)
+
+
+async def _check_slice(
+    context: ReconcileContext, loaded: _Slice, queried: Mapping[str, bool], done: PageProgress
+) -> PageProgress:
+    erased = [record for record in loaded.records if record.is_erased]
+    examined = [
+        record
+        for record in loaded.records
+        if not record.is_erased
+        and (queried[record.id] or not await _is_sound(context, record, loaded.listed.get(record.id)))
+    ]
+    checks = await run_checks(
+        [
+            *(check_subscription(context, record) for record in (*examined, *erased)),
+            *(unreadable(context, failure) for failure in loaded.failures),
+        ]
+    )
+    await update_attention(context, checks)
+    still_running = [loaded.listed[record.id] for record in erased if record.id in loaded.listed]
+    return done.adding(
+        [*loaded.others, *checks, *await _check_others(context, still_running)],
+        after=loaded.last,
+        checked=done.checked + len(loaded.records) + len(loaded.failures),
+        queried=done.queried + len(examined),
+    )
+
+
+async def _is_sound(context: ReconcileContext, record: RecordSnapshot, listed: ListedWorkflow | None) -> bool:
+    await asyncio.sleep(0)  # Other activities share the event loop.
+    return is_sound(context, record, listed)
+
+
+async def _check_others(
+    context: ReconcileContext, workflows: Iterable[ListedWorkflow]
+) -> list[SubscriptionCheck]:
+    """Check running workflows that do not belong to an active subscription of the database."""
+    started_before = activity.info().current_attempt_scheduled_time - context.grace
+    checks = await check_running_workflows(
+        context, [each for each in workflows if each.started_at <= started_before]
+    )
+    await update_attention(context, checks)
+    return checks
