@@ -16,7 +16,7 @@ class Sizes:
     steady_months: int = 10
     few_sleepers: int = 100
     many_sleepers: int = 10_000
-    """The nightly reconciliation is measured with this number, and with a tenth of it."""
+    """The nightly reconciliation is measured with this number, with half of it and with a tenth."""
     starts: int = 3
     """The number of worker starts per number of idle workflows."""
     wave: int = 2_000

@@ -16,7 +16,7 @@ from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.implementations import BaselineDbos, recovery_counts
 from benchmarks.metrics import TIMES, Figure
 from benchmarks.polling import wait_for
-from benchmarks.reconcile_job import Reconciled, reconcile
+from benchmarks.reconcile_job import reconcile
 from benchmarks.worker_processes import WorkerProcess
 from benchmarks.workflow_fixtures import seed_ours, seed_plain
 from benchmarks.workload import Sizes
@@ -49,16 +49,21 @@ class _IdleSubscriptions:
 
 async def idle_workflows(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
     few, many = sizes.few_sleepers, sizes.many_sleepers
-    tenth = max(few, many // 10)
+    tenth, half = max(few, many // 10), max(few, many // 2)
     idle = f"{many:,} idle workflows against {few:,}"
     memory = Figure(f"worker memory, {idle}", TIMES, 1.1)
     first_work = Figure(f"time from start to first work, {idle}", TIMES, 1.1)
     memory_many = Figure(f"worker memory with {many:,} idle workflows", "MiB")
     first_work_many = Figure(f"time from start to first work with {many:,} idle workflows", "s")
     nightly = Figure(f"nightly reconciliation of {many:,} subscriptions", "s")
-    sizes_compared = f"{many:,} subscriptions against {tenth:,}"
-    growing = Figure(f"reconciliation time, {sizes_compared}", TIMES, 10.5)
-    flat = Figure(f"reconciliation memory, {sizes_compared}", TIMES, 1.1)
+    each = [Figure(f"reconciliation time of each of {number:,}", "ms", 1.2) for number in (tenth, half, many)]
+    each_cpu = [
+        Figure(f"reconciliation CPU of each of {number:,}, all processes", "ms")
+        for number in (tenth, half, many)
+    ]
+    queried = Figure(f"reconciliation of {many:,} subscriptions: queried workflows", "")
+    complete = Figure(f"reconciliation of {many:,} subscriptions with a query of every workflow", "s")
+    flat = Figure(f"reconciliation memory, {many:,} subscriptions against {tenth:,}", TIMES, 1.1)
 
     async with create_pool(env.worker_url, "worksub_worker", connections=1) as pool:
         await create_template(pool, env.book, day_of(datetime.now(KST)), _MONTHS)
@@ -80,9 +85,12 @@ async def idle_workflows(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure
     before.append(await _median(sizes, env.plain_worker, plain_request))
     before.append(await _median_on_dbos(env, sizes))
 
-    env.on_progress(f"Reconciling {tenth:,}…")
-    await subscriptions.grow_to(tenth)
-    short_night = await _reconcile(env)
+    nights = []
+    for number in (tenth, half):
+        env.on_progress(f"Reconciling {number:,}…")
+        await subscriptions.grow_to(number)
+        await reconcile(env, query_all=True)
+        nights.append(await reconcile(env))
 
     env.on_progress(f"Starting {many:,} idle workflows…")
     await subscriptions.grow_to(many)
@@ -101,20 +109,16 @@ async def idle_workflows(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure
     first_work.add(*(with_many[1] / with_few[1] for with_many, with_few in pairs))
 
     env.on_progress(f"Reconciling {many:,}…")
-    night = await _reconcile(env)
-    nightly.add(night.seconds)
-    growing.add(night.seconds / short_night.seconds)
-    flat.add(night.memory_bytes / short_night.memory_bytes)
-    return [memory, first_work, memory_many, first_work_many, nightly, growing, flat]
-
-
-async def _reconcile(env: BenchmarkEnvironment) -> Reconciled:
-    night = await reconcile(env)
-    if night.report.by_code:
-        raise RuntimeError(
-            f"Reconciliation has findings in a consistent system: {dict(night.report.by_code)}."
-        )
-    return night
+    complete.add((await reconcile(env, query_all=True)).seconds)
+    nights.append(await reconcile(env))
+    for night, milliseconds, cpu in zip(nights, each, each_cpu, strict=True):
+        milliseconds.add(night.milliseconds)
+        cpu.add(night.cpu_milliseconds)
+    nightly.add(nights[-1].seconds)
+    queried.add(nights[-1].report.queried)
+    flat.add(nights[-1].memory_bytes / nights[0].memory_bytes)
+    startup = [memory, first_work, memory_many, first_work_many]
+    return [*startup, nightly, *each, *each_cpu, queried, complete, flat]
 
 
 async def _median(
