@@ -88,7 +88,10 @@ class ReconcileStep(StrEnum):
     RECORD = "RECORD"
     """Compare the subscriptions in the database with the running workflows."""
     RUNNING = "RUNNING"
-    """Find running workflows of unknown types."""
+    """Find running workflows of unknown types, and restore or end the unexpected ones of subscriptions.
+
+    A restored subscription may need a name that an erased one held, so the records are checked first.
+    """
     CLOSED = "CLOSED"
     """Find histories that should have been deleted."""
     ADJUSTMENTS = "ADJUSTMENTS"
@@ -113,6 +116,8 @@ class ReconcilePage(Frozen):
     grace_minutes: int
     query_all: bool = False
     """Query every workflow, instead of those that the rotation and the changes determine."""
+    has_unexpected: bool = False
+    """An earlier page has reported it, so all workflows are listed again after the records."""
 
 
 class ReconcilePageResult(Frozen):
@@ -121,6 +126,8 @@ class ReconcilePageResult(Frozen):
     checked: int
     found: int
     queried: int = 0
+    has_unexpected: bool = False
+    """Temporal runs a subscription's workflow that the database lacks or has erased."""
     next_after: str | None = None
 
 
@@ -134,6 +141,7 @@ class ReconcileProgress(Wire):
     checked: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     found: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     queried: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    has_unexpected: bool = False
 
     def after_page(self, page: ReconcilePageResult) -> "ReconcileProgress":
         return ReconcileProgress(
@@ -144,6 +152,7 @@ class ReconcileProgress(Wire):
             checked=self.checked + page.checked,
             found=self.found + page.found,
             queried=self.queried + page.queried,
+            has_unexpected=self.has_unexpected or page.has_unexpected,
         )
 
 

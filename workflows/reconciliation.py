@@ -20,7 +20,7 @@ _PAGES_A_RUN = 500
 
 _STEPS = {
     ReconcileStep.RECORD: (activity_stubs.reconcile_record, "subscriptions in the database"),
-    ReconcileStep.RUNNING: (activity_stubs.reconcile_running, "workflows of unknown types"),
+    ReconcileStep.RUNNING: (activity_stubs.reconcile_running, "unexpected workflows"),
     ReconcileStep.CLOSED: (activity_stubs.reconcile_closed, "orphaned histories"),
     ReconcileStep.ADJUSTMENTS: (activity_stubs.reconcile_adjustments, "adjustments"),
     ReconcileStep.INVOICES: (activity_stubs.reconcile_invoices, "invoices"),
@@ -54,6 +54,7 @@ async def _check_page(run: str, progress: ReconcileProgress) -> ReconcileProgres
         after=progress.after,
         grace_minutes=progress.grace_minutes,
         query_all=progress.query_all,
+        has_unexpected=progress.has_unexpected,
     )
     return progress.after_page(await execute_page(stub, input, summary=summary))
 

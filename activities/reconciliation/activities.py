@@ -12,10 +12,12 @@ from activities.reconciliation.context import ReconcileContext, SubscriptionChec
 from activities.reconciliation.heartbeats import Heartbeats
 from activities.reconciliation.history_reader import HistoryReader
 from activities.reconciliation.invoice_check import invoice_findings
+from activities.reconciliation.listed_workflows import ListedWorkflow
 from activities.reconciliation.orphan_check import (
     check_orphaned_history,
+    check_running_workflows,
+    running_workflows_query,
     unknown_workflow_findings,
-    unknown_workflows_query,
 )
 from activities.reconciliation.orphaned_histories import orphaned_history_page
 from activities.reconciliation.record_page import check_record_page
@@ -39,6 +41,7 @@ from subscription.reconciliation import (
 )
 
 _PAGE_SIZE = 100
+_LIST_SIZE = 1000
 
 
 class ReconciliationActivities:
@@ -78,15 +81,20 @@ class ReconciliationActivities:
 
     @activity.defn
     async def reconcile_running(self, input: ReconcilePage) -> ReconcilePageResult:
-        """Report a page of running workflows of a type that the service does not have, on its task queue."""
-        report = await self._report(input)
-        runs, next_after = await list_runs_page(
-            self._client, unknown_workflows_query(activity.info().task_queue), input.after, _PAGE_SIZE
-        )
-        findings = unknown_workflow_findings(runs)
-        for finding in findings:
-            await report.add(finding)
-        return ReconcilePageResult(checked=0, found=len(findings), next_after=next_after)
+        """Check a page of running workflows: of unknown types, and unexpected ones if there are any."""
+        query = running_workflows_query(activity.info().task_queue, of_subscriptions=input.has_unexpected)
+        async with Heartbeats():
+            context = await self._context(input)
+            runs, next_after = await list_runs_page(self._client, query, input.after, _LIST_SIZE)
+            unknown = unknown_workflow_findings(runs)
+            for finding in unknown:
+                await context.report.add(finding)
+            listed = [
+                ListedWorkflow(run.raw_info) for run in runs if run.workflow_type == "SubscriptionWorkflow"
+            ]
+            checks = await check_running_workflows(context, listed)
+            page = await self._page_result(context, checks, next_after)
+            return page.model_copy(update={"found": page.found + len(unknown)})
 
     @activity.defn
     async def reconcile_closed(self, input: ReconcilePage) -> ReconcilePageResult:

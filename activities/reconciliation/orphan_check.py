@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+from temporalio import activity
 from temporalio.client import WorkflowExecution as Run
 from temporalio.exceptions import ApplicationError
 
@@ -23,14 +24,18 @@ from subscription.reconciliation import Finding, FindingCode
 _WORKFLOW_TYPES = frozenset(workflow_type for callers in CALLERS.values() for workflow_type in callers)
 
 
-async def check_running_workflows(
+async def unexpected_workflows(
     context: ReconcileContext, workflows: Iterable[ListedWorkflow]
-) -> list[SubscriptionCheck]:
-    """Check that each running workflow belongs to a subscription in the database that is not erased."""
+) -> tuple[list[str], list[str]]:
+    """Return the IDs of running workflows that the database lacks, and of those that it has erased.
+
+    Those that began, or were erased, within the grace period may still be in progress.
+    """
+    started_before = activity.info().current_attempt_scheduled_time - context.grace
     by_id = {
         workflow.subscription_id: workflow
         for workflow in workflows
-        if is_subscription_id(workflow.subscription_id)
+        if is_subscription_id(workflow.subscription_id) and workflow.started_at <= started_before
     }
     known = await time_since_erasure(context.pool, by_id)
     unrecorded = [subscription_id for subscription_id in by_id if subscription_id not in known]
@@ -39,6 +44,14 @@ async def check_running_workflows(
         for subscription_id, age in known.items()
         if age is not None and age > context.grace and not by_id[subscription_id].is_cleanup_run
     ]
+    return unrecorded, erased
+
+
+async def check_running_workflows(
+    context: ReconcileContext, workflows: Iterable[ListedWorkflow]
+) -> list[SubscriptionCheck]:
+    """Restore subscriptions that the database lacks, and delete workflows that it has erased."""
+    unrecorded, erased = await unexpected_workflows(context, workflows)
     return await run_checks(
         [
             *(_run_check(context, subscription_id, _check_unrecorded) for subscription_id in unrecorded),
@@ -47,11 +60,12 @@ async def check_running_workflows(
     )
 
 
-def unknown_workflows_query(task_queue: str) -> str:
-    """Return the query of running workflows of a type that the service does not have, on its task queue."""
-    known = ", ".join(quote_visibility_value(workflow_type) for workflow_type in sorted(_WORKFLOW_TYPES))
+def running_workflows_query(task_queue: str, *, of_subscriptions: bool) -> str:
+    """Return the query of running workflows that the service does not have, with or without subscriptions."""
+    expected = _WORKFLOW_TYPES - {"SubscriptionWorkflow"} if of_subscriptions else _WORKFLOW_TYPES
+    excluded = ", ".join(quote_visibility_value(workflow_type) for workflow_type in sorted(expected))
     query = f"TaskQueue = {quote_visibility_value(task_queue)} AND CloseTime IS NULL"
-    return f"{query} AND WorkflowType NOT IN ({known})"
+    return f"{query} AND WorkflowType NOT IN ({excluded})"
 
 
 def unknown_workflow_findings(runs: Sequence[Run]) -> list[Finding]:
@@ -60,6 +74,7 @@ def unknown_workflow_findings(runs: Sequence[Run]) -> list[Finding]:
     return [
         Finding(subscription_id=None, code=FindingCode.UNKNOWN_WORKFLOW, message=message.format(run.run_id))
         for run in runs
+        if run.workflow_type not in _WORKFLOW_TYPES
     ]
 
 

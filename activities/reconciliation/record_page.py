@@ -1,18 +1,16 @@
 """A page of subscriptions in the database, compared with the running workflows in its range of IDs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from temporalio import activity
-
 from activities.batch import Batch
 from activities.erasure import PERSONAL_DATA
-from activities.reconciliation.context import ReconcileContext, SubscriptionCheck, run_checks, unreadable
+from activities.reconciliation.context import ReconcileContext, run_checks, unreadable
 from activities.reconciliation.heartbeats import Heartbeats
 from activities.reconciliation.listed_workflows import ListedWorkflow, list_range
-from activities.reconciliation.orphan_check import check_running_workflows
+from activities.reconciliation.orphan_check import unexpected_workflows
 from activities.reconciliation.record_snapshot import RecordSnapshot, recorded_page
 from activities.reconciliation.scope import Scope
 from activities.reconciliation.screening import is_sound
@@ -68,21 +66,19 @@ class PageProgress(Frozen):
     checked: int = 0
     found: int = 0
     queried: int = 0
-
-    def adding(self, checks: Sequence[SubscriptionCheck], **changes: object) -> "PageProgress":
-        found = self.found + sum(len(check.findings) for check in checks)
-        return self.model_copy(update={"found": found, **changes})
+    has_unexpected: bool = False
 
 
 @dataclass(frozen=True)
 class _Slice:
-    """The records up to the ID `last`, their running workflows, and the checks of other running workflows."""
+    """The records up to the ID `last`, and the running workflows in their range."""
 
     last: str
     records: Sequence[RecordSnapshot]
     failures: Sequence[MemberFailure]
     listed: Mapping[str, ListedWorkflow]
-    others: Sequence[SubscriptionCheck]
+    """Those of the records. Other workflows are only looked for: they are checked after all records."""
+    has_unexpected: bool
 
 
 async def page_of_ids(pool: Pool, after: str, limit: int, scope: Scope) -> Mapping[str, bool]:
@@ -111,7 +107,11 @@ async def check_record_page(
             done = await _check_slice(context, loaded, queried, done)
             heartbeats.send(done)
     return ReconcilePageResult(
-        checked=done.checked, found=done.found, queried=done.queried, next_after=next_after
+        checked=done.checked,
+        found=done.found,
+        queried=done.queried,
+        has_unexpected=done.has_unexpected,
+        next_after=next_after,
     )
 
 
@@ -143,14 +143,13 @@ async def _load_slice(context: ReconcileContext, after: str, last: str | None, i
     """Load the records of these subscriptions, and check the other running workflows in their range."""
     batch, wanted = Batch("reconcile"), frozenset(ids)
     listed: dict[str, ListedWorkflow] = {}
-    others: list[SubscriptionCheck] = []
+    has_unexpected = False
     async for workflows in list_range(context.client, after, last):
         listed |= {each.subscription_id: each for each in workflows if each.subscription_id in wanted}
-        others += await _check_others(
-            context, (each for each in workflows if each.subscription_id not in wanted)
-        )
+        others = [each for each in workflows if each.subscription_id not in wanted]
+        has_unexpected = has_unexpected or await _has_unexpected(context, others)
     records = await recorded_page(context.pool, ids, batch)
-    return _Slice(ids[-1] if ids else after, records, batch.failures, listed, others)
+    return _Slice(ids[-1] if ids else after, records, batch.failures, listed, has_unexpected)
 
 
 async def _check_slice(
@@ -171,11 +170,14 @@ async def _check_slice(
     )
     await update_attention(context, checks)
     still_running = [loaded.listed[record.id] for record in erased if record.id in loaded.listed]
-    return done.adding(
-        [*loaded.others, *checks, *await _check_others(context, still_running)],
+    return PageProgress(
         after=loaded.last,
         checked=done.checked + len(loaded.records) + len(loaded.failures),
+        found=done.found + sum(len(check.findings) for check in checks),
         queried=done.queried + len(examined),
+        has_unexpected=done.has_unexpected
+        or loaded.has_unexpected
+        or await _has_unexpected(context, still_running),
     )
 
 
@@ -184,13 +186,5 @@ async def _is_sound(context: ReconcileContext, record: RecordSnapshot, listed: L
     return is_sound(context, record, listed)
 
 
-async def _check_others(
-    context: ReconcileContext, workflows: Iterable[ListedWorkflow]
-) -> list[SubscriptionCheck]:
-    """Check running workflows that do not belong to an active subscription of the database."""
-    started_before = activity.info().current_attempt_scheduled_time - context.grace
-    checks = await check_running_workflows(
-        context, [each for each in workflows if each.started_at <= started_before]
-    )
-    await update_attention(context, checks)
-    return checks
+async def _has_unexpected(context: ReconcileContext, workflows: Sequence[ListedWorkflow]) -> bool:
+    return bool(workflows) and any(await unexpected_workflows(context, workflows))

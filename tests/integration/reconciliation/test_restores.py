@@ -148,8 +148,8 @@ async def test_missing_catalogue_version_is_restored_from_workflows(
         await catalogue_repository.publish(isolated_env.pool, newer)
 
     assert await codes(isolated_env) == {
-        busy.id: [("EVENT_MISSING", True)],
-        new.id: [("CATALOGUE_MISSING", True), ("ROW_MISSING", True)],
+        busy.id: [("CATALOGUE_MISSING", True), ("EVENT_MISSING", True)],
+        new.id: [("ROW_MISSING", True)],
     }
 
     assert await load_price_book(isolated_env.pool) == book
