@@ -140,7 +140,6 @@ async def _load_slices(
 
 
 async def _load_slice(context: ReconcileContext, after: str, last: str | None, ids: Sequence[str]) -> _Slice:
-    """Load the records of these subscriptions, and check the other running workflows in their range."""
     batch, wanted = Batch("reconcile"), frozenset(ids)
     listed: dict[str, ListedWorkflow] = {}
     has_unexpected = False
