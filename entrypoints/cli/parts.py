@@ -26,7 +26,7 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
     "catalogue": ("catalogue",),
     "schedules": ("schedules",),
     "codec": ("codec",),
-    "reconciliation": ("findings",),
+    "reconciliation": ("reconcile", "findings"),
 }
 """Commands of each module in `entrypoints.cli`, in the order of the help. A group's module has a `PANEL`."""
 

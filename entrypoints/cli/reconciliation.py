@@ -6,7 +6,7 @@ import typer
 
 from entrypoints.cli.options import AsJson, Timeout
 from entrypoints.cli.output import print_status, show
-from entrypoints.cli.schedules import JOB_SECONDS, PANEL, convert_job_errors
+from entrypoints.cli.schedules import JOB_SECONDS, convert_job_errors
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from subscription.reconciliation import Reconciliation, ReportedFinding
 
 app = typer.Typer()
+_PANEL = "Run the service"
 
 
-@app.command("reconcile", rich_help_panel=PANEL)
+@app.command("reconcile", rich_help_panel=_PANEL)
 def reconcile(
     query_all: Annotated[
         bool, typer.Option("--all", help="Query every workflow, instead of this night's part.")
@@ -42,7 +43,7 @@ def reconcile(
     show(as_json, {"workflow_id": handle.id, "report": report}, lambda: str(report["summary"]))
 
 
-@app.command("findings", rich_help_panel=PANEL)
+@app.command("findings", rich_help_panel=_PANEL)
 def findings(
     run: Annotated[
         str | None,
