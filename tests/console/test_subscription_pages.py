@@ -19,7 +19,7 @@ async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -
     path, today = f"/subscriptions/{subscription.id}", await subscription.today()
     async with console.browser() as browser, console.browser("ko") as korean:
         await sign_in(browser, subscription.request["customer_id"])
-        for page_of in ("", "/rename", "/contact-email", "/notices"):
+        for page_of in ("", "/billing", "/activity", "/notices", "/settings", "/rename", "/contact-email"):
             page = (await browser.get(path + page_of)).text
             assert '<section class="banner warn" aria-labelledby="deletion">' in page
             assert "30 days left in the free trial" in page
@@ -43,6 +43,13 @@ async def test_r34_banner_names_days_reason_and_remedy(console: ConsoleServer) -
         assert '<section class="banner bad" aria-labelledby="deletion">' in page
         assert "All data will be deleted in 29 days" in page
         assert "The trial has ended and use is suspended." in page
+        # An action that is not possible now has its reason as text.
+        for action, reason in (
+            ("admin", "The trial has ended and use is suspended. It resumes with the switch to a paid plan."),
+            ("upgrade", "An upgrade is possible only after the switch to a paid plan."),
+        ):
+            assert f'aria-describedby="why-{action}"' in page
+            assert f'<p id="why-{action}">{reason}</p>' in page
 
 
 async def test_r08_contact_email_is_changed_and_removed(console: ConsoleServer) -> None:
