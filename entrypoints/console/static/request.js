@@ -66,9 +66,11 @@ document.addEventListener("submit", async (event) => {
   const body = new URLSearchParams(new FormData(form));
   body.set("do", "validate");
   const response = await fetch(location.href, { method: "POST", body }).catch(() => null);
-  const html = response && response.status === 422 && !response.redirected ? await response.text() : null;
+  const html = response && response.status === 422 && !response.redirected ? await response.text().catch(() => null) : null;
   delete form.dataset.validating;
   if (button) button.removeAttribute("aria-busy");
+  document.getElementById("not-sent").hidden = response !== null;
+  if (response === null) return;
   if (html === null) {
     form.dataset.valid = "yes";
     form.requestSubmit(button);

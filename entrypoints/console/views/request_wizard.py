@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from entrypoints.console import request_draft
-from entrypoints.console.access_control import clear_cookie
 from entrypoints.console.confirmation_digest import digest, is_as_shown
+from entrypoints.console.draft_cookies import delete_draft, draft_of, keep_draft, new_draft
 from entrypoints.console.message_formatter import MessageFormatter
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.price_estimate import price_estimates
@@ -40,7 +40,7 @@ _COMPANY = ("company_name", "company_phone", "contact_email")
 
 async def begin(page: PageContext) -> Response:
     """Start a new request with a new draft."""
-    return await page.redirect(_path(_new_draft(page), "product"))
+    return await page.redirect(_path(new_draft(page), "product"))
 
 
 async def _restart(page: PageContext) -> Response:
@@ -50,12 +50,12 @@ async def _restart(page: PageContext) -> Response:
         "your last %(most)s requests. Please start again.",
         most=page.translator.number(request_draft.MOST_KEPT),
     )
-    return await page.redirect(_path(_new_draft(page), "product"), forgotten)
+    return await page.redirect(_path(new_draft(page), "product"), forgotten)
 
 
 async def show(page: PageContext) -> Response:
     """Show a step with the entered values, or redirect to the first unfinished step before it."""
-    step, draft = _step(page), _draft(page)
+    step, draft = _step(page), draft_of(page)
     if draft is None:
         return await _restart(page)
     if draft.completed:
@@ -68,7 +68,9 @@ async def show(page: PageContext) -> Response:
 
 async def take(page: PageContext) -> Response:
     """Process the submitted form of a step."""
-    step, draft = _step(page), _draft(page)
+    step, draft = _step(page), draft_of(page)
+    if page.form.get("do") == "validate" and (draft is None or draft.completed):
+        return Response(status_code=204)  # request.js then submits the form, whose response explains this
     if draft is None:
         return await _restart(page)
     if draft.completed:
@@ -88,7 +90,7 @@ async def take(page: PageContext) -> Response:
 
 async def _cancel(page: PageContext, draft: Draft) -> Response:
     """Delete the draft. Nothing else exists before [Finalize Request] (R9)."""
-    clear_cookie(page, request_draft.cookie_of(draft.id))
+    delete_draft(page, draft)
     discarded = Flash(page.translator.gettext("The request was discarded."), FlashTone.NEUTRAL)
     return await page.redirect("/subscriptions", discarded)
 
@@ -96,7 +98,7 @@ async def _cancel(page: PageContext, draft: Draft) -> Response:
 async def _post_product(page: PageContext, draft: Draft) -> Response:
     draft = draft.entered(page.form, "region", "platform", "plan", "members")
     if page.form.get("do") == "update-price":
-        _keep(page, draft)
+        keep_draft(page, draft)
         problems = await _wrong(page, draft, "product")
         return await _shown(page, "product", draft, problems=problems, status=422 if problems else 200)
     return await _on(page, "product", draft)
@@ -116,7 +118,7 @@ async def _post_information(page: PageContext, draft: Draft) -> Response:
     kind = draft.kind if draft.kind in tuple(AccountKind) else AccountKind.GROUP.value
     draft = draft.model_copy(update={"kind": kind, "password_hash": ""})
     if form.get("do") == "check-duplicates":
-        _keep(page, draft)
+        keep_draft(page, draft)
         return await _shown(page, "information", draft, duplicates=await availability(page, draft))
     if page.chooses_language:
         return await _on(page, "information", draft)
@@ -159,7 +161,7 @@ async def _finalize(page: PageContext, draft: Draft) -> Response:
         problems = {"": " ".join(dict.fromkeys(problems.values()))}
         return await _shown(page, "check", draft, problems=problems, status=422)
     completed = Draft(id=draft.id, completed=answer.subscription_id)
-    _keep(page, completed)
+    keep_draft(page, completed)
     return await _completed(page, completed)
 
 
@@ -189,7 +191,7 @@ async def _on(page: PageContext, step: str, draft: Draft, more: tuple[Problem, .
 
     If another language is chosen, show this step again with the entered values.
     """
-    _keep(page, draft)
+    keep_draft(page, draft)
     if page.chooses_language:
         return await page.redirect(_path(draft, step))
     if problems := await _problems(page, draft, step, more):
@@ -276,30 +278,3 @@ def _customer(page: PageContext) -> str:
     assert page.session is not None
     assert page.session.customer_id is not None, "only customers request"
     return page.session.customer_id
-
-
-# -- the draft, stored in the browser --------------------------------------------------------------
-
-
-def _new_draft(page: PageContext) -> Draft:
-    assert page.session is not None
-    for cookie in request_draft.excess_cookies(page.request.cookies, page.session.key):
-        clear_cookie(page, cookie)
-    draft = Draft(contact_email=page.session.email)
-    _keep(page, draft)
-    return draft
-
-
-def _draft(page: PageContext) -> Draft | None:
-    assert page.session is not None
-    return request_draft.decrypt_draft(
-        page.request.cookies, page.request.path_params["draft"], page.session.key
-    )
-
-
-def _keep(page: PageContext, draft: Draft) -> None:
-    assert page.session is not None
-    page.cookies[request_draft.cookie_of(draft.id)] = (
-        request_draft.encrypt_draft(draft, page.session.key),
-        request_draft.KEPT_SECONDS,
-    )

@@ -18,4 +18,5 @@ async def open_subscription(page: PageContext) -> CurrentState:
 
 async def closed_page(page: PageContext, current: CurrentState) -> Response:
     why = closed_reason(current.state, page.translator)
-    return await page.render("works_admin/no_access.html", why=why, status=403)
+    subscription = None if current.state.state.is_terminal else current.state.subscription_id
+    return await page.render("works_admin/no_access.html", why=why, subscription=subscription, status=403)
