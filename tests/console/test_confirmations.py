@@ -156,10 +156,11 @@ async def test_clock_button_advances_once_to_its_target(console: ConsoleServer) 
     subscription = await console.service_env.requested()
     async with console.browser() as browser:
         await sign_in(browser, subscription.request["customer_id"])
-        page = await browser.get(f"/subscriptions/{subscription.id}")
+        page = await browser.get(f"/subscriptions/{subscription.id}/activity")
         before = await subscription.clock.now()
         for _ in range(2):
-            assert (await submit(browser, page, "/clock", by="day")).status_code == 200
+            answer = await submit(browser, page, "/clock", by="day")
+            assert (answer.status_code, answer.url.path) == (200, page.url.path)
         assert await subscription.clock.now() < before + timedelta(days=2)
         await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
         answer = await submit(browser, page, "/clock", by="next")
