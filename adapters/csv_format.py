@@ -19,9 +19,10 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     Numbers are written unchanged, also negative ones.
     """
     text = io.StringIO()
-    csv.writer(text).writerows([_guarded(value) for value in row] for row in rows)
+    csv.writer(text).writerows([guarded_cell(value) for value in row] for row in rows)
     return text.getvalue()
 
 
-def _guarded(value: object) -> object:
+def guarded_cell(value: object) -> object:
+    """Return the value of a cell, which no spreadsheet interprets as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_PREFIXES) else value

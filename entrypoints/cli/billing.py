@@ -26,7 +26,7 @@ invoice_app = typer.Typer(help="Show monthly invoices.", no_args_is_help=True)
 app.add_typer(invoice_app, name="invoice", rich_help_panel=_PANEL)
 
 
-def _month(text: str) -> date:
+def read_month(text: str) -> date:
     if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
         raise typer.BadParameter(f"{text!r} is not a month. Use the format 2027-03.")
     return date.fromisoformat(f"{text}-01")
@@ -99,7 +99,7 @@ def list_invoices(
     ] = None,
     month: Annotated[
         date | None,
-        typer.Option("--month", parser=_month, metavar="MONTH", help="Only this month, such as 2027-03."),
+        typer.Option("--month", parser=read_month, metavar="MONTH", help="Only this month, such as 2027-03."),
     ] = None,
     limit: PageSize = 50,
     after: Annotated[str, typer.Option("--after", metavar="NUMBER", help="Continue after this number.")] = "",

@@ -17,6 +17,7 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
     "export": ("export",),
     "search": ("list",),
     "billing": ("adjust", "invoice"),
+    "journal": ("journal",),
     "clock": ("clock",),
     "simulate": ("simulate",),
     "api_keys": ("keys",),

@@ -64,6 +64,14 @@ class Session:
 
         return self._with_database(run)
 
+    def run_reader(self, task: "Callable[[Pool], Awaitable[T]]") -> T:
+        """Run a task on the database in the role `worksub_reader`."""
+
+        async def run(database: DatabaseTarget) -> T:
+            return await task(await self._connected(database))
+
+        return self._with_database(run)
+
     def resolve_id(self, reference: str) -> str:
         """Return the subscription ID for an ID argument.
 
