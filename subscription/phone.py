@@ -1,4 +1,4 @@
-"""Validation and normalization of company phone numbers (R8)."""
+"""Validation, normalization and display of company phone numbers (R8)."""
 
 from subscription.refusals import RefusalCode, validation_error
 
@@ -14,3 +14,13 @@ def phone_number(text: str) -> str:
     if number is None or not phonenumbers.is_valid_number(number):
         raise validation_error(RefusalCode.INVALID_PHONE)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def phone_as_written(e164: str) -> str:
+    """Return a stored number as people write it: a Korean one without, another one with its country code."""
+    import phonenumbers
+
+    number = phonenumbers.parse(e164)
+    style = phonenumbers.PhoneNumberFormat
+    is_korean = number.country_code == phonenumbers.country_code_for_region("KR")
+    return phonenumbers.format_number(number, style.NATIONAL if is_korean else style.INTERNATIONAL)

@@ -195,14 +195,16 @@ async def the_request(page: Page, url: str, camera: Camera) -> None:
     for name, value in entered.items():
         await page.locator(f"#{name}").fill(value)
     await page.locator("main button.primary").click()
-    await page.locator("#password").fill("Correct4abc")
+    await page.locator("#problems").wait_for()
     await camera.takes("request-information")
     await page.locator("#group").fill("dolgorae")
     for name in ("password", "password_again"):
         await page.locator(f"#{name}").fill(PASSWORD)
     await page.locator("main button.primary").click()
+    await page.wait_for_url("**/check")
     await camera.takes("request-check")
     await page.locator("main button.primary").click()
+    await page.wait_for_url("**/complete/**")
     await camera.takes("request-complete")
 
 

@@ -15,7 +15,7 @@ from entrypoints.console.works_admin.repository import Company, Member, WorksAdm
 from entrypoints.http.download_response import archive_response
 from starter.client import CurrentState
 from subscription.account_names import admin_id as checked_id
-from subscription.phone import phone_number
+from subscription.phone import phone_as_written, phone_number
 from subscription.state import Access, State, Subscription
 from subscription.validation import has_control_characters, problem_in
 
@@ -141,6 +141,7 @@ async def _shown(
         restricted=state.access is Access.RESTRICTED,
         messages=MessageFormatter(page.translator, current.book),
         company=company,
+        company_phone=phone_as_written(company.company_phone) if company else "",
         company_shown=_company_shown(page, company),
         member_shown=partial(_member_shown, page),
         members=await record.members(state.subscription_id, state.members),

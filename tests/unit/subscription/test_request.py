@@ -18,6 +18,7 @@ from support.scenario_builder import (
 )
 
 from subscription.commands import Command, parse_command
+from subscription.phone import phone_as_written
 from subscription.refusals import Refusal, RefusalCode
 from subscription.request import Request, parse_request, too_many_trials_refusal
 
@@ -160,6 +161,19 @@ def test_r08_invalid_company_name(name: str) -> None:
 )
 def test_r08_phone_number_defaults_to_korea_stored_as_e164(typed: str, kept: str) -> None:
     assert accepted(company_phone=typed).company_phone == kept
+
+
+@pytest.mark.parametrize(
+    ("kept", "written"),
+    [
+        ("+82212345678", "02-1234-5678"),
+        ("+821012345678", "010-1234-5678"),
+        ("+16502530000", "+1 650-253-0000"),
+    ],
+)
+def test_r08_shown_phone_number_is_stored_unchanged(kept: str, written: str) -> None:
+    assert phone_as_written(kept) == written
+    assert accepted(company_phone=written).company_phone == kept
 
 
 @pytest.mark.parametrize("typed", ["", "abc", "112", "+82", "9" * 300])
