@@ -35,7 +35,7 @@ class ChangeSummary(Frozen):
     """Both sides of a change that counts from `starts_on`, and the cost of its contract from then on.
 
     `vat_percent` is the rate of the month in which the change begins. `next_charge` is the next one after the
-    change, whatever it is for; None if the cost begins only with a later contract.
+    change, of any kind; None if the cost begins only with a later contract.
     """
 
     starts_on: Day

@@ -143,7 +143,7 @@ class MessageFormatter:
         return self._translator.end_day(period.end_day)
 
     def option(self, option: RenewalTerms | None) -> str:
-        """Return the terms of the next contract, with a capital letter as in a list of facts."""
+        """Return the terms of the next contract, capitalized as in a list of facts."""
         text = self._translator.message(renewal_label(option))
         return text[0].upper() + text[1:]
 

@@ -103,6 +103,7 @@ async def test_sign_in_is_disabled_without_issuer_or_embedded_stack(service_env:
         assert (await browser.get("/sign-in/issuer")).status_code == 404
         subscription = await service_env.requested()
         assert (await browser.post(f"/subscriptions/{subscription.id}/clock")).status_code == 404
+        assert (await browser.get("/design")).status_code == 404
 
 
 async def test_sign_out_invalidates_a_stolen_cookie(console: ConsoleServer) -> None:
