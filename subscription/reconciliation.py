@@ -170,7 +170,7 @@ class ReconcileReport(Frozen):
     summary: str
     run: str
     checked: int
-    queried: int
+    queried: int = 0
     found: int
     repaired: int
     by_code: Mapping[FindingCode, int]
