@@ -24,25 +24,28 @@ _PAGE_SIZE = 2000
 # Two slices are in memory at a time.
 _SLICE_SIZE = 250
 
-_LEFT_AFTER_ERASURE = " OR ".join(
-    # A subquery with LIMIT runs once for each row. For EXISTS, the planner may read the whole table instead.
-    f"(SELECT 1 FROM {table} AS its WHERE its.subscription_id = each.subscription_id LIMIT 1) IS NOT NULL"  # noqa: S608
-    for table in PERSONAL_DATA
-)
+
+def _has(table: str, condition: str = "true") -> str:
+    """Return the SQL condition that a subscription has such a row in this table.
+
+    A subquery with LIMIT runs once for each subscription. For EXISTS, the planner may read the whole table for
+    each page instead.
+    """
+    return f"""
+        (SELECT 1 FROM {table} AS its
+          WHERE its.subscription_id = each.subscription_id AND {condition} LIMIT 1) IS NOT NULL
+    """  # noqa: S608 - the parts are constants
+
+
+_CHANGED = _has("lifecycle_events", "its.recorded_at >= $6 AND its.event <> 'SERVICE_FEES_POSTED'")
+_HAD_FINDING = _has("reconciliation_findings", "its.run = $7")
+_HAS_OPEN_FINDING = _has("reconciliation_findings", "NOT its.repaired AND its.resolved_at IS NULL")
+_HAS_PERSONAL_DATA = " OR ".join(map(_has, PERSONAL_DATA))
 # A subscription whose erasure has been certified for a week does not change any more, and the number of such
 # subscriptions only grows. Each of them is checked in its turn, or if data or events do not match its end.
 _PAGE = f"""
     SELECT subscription_id,
-           sampled
-           OR recorded_at >= $6 AND EXISTS (
-                  SELECT 1 FROM lifecycle_events AS event
-                   WHERE event.subscription_id = each.subscription_id
-                     AND event.recorded_at >= $6 AND event <> 'SERVICE_FEES_POSTED')
-           OR EXISTS (
-                  SELECT 1 FROM reconciliation_findings AS finding
-                   WHERE finding.subscription_id = each.subscription_id
-                     AND (run = $7 OR NOT repaired AND resolved_at IS NULL))
-           AS queried
+           sampled OR recorded_at >= $6 AND {_CHANGED} OR {_HAD_FINDING} OR {_HAS_OPEN_FINDING} AS queried
       FROM (SELECT *, mod(abs(mod(hashtextextended(subscription_id, 0), $3)) - $4 + $3, $3) < $5 AS sampled
               FROM subscriptions) AS each
      WHERE subscription_id > $1
@@ -54,9 +57,9 @@ _PAGE = f"""
             OR request_fingerprint IS NOT NULL
             OR sequence <> (SELECT count(*) FROM lifecycle_events AS event
                              WHERE event.subscription_id = each.subscription_id)
-            OR {_LEFT_AFTER_ERASURE})
+            OR {_HAS_PERSONAL_DATA})
      ORDER BY subscription_id LIMIT $2
-"""  # noqa: S608 - the parts are PERSONAL_DATA
+"""  # noqa: S608 - the parts are constants
 
 
 class PageProgress(Frozen):
