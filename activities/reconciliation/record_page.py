@@ -28,8 +28,8 @@ _SLICE_SIZE = 250
 def _has(table: str, condition: str = "true") -> str:
     """Return the SQL condition that a subscription has such a row in this table.
 
-    A subquery with LIMIT runs once for each subscription. For EXISTS, the planner may read the whole table for
-    each page instead.
+    A subquery with LIMIT runs once for each subscription. For EXISTS, the planner may read the whole table
+    for each page instead.
     """
     return f"""
         (SELECT 1 FROM {table} AS its
