@@ -48,6 +48,7 @@ NAMED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("POST", "/subscriptions/{subscription_id}/contact-email"): {"contact_email": "mine@acme.example"},
     ("POST", "/subscriptions/{subscription_id}/clock"): {"by": "day"},
     ("GET", "/request/complete/{subscription_id}"): {},
+    ("POST", "/request/complete/{subscription_id}"): {},
     ("GET", "/invoices/{number}"): {},
     ("GET", "/invoices/{number}.pdf"): {},
 }
