@@ -39,7 +39,8 @@ def routes(console: ConsoleServer, method: str) -> list[str]:
 
 
 def fill_path(path: str, subscription: SubscriptionDriver) -> str:
-    return path.format(subscription_id=subscription.id, draft="x", step="check", number="INV-1")
+    named = {"draft": "x", "step": "check", "number": "INV-1", "run_id": "run-1", "action": "stop"}
+    return path.format(subscription_id=subscription.id, **named)
 
 
 async def test_cross_site_post_is_refused(console: ConsoleServer) -> None:
