@@ -15,8 +15,8 @@ _LIBRARIES = ("pango-1.0", "pangoft2-1.0", "harfbuzz", "fontconfig")
 _INHERITED = ("PATH", "HOME", "LANG", "XDG_CACHE_HOME", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
 """Environment variables that fonts and libraries need. Others of the server contain secrets."""
 _MAX_PROCESSES = 2
-_MAX_MEMORY_BYTES = 1 << 30
-_TIME_LIMIT_SECONDS = 20.0
+_MAX_MEMORY_BYTES = 512 << 20
+_TIME_LIMIT_SECONDS = 30.0
 
 _slots = asyncio.Semaphore(_MAX_PROCESSES)
 
