@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cases.cached_workflows import cached_workflows
 from benchmarks.cases.cli_startup import cli_startup
 from benchmarks.cases.history_size import history_size
 from benchmarks.cases.idle_workflows import idle_workflows
@@ -40,6 +41,7 @@ CASES: Mapping[str, Case] = {
     "commands": cli_startup,
     "wave": month_end,
     "sleepers": idle_workflows,
+    "cached": cached_workflows,
     "rows": large_tables,
 }
 """The cases that need servers, each on fresh ones. `rules` needs none and runs first, before any server."""
@@ -73,7 +75,7 @@ async def _figures(
 ) -> list[Figure]:
     if name == "rules":
         on_progress("Rules only…")
-        return rules_throughput(sizes)
+        return await rules_throughput(sizes)
     with TemporaryDirectory(prefix="worksub-bench-") as directory:
         async with open_environment(Path(directory), on_progress, on_fault) as fresh:
             return await CASES[name](fresh, sizes)

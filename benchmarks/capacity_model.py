@@ -13,7 +13,9 @@ _SECONDS_A_DAY, _DAYS_A_MONTH = 86_400, 30
 _WINDOW_SECONDS = 3_600
 _COMMANDS_A_MONTH = 0.1
 """Per subscription: a switch in its first month, and an occasional upgrade or renewal option."""
-_HISTORY_KEPT_YEARS = 1
+_MONTHS_A_RUN, _EVENTS_A_RUN, _ACTIONS_A_RUN = 6, 5, 1
+_MEAN_RUN_YEARS = _MONTHS_A_RUN / 12 / 2
+"""The mean age of current runs. Closed runs are deleted after the namespace's retention."""
 _PAGES_A_COMMIT = 14
 """The rows of subscription, event and ledger line, their indexes, and the write-ahead log."""
 _TARGET_UTILIZATION = 0.7
@@ -44,8 +46,8 @@ def resource_needs(figures: Sequence[Figure]) -> list[ResourceNeed]:
     Raises `LookupError` if a required figure was not measured.
     """
     value = {figure.name: statistics.median(figure.ours) for figure in figures if figure.ours}
-    actions = value["billable actions of Temporal Cloud per billing month"]
-    events = value["history events per billing month"]
+    actions = value["billable actions of Temporal Cloud per billing month"] + _ACTIONS_A_RUN / _MONTHS_A_RUN
+    events = value["history events per billing month"] + _EVENTS_A_RUN / _MONTHS_A_RUN
     kilobytes = value["history per subscription-year"]
     rate = value[_named("month end: ", value)]
     cpu = value["month end: worker CPU per line"]
@@ -56,7 +58,7 @@ def resource_needs(figures: Sequence[Figure]) -> list[ResourceNeed]:
     night, subscriptions = _reconciliation(value)
     lines_a_second = MILLION / _WINDOW_SECONDS
     monthly_actions = MILLION * (actions + 3 * _COMMANDS_A_MONTH)
-    storage = kilobytes * _HISTORY_KEPT_YEARS / 1e6 * MILLION
+    storage = kilobytes * _MEAN_RUN_YEARS / 1e6 * MILLION
     dollars = cloud_dollars(monthly_actions, storage)
     return [
         ResourceNeed(
@@ -72,8 +74,8 @@ def resource_needs(figures: Sequence[Figure]) -> list[ResourceNeed]:
         ResourceNeed(
             "worker processes in that hour, with one core each",
             f"{math.ceil(lines_a_second * (cpu + replay_cpu) / 1000 / _TARGET_UTILIZATION)}",
-            f"{short(cpu)} ms per line, and {short(replay_cpu)} ms to replay its subscription, because few "
-            f"workflows are cached; CPU utilization {_TARGET_UTILIZATION:.0%}",
+            f"{short(cpu)} ms per line, and {short(replay_cpu)} ms on average to replay its subscription, "
+            f"because few workflows are cached; CPU utilization {_TARGET_UTILIZATION:.0%}",
         ),
         ResourceNeed(
             "worker processes for the rest of the month",
@@ -84,7 +86,7 @@ def resource_needs(figures: Sequence[Figure]) -> list[ResourceNeed]:
         ResourceNeed(
             "Temporal: events per second in that hour",
             f"{lines_a_second * events:,.0f}",
-            f"{short(events)} per billing month",
+            f"{short(events)} per billing month, with a new run each {_MONTHS_A_RUN} months",
         ),
         ResourceNeed(
             "self-hosted Temporal: history shards",
@@ -93,9 +95,10 @@ def resource_needs(figures: Sequence[Figure]) -> list[ResourceNeed]:
             f"{lines_a_second * events / 512:.1f} events per second in that hour",
         ),
         ResourceNeed(
-            "Temporal: histories after a year",
+            "Temporal: histories of the current runs",
             f"{storage:,.0f} GB",
-            f"{short(kilobytes)} KB per subscription-year, all of it of running workflows",
+            f"{short(kilobytes)} KB per subscription-year, in runs of a mean age of {_MEAN_RUN_YEARS * 12:g} "
+            "months; closed runs are added for the namespace's retention",
         ),
         ResourceNeed(
             "Temporal Cloud: actions per month",

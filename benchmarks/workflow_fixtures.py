@@ -26,6 +26,7 @@ from benchmarks.implementations import Implementation, plain_request
 from subscription.catalogue import PriceBook
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.message_authentication import MessageSigner
+from subscription.price_needs import needed_versions, price_needs
 from subscription.state import Subscription
 from workflows.interceptors.message_authentication import SigningInterceptor
 from workflows.run_input import ResumeInput
@@ -58,7 +59,7 @@ async def seed_ours(
         state = Subscription.model_validate_json(row["snapshot"])
         stage = ResumeInput(
             state=state,
-            book=book,
+            book=needed_versions(book, price_needs(state)),
             clock_offset=ahead,
             run_ids=(),
             timeline=(),

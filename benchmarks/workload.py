@@ -21,6 +21,8 @@ class Sizes:
     """The number of worker starts per number of idle workflows."""
     wave: int = 2_000
     margin_seconds: float = 15.0
+    cached: int = 800
+    """The number of workflows that a worker has in its cache, which has room for a thousand."""
     simulated: int = 40
     rows: int = 100_000
     """The number of subscriptions in the database for the queries that need no workflow."""
@@ -39,6 +41,7 @@ SMALLEST = Sizes(
     starts=1,
     wave=4,
     margin_seconds=4.0,
+    cached=10,
     simulated=1,
     rows=50,
 )
