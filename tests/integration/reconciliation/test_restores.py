@@ -9,7 +9,7 @@ from support.corruption import Backup, delete_all_histories, delete_run, reset_t
 from support.lock_waits import wait_for_blocked_sessions
 from support.namespaces import new_namespace
 from support.polling import gather_all, wait_for
-from support.reconcile_job import codes, found, gets_attention, needs_attention, night_passed
+from support.reconcile_job import codes, found, gets_attention, needs_attention
 from support.service_env import ServiceEnv, catalogue, open_service_env, publish, unique_name
 from support.subscription_driver import SubscriptionDriver
 
@@ -92,21 +92,6 @@ async def test_restored_database_catches_up_with_workflows(
         without_channel(await stored_rows(isolated_env, left)) | unknown == without_channel(ending) | unknown
     )
     assert (await left.status()).state is State.ERASED
-
-
-async def test_restore_after_the_latest_run_is_seen_in_lists(isolated_env: ServiceEnv) -> None:
-    """Both servers know the latest run; the list shows another plan than the database."""
-    subscription = await isolated_env.requested()
-    await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
-    await night_passed(isolated_env)
-    backup = await Backup.of(isolated_env)
-    await subscription.send("upgrade", plan="premium")
-    before = await stored_rows(isolated_env, subscription)
-    await backup.is_restored()
-
-    assert await codes(isolated_env) == {subscription.id: [("EVENT_MISSING", True)]}
-
-    assert await stored_rows(isolated_env, subscription) == before
 
 
 async def test_concurrent_runs_restore_an_adjustment_once(isolated_env: ServiceEnv) -> None:

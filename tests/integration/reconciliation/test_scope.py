@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from support.corruption import execute_as_superuser, stored_rows
+from support.corruption import Backup, execute_as_superuser, stored_rows
 from support.polling import gather_all, wait_for
 from support.reconcile_job import codes, night_passed, reconciled, since_last_night
 from support.service_env import ServiceEnv, open_service_env, unique_name
@@ -103,6 +103,25 @@ async def temporal_forgets(service_env: ServiceEnv) -> None:
 async def another_database(service_env: ServiceEnv) -> None:
     """Give the run the identity of the database before a restore."""
     await service_env.owner.execute("UPDATE reconciliations SET database = 'before the restore'")
+
+
+async def test_restore_after_the_latest_run_is_seen_in_lists(stack: EmbeddedStack, temporal: Client) -> None:
+    """Both servers know the latest run; the list shows another plan than the database."""
+    async with (
+        open_service_env(stack, temporal, works=False) as service_env,
+        service_env.worker(rotation_nights=NEVER),
+    ):
+        subscription = await service_env.requested()
+        await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
+        await night_passed(service_env)
+        backup = await Backup.of(service_env)
+        await subscription.send("upgrade", plan="premium")
+        before = await stored_rows(service_env, subscription)
+        await backup.is_restored()
+
+        assert await codes(service_env) == {subscription.id: [("EVENT_MISSING", True)]}
+
+        assert await stored_rows(service_env, subscription) == before
 
 
 async def test_first_night_of_a_release_queries_a_quarter(stack: EmbeddedStack, temporal: Client) -> None:
