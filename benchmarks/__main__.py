@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cases.bulk_run import bulk_run
 from benchmarks.cases.cached_workflows import cached_workflows
 from benchmarks.cases.cli_startup import cli_startup
 from benchmarks.cases.history_size import history_size
@@ -37,6 +38,7 @@ Case = Callable[[BenchmarkEnvironment, Sizes], Awaitable[list[Figure]]]
 CASES: Mapping[str, Case] = {
     "requests": request_throughput,
     "workers": several_workers,
+    "bulk": bulk_run,
     "histories": history_size,
     "commands": cli_startup,
     "wave": month_end,

@@ -13,6 +13,8 @@ class Sizes:
     one_at_a_time: int = 100
     most_workers: int = 4
     """The largest number of worker processes: 1, 2 or 4."""
+    bulk: int = 200
+    """The number of subscriptions of a bulk run, at its default rate."""
     steady_months: int = 10
     few_sleepers: int = 100
     many_sleepers: int = 10_000
@@ -35,6 +37,7 @@ SMALLEST = Sizes(
     at_once=2,
     one_at_a_time=3,
     most_workers=1,
+    bulk=2,
     steady_months=2,
     few_sleepers=2,
     many_sleepers=30,

@@ -33,8 +33,8 @@ with workflow.unsafe.imports_passed_through():
 _PAGE = 100
 _ITEMS_A_RUN = 500
 """About six events for each subscription: the run ends before the server suggests it at 4,096 events."""
-_SECONDS_IN_FLIGHT = 2
-"""Commands without an answer, in seconds of the rate. Subscriptions that do not answer slow the run down."""
+_LEAST_IN_FLIGHT, _RATE_OF_ONE_IN_FLIGHT = 2, 20
+"""Few commands wait for an answer at a time: a busy service slows the run down, and not its customers."""
 
 _ATTEMPT = timedelta(minutes=1)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=10)
@@ -95,7 +95,7 @@ class BulkWorkflow:
                     return position
                 next_second = workflow.now() + timedelta(seconds=1)
                 for item in page.items[first : first + rate]:
-                    if not await self._may_send(rate):
+                    if not await self._may_send():
                         return position
                     self._start_command(run_id, item)
                     position, sent = item.position, sent + 1
@@ -120,12 +120,13 @@ class BulkWorkflow:
     def _finish_command(self, _: object) -> None:
         self._in_flight -= 1
 
-    async def _may_send(self, rate: int) -> bool:
+    async def _may_send(self) -> bool:
         """Wait for room among the commands in flight, and while the run is paused; False if it is stopped."""
+        most = max(_LEAST_IN_FLIGHT, self._input.rate // _RATE_OF_ONE_IN_FLIGHT)
         while True:
             if self._requested is not self._state:
                 await self._record(self._requested)
-            elif self._state is BulkState.RUNNING and self._in_flight < rate * _SECONDS_IN_FLIGHT:
+            elif self._state is BulkState.RUNNING and self._in_flight < most:
                 return True
             elif self._state.has_ended:
                 return False
