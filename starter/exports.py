@@ -18,7 +18,7 @@ from adapters.postgres.subscription_export import (
     record_export,
 )
 from adapters.postgres.workspace_exporter import PostgresWorkspaceExporter, WorkspaceExporter
-from starter.queries import no_such_subscription
+from starter.scoped_queries import no_such_subscription
 from subscription.refusals import RefusalCode, refusal
 from subscription.state import State
 from subscription.validation import is_storable

@@ -26,7 +26,7 @@ from entrypoints.api.problem_details import (
 )
 from starter.command_rate_limits import TooManyCommandsError
 from starter.exports import TooManyExportsError
-from starter.queries import OperatorsOnlyError, no_such_subscription
+from starter.scoped_queries import OperatorsOnlyError, no_such_subscription
 from starter.scoped_webhook_endpoints import TooManyEndpointsError
 from starter.webhook_endpoints import EndpointNotFoundError
 from subscription.refusals import Refusal, RefusalCode, RefusalError

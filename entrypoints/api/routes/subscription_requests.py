@@ -10,7 +10,7 @@ from entrypoints.api import examples
 from entrypoints.api.dependencies import ClientDep, IdempotencyKeyDep, mark_replayed
 from entrypoints.api.problem_details import ApiCode, responses
 from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
-from starter.queries import NameAvailability
+from starter.catalogue_queries import NameAvailability
 from subscription.business_calendar import Day
 from subscription.catalogue import Plan, Term, TrialPolicy
 from subscription.model import Frozen

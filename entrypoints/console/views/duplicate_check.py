@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import Draft
-from starter.queries import NameStatus
+from starter.catalogue_queries import NameStatus
 from subscription.account_names import domain_name, group_name
 from subscription.model import Frozen
 from subscription.request import Account, AccountKind

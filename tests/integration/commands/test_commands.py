@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from starter.caller import Caller
-from starter.queries import OperatorsOnlyError
+from starter.scoped_queries import OperatorsOnlyError
 from subscription.commands import COMMANDS
 from subscription.refusals import Refusal, RefusalCode, RefusalError
 from subscription.state import Access, State

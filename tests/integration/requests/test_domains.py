@@ -12,7 +12,7 @@ from temporalio.client import Client
 from activities.domain_verification import DomainVerificationActivities
 from dev_stack.dns_server import DnsServer
 from dev_stack.stack import EmbeddedStack
-from starter.queries import NameStatus
+from starter.catalogue_queries import NameStatus
 from subscription.activity_contracts import DomainCheckInput
 from subscription.refusals import RefusalCode, RefusalError
 from subscription.request import Account, AccountKind
