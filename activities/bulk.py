@@ -12,7 +12,7 @@ from adapters.command_sender import CommandSender, WorkflowMissingError
 from adapters.postgres import bulk_runs
 from adapters.postgres.bulk_runs import BulkCommand
 from adapters.postgres.pool import Pool
-from adapters.postgres.subscription_repository import snapshot
+from adapters.postgres.recorded_subscription import snapshot
 from subscription.bulk import (
     BulkCommandSent,
     BulkItems,

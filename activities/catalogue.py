@@ -2,8 +2,8 @@
 
 from temporalio import activity
 
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
+from adapters.postgres.price_book_repository import load_price_book
 from subscription.activity_contracts import PriceBookInput, PriceBookResult
 from subscription.price_needs import needed_versions
 

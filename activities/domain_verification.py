@@ -13,8 +13,8 @@ from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TXT import TXT
 from temporalio import activity
 
+from adapters.postgres.account_name_repository import lost_domains
 from adapters.postgres.pool import Pool
-from adapters.postgres.subscription_repository import lost_domains
 from adapters.settings import HostPort
 from subscription.activity_contracts import DomainCheckInput, DomainCheckResult
 from subscription.domain_verification import VerificationRecords, verification_records

@@ -8,7 +8,7 @@ from temporalio import activity
 from temporalio.client import Client
 
 from activities import metrics
-from adapters.postgres import notice_outbox, subscription_repository
+from adapters.postgres import notice_outbox, recorded_subscription, subscription_repository
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from adapters.temporal.executions import delete_runs, list_runs
@@ -41,7 +41,7 @@ class ErasureActivities:
         """Erase and certify in one transaction. Repeating it returns the same certificate."""
         async with self._pool.acquire() as connection, connection.transaction():
             await subscription_repository.lock_row_and_get_sequence(connection, erase.subscription_id)
-            issued = await subscription_repository.get_certificate(
+            issued = await recorded_subscription.get_certificate(
                 connection, erase.subscription_id, "DATABASE"
             )
             if issued:

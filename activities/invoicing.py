@@ -8,8 +8,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.batch import Batch
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.price_book_repository import load_price_book
 from subscription.adjustment import adjustment_key
 from subscription.catalogue import InvoicePolicy
 from subscription.invoice import (

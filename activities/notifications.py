@@ -10,9 +10,9 @@ from temporalio import activity
 from activities.batch import Batch
 from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres import notice_outbox
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.notice_outbox import RowKey
 from adapters.postgres.pool import Pool
+from adapters.postgres.price_book_repository import load_price_book
 from subscription.catalogue import PriceBook
 from subscription.notice_outbox import NoticeState, QueueNoticesInput, QueueNoticesResult
 from subscription.notices import notices_due, recipients

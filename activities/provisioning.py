@@ -9,9 +9,14 @@ from temporalio import activity
 
 from activities import metrics
 from adapters.email.notice_emails import NoticeEmails
-from adapters.postgres import notice_outbox, subscription_repository
-from adapters.postgres.catalogue_repository import load_price_book
+from adapters.postgres import (
+    account_name_repository,
+    notice_outbox,
+    recorded_subscription,
+    subscription_repository,
+)
 from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
 from subscription.activity_contracts import (
     DomainTokenInput,
@@ -69,7 +74,7 @@ class ProvisioningActivities:
         async with self._pool.acquire() as connection, connection.transaction():
             await subscription_repository.lock_subscription_id(connection, input.subscription_id)
             book = await load_price_book(connection)
-            state = await subscription_repository.snapshot(connection, input.subscription_id)
+            state = await recorded_subscription.snapshot(connection, input.subscription_id)
             if state is not None:
                 return await _existing(connection, state, book, input.request)
             request = self._validate(input, book)
@@ -98,7 +103,7 @@ class ProvisioningActivities:
         assert catalogue is not None, "a request is refused while nothing is on sale"
         if catalogue.trial.per_customer is not None:
             await subscription_repository.lock_customer(connection, request.customer_id)
-            trials = await subscription_repository.count_trials(connection, request.customer_id)
+            trials = await recorded_subscription.count_trials(connection, request.customer_id)
             if refused := too_many_trials_refusal(catalogue, trials):
                 raise RefusalError(refused)
         token = secrets.token_hex(16)
@@ -108,9 +113,9 @@ class ProvisioningActivities:
         if not await subscription_repository.insert_subscription(connection, state, request):
             raise refusal(RefusalCode.REQUEST_ID_REUSED, "request_id")
         take_name = (
-            subscription_repository.hold_group_name
+            account_name_repository.hold_group_name
             if account.kind is AccountKind.GROUP
-            else subscription_repository.claim_domain
+            else account_name_repository.claim_domain
         )
         if not await take_name(connection, state.subscription_id, account.name):
             raise RefusalError(name_taken_refusal(account.kind))
@@ -145,7 +150,7 @@ async def _existing(
         raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
     return Provisioned(
         state=state,
-        timeline=await subscription_repository.latest_timeline(connection, state.subscription_id),
+        timeline=await recorded_subscription.latest_timeline(connection, state.subscription_id),
         fingerprint=await subscription_repository.request_fingerprint(connection, state.subscription_id),
         book=needed_versions(book, price_needs(state)),
     )

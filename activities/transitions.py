@@ -5,10 +5,16 @@ from temporalio.exceptions import ApplicationError
 
 from activities import metrics
 from adapters.email.notice_emails import NoticeEmails
-from adapters.postgres import notice_outbox, subscription_repository
-from adapters.postgres.catalogue_repository import load_price_book, newest_revision
+from adapters.postgres import (
+    account_name_repository,
+    notice_outbox,
+    recorded_subscription,
+    subscription_repository,
+)
+from adapters.postgres.catalogue_repository import newest_revision
 from adapters.postgres.command_answers import stored_answer
 from adapters.postgres.pool import Connection, Pool
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.workspace_provisioner import (
     WorkspaceProvisioner,
     members_in_use,
@@ -118,7 +124,7 @@ async def _queue_confirmations(connection: Connection, transition: Transition, e
     """Queue the confirmations of the events; the recorded state is still the one before them (R34)."""
     if all(isinstance(event, ServiceFeesPosted) for event in transition.events):
         return  # Most transitions post service fees only, which have no confirmation.
-    before = await subscription_repository.snapshot(connection, transition.subscription_id)
+    before = await recorded_subscription.snapshot(connection, transition.subscription_id)
     assert before is not None
     book, in_use = await load_price_book(connection), 0
     if any(map(begins_contract, transition.events)):
@@ -145,7 +151,7 @@ async def _refuse_outdated(connection: Connection, transition: Transition) -> No
 
 async def _refuse_lost(connection: Connection, transition: Transition) -> None:
     if transition.claims and (
-        lost := await subscription_repository.lost_domains(
+        lost := await account_name_repository.lost_domains(
             connection, transition.subscription_id, transition.claims
         )
     ):
@@ -156,30 +162,30 @@ async def _change_names(connection: Connection, subscription_id: str, event: Eve
     """Take and release the account names of an event (R5, R10, R12)."""
     match event:
         case AccountRenamed(account=account, released=released) if account:
-            await subscription_repository.lock_claims(connection, (account.name, *released))
-            await subscription_repository.release_names(connection, subscription_id, released)
+            await account_name_repository.lock_claims(connection, (account.name, *released))
+            await account_name_repository.release_names(connection, subscription_id, released)
             if account.kind is AccountKind.DOMAIN:
                 await _hold_domain(connection, subscription_id, account.name)
-            elif not await subscription_repository.hold_group_name(connection, subscription_id, account.name):
+            elif not await account_name_repository.hold_group_name(connection, subscription_id, account.name):
                 raise _RollbackWithResultError(NameTaken())
         case RenameHeld(pending_domain=pending_domain, released=released) if pending_domain:
-            await subscription_repository.release_names(connection, subscription_id, released)
-            if not await subscription_repository.claim_domain(
+            await account_name_repository.release_names(connection, subscription_id, released)
+            if not await account_name_repository.claim_domain(
                 connection, subscription_id, pending_domain.name
             ):
                 raise _RollbackWithResultError(NameTaken())
         case RenameWithdrawn(released=released):
-            await subscription_repository.release_names(connection, subscription_id, released)
+            await account_name_repository.release_names(connection, subscription_id, released)
         case DomainConfirmed(domain=domain) if domain:
             await _hold_domain(connection, subscription_id, domain)
         case DomainLost(purpose="ACCOUNT", domain=domain) if domain:
-            await subscription_repository.set_domain_status(connection, subscription_id, domain, "LOST")
+            await account_name_repository.set_domain_status(connection, subscription_id, domain, "LOST")
         case DomainLost(domain=domain) if domain:
-            await subscription_repository.release_names(connection, subscription_id, (domain,))
+            await account_name_repository.release_names(connection, subscription_id, (domain,))
 
 
 async def _hold_domain(connection: Connection, subscription_id: str, domain: str) -> None:
-    if not await subscription_repository.hold_domain(connection, subscription_id, domain):
+    if not await account_name_repository.hold_domain(connection, subscription_id, domain):
         raise _RollbackWithResultError(DomainsLost(domains=(domain,)))
 
 

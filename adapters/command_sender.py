@@ -12,10 +12,10 @@ from temporalio.client import Client, WorkflowFailureError, WorkflowUpdateFailed
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.command_answers import stored_answer
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.read_only_pool import Reader
-from adapters.postgres.subscription_repository import snapshot
+from adapters.postgres.recorded_subscription import snapshot
 from adapters.temporal.retry import LONGEST_PAUSE_SECONDS, with_retries
 from adapters.temporal.rpc_errors import Outcome, outcome_of
 from subscription.activity_contracts import StoredAnswerInput, StoredAnswerResult

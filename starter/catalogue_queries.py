@@ -3,12 +3,8 @@
 from datetime import datetime
 from enum import StrEnum
 
-from adapters.postgres.catalogue_repository import (
-    load_texts,
-)
-from adapters.postgres.subscription_repository import (
-    count_trials,
-)
+from adapters.postgres.price_book_repository import load_texts
+from adapters.postgres.recorded_subscription import count_trials
 from starter.status_queries import StatusQueries
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic_core import PydanticCustomError
 
-from adapters.postgres.catalogue_repository import load_price_book
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.read_only_pool import ReadOnlyPool
 from starter.subscription_summary import ACCOUNT_NAME
 from subscription.account_names import account_name

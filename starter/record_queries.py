@@ -2,15 +2,13 @@
 
 from datetime import datetime
 
-from adapters.postgres.catalogue_repository import (
+from adapters.postgres.price_book_repository import (
     PLAN_FUNCTIONS_COLUMN,
     PRICE_BOOK_COLUMN,
     plan_functions_from_row,
     price_book_from_row,
 )
-from adapters.postgres.subscription_repository import (
-    TIMELINE_COLUMNS,
-)
+from adapters.postgres.recorded_subscription import TIMELINE_COLUMNS
 from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
 from starter.status_queries import StatusQueries
 from subscription.activity_contracts import CustomerEvent

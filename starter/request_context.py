@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from adapters.postgres.catalogue_repository import PRICE_BOOK_COLUMN, price_book_from_row
+from adapters.postgres.price_book_repository import PRICE_BOOK_COLUMN, price_book_from_row
 from adapters.postgres.read_only_pool import Reader
 from subscription.catalogue import PriceBook
 from subscription.model import Frozen

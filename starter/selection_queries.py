@@ -15,19 +15,6 @@ _COMMANDABLE = [state.value for state in State if state.accepts_commands]
 class SelectionQueries(StatusQueries):
     """Lists and numbers of subscriptions."""
 
-    async def listed(self, ids: Sequence[str]) -> Sequence[SubscriptionSummary]:
-        """Return the subscriptions with these IDs, in the given order, without unknown IDs."""
-        rows = await self._pool.fetch(
-            f"""
-            SELECT {SUMMARY_COLUMNS} FROM subscriptions
-             WHERE subscription_id = ANY($1) AND ($2::text IS NULL OR customer_id = $2)
-            """,  # noqa: S608 - field names
-            ids,
-            self._customer_id,
-        )
-        found = {row["subscription_id"]: SubscriptionSummary.model_validate(dict(row)) for row in rows}
-        return [found[id] for id in ids if id in found]
-
     async def check_selection(self, selection: Filters) -> None:
         """Raise `RefusalError` if a filter contains a plan that was never published."""
         if selects_by_plan(selection):

@@ -7,17 +7,11 @@ from typing import NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from adapters.postgres.catalogue_repository import (
-    PRICE_BOOK_COLUMN,
-    load_price_book,
-    price_book_from_row,
-)
-from adapters.postgres.subscription_repository import (
-    certificate_from_row,
-    snapshot,
-)
+from adapters.postgres.price_book_repository import PRICE_BOOK_COLUMN, load_price_book, price_book_from_row
+from adapters.postgres.recorded_subscription import certificate_from_row, snapshot
 from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
 from starter.scoped_queries import ScopedQueries, no_such_subscription
+from starter.subscription_summary import SUMMARY_COLUMNS, SubscriptionSummary
 from subscription.account_names import account_name
 from subscription.attention import Attention, ShownAttention
 from subscription.business_calendar import KST
@@ -187,3 +181,16 @@ class StatusQueries(ScopedQueries):
             self._customer_id,
         )
         return [row["subscription_id"] for row in rows]
+
+    async def listed(self, ids: Sequence[str]) -> Sequence[SubscriptionSummary]:
+        """Return the subscriptions with these IDs, in the given order, without unknown IDs."""
+        rows = await self._pool.fetch(
+            f"""
+            SELECT {SUMMARY_COLUMNS} FROM subscriptions
+             WHERE subscription_id = ANY($1) AND ($2::text IS NULL OR customer_id = $2)
+            """,  # noqa: S608 - field names
+            ids,
+            self._customer_id,
+        )
+        found = {row["subscription_id"]: SubscriptionSummary.model_validate(dict(row)) for row in rows}
+        return [found[id] for id in ids if id in found]

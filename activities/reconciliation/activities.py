@@ -25,8 +25,8 @@ from activities.reconciliation.report import Report
 from activities.reconciliation.scope import Scope, load_scope
 from activities.reconciliation.subscription_check import update_attention
 from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT, WaitBudget, WorkflowProbe
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from adapters.temporal.executions import list_runs_page
 from adapters.temporal.visibility import quote_visibility_value

@@ -1,7 +1,8 @@
 """Restoration of catalogue versions that a workflow uses and the database lacks."""
 
 from activities.reconciliation.context import ReconcileContext, SubscriptionCheck
-from adapters.postgres.catalogue_repository import load_price_book, restore_versions
+from adapters.postgres.catalogue_repository import restore_versions
+from adapters.postgres.price_book_repository import load_price_book
 from subscription.reconciliation import FindingCode
 
 

@@ -7,9 +7,9 @@ from asyncpg import RestrictViolationError, UniqueViolationError
 
 from activities.erasure import delete_personal_data
 from activities.reconciliation.record_snapshot import RecordSnapshot, load_record_within
-from adapters.postgres import subscription_repository
+from adapters.postgres import account_name_repository, subscription_repository
+from adapters.postgres.account_name_repository import NameStatus
 from adapters.postgres.pool import Connection, Pool
-from adapters.postgres.subscription_repository import NameStatus
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from subscription.event_replay import rebuild_state
 from subscription.request import AccountKind
@@ -63,7 +63,7 @@ async def reserve_names_of(connection: Connection, record: RecordSnapshot, state
     """Take exactly the names of this state, in the transaction of this connection."""
     names = names_of(state)
     surplus = sorted(record.names.keys() - names.keys())
-    await subscription_repository.release_names(connection, record.id, surplus)
+    await account_name_repository.release_names(connection, record.id, surplus)
     return all([await _take_name(connection, record, state, name, names[name]) for name in names])
 
 
@@ -72,11 +72,11 @@ async def _take_name(
 ) -> bool:
     if status != "HELD":
         if not _has_status(record, name, status):
-            await subscription_repository.set_domain_status(connection, record.id, name, status)
+            await account_name_repository.set_domain_status(connection, record.id, name, status)
         return True
     if state.account and state.account.kind is AccountKind.GROUP:
-        return await subscription_repository.hold_group_name(connection, record.id, name)
-    return await subscription_repository.hold_domain(connection, record.id, name)
+        return await account_name_repository.hold_group_name(connection, record.id, name)
+    return await account_name_repository.hold_domain(connection, record.id, name)
 
 
 def has_names_of(record: RecordSnapshot, state: Subscription) -> bool:

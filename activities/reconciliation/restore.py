@@ -14,7 +14,7 @@ from activities.provisioning import save_contacts, save_domain_token
 from activities.reconciliation.history_reader import HistoryTransitions
 from activities.reconciliation.record_snapshot import load_record_within
 from activities.reconciliation.repair import lock_record, reserve_names_of
-from adapters.postgres import subscription_repository
+from adapters.postgres import recorded_subscription, subscription_repository
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
 from subscription.activity_contracts import EraseInput, Transition
@@ -44,7 +44,7 @@ async def restore_row(
     try:
         async with pool.acquire() as connection, connection.transaction():
             await subscription_repository.lock_subscription_id(connection, subscription_id)
-            if await subscription_repository.snapshot(connection, subscription_id) is not None:
+            if await recorded_subscription.snapshot(connection, subscription_id) is not None:
                 return True
             if not await subscription_repository.insert_subscription(connection, initial_state, request):
                 return False
@@ -80,7 +80,7 @@ async def restore_events(
 
 async def sync_workspace(pool: Pool, subscription_id: str, workspaces: WorkspaceProvisioner) -> None:
     """Update the workspace of the product to the recorded state."""
-    state = await subscription_repository.snapshot(pool, subscription_id)
+    state = await recorded_subscription.snapshot(pool, subscription_id)
     if state and state.account:
         await workspaces.put(wanted_workspace(state))
 

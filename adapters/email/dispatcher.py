@@ -24,9 +24,9 @@ from adapters.email.smtp_sender import (
 )
 from adapters.outages import concerns_all
 from adapters.postgres import notice_outbox
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.notice_outbox import DueNotice
 from adapters.postgres.pool import DATABASE_ERRORS, Pool
+from adapters.postgres.price_book_repository import load_price_book
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
 from subscription.notice_outbox import retry_delay

@@ -11,8 +11,8 @@ from temporalio.client import Client, WorkflowExecution
 from temporalio.common import MetricMeter
 
 from adapters.attention_copy import NEEDS_ATTENTION_QUERY
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.pool import Pool
+from adapters.postgres.price_book_repository import load_price_book
 from subscription.attention import ATTENTION_MEMO, Attention, AttentionKind
 from subscription.state import State
 

@@ -3,14 +3,10 @@
 Every function runs inside its caller's transaction.
 """
 
-import json
 from collections.abc import Iterable, Sequence
-from typing import Literal
-
-import asyncpg
 
 from adapters.postgres.pool import Connection, Pool
-from adapters.postgres.read_only_pool import Reader
+from adapters.postgres.recorded_subscription import certificate_from_row
 from subscription.activity_contracts import StoredAnswer
 from subscription.deadlines import next_deadline
 from subscription.event_messages import event_message
@@ -18,11 +14,8 @@ from subscription.events import EVENT_ADAPTER, Event, TrialStarted, Upgraded, pr
 from subscription.issuer import SYSTEM, Issuer
 from subscription.ledger import LedgerLine
 from subscription.request import Request
-from subscription.state import TRIAL_STATES, Subscription
-from subscription.timeline import TIMELINE_KEPT, ErasureCertificate, TimelineEntry
-
-ErasedPart = Literal["DATABASE", "HISTORIES"]
-NameStatus = Literal["HELD", "CLAIMED", "LOST"]
+from subscription.state import Subscription
+from subscription.timeline import ErasureCertificate
 
 
 async def lock_subscription_id(connection: Connection, subscription_id: str) -> None:
@@ -44,53 +37,12 @@ async def lock_customer(connection: Connection, customer_id: str) -> None:
     await connection.execute("DELETE FROM customer_locks WHERE customer_id = $1", customer_id)
 
 
-async def count_trials(reader: Reader, customer_id: str) -> int:
-    """Return the number of a customer's subscriptions in trial or grace period, by their recorded states."""
-    trials: int = await reader.fetchval(
-        "SELECT count(*) FROM subscriptions WHERE customer_id = $1 AND state = ANY($2::text[])",
-        customer_id,
-        list(TRIAL_STATES),
-    )
-    return trials
-
-
 async def lock_row_and_get_sequence(connection: Connection, subscription_id: str) -> int | None:
     """Lock the row until the transaction ends and return the last event's number; None without a row."""
     sequence: int | None = await connection.fetchval(
         "SELECT sequence FROM subscriptions WHERE subscription_id = $1 FOR UPDATE", subscription_id
     )
     return sequence
-
-
-async def snapshot(
-    reader: Reader, subscription_id: str, customer_id: str | None = None
-) -> Subscription | None:
-    """Return the last recorded state; with `customer_id`, only of a subscription of this customer."""
-    document = await reader.fetchval(
-        """
-        SELECT snapshot FROM subscriptions
-         WHERE subscription_id = $1 AND ($2::text IS NULL OR customer_id = $2)
-        """,
-        subscription_id,
-        customer_id,
-    )
-    return Subscription.model_validate_json(document) if document else None
-
-
-TIMELINE_COLUMNS = "sequence, effective_at AS at, event, state, message"
-"""Columns of `lifecycle_events` that a `TimelineEntry` is read from."""
-
-
-async def latest_timeline(connection: Connection, subscription_id: str) -> tuple[TimelineEntry, ...]:
-    rows = await connection.fetch(
-        f"""
-        SELECT {TIMELINE_COLUMNS} FROM lifecycle_events
-         WHERE subscription_id = $1 ORDER BY sequence DESC LIMIT $2
-        """,  # noqa: S608 - a constant
-        subscription_id,
-        TIMELINE_KEPT,
-    )
-    return tuple(TimelineEntry.model_validate(dict(row)) for row in reversed(rows))
 
 
 async def recorded_event(connection: Connection, subscription_id: str, sequence: int) -> Event | None:
@@ -278,136 +230,6 @@ async def save_answer(
     )
 
 
-async def hold_group_name(connection: Connection, subscription_id: str, name: str) -> bool:
-    """Take a group name; return False if another active subscription holds it (R5)."""
-    # Concurrent inserts serialize on the unique index. The loser inserts nothing, and its statement snapshot
-    # does not contain the winner's row, so the query returns NULL.
-    holder = await connection.fetchval(
-        """
-        WITH taken AS (
-            INSERT INTO account_names (name, kind, subscription_id, status) VALUES ($1, 'GROUP', $2, 'HELD')
-            ON CONFLICT DO NOTHING RETURNING subscription_id
-        )
-        SELECT subscription_id FROM taken
-         UNION ALL SELECT subscription_id FROM account_names WHERE name = $1
-        """,
-        name,
-        subscription_id,
-    )
-    return bool(holder == subscription_id)
-
-
-async def claim_domain(connection: Connection, subscription_id: str, domain: str) -> bool:
-    """Claim a domain that is not verified yet; return False if another subscription holds it (R5).
-
-    A claim that is inserted while another subscription verifies the domain is lost: see `lost_domains`.
-    """
-    claimed: bool = await connection.fetchval(
-        """
-        WITH claimed AS (
-            INSERT INTO account_names (name, kind, subscription_id, status)
-            SELECT $1, 'DOMAIN', $2, 'CLAIMED'
-             WHERE NOT EXISTS (SELECT FROM account_names WHERE name = $1 AND status = 'HELD')
-            ON CONFLICT DO NOTHING RETURNING 1
-        )
-        SELECT EXISTS (SELECT FROM claimed)
-            OR EXISTS (SELECT FROM account_names WHERE name = $1 AND subscription_id = $2)
-        """,
-        domain,
-        subscription_id,
-    )
-    return claimed
-
-
-async def hold_domain(connection: Connection, subscription_id: str, domain: str) -> bool:
-    """Take a verified domain; every other claim is lost (R12). Return False if this claim is itself lost.
-
-    Concurrent verifications serialize on the row locks of the claims, which are taken in the same order. The
-    unique index `account_names_held` refuses a second holder in any case.
-    """
-    claims = await lock_claims(connection, (domain,))
-    if claims.get((domain, subscription_id)) == "LOST" or any(
-        status == "HELD" and holder != subscription_id for (_, holder), status in claims.items()
-    ):
-        return False
-    if not await set_domain_status(connection, subscription_id, domain, "HELD"):
-        return False
-    await connection.execute(
-        """
-        UPDATE account_names SET status = 'LOST'
-         WHERE name = $1 AND subscription_id <> $2 AND status = 'CLAIMED'
-        """,
-        domain,
-        subscription_id,
-    )
-    return True
-
-
-async def lock_claims(connection: Connection, names: Sequence[str]) -> dict[tuple[str, str], str]:
-    """Lock all rows of these names; return the status by name and subscription.
-
-    A transaction that changes several names locks all of them first: one order excludes deadlocks.
-    """
-    rows = await connection.fetch(
-        """
-        SELECT name, subscription_id, status FROM account_names
-         WHERE name = ANY($1) ORDER BY name, subscription_id FOR UPDATE
-        """,
-        list(names),
-    )
-    return {(row["name"], row["subscription_id"]): row["status"] for row in rows}
-
-
-async def set_domain_status(
-    connection: Connection, subscription_id: str, domain: str, status: NameStatus
-) -> bool:
-    """Set the status of a subscription's domain; return False if another subscription has just taken it."""
-    is_set: bool = await connection.fetchval(
-        """
-        WITH updated AS (
-            UPDATE account_names SET status = $3 WHERE name = $1 AND subscription_id = $2 RETURNING 1
-        ), inserted AS (
-            INSERT INTO account_names (name, kind, subscription_id, status)
-            SELECT $1, 'DOMAIN', $2, $3 WHERE NOT EXISTS (SELECT FROM updated)
-            ON CONFLICT DO NOTHING RETURNING 1
-        )
-        SELECT EXISTS (SELECT FROM updated) OR EXISTS (SELECT FROM inserted)
-        """,
-        domain,
-        subscription_id,
-        status,
-    )
-    return is_set
-
-
-async def lost_domains(
-    connection: Connection | Pool, subscription_id: str, domains: Sequence[str]
-) -> tuple[str, ...]:
-    """Return those of the claimed domains that another subscription has verified first (R12).
-
-    The winner marks the other claims as LOST, and the mark outlives its hold. A claim that was inserted
-    during the verification has no mark, but the domain has another holder.
-    """
-    rows = await connection.fetch(
-        """
-        SELECT domain FROM unnest($2::text[]) AS domain
-         WHERE EXISTS (SELECT FROM account_names WHERE name = domain
-                          AND CASE subscription_id WHEN $1 THEN status = 'LOST' ELSE status = 'HELD' END)
-        """,
-        subscription_id,
-        list(domains),
-    )
-    return tuple(row["domain"] for row in rows)
-
-
-async def release_names(connection: Connection, subscription_id: str, names: Sequence[str]) -> None:
-    await connection.execute(
-        "DELETE FROM account_names WHERE subscription_id = $1 AND name = ANY($2)",
-        subscription_id,
-        list(names),
-    )
-
-
 async def request_fingerprint(connection: Connection, subscription_id: str) -> str:
     """Return the fingerprint of the request body, which detects another body with the same request ID (R9).
 
@@ -450,23 +272,6 @@ async def certify_histories(connection: Connection | Pool, subscription_id: str,
     erasure.
     """
     await connection.execute("SELECT certify_histories($1, $2)", subscription_id, runs)
-
-
-async def get_certificate(
-    connection: Connection | Pool, subscription_id: str, part: ErasedPart
-) -> ErasureCertificate | None:
-    row = await connection.fetchrow(
-        "SELECT erased_at, rows FROM erasure_certificates WHERE subscription_id = $1 AND part = $2",
-        subscription_id,
-        part,
-    )
-    return certificate_from_row(subscription_id, row) if row else None
-
-
-def certificate_from_row(subscription_id: str, row: asyncpg.Record) -> ErasureCertificate:
-    return ErasureCertificate(
-        subscription_id=subscription_id, erased_at=row["erased_at"], rows=json.loads(row["rows"])
-    )
 
 
 async def _insert_agreements(

@@ -9,9 +9,9 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrations
 from adapters.postgres.pool import CONNECT_ERRORS, DatabaseError, Pool, create_pool
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.temporal.client import TASK_QUEUE
 from adapters.temporal.search_attributes import missing_search_attributes
 from adapters.temporal.task_queue import POLLER_TIMEOUT, is_worked_on

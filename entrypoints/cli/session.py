@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starter.client import SubscriptionClient
     from starter.exports import SubscriptionExports
     from starter.queries import SubscriptionQueries
+    from starter.status_queries import StatusQueries
 
 T = TypeVar("T")
 R = TypeVar("R", bound=DatabaseTarget)
@@ -55,6 +56,15 @@ class Session:
                 self._services = None
                 collect_garbage()
 
+    def run_status_query(self, query: "Callable[[StatusQueries], Awaitable[T]]") -> T:
+        """Run a query of recorded states, without importing the other queries."""
+        from starter.status_queries import StatusQueries
+
+        async def run(database: DatabaseTarget) -> T:
+            return await query(StatusQueries(await self._connected(database)))
+
+        return self._with_database(run)
+
     def run_query(self, query: "Callable[[SubscriptionQueries], Awaitable[T]]") -> T:
         """Run a query on the database and return its result."""
         from starter.queries import SubscriptionQueries
@@ -80,12 +90,12 @@ class Session:
         """
         from entrypoints.cli.subscription_lookup import resolve
 
-        return self.run_query(lambda queries: resolve(queries, reference))
+        return self.run_status_query(lambda queries: resolve(queries, reference))
 
     def resolve_existing_id(self, reference: str) -> str:
         """Return the ID for an ID argument; raise `CommandError` if it is not in the database."""
         subscription_id = self.resolve_id(reference)
-        self.run_query(lambda queries: queries.check_exists(subscription_id))
+        self.run_status_query(lambda queries: queries.check_exists(subscription_id))
         return subscription_id
 
     def run_admin(self, task: "Callable[[Pool], Awaitable[T]]") -> T:

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 from entrypoints.cli.errors import CommandError, ExitCode
 
 if TYPE_CHECKING:
-    from starter.queries import SubscriptionQueries
+    from starter.status_queries import StatusQueries
 
 _MAX_CANDIDATES = 10
 
 
-async def resolve(queries: "SubscriptionQueries", reference: str) -> str:
+async def resolve(queries: "StatusQueries", reference: str) -> str:
     """Return the ID of the matching subscription, or the reference itself if none matches.
 
     Raises `CommandError` with the candidates if several subscriptions match.
@@ -21,7 +21,7 @@ async def resolve(queries: "SubscriptionQueries", reference: str) -> str:
     return ids[0] if ids else reference
 
 
-async def _ambiguous(queries: "SubscriptionQueries", reference: str, ids: list[str]) -> CommandError:
+async def _ambiguous(queries: "StatusQueries", reference: str, ids: list[str]) -> CommandError:
     candidates = await queries.listed(ids[:_MAX_CANDIDATES])
     number = f"more than {_MAX_CANDIDATES}" if len(ids) > _MAX_CANDIDATES else str(len(ids))
     return CommandError(

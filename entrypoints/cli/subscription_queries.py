@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from starter.client import CancellationQuote, SubscriptionClient
-    from starter.queries import SubscriptionQueries
+    from starter.status_queries import StatusQueries
     from subscription.attention import ShownAttention
     from subscription.forecast import ChangeQuote
     from subscription.status import Status
@@ -43,7 +43,7 @@ def status(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJso
         subscription_id = session.resolve_id(subscription_id)
         previous: CurrentStatus | None = None
         while True:
-            current = session.run_query(lambda queries: _current_status(queries, subscription_id))
+            current = session.run_status_query(lambda queries: _current_status(queries, subscription_id))
             if current != previous:
                 _show_status(as_json, current, separated=previous is not None)
             if not watch or current.status.state.is_terminal:
@@ -58,7 +58,7 @@ class CurrentStatus(NamedTuple):
     attention: "ShownAttention | None"
 
 
-async def _current_status(queries: "SubscriptionQueries", subscription_id: str) -> CurrentStatus:
+async def _current_status(queries: "StatusQueries", subscription_id: str) -> CurrentStatus:
     return CurrentStatus(
         await queries.status(subscription_id),
         await queries.certificates(subscription_id),

@@ -5,7 +5,7 @@ from typing import Any
 from support.corruption import append_only_disabled
 from support.service_env import ServiceEnv
 
-from adapters.postgres.catalogue_repository import load_price_book
+from adapters.postgres.price_book_repository import load_price_book
 from chaos.drive_subscription import SubscriptionRun
 from chaos.observed_state import read_record, read_workflow
 from chaos.planned_subscriptions import PlannedSubscription

@@ -14,7 +14,8 @@ from support.service_env import ServiceEnv, catalogue, open_service_env, publish
 from support.subscription_driver import SubscriptionDriver
 
 from adapters.postgres import catalogue_repository
-from adapters.postgres.catalogue_repository import PublishingError, load_price_book
+from adapters.postgres.catalogue_repository import PublishingError
+from adapters.postgres.price_book_repository import load_price_book
 from dev_stack.stack import EmbeddedStack
 from integration.requests.test_catalogues import DEARER
 from subscription.business_calendar import day_of

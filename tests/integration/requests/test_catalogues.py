@@ -14,13 +14,10 @@ from activities.provisioning import ProvisioningActivities
 from activities.transitions import TransitionActivities
 from adapters.email.notice_emails import NoticeEmails
 from adapters.postgres import catalogue_repository
-from adapters.postgres.catalogue_repository import (
-    PublishingError,
-    load_price_book,
-    load_texts,
-    restore_versions,
-)
-from adapters.postgres.subscription_repository import lock_customer, snapshot
+from adapters.postgres.catalogue_repository import PublishingError, restore_versions
+from adapters.postgres.price_book_repository import load_price_book, load_texts
+from adapters.postgres.recorded_subscription import snapshot
+from adapters.postgres.subscription_repository import lock_customer
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import (

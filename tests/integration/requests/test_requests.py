@@ -23,7 +23,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.provisioning import ProvisioningActivities
 from adapters.email.notice_emails import NoticeEmails
-from adapters.postgres.catalogue_repository import load_price_book
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.subscription_repository import insert_subscription
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from dev_stack.stack import EmbeddedStack

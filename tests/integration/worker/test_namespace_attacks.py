@@ -20,7 +20,7 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.interceptors.caller_verification import NOT_THE_SERVICE
-from adapters.postgres.catalogue_repository import load_price_book
+from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.worker_keys import worker_signer
 from dev_stack.stack import EmbeddedStack
 from subscription.activity_contracts import CALLERS, DeleteHistoriesInput, EraseInput, Transition

@@ -29,9 +29,9 @@ from activities.provisioning import ProvisioningActivities
 from activities.transitions import TransitionActivities
 from activities.workspace import WorkspaceActivities
 from adapters.email.notice_emails import NoticeEmails
-from adapters.postgres.catalogue_repository import load_price_book
 from adapters.postgres.migrate import migrate
-from adapters.postgres.subscription_repository import snapshot
+from adapters.postgres.price_book_repository import load_price_book
+from adapters.postgres.recorded_subscription import snapshot
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from adapters.temporal.data_converter import data_converter
 from adapters.temporal.search_attributes import register_search_attributes
