@@ -1,11 +1,15 @@
 """Scenarios of the scheduled jobs and of adjustments. A new job gets a function here."""
 
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from support.service_env import ServiceEnv, unique_name
 from temporalio.client import WorkflowFailureError, WorkflowHistory
 
+from starter.selection import Selection
+from subscription.bulk import BULK_WORKFLOW_PREFIX, parse_bulk_command
+from subscription.commands import Command
 from subscription.refusals import RefusalError
 from workflows.registry import WORKFLOWS
 
@@ -68,6 +72,30 @@ async def adjustments(scene: Scene) -> list[WorkflowHistory]:
         runs += await scene.recorder.runs_of(
             scene.service_env.temporal, f"adjustment-{subscription.id}-{name}"
         )
+    return runs
+
+
+@replay_scenario(compared=False)
+async def bulk_run(scene: Scene) -> list[WorkflowHistory]:
+    """Reserve the switch of two subscriptions, and stop a run with three after its first second."""
+    service_env = scene.service_env
+    bulk = service_env.client.bulk_runs(service_env.owner)
+    runs = []
+    for number, rate in ((2, 100), (3, 1)):
+        trials = [await service_env.requested() for _ in range(number)]
+        argument = {"date": f"{await trials[0].today() + timedelta(days=1)}", "term": "ANNUAL"}
+        command = parse_bulk_command("switch_to_paid", argument)
+        assert isinstance(command, Command)
+        selection = Selection(ids=tuple(trial.id for trial in trials))
+        preview = (await bulk.preview(command, selection)).summary.preview
+        await bulk.start(command, selection, preview=preview, rate=rate)
+        workflow_id = f"{BULK_WORKFLOW_PREFIX}{preview}"
+        if rate == 1:
+            await bulk.pause(preview)
+            await bulk.resume(preview)
+            await bulk.stop(preview)
+        await service_env.temporal.get_workflow_handle(workflow_id).result()
+        runs += await scene.recorder.runs_of(service_env.temporal, workflow_id)
     return runs
 
 
