@@ -91,8 +91,9 @@ def list_subscriptions(
 
     if query is not None and which is not None:
         raise usage_error(f"Specify either {which} or --query.", field="query")
-    if query is not None and not query.strip():
-        raise usage_error("--query is empty.", field="query")
+    for option, text in (("query", query), ("plan", plan), ("customer", customer)):
+        if text is not None and not text.strip():
+            raise usage_error(f"--{option} is empty. Omit it to list all subscriptions.", field=option)
     named_filter = NAMED_FILTERS[which] if which else None
     selection = Selection(
         which=which,

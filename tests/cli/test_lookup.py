@@ -150,6 +150,7 @@ async def test_filter_by_unknown_subscription_is_refused(cli: Cli, words: tuple[
 
 async def test_option_without_effect_is_refused(cli: Cli) -> None:
     for words, field in (
+        (("list", "--customer", ""), "customer"),
         (("webhooks", "replay", "we_1", "--from", "7"), "from"),
         (("invoice", "show", "2027-000001", "--html", "-"), "html"),
         (("invoice", "show", "2027-000001", "--pdf", "-"), "pdf"),
@@ -157,7 +158,6 @@ async def test_option_without_effect_is_refused(cli: Cli) -> None:
     ):
         result = await cli.run(*words, "--json")
         assert (result.code, result.error["code"], result.error["field"]) == (2, "USAGE", field)
-    assert (await cli.json("list", "--customer", ""))["subscriptions"] == []
 
 
 async def test_test_event_for_paused_endpoint_is_refused(cli: Cli) -> None:

@@ -26,7 +26,7 @@ def test_at_least_thirty_mutants_cover_all_four_areas() -> None:
         "decide",
         "subscription_repository",
         "transitions",
-        "queries",
+        "selection_queries",
         "client",
         "lifecycle",
         "subscription",
