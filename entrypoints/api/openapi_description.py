@@ -66,6 +66,8 @@ _NAMES = {
     "ExplanationStep": "CalculationStep",
     "Term": "TermOfService",
     "NamedFilterParam": "SavedSearch",
+    "Page_BulkResult_": "BulkResultPage",
+    "Page_BulkRun_": "BulkRunPage",
     "Page_Adjustment_": "AdjustmentPage",
     "Page_UpcomingEvent_": "UpcomingEventPage",
     "Page_ErasureCertificate_": "ErasureCertificatePage",
