@@ -103,7 +103,12 @@ async def test_unknown_query_parameter_refusal_lists_known_ones(acme: ApiClient)
 async def test_health_requires_no_api_key(api_server: ApiServer) -> None:
     stranger = (await api_server.with_token(None)).http
     assert (await stranger.get("/healthz")).json() == {"status": "ok", "checks": {}, "warnings": {}}
-    assert (await stranger.get("/readyz")).status_code == 200
+
+    async def is_ready() -> bool:
+        return bool((await stranger.get("/readyz")).status_code == 200)
+
+    # On a loaded machine, a check of the servers can exceed its three seconds.
+    await wait_for("the API is ready", is_ready)
     assert "swagger" in (await stranger.get("/docs")).text
 
 

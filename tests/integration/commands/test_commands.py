@@ -193,12 +193,12 @@ async def test_r22_original_response_across_continue_as_new(service_env: Service
     await subscription.advance_to("2028-01-05 00:00")
     first = await subscription.send("change_renewal_option", at="2028-01-05 09:00", term="ANNUAL", id="once")
     runs = len(await subscription.run_ids())
-    await subscription.advance_to("2028-01-12 00:00")
+    await subscription.advance_to("2028-07-12 00:00")  # a run ends with the first event after six months
     await subscription.has_run(runs + 1)
     assert (await subscription.events()).count("CONTRACT_RENEWED") == 1
     again = await gather_all(
         subscription.send("change_renewal_option", at=at, term="ANNUAL", id="once")
-        for at in ("2028-01-12 09:00", "2028-01-12 09:00", "2028-01-13 09:00")
+        for at in ("2028-07-12 09:00", "2028-07-12 09:00", "2028-07-13 09:00")
     )
     assert again == [first] * 3
     assert (await subscription.events()).count("RENEWAL_OPTION_CHANGED") == 1

@@ -11,18 +11,18 @@ from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import asyncpg
 import dns.asyncresolver
 import dns.nameserver
 import dns.resolver
 import pytest
+from support.polling import wait_for
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
@@ -175,10 +175,13 @@ async def test_deleted_data_leaves_the_database_file(
             namespace=client.namespace, workflow_execution=WorkflowExecution(workflow_id=handle.id)
         )
     )
-    while await _exists(handle):
-        pass
-    await stack.temporal.checkpoint()
-    assert personal.encode() not in database.read_bytes()
+
+    async def is_gone() -> bool:
+        await stack.temporal.checkpoint()
+        return personal.encode() not in database.read_bytes()
+
+    # The server answers that the workflow does not exist before it deletes the history.
+    await wait_for("the history is gone from the file", is_gone)
 
 
 @asynccontextmanager
@@ -580,13 +583,3 @@ async def test_server_without_test_clocks_names_the_requirement(
         clock = SubscriptionClock(client, "real-time")
         with pytest.raises(ClockNotSupportedError, match=r"frontend\.WorkflowTimeSkippingEnabled=true"):
             await clock.advance_to(datetime.now(UTC) + timedelta(days=1))
-
-
-async def _exists(handle: WorkflowHandle[Any, Any]) -> bool:
-    try:
-        await handle.describe()
-    except RPCError as error:
-        if error.status != RPCStatusCode.NOT_FOUND:
-            raise
-        return False
-    return True

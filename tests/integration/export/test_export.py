@@ -59,6 +59,7 @@ OTHER_TABLES = {
     "webhook_deliveries": "delivery state of the events, which belong to an endpoint of the customer",
     "attention": "for operators",
     "reconciliation_findings": "for operators",
+    "bulk_items": "lists of operators; the commands are in the timeline",
     "exports": "the exports themselves",
     "erasure_certificates": "none before the erasure",
     "subscription_locks": "always empty",

@@ -83,6 +83,7 @@ def is_logged(log: Sequence[dict[str, Any]], subscription_id: str) -> None:
     assert {line["error"] for line in failed} == {"RaiseError"}
     assert {line["where"][-1].partition(":")[0] for line in failed} == {
         "activities/provisioning.py",
+        "adapters/postgres/account_name_repository.py",
         "adapters/postgres/subscription_repository.py",
     }
     words = "Failed handling activation on workflow with run ID "
