@@ -157,7 +157,12 @@ async def list_bulk_runs(
     return Page(items=tuple(found[:limit]), next=following)
 
 
-@router.get("/{run_id}", responses=_ONE, summary="Get a bulk run with its progress")
+@router.get(
+    "/{run_id}",
+    responses=_ONE,
+    summary="Get a bulk run with its progress",
+    description="The state of the run, and the number of subscriptions by outcome.",
+)
 async def get_bulk_run(run_id: _RunPath, client: ClientDep, service: ServiceDep) -> BulkRun:
     return await client.bulk_runs(service.own).run(run_id)
 
