@@ -265,7 +265,8 @@ MESSAGES: Mapping[str, str] = {
     "restarts it.",
     ApiCode.WORKFLOW_PAUSED: "An operator has paused the subscription; nothing has changed. Retry after the "
     "pause has ended.",
-    ApiCode.WORKFLOW_STUCK: "The subscription cannot execute commands now; an operator must repair it.",
+    ApiCode.WORKFLOW_STUCK: "The subscription cannot execute commands now. Retry with the same key; if this "
+    "persists, an operator must repair it.",
     ApiCode.TIMEOUT: "The request timed out. It may still be executed: retry with the same Idempotency-Key.",
     ApiCode.INTERNAL_ERROR: "Internal error. Report it with the request_id.",
     RefusalCode.KEY_UNKNOWN: "The API and the workers have different encryption keys. An operator must fix "

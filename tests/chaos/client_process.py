@@ -32,6 +32,7 @@ _TRY_AGAIN = (
     ApiCode.DATABASE_UNREACHABLE,
     ApiCode.TEMPORAL_UNREACHABLE,
     ApiCode.TIMEOUT,
+    ApiCode.WORKFLOW_STUCK,
 )
 """The error codes after which docs/api.md requires a repetition with the same key."""
 
