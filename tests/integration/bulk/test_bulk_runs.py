@@ -12,6 +12,7 @@ from adapters.postgres.bulk_runs import NewBulkRun, insert_run
 from starter.bulk import BulkRuns, DryRun
 from starter.selection import Selection
 from subscription.bulk import (
+    BULK_WORKFLOW_PREFIX,
     BulkOutcome,
     BulkRun,
     BulkState,
@@ -118,6 +119,8 @@ async def test_bulk_run_pauses_resumes_and_stops(service_env: ServiceEnv, bulk: 
     assert (await bulk.pause(run.run_id)).state is BulkState.PAUSED
     assert (await bulk.resume(run.run_id)).state is BulkState.RUNNING
     assert (await bulk.stop(run.run_id)).state is BulkState.STOPPED
+    # The workflow ends when the commands in flight have their outcomes.
+    await service_env.temporal.get_workflow_handle(f"{BULK_WORKFLOW_PREFIX}{run.run_id}").result()
 
     stopped = await bulk.run(run.run_id)
     assert stopped.waiting > 0
