@@ -17,12 +17,16 @@ class HttpLimits:
 
     A client must send the request line and the headers within `head_seconds`, and the body within
     `body_seconds`. A client that reads nothing for `reading_seconds` while data is pending is disconnected.
+    A connection without a request is kept for `idle_seconds`. This is longer than the 60 seconds of common
+    proxies, so that they close it first: a server that closes it cannot know whether a request is on its way.
+    A server with `connections` open ones closes the one that has been idle longest for a new one.
     """
 
     connections: int = 500
     head_seconds: float = 10
     body_seconds: float = 20
     reading_seconds: float = 30
+    idle_seconds: int = 75
 
 
 def _final(status: str) -> bytes:
@@ -42,10 +46,27 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
+        if len(self.connections) > self._limits.connections and not self._close_an_idle_connection():
             self._end(_final("503 Service Unavailable"))
         else:
             self._watch()
+
+    def _close_an_idle_connection(self) -> bool:
+        """Close the connection that has been without a request for longest; return whether there is one."""
+        idle = [each for each in self.connections if isinstance(each, BoundedProtocol) and each._is_idle()]
+        if not idle:
+            return False
+        min(idle, key=lambda each: each._keep_alive_ends())._end()
+        return True
+
+    def _is_idle(self) -> bool:
+        """Return whether a response is complete, and nothing of another request has arrived."""
+        kept = self.timeout_keep_alive_task is not None and not self.transport.is_closing()
+        return kept and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+
+    def _keep_alive_ends(self) -> float:
+        assert self.timeout_keep_alive_task is not None
+        return self.timeout_keep_alive_task.when()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._sending_timer, self._reading_timer):
@@ -94,7 +115,7 @@ class BoundedProtocol(H11Protocol):
         The processing time of the server is limited elsewhere.
         """
         state = self.conn.their_state
-        receiving = state if state in (h11.IDLE, h11.SEND_BODY) else None
+        receiving = state if state in (h11.IDLE, h11.SEND_BODY) and not self._is_idle() else None
         if receiving is self._receiving or self.transport.is_closing():
             return
         self._receiving = receiving

@@ -41,6 +41,7 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=limits.idle_seconds,
                 timeout_graceful_shutdown=drain_seconds,
                 lifespan="off",
             )

@@ -51,6 +51,12 @@ async def read_all(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
+async def read_head(reader: asyncio.StreamReader) -> bytes:
+    """Read the head of a response without a body; return its first line."""
+    async with asyncio.timeout(30):
+        return (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")[0]
+
+
 @pytest.mark.parametrize("sent", [b"", b"P", HEAD, HEAD + b"a: b"])
 async def test_unfinished_head_times_out(sent: bytes) -> None:
     async with connected(body_reading_app) as (reader, writer):
@@ -99,6 +105,44 @@ async def test_second_request_has_the_same_timeout() -> None:
         answered = await read_all(reader)
     assert answered.startswith(b"HTTP/1.1 200 ")
     assert answered.count(b"HTTP/1.1 408 ") == 1
+
+
+async def test_idle_connection_is_kept_longer_than_a_slow_head() -> None:
+    request = HEAD + b"Content-Length: 0\r\n\r\n"
+    async with (
+        served(body_reading_app, limits=HttpLimits(head_seconds=0.2)) as url,
+        AsyncExitStack() as opened,
+    ):
+        port = int(url.rpartition(":")[2])
+        (reader, writer), (silent, other) = [
+            await asyncio.open_connection("127.0.0.1", port) for _ in range(2)
+        ]
+        opened.callback(writer.close)
+        opened.callback(other.close)
+        writer.write(request)
+        assert await read_head(reader) == b"HTTP/1.1 200 OK"
+        # The time for a head has passed when the server ends the connection that has sent nothing.
+        assert (await read_all(silent)).startswith(b"HTTP/1.1 408 ")
+        writer.write(request)
+        assert await read_head(reader) == b"HTTP/1.1 200 OK"
+
+
+async def test_longest_idle_connection_makes_room_for_a_new_one() -> None:
+    request = HEAD + b"Content-Length: 0\r\n\r\n"
+    limits = HttpLimits(connections=2, idle_seconds=60)
+    async with served(body_reading_app, limits=limits) as url, AsyncExitStack() as opened:
+
+        async def exchange() -> asyncio.StreamReader:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+            opened.callback(writer.close)
+            writer.write(request)
+            assert await read_head(reader) == b"HTTP/1.1 200 OK"
+            return reader
+
+        first, second, _ = [await exchange() for _ in range(3)]
+        assert await read_all(first) == b""
+        await exchange()
+        assert await read_all(second) == b""
 
 
 async def test_client_that_does_not_read_times_out() -> None:
