@@ -2,6 +2,7 @@
 
 from starter.catalogue_queries import CatalogueQueries
 from starter.invoice_queries import InvoiceQueries
+from starter.journal_queries import JournalQueries
 from starter.notice_queries import NoticeQueries
 from starter.reconciliation_queries import ReconciliationQueries
 from starter.record_queries import RecordQueries
@@ -12,6 +13,7 @@ class SubscriptionQueries(
     CatalogueQueries,
     RecordQueries,
     InvoiceQueries,
+    JournalQueries,
     NoticeQueries,
     ReconciliationQueries,
     SelectionQueries,

@@ -14,7 +14,8 @@ from subscription.refusals import RefusalCode, validation_error
 KST = timezone(timedelta(hours=9), "KST")
 
 # Every deadline that follows from a date between these years is still within the range of `datetime`.
-_EARLIEST, _LATEST = 1000, 9900
+YEARS = range(1000, 9901)
+"""The years of all instants."""
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -76,7 +77,7 @@ def _in_korea(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise validation_error(RefusalCode.INVALID_INSTANT, reason="NO_OFFSET")
     # Check before the conversion, which fails near `datetime.min` and `datetime.max`.
-    if not _EARLIEST <= value.year <= _LATEST:
+    if value.year not in YEARS:
         raise validation_error(RefusalCode.INVALID_INSTANT, reason="OUT_OF_RANGE")
     return value.astimezone(KST)
 

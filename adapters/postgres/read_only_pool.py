@@ -1,5 +1,7 @@
 """Read-only pool: values that PostgreSQL cannot store match nothing."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -27,6 +29,15 @@ class ReadOnlyPool:
 
     async def fetchval(self, query: str, *values: object) -> Any:
         return await self._pool.fetchval(query, *values) if _all_storable(values) else None
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Connection]:
+        """Open a read-only transaction, in which all queries see the same data."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
 
 
 Reader = Connection | Pool | ReadOnlyPool

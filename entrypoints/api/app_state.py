@@ -46,5 +46,7 @@ class AppState:
     """Check of the console's OpenID Connect issuer; None in a process without a console."""
     streams: Counter[str] = field(default_factory=Counter)
     """Number of open event streams by API key prefix."""
+    journals: Counter[str] = field(default_factory=Counter)
+    """Number of journals in progress by API key prefix."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at shutdown. Open streams then end, and their clients reconnect to another process."""

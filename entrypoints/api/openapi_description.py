@@ -41,7 +41,7 @@ _TAGS = {
     "Contact email": "The second recipient of a subscription's notices (R8).",
     "Lists": "Subscriptions, events, invoices and notices, with pagination.",
     "Webhooks": "Webhook endpoints and their deliveries (docs/webhooks.md).",
-    "Operators": "Ledger adjustments, reconciliation reports and bulk runs. They require an operator key.",
+    "Operators": "Adjustments, journal, reconciliation reports, bulk runs. They require an operator key.",
     "Health": "Probes for load balancers. They need no key.",
 }
 

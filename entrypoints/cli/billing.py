@@ -27,7 +27,7 @@ app.add_typer(invoice_app, name="invoice", rich_help_panel=_PANEL)
 
 
 def read_month(text: str) -> date:
-    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text):
+    if not re.fullmatch(r"[0-9]{4}-(0[1-9]|1[0-2])", text) or text < "0001":
         raise typer.BadParameter(f"{text!r} is not a month. Use the format 2027-03.")
     return date.fromisoformat(f"{text}-01")
 

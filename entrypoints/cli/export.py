@@ -1,24 +1,23 @@
 """The command `worksub export`: an archive of all data of a subscription (R37)."""
 
 import contextlib
-import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.errors import CommandError, unavailable, usage_error
+from entrypoints.cli.errors import unavailable, usage_error
 from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, SubscriptionId, Timeout
 from entrypoints.cli.output import print_status, show_json
+from entrypoints.cli.output_file import STANDARD_OUTPUT, already_exists, output_file, write_errors
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
     from starter.exports import SubscriptionExports
 
 app = typer.Typer()
-_STANDARD_OUTPUT = Path("-")
 
 
 @app.command(rich_help_panel="Query a subscription")
@@ -36,7 +35,7 @@ def export(
     _check_target(to, force=force, as_json=as_json)
     with Session(timeout=timeout) as session:
         subscription_id = session.resolve_id(subscription_id)
-        with _output(to, force=force) as output:
+        with output_file(to, replace=force) as output:
             size, sha256 = session.run_exports(
                 lambda exports: _write(exports, subscription_id, to, output, session.reset_timeout)
             )
@@ -63,7 +62,7 @@ async def _write(
     async with contextlib.aclosing(exports.archive(subscription_id)) as pieces:
         try:
             async for piece in pieces:
-                with _write_errors(to):
+                with write_errors(to):
                     output.write(piece)
                 size += len(piece)
                 digest.update(piece)
@@ -75,7 +74,7 @@ async def _write(
 
 def _check_target(to: Path, *, force: bool, as_json: bool) -> None:
     """Raise `CommandError` if the archive cannot be written there, before connecting to a server."""
-    if to == _STANDARD_OUTPUT:
+    if to == STANDARD_OUTPUT:
         if as_json:
             raise usage_error("--json and --to - both write to standard output.", field="to")
         if sys.stdout.isatty():
@@ -83,45 +82,4 @@ def _check_target(to: Path, *, force: bool, as_json: bool) -> None:
     elif to.is_dir():
         raise usage_error(f"{to} is a directory. Specify a file.", field="to")
     elif to.exists() and not force:
-        raise _exists(to)
-
-
-@contextlib.contextmanager
-def _output(to: Path, *, force: bool) -> Iterator[IO[bytes]]:
-    """Yield the output. A file gets its name when it is complete, so no part of an archive is left behind."""
-    if to == _STANDARD_OUTPUT:
-        yield sys.stdout.buffer
-        with _write_errors(to):
-            sys.stdout.buffer.flush()
-        return
-    import tempfile
-
-    with _write_errors(to):
-        # Readable by this user only: the archive has personal data.
-        descriptor, name = tempfile.mkstemp(prefix=f".{to.name}.", dir=to.parent)
-    unfinished = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            with _write_errors(to):
-                file.flush()
-                os.fsync(file.fileno())
-        if to.exists() and not force:
-            raise _exists(to)
-        with _write_errors(to):
-            unfinished.replace(to)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _write_errors(to: Path) -> Iterator[None]:
-    """Convert an error of the file, which would otherwise look like an error of the connection."""
-    try:
-        yield
-    except OSError as error:
-        raise usage_error(f"{to} cannot be written: {error.strerror}.", field="to") from None
-
-
-def _exists(to: Path) -> CommandError:
-    return usage_error(f"{to} already exists.", field="to", advice="To replace it, add --force.")
+        raise already_exists(to)

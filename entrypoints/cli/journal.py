@@ -1,11 +1,11 @@
-"""`worksub journal`: the journal of a month as CSV or Parquet."""
+"""`worksub journal`: the journal of a month as CSV, JSON Lines or Parquet."""
 
-import contextlib
-import csv
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,27 +13,17 @@ from entrypoints.cli.billing import read_month
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
 from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, Timeout
 from entrypoints.cli.output import show
+from entrypoints.cli.output_file import STANDARD_OUTPUT, output_file, write_errors
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
-    from adapters.postgres.pool import Pool
+    from starter.queries import SubscriptionQueries
     from subscription.journal import JournalLine
 
 app = typer.Typer()
 _PANEL = "Bill customers"
 
-COLUMNS = (
-    "date",
-    "document",
-    "account",
-    "debit",
-    "credit",
-    "currency",
-    "subscription_id",
-    "customer_id",
-)
-_FORMATS = ("csv", "parquet")
-_ROWS_A_GROUP = 50_000
+_FORMATS = ("csv", "jsonl", "parquet")
 
 
 def _format(text: str) -> str:
@@ -50,33 +40,49 @@ def journal(
     ],
     to: Annotated[
         Path, typer.Option("--to", metavar="FILE", help="File to write; - is standard output.")
-    ] = Path("-"),
+    ] = STANDARD_OUTPUT,
     file_format: Annotated[
-        str, typer.Option("--format", parser=_format, metavar="csv|parquet", help="Format of the file.")
+        str,
+        typer.Option(
+            "--format",
+            parser=_format,
+            autocompletion=lambda: list(_FORMATS),
+            metavar="csv|jsonl|parquet",
+            help="Format of the file.",
+        ),
     ] = "csv",
     timeout: Timeout = DEFAULT_TIMEOUT,
     as_json: AsJson = False,
 ) -> None:
     """Write the ledger, the adjustments and the invoices of a month as double-entry lines."""
-    if to == Path("-") and (as_json or file_format == "parquet"):
+    if to == STANDARD_OUTPUT and (as_json or file_format == "parquet"):
         raise usage_error("Specify a file with --to.", field="to")
-    writer = _csv_file if file_format == "csv" else _parquet_file
+    if file_format == "parquet":
+        _check_parquet()
     totals = {"lines": 0, "debit": 0, "credit": 0}
 
-    with Session(timeout=timeout) as session, writer(to) as write:
-
-        async def copy(reader: "Pool") -> None:
-            from starter.journal import journal as lines_of
-
-            async for line in lines_of(reader, month):
-                write(line)
+    async def counted(lines: "AsyncGenerator[JournalLine]") -> "AsyncGenerator[JournalLine]":
+        async with aclosing(lines):
+            async for line in lines:
                 totals["lines"] += 1
                 totals["debit"] += line.debit
                 totals["credit"] += line.credit
-                session.reset_timeout()
+                yield line
 
-        session.run_reader(copy)
-    if to != Path("-"):
+    with Session(timeout=timeout) as session, output_file(to, replace=True) as output:
+
+        async def copy(queries: "SubscriptionQueries") -> None:
+            from adapters.journal_formats import JournalFormat, journal_pieces
+
+            lines = counted(queries.journal(month))
+            async with aclosing(journal_pieces(lines, JournalFormat(file_format))) as pieces:
+                async for piece in pieces:
+                    with write_errors(to):
+                        output.write(piece)
+                    session.reset_timeout(f"{totals['lines']:,} lines written…")
+
+        session.run_query(copy)
+    if to != STANDARD_OUTPUT:
         show(
             as_json,
             {"month": f"{month:%Y-%m}", **totals, "path": str(to)},
@@ -84,58 +90,12 @@ def journal(
         )
 
 
-@contextlib.contextmanager
-def _csv_file(file: Path) -> "Iterator[Callable[[JournalLine], None]]":
-    import sys
-
-    from adapters.csv_format import guarded_cell
-
-    with contextlib.ExitStack() as stack:
-        output: IO[str] = sys.stdout
-        if file != Path("-"):
-            output = stack.enter_context(_opened(file, "w", encoding="utf-8", newline=""))
-        rows = csv.writer(output)
-        rows.writerow(COLUMNS)
-        yield lambda line: rows.writerow([guarded_cell(value) for value in _values(line)])
-
-
-@contextlib.contextmanager
-def _parquet_file(file: Path) -> "Iterator[Callable[[JournalLine], None]]":
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
+def _check_parquet() -> None:
+    if find_spec("pyarrow") is None:
         raise CommandError(
             ExitCode.USAGE,
             "PARQUET_NOT_INSTALLED",
             "Parquet needs the package pyarrow, which is not installed.",
             field="format",
             advice="Run `pip install 'worksub[parquet]'`, or use --format csv.",
-        ) from None
-    types = {"date": pyarrow.date32(), "debit": pyarrow.int64(), "credit": pyarrow.int64()}
-    schema = pyarrow.schema([(name, types.get(name, pyarrow.string())) for name in COLUMNS])
-    rows: list[dict[str, object]] = []
-    with _opened(file, "wb") as output, parquet.ParquetWriter(output, schema) as writer:
-
-        def flush() -> None:
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-            rows.clear()
-
-        def write(line: "JournalLine") -> None:
-            rows.append(dict(zip(COLUMNS, _values(line), strict=True)))
-            if len(rows) == _ROWS_A_GROUP:
-                flush()
-
-        yield write
-        flush()
-
-
-def _values(line: "JournalLine") -> list[object]:
-    return [getattr(line, name) for name in COLUMNS]
-
-
-def _opened(file: Path, mode: str, **options: Any) -> IO[Any]:
-    try:
-        return file.open(mode, **options)
-    except OSError as error:
-        raise usage_error(f"{file} cannot be written: {error.strerror}.", field="to") from None
+        )

@@ -52,6 +52,7 @@ OPERATORS = {
     ("GET", "/v1/reconciliations/latest"),
     ("GET", "/v1/reconciliations/{run}"),
     ("GET", "/v1/reconciliations/{run}/findings"),
+    ("GET", "/v1/journal"),
     ("POST", "/v1/bulk/dry-run"),
     ("POST", "/v1/bulk"),
     ("GET", "/v1/bulk"),
@@ -237,7 +238,7 @@ async def test_operator_routes_refuse_customers(
 ) -> None:
     there = path.removeprefix("/v1").format(subscription_id=other_id, run="run-1", run_id="run-1")
     if method == "GET":
-        refused = await rival.gets(there, 403)
+        refused = await rival.gets(there, 403, **({"month": "2026-03"} if path == "/v1/journal" else {}))
     else:
         refused = await rival.posts(there, {"amount": -1}, 403)
     assert refused["code"] == "OPERATORS_ONLY"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from support.cli_runner import Cli
 
-from entrypoints.cli.journal import COLUMNS
+from adapters.journal_formats import COLUMNS
 
 from .conftest import Service
 

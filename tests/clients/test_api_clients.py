@@ -131,8 +131,9 @@ async def test_a_generated_python_client_is_strict_and_works(
     config = tmp_path / "config.yaml"
     config.write_text(
         "package_name_override: worksub_client\npost_hooks: []\n"
-        # The generator reads a zip archive only as bytes of an unspecified type.
-        "content_type_overrides: {application/zip: application/octet-stream}\n"
+        # The generator reads a zip archive and JSON Lines only as bytes of an unspecified type.
+        "content_type_overrides:\n"
+        "  {application/zip: application/octet-stream, application/jsonl: application/octet-stream}\n"
     )
     generated = tmp_path / "client"
     report = run(

@@ -1,7 +1,7 @@
 """Lists of subscriptions, invoices and notices."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -20,7 +20,7 @@ from entrypoints.api.pagination import (
     make_page,
 )
 from entrypoints.api.problem_details import MESSAGES, ApiCode, ApiError, responses
-from entrypoints.api.query_parameters import Members, Plan
+from entrypoints.api.query_parameters import Members, Month, Plan
 from starter.filters import NAMED_FILTERS, Filters, list_filters, state_is
 from starter.search import InvalidQueryError
 from starter.subscription_summary import SubscriptionSummary
@@ -34,7 +34,7 @@ from subscription.ids import opaque_id_pattern
 from subscription.invoice import Invoice, InvoiceKind
 from subscription.model import Frozen
 from subscription.notice_outbox import NoticeKind, NoticeState, OutboxNotice
-from subscription.refusals import RefusalCode, validation_error
+from subscription.refusals import RefusalCode
 from subscription.state import Access, State
 
 router = APIRouter(prefix="/v1", tags=["Lists"])
@@ -50,14 +50,6 @@ CustomerId = Annotated[
 
 def _account_name(name: str | None) -> str | None:
     return None if name is None else account_name(name)
-
-
-def _first_day(month: date | None) -> date | None:
-    if month is not None and month.day != 1:
-        raise validation_error(
-            RefusalCode.INVALID_VALUE, reason="EXPECTED", expected="the first day of a month"
-        )
-    return month
 
 
 @dataclass(frozen=True)
@@ -208,9 +200,7 @@ async def find_subscriptions(
 async def list_invoices(
     client: ClientDep,
     customer_id: CustomerId = None,
-    month: Annotated[
-        Day | None, AfterValidator(_first_day), Query(description="The first day of a month.")
-    ] = None,
+    month: Month | None = None,
     kind: InvoiceKind | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -1,11 +1,15 @@
 """The journal: every document balances, and the sums of each month equal the ledger and the invoices."""
 
+import asyncio
+import csv
+import io
 from collections import Counter, defaultdict
 from datetime import date
 
+from support.api_client import ApiClient, open_api_server
+from support.lock_waits import wait_for_blocked_sessions
 from support.service_env import ServiceEnv
 
-from starter.journal import journal
 from subscription.journal import JournalAccount, JournalLine
 
 from .test_invoices import closed, upgraded_in_march
@@ -21,8 +25,30 @@ _SUMS = """
 """
 
 
-async def lines_of(env: ServiceEnv, month: date) -> list[JournalLine]:
-    return [line async for line in journal(env.reader, month)]
+async def lines_of(operator: ApiClient, month: date) -> list[JournalLine]:
+    """Return the journal of the API, which has the same lines in both formats."""
+
+    async def text(**query: str) -> str:
+        answer = await operator.http.get("/v1/journal", params={"month": f"{month:%Y-%m}", **query})
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    lines = [JournalLine.model_validate_json(line) for line in (await text(format="jsonl")).splitlines()]
+    assert list(csv.DictReader(io.StringIO(await text()))) == [
+        {name: "" if value is None else str(value) for name, value in line} for line in lines
+    ]
+    return lines
+
+
+async def third_journal_is_refused(env: ServiceEnv, operator: ApiClient) -> None:
+    """Two journals of a key wait for the ledger, and the next one is refused until they have ended."""
+    async with asyncio.TaskGroup() as group, env.owner.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE ledger_lines IN ACCESS EXCLUSIVE MODE")
+        for _ in range(2):
+            group.create_task(lines_of(operator, date(2026, 3, 1)))
+        await wait_for_blocked_sessions(env.owner, 2, query="AND end_day > $1")
+        assert (await operator.gets("/journal", 429, month="2026-03"))["code"] == "RATE_LIMITED"
+    assert (await operator.http.get("/v1/journal", params={"month": "2026-03"})).status_code == 200
 
 
 async def test_journal_of_each_month_equals_ledger_and_invoices(isolated_env: ServiceEnv) -> None:
@@ -45,8 +71,11 @@ async def test_journal_of_each_month_equals_ledger_and_invoices(isolated_env: Se
     months = {date(2026, 3, 1), date(2026, 4, 1), made_on.replace(day=1), invoice.issued_on.replace(day=1)}
 
     postings = Counter[tuple[str, JournalAccount, int]]()
-    for month in months:
-        lines = await lines_of(isolated_env, month)
+    async with open_api_server(isolated_env) as api:
+        operator = await api.visitor(None)
+        journals = [await lines_of(operator, month) for month in sorted(months)]
+        await third_journal_is_refused(isolated_env, operator)
+    for month, lines in zip(sorted(months), journals, strict=True):
         balances = defaultdict[str, int](int)
         sums = Counter[JournalAccount]()
         for line in lines:
