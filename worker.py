@@ -51,6 +51,7 @@ def create_worker(
     version. The job `reconcile` queries every workflow once in `rotation_nights`, and waits `answer_timeout`
     for each answer.
     """
+    release = deployment.version.build_id if deployment else version("worksub")
     worker = Worker(
         client,
         task_queue=task_queue,
@@ -64,7 +65,7 @@ def create_worker(
             console_url=console_url,
             allow_simulation=allow_simulation,
             allow_test_clock_invoices=allow_test_clock_invoices,
-            release=deployment.version.build_id if deployment else version("worksub"),
+            release=release,
             rotation_nights=rotation_nights,
             answer_timeout=answer_timeout,
         ),
@@ -73,6 +74,8 @@ def create_worker(
         # Deadlines run as local activities. However many are due, some connections stay free for commands.
         max_concurrent_local_activities=max(1, pool.get_max_size() - _RESERVED_CONNECTIONS),
         deployment_config=deployment,
+        # Without it, the SDK would hash the code of every imported module, which takes up to two seconds.
+        build_id=None if deployment else release,
         graceful_shutdown_timeout=_SHUTDOWN_TIMEOUT,
         max_cached_workflows=cached_workflows,
     )

@@ -129,4 +129,5 @@ def _seeder(temporal: Client, signer: MessageSigner) -> Worker:
         workflow_runner=UnsandboxedWorkflowRunner(),
         interceptors=[SigningInterceptor(signer)],
         identity=f"seeder-{uuid.uuid4()}",
+        build_id="seeder",
     )

@@ -53,8 +53,6 @@ if TYPE_CHECKING:
 MAX_CONCURRENT_SCENARIOS = 20
 """Concurrent scenarios. Two cores can run this many; more would only wait for CPU time."""
 
-_TEMPLATE = "worksub_template"
-
 # The clock of a scenario starts one hour early. A deadline is therefore not processed too early unless the
 # clock overruns by more than that.
 _MAX_OVERRUN = timedelta(minutes=30)
@@ -92,22 +90,37 @@ async def simulate_on_temporal(
 
     with TemporaryDirectory(prefix="worksub-simulation-") as directory:
         async with EmbeddedStack(Path(directory), search_attributes={}, on_progress=on_progress) as stack:
-            client = await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
             await _disable_fsync(stack)
-            template = await stack.postgres.ensure_database(_TEMPLATE)
-            for catalogue in book.versions:
-                await set_up(client, template, catalogue, today=catalogue.announcement_day)
-            slots = asyncio.Semaphore(MAX_CONCURRENT_SCENARIOS)
+            return await simulate_on_stack(stack, scenarios, book, on_done=on_done)
 
-            async def run(number: int, scenario: Scenario) -> ScenarioResult:
-                async with slots:
-                    result = await _ScenarioRun(stack, client, number, scenario, book).run()
-                on_done(result)
-                return result
 
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(run(n, scenario)) for n, scenario in enumerate(scenarios)]
-            return [task.result() for task in tasks]
+async def simulate_on_stack(
+    stack: "EmbeddedStack",
+    scenarios: Sequence[Scenario],
+    book: PriceBook,
+    *,
+    on_done: Callable[[ScenarioResult], None] = lambda result: None,
+) -> list[ScenarioResult]:
+    """Run the scenarios on running servers, which must not have run scenarios of these names before.
+
+    Raises `ClockOverrunError` if the machine is overloaded.
+    """
+    client = await Client.connect(stack.addresses.temporal_address, data_converter=data_converter())
+    template = f"simulation_{uuid.uuid4().hex}"
+    url = await stack.postgres.ensure_database(template)
+    for catalogue in book.versions:
+        await set_up(client, url, catalogue, today=catalogue.announcement_day)
+    slots = asyncio.Semaphore(MAX_CONCURRENT_SCENARIOS)
+
+    async def run(number: int, scenario: Scenario) -> ScenarioResult:
+        async with slots:
+            result = await _ScenarioRun(stack, client, template, number, scenario, book).run()
+        on_done(result)
+        return result
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run(n, scenario)) for n, scenario in enumerate(scenarios)]
+    return [task.result() for task in tasks]
 
 
 async def set_members_in_use(
@@ -144,10 +157,16 @@ async def _disable_fsync(stack: "EmbeddedStack") -> None:
 
 class _ScenarioRun:
     def __init__(
-        self, stack: "EmbeddedStack", client: Client, number: int, scenario: Scenario, book: PriceBook
+        self,
+        stack: "EmbeddedStack",
+        client: Client,
+        template: str,
+        number: int,
+        scenario: Scenario,
+        book: PriceBook,
     ) -> None:
         self._stack, self._temporal, self._scenario, self._book = stack, client, scenario, book
-        self._name = f"simulation_{number}"
+        self._template, self._name = template, f"{template}_{number}"
         self._request_id = request_id_for(number, scenario)
         self._id = subscription_id_for(self._request_id)
         self._confirmation = ""
@@ -195,7 +214,7 @@ class _ScenarioRun:
     async def _create_database(self) -> None:
         connection = await asyncpg.connect(self._stack.postgres.dsn())
         try:
-            await connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {_TEMPLATE} OWNER {OWNER}")
+            await connection.execute(f"CREATE DATABASE {self._name} TEMPLATE {self._template} OWNER {OWNER}")
         finally:
             await connection.close()
 

@@ -1,6 +1,7 @@
 """Registry of workflows, interceptors and the workflow runner, shared by workers and replayers."""
 
 import re
+from importlib.metadata import version
 
 from temporalio.converter import DataConverter
 from temporalio.runtime import Runtime
@@ -73,6 +74,7 @@ def replayer(
         interceptors=(*INTERCEPTORS, *extra_interceptors),
         data_converter=converter or data_converter(),
         runtime=runtime,
+        build_id=version("worksub"),  # the default is a hash of every imported module
     )
 
 

@@ -93,6 +93,7 @@ def worker_of_another_release(service_env: ServiceEnv) -> Worker:
         task_queue=service_env.task_queue,
         workflows=[_AnotherRelease],
         workflow_runner=UnsandboxedWorkflowRunner(),
+        build_id="another",
     )
 
 

@@ -224,7 +224,13 @@ async def test_input_without_effect_also_continues_as_new(hasty: ServiceEnv) -> 
 
 
 async def test_sdk_limit_that_is_extended_still_exists(temporal: Client) -> None:
-    worker = Worker(temporal, task_queue="unserved", workflows=WORKFLOWS, workflow_runner=WORKFLOW_RUNNER)
+    worker = Worker(
+        temporal,
+        task_queue="unserved",
+        workflows=WORKFLOWS,
+        workflow_runner=WORKFLOW_RUNNER,
+        build_id="test",
+    )
     assert worker._workflow_worker is not None
     assert worker._workflow_worker._deadlock_timeout_seconds == 2
     extend_deadlock_detection(worker)

@@ -88,7 +88,11 @@ async def client(stack: EmbeddedStack) -> Client:
 
 def serving(client: Client) -> Worker:
     return Worker(
-        client, task_queue=TASK_QUEUE, workflows=[Sleeper], workflow_runner=UnsandboxedWorkflowRunner()
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=[Sleeper],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+        build_id="test",
     )
 
 

@@ -223,7 +223,11 @@ async def test_non_replayable_workflow_is_found_before_deadline(
             await subscription.handle.terminate(reason="by an operator's mistake")
         runner = UnsandboxedWorkflowRunner()
         async with Worker(
-            temporal, task_queue=service_env.task_queue, workflows=[OfAnotherRelease], workflow_runner=runner
+            temporal,
+            task_queue=service_env.task_queue,
+            workflows=[OfAnotherRelease],
+            workflow_runner=runner,
+            build_id="another",
         ):
             await temporal.start_workflow(
                 "SubscriptionWorkflow", id=subscription.workflow_id, task_queue=service_env.task_queue

@@ -81,6 +81,7 @@ async def attacking(temporal: Client) -> AsyncIterator[str]:
         task_queue=queue,
         workflows=[Impostor, Stranger],
         workflow_runner=UnsandboxedWorkflowRunner(),
+        build_id="attacker",
     ):
         yield queue
 
@@ -225,7 +226,8 @@ async def accomplices(temporal: Client) -> AsyncIterator[str]:
         return {"runs": 1}
 
     queue = unique_name("accomplices")
-    async with Worker(temporal, task_queue=queue, activities=[record_transition, delete_histories]):
+    activities = [record_transition, delete_histories]
+    async with Worker(temporal, task_queue=queue, activities=activities, build_id="attacker"):
         yield queue
 
 
@@ -265,6 +267,7 @@ async def test_forged_state_is_refused_in_a_later_run(
             task_queue=service_env.task_queue,
             workflows=[Failing],
             workflow_runner=UnsandboxedWorkflowRunner(),
+            build_id="attacker",
         ):
             first = await temporal.start_workflow(
                 "SubscriptionWorkflow",
