@@ -7,7 +7,13 @@ from typing import NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from adapters.postgres.price_book_repository import PRICE_BOOK_COLUMN, load_price_book, price_book_from_row
+from adapters.postgres.price_book_repository import (
+    DOMAIN_POLICY_COLUMN,
+    PRICE_BOOK_COLUMN,
+    domain_policy_from_row,
+    load_price_book,
+    price_book_from_row,
+)
 from adapters.postgres.recorded_subscription import certificate_from_row, snapshot
 from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
 from starter.scoped_queries import ScopedQueries, no_such_subscription
@@ -91,8 +97,8 @@ class StatusQueries(ScopedQueries):
         }
 
     async def status(self, subscription_id: str) -> Status:
-        state, book, *_ = await self.recorded_state(subscription_id)
-        return status_of(state, book.domain_policy)
+        [row] = await self._rows_of(subscription_id, f"snapshot, {DOMAIN_POLICY_COLUMN}")
+        return status_of(Subscription.model_validate_json(row["snapshot"]), domain_policy_from_row(row))
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         """Return the erasure certificates: of the database, then of the workflow histories (R31)."""

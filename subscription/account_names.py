@@ -30,8 +30,16 @@ def group_name(name: str) -> str:
     return name
 
 
+def customer_domain(name: str) -> str:
+    """Return the domain name of an account in lowercase ASCII (R4); a public suffix is refused (R5)."""
+    ascii_name = domain_name(name)
+    if _public_suffixes().is_public(ascii_name):
+        raise _not_a_domain("PUBLIC_SUFFIX")
+    return ascii_name
+
+
 def domain_name(name: str) -> str:
-    """Return the domain name in lowercase ASCII (R4); an internationalized one in its A-label form."""
+    """Return any domain name in lowercase ASCII (R4); an internationalized one in its A-label form."""
     if name.endswith(".") or any(character in "/@:?#" or character.isspace() for character in name):
         raise _not_a_domain("NOT_A_DOMAIN")
     ascii_name = name.lower() if name.isascii() else _a_labels(name)
@@ -46,15 +54,13 @@ def domain_name(name: str) -> str:
         raise _not_a_domain("DIGITS_LAST")
     for label in labels:
         _check_a_label(label)
-    if _public_suffixes().is_public(ascii_name):
-        raise _not_a_domain("PUBLIC_SUFFIX")
     return ascii_name
 
 
 def account_name(name: str) -> str:
     """Return the stored form of a group or domain name that a user typed; raises `PydanticCustomError`."""
     is_group = name.isascii() and not any(character in "./@:?#" for character in name)
-    return group_name(name.lower()) if is_group else domain_name(name)
+    return group_name(name.lower()) if is_group else customer_domain(name)
 
 
 def admin_id(name: str) -> str:

@@ -45,7 +45,7 @@ class AccountName(Wire):
     """`{"group": …}` or `{"domain": …}`: exactly one of the two (R4)."""
 
     group: Annotated[str, AfterValidator(account_names.group_name)] | None = None
-    domain: Annotated[str, AfterValidator(account_names.domain_name)] | None = None
+    domain: Annotated[str, AfterValidator(account_names.customer_domain)] | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

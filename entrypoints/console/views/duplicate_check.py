@@ -6,7 +6,7 @@ from starlette.responses import Response
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import Draft
 from starter.catalogue_queries import NameStatus
-from subscription.account_names import domain_name, group_name
+from subscription.account_names import customer_domain, group_name
 from subscription.model import Frozen
 from subscription.request import Account, AccountKind
 from subscription.validation import problem_in
@@ -29,7 +29,7 @@ async def availability(page: PageContext, draft: Draft) -> Availability:
     gettext, is_domain = page.translator.gettext, draft.kind == AccountKind.DOMAIN
     typed = draft.domain if is_domain else draft.group
     try:
-        name = domain_name(typed) if is_domain else group_name(typed)
+        name = customer_domain(typed) if is_domain else group_name(typed)
     except PydanticCustomError as error:
         return Availability(free=False, message=page.refusal(problem_in(error)))
     kind = AccountKind.DOMAIN if is_domain else AccountKind.GROUP
