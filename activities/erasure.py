@@ -8,13 +8,13 @@ from temporalio import activity
 from temporalio.client import Client
 
 from activities import metrics
-from adapters.postgres import notice_outbox, recorded_subscription, subscription_repository
+from adapters.postgres import erasure_certificates, notice_outbox, subscription_repository
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from adapters.temporal.executions import delete_runs, list_runs
 from subscription.activity_contracts import DeleteHistoriesInput, DeleteHistoriesResult, EraseInput
+from subscription.erasure_certificate import ErasureCertificate
 from subscription.ids import WORKFLOW_ID_PREFIX
-from subscription.timeline import ErasureCertificate
 
 PERSONAL_DATA = (
     "account_names",
@@ -41,9 +41,7 @@ class ErasureActivities:
         """Erase and certify in one transaction. Repeating it returns the same certificate."""
         async with self._pool.acquire() as connection, connection.transaction():
             await subscription_repository.lock_row_and_get_sequence(connection, erase.subscription_id)
-            issued = await recorded_subscription.get_certificate(
-                connection, erase.subscription_id, "DATABASE"
-            )
+            issued = await erasure_certificates.get_certificate(connection, erase.subscription_id, "DATABASE")
             if issued:
                 return issued
             certificate = await erase_within(connection, erase, self._workspaces)

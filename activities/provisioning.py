@@ -13,11 +13,13 @@ from adapters.postgres import (
     account_name_repository,
     notice_outbox,
     recorded_subscription,
+    recorded_timeline,
     subscription_repository,
 )
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.price_book_repository import load_price_book
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner, wanted_workspace
+from subscription.account import AccountKind
 from subscription.activity_contracts import (
     DomainTokenInput,
     DomainTokenResult,
@@ -34,13 +36,7 @@ from subscription.decide import start_trial
 from subscription.events import TrialStarted
 from subscription.price_needs import needed_versions, price_needs
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import (
-    AccountKind,
-    Request,
-    name_taken_refusal,
-    parse_request,
-    too_many_trials_refusal,
-)
+from subscription.request import Request, name_taken_refusal, parse_request, too_many_trials_refusal
 from subscription.state import Subscription, provisioning
 from subscription.timeline import timeline_entry
 from subscription.validation import parse_strict
@@ -150,7 +146,7 @@ async def _existing(
         raise refusal(RefusalCode.SUBSCRIPTION_ENDED)
     return Provisioned(
         state=state,
-        timeline=await recorded_subscription.latest_timeline(connection, state.subscription_id),
+        timeline=await recorded_timeline.latest_timeline(connection, state.subscription_id),
         fingerprint=await subscription_repository.request_fingerprint(connection, state.subscription_id),
         book=needed_versions(book, price_needs(state)),
     )

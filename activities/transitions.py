@@ -20,6 +20,7 @@ from adapters.postgres.workspace_provisioner import (
     members_in_use,
     wanted_workspace,
 )
+from subscription.account import AccountKind
 from subscription.activity_contracts import (
     DomainsLost,
     NameTaken,
@@ -41,7 +42,6 @@ from subscription.events import (
     ServiceFeesPosted,
     equal_except_private,
 )
-from subscription.request import AccountKind
 
 RECORD_DIVERGED = "RECORD_DIVERGED"
 

@@ -20,8 +20,8 @@ from subscription.business_calendar import add_months, first_of_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import SwitchToPaid
 from subscription.contract import ContractTerm
-from subscription.deadlines import next_due_event
 from subscription.decide import Decision, decide
+from subscription.due_events import next_due_event
 from subscription.events import Event
 from subscription.state import Subscription
 

@@ -16,8 +16,8 @@ from adapters.postgres.bulk_runs import NewBulkRun
 from adapters.postgres.pool import Pool
 from adapters.postgres.read_only_pool import ReadOnlyPool
 from adapters.temporal.retry import with_retries
+from starter.recorded_state_queries import RecordedState
 from starter.selection import Selection
-from starter.status_queries import RecordedState
 from starter.subscription_clock import supports_test_clocks
 from subscription.bulk import (
     BULK_WORKFLOW_PREFIX,

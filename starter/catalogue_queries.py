@@ -5,12 +5,13 @@ from enum import StrEnum
 
 from adapters.postgres.price_book_repository import load_texts
 from adapters.postgres.recorded_subscription import count_trials
-from starter.status_queries import StatusQueries
+from starter.recorded_state_queries import RecordedStateQueries
+from subscription.account import Account
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue
 from subscription.model import Frozen
 from subscription.refusals import Refusal
-from subscription.request import Account, too_many_trials_refusal
+from subscription.request import too_many_trials_refusal
 
 
 class NameStatus(StrEnum):
@@ -36,7 +37,7 @@ class NameAvailability(Frozen):
     status: NameStatus
 
 
-class CatalogueQueries(StatusQueries):
+class CatalogueQueries(RecordedStateQueries):
     """The catalogue on sale, the room for a trial, and the availability of names."""
 
     async def catalogue(self) -> Catalogue | None:

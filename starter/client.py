@@ -21,14 +21,15 @@ from starter.requests import RequestSubmitter, subscription_id_for
 from starter.search import SearchPage, SubscriptionSearch
 from starter.subscription_clock import SubscriptionClock
 from starter.test_clock_invoices import days_of_job, issue_invoices_as_of, next_run_after
+from subscription.account import Account
 from subscription.adjustment import Adjustment, AdjustmentRequest
 from subscription.bulk import MOST_SUBSCRIPTIONS
 from subscription.business_calendar import KST, Instant, day_of
 from subscription.catalogue import PriceBook, Term, required_terms
 from subscription.commands import Command, Expected, SwitchToPaid, Upgrade, parse_command
 from subscription.contract import ContractTerm
-from subscription.deadlines import advance
 from subscription.decide import ExternalFacts
+from subscription.due_events import advance
 from subscription.forecast import (
     ChangeQuote,
     Quote,
@@ -43,7 +44,6 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.issuer import Issuer
 from subscription.model import Frozen
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import Account
 from subscription.state import Subscription
 from subscription.timeline import Answer, RequestAnswer
 from subscription.validation import parse_strict, problems_from

@@ -10,7 +10,8 @@ from adapters.postgres.read_only_pool import ReadOnlyPool
 from starter.subscription_summary import ACCOUNT_NAME
 from subscription.account_names import account_name
 from subscription.catalogue import PriceBook
-from subscription.deadlines import Deadline, deadline_event, next_deadline
+from subscription.deadlines import Deadline, next_deadline
+from subscription.due_events import deadline_event
 from subscription.model import Frozen
 from subscription.state import State, Subscription
 

@@ -8,9 +8,9 @@ from adapters.postgres.price_book_repository import (
     plan_functions_from_row,
     price_book_from_row,
 )
-from adapters.postgres.recorded_subscription import TIMELINE_COLUMNS
+from adapters.postgres.recorded_timeline import TIMELINE_COLUMNS
 from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
-from starter.status_queries import StatusQueries
+from starter.recorded_state_queries import RecordedStateQueries
 from subscription.activity_contracts import CustomerEvent
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.business_calendar import KST, day_of
@@ -23,7 +23,7 @@ from subscription.state import Subscription
 from subscription.timeline import RecordedEntry
 
 
-class RecordQueries(StatusQueries):
+class RecordQueries(RecordedStateQueries):
     """The record of a subscription, and the events of a customer."""
 
     async def entitlements(self, subscription_id: str) -> Entitlements:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from starter.filter_values import check_selection, selects_by_plan
 from starter.filters import Filters, customer_is, state_is, to_sql
 from starter.products import ProductPage, list_erased, list_products
-from starter.status_queries import StatusQueries
+from starter.recorded_state_queries import RecordedStateQueries
 from starter.subscription_summary import SUMMARY_COLUMNS, SubscriptionSummary
 from subscription.state import State, Subscription
 
 _COMMANDABLE = [state.value for state in State if state.accepts_commands]
 
 
-class SelectionQueries(StatusQueries):
+class SelectionQueries(RecordedStateQueries):
     """Lists and numbers of subscriptions."""
 
     async def check_selection(self, selection: Filters) -> None:

@@ -3,42 +3,19 @@
 import contextlib
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from pydantic_core import PydanticCustomError
 
-from adapters.postgres.price_book_repository import (
-    DOMAIN_POLICY_COLUMN,
-    PRICE_BOOK_COLUMN,
-    domain_policy_from_row,
-    load_price_book,
-    price_book_from_row,
-)
-from adapters.postgres.recorded_subscription import certificate_from_row, snapshot
-from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
+from adapters.postgres.erasure_certificates import certificate_from_row
+from adapters.postgres.recorded_subscription import snapshot
 from starter.scoped_queries import ScopedQueries, no_such_subscription
 from starter.subscription_summary import SUMMARY_COLUMNS, SubscriptionSummary
 from subscription.account_names import account_name
 from subscription.attention import Attention, ShownAttention
-from subscription.business_calendar import KST
-from subscription.catalogue import PriceBook
+from subscription.domain_verification import DomainPolicy
+from subscription.erasure_certificate import ErasureCertificate
 from subscription.state import Subscription
 from subscription.status import Status, status_of
-from subscription.timeline import ErasureCertificate
-
-
-class RecordedState(NamedTuple):
-    """The last recorded state, with what decisions and confirmations need.
-
-    `members_in_use` includes the administrator (R36). `last_export_at` is the time of the last complete
-    export (R37).
-    """
-
-    state: Subscription
-    book: PriceBook
-    members_in_use: int
-    last_export_at: datetime | None
-
 
 _MIN_PREFIX_LENGTH = 4
 """A shorter prefix of an ID would match many subscriptions."""
@@ -46,10 +23,6 @@ _MIN_PREFIX_LENGTH = 4
 
 class StatusQueries(ScopedQueries):
     """The recorded state of subscriptions, and the meaning of short IDs."""
-
-    async def price_book(self) -> PriceBook:
-        """Return the price book with all published catalogue versions."""
-        return await load_price_book(self._pool)
 
     async def find_snapshot(self, subscription_id: str) -> Subscription | None:
         """Return the last recorded state, or None."""
@@ -62,43 +35,19 @@ class StatusQueries(ScopedQueries):
             raise no_such_subscription()
         return state
 
-    async def recorded_state(self, subscription_id: str) -> RecordedState:
-        """Return the last recorded state, in one statement with what decisions and confirmations need."""
+    async def status(self, subscription_id: str) -> Status:
         [row] = await self._rows_of(
             subscription_id,
-            f"""
-            snapshot, {PRICE_BOOK_COLUMN}, {MEMBERS_IN_USE_COLUMN},
-            (SELECT max(taken_at) FROM exports WHERE exports.subscription_id = $1) AS last_export_at
-            """,  # noqa: S608 - a constant
+            """
+            snapshot,
+            (SELECT document ->> 'domain' FROM catalogue_versions ORDER BY number DESC LIMIT 1)
+                AS domain_policy
+            """,
         )
-        last_export_at = row["last_export_at"]
-        return RecordedState(
+        return status_of(
             Subscription.model_validate_json(row["snapshot"]),
-            price_book_from_row(row),
-            row["members_in_use"],
-            last_export_at and last_export_at.astimezone(KST),
+            DomainPolicy.model_validate_json(row["domain_policy"] or "{}"),
         )
-
-    async def recorded_states(self, ids: Sequence[str], book: PriceBook) -> dict[str, RecordedState]:
-        """Return the last recorded states of these subscriptions, without unknown IDs. For operators."""
-        self._check_operator()
-        rows = await self._pool.fetch(
-            f"""
-            SELECT subscription_id, snapshot, {MEMBERS_IN_USE_COLUMN} FROM subscriptions AS subscription
-             WHERE subscription_id = ANY($1)
-            """,  # noqa: S608 - a constant
-            list(ids),
-        )
-        return {
-            row["subscription_id"]: RecordedState(
-                Subscription.model_validate_json(row["snapshot"]), book, row["members_in_use"], None
-            )
-            for row in rows
-        }
-
-    async def status(self, subscription_id: str) -> Status:
-        [row] = await self._rows_of(subscription_id, f"snapshot, {DOMAIN_POLICY_COLUMN}")
-        return status_of(Subscription.model_validate_json(row["snapshot"]), domain_policy_from_row(row))
 
     async def certificates(self, subscription_id: str) -> list[ErasureCertificate]:
         """Return the erasure certificates: of the database, then of the workflow histories (R31)."""

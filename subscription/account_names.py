@@ -4,7 +4,6 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-import idna
 from pydantic_core import PydanticCustomError
 
 from subscription.refusals import RefusalCode, validation_error
@@ -83,6 +82,8 @@ def _public_suffixes() -> "PublicSuffixList":
 
 
 def _a_labels(name: str) -> str:
+    import idna  # lazy, because few names need its tables
+
     try:
         return idna.encode(name, uts46=True, std3_rules=True).decode("ascii")
     except (idna.IDNAError, UnicodeError):
@@ -91,6 +92,8 @@ def _a_labels(name: str) -> str:
 
 def _check_a_label(label: str) -> None:
     if label.startswith("xn--"):
+        import idna
+
         try:
             idna.ulabel(label)
         except (idna.IDNAError, UnicodeError):

@@ -7,8 +7,8 @@ from subscription.bulk import BulkEffect
 from subscription.business_calendar import day_of, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import Cancel, ChangeRenewalOption, Command, SwitchToPaid
-from subscription.deadlines import advance, is_within_horizon
 from subscription.decide import ExternalFacts, decide
+from subscription.due_events import advance, is_within_horizon
 from subscription.forecast import TOO_FAR_AHEAD, quote_cancellation
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import Subscription

@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from subscription.account_names import domain_name
 from subscription.business_calendar import Day
+from subscription.domain_verification import DomainPolicy
 from subscription.model import Frozen, Wire
 from subscription.prices import PlanPrices, PriceBasis, PriceOrigin
 from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
@@ -112,36 +113,6 @@ class BillingPolicy(Wire):
 class AccountPolicy(Wire):
     rename_lock_hours: Annotated[int, Field(ge=0, le=24 * 365)]
     max_members: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-
-
-_YEAR_OF_MINUTES = 365 * 24 * 60
-
-
-class CheckInterval(Wire):
-    every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)]
-    up_to_hours: Annotated[int, Field(ge=1, le=10 * 365 * 24)]
-
-
-class DomainPolicy(Wire):
-    """The CNAME target and the check schedule for the verification of domains (R12, R13)."""
-
-    cname_target: Annotated[str, AfterValidator(domain_name)] = "verify.worksmobile.example"
-    # Catalogues written before 0.1.0 have the key `looks`.
-    check_intervals: Annotated[
-        tuple[CheckInterval, ...],
-        Field(strict=False, max_length=20, validation_alias=AliasChoices("check_intervals", "looks")),
-    ] = (
-        CheckInterval(every_minutes=5, up_to_hours=1),
-        CheckInterval(every_minutes=60, up_to_hours=72),
-    )
-    then_every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)] = 1440
-
-    @model_validator(mode="after")
-    def _stages_follow_each_other(self) -> Self:
-        bounds = [stage.up_to_hours for stage in self.check_intervals]
-        if bounds != sorted(set(bounds)):
-            raise validation_error(RefusalCode.INVALID_VALUE, reason="CHECK_INTERVALS_NOT_INCREASING")
-        return self
 
 
 class Supplier(Wire):

@@ -18,7 +18,8 @@ from subscription.apply import apply
 from subscription.business_calendar import Day, Instant, add_months, day_of, first_of_month, start_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.contract import Contract
-from subscription.deadlines import deadline_event, next_deadline
+from subscription.deadlines import next_deadline
+from subscription.due_events import deadline_event
 from subscription.events import ContractRenewed, Event, SwitchedToPaid
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen

@@ -8,12 +8,13 @@ from typing import Annotated, ClassVar, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
+from subscription.account import AccountName
 from subscription.business_calendar import Day, Instant
 from subscription.contract import MembersField, PlanField, RenewalTerms, TermField
 from subscription.issuer import MAX_NAME, Channel, Issuer
 from subscription.model import Wire
 from subscription.refusals import Problem, Refusal, RefusalCode, join_problems, validation_error
-from subscription.request import AccountName, TermAgreement
+from subscription.request import TermAgreement
 from subscription.validation import has_control_characters, has_too_many_values, parse_strict, problems_from
 
 _ModelT = TypeVar("_ModelT", bound=Wire)

@@ -3,6 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import Literal
 
+from subscription.account import Account, AccountKind
 from subscription.business_calendar import add_months, day_of
 from subscription.catalogue import Catalogue, Plan, PriceBook, rename_lock
 from subscription.commands import (
@@ -17,8 +18,8 @@ from subscription.commands import (
     WithdrawReservation,
 )
 from subscription.contract import ContractTerm, Rate, RenewalTerms, rate_of
-from subscription.deadlines import cancellation_event, first_contract, switch_event
 from subscription.domain_verification import new_pending_domain
+from subscription.due_events import cancellation_event, first_contract, switch_event
 from subscription.event_messages import accepted_message
 from subscription.events import (
     AccountRenamed,
@@ -37,7 +38,7 @@ from subscription.events import (
 )
 from subscription.model import Frozen
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import Account, AccountKind, TermAgreement, missing_terms_message
+from subscription.request import TermAgreement, missing_terms_message
 from subscription.state import ReservedCancellation, ReservedSwitch, State, Subscription
 
 

@@ -1,10 +1,43 @@
 """Domain verification: the DNS records to publish and the check schedule (R12, R13)."""
 
 from datetime import datetime, timedelta
+from typing import Annotated, Self
 
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
+
+from subscription.account_names import domain_name
 from subscription.business_calendar import Instant
-from subscription.catalogue import DomainPolicy
-from subscription.model import Frozen
+from subscription.model import Frozen, Wire
+from subscription.refusals import RefusalCode, validation_error
+
+_YEAR_OF_MINUTES = 365 * 24 * 60
+
+
+class CheckInterval(Wire):
+    every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)]
+    up_to_hours: Annotated[int, Field(ge=1, le=10 * 365 * 24)]
+
+
+class DomainPolicy(Wire):
+    """The CNAME target and the check schedule for the verification of domains (R12, R13)."""
+
+    cname_target: Annotated[str, AfterValidator(domain_name)] = "verify.worksmobile.example"
+    # Catalogues written before 0.1.0 have the key `looks`.
+    check_intervals: Annotated[
+        tuple[CheckInterval, ...],
+        Field(strict=False, max_length=20, validation_alias=AliasChoices("check_intervals", "looks")),
+    ] = (
+        CheckInterval(every_minutes=5, up_to_hours=1),
+        CheckInterval(every_minutes=60, up_to_hours=72),
+    )
+    then_every_minutes: Annotated[int, Field(ge=1, le=_YEAR_OF_MINUTES)] = 1440
+
+    @model_validator(mode="after")
+    def _stages_follow_each_other(self) -> Self:
+        bounds = [stage.up_to_hours for stage in self.check_intervals]
+        if bounds != sorted(set(bounds)):
+            raise validation_error(RefusalCode.INVALID_VALUE, reason="CHECK_INTERVALS_NOT_INCREASING")
+        return self
 
 
 class PendingDomain(Frozen):

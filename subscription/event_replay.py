@@ -5,8 +5,8 @@ from datetime import datetime
 
 from subscription.apply import apply
 from subscription.catalogue import PriceBook
-from subscription.deadlines import cancellation_event, due_events, next_due_event
 from subscription.domain_verification import PendingDomain
+from subscription.due_events import cancellation_event, due_events, next_due_event
 from subscription.events import Canceled, Erased, Event, ServiceFeesPosted
 from subscription.ledger import LedgerLine
 from subscription.model import Frozen

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from subscription.account import Account, AccountKind
 from subscription.business_calendar import Day, Instant
 from subscription.contract import Contract, Rate, RenewalTerms
 from subscription.domain_verification import PendingDomain
@@ -16,7 +17,7 @@ from subscription.ledger import LedgerLine
 from subscription.messages import Parameters
 from subscription.model import Frozen
 from subscription.refusals import Problem, Refusal
-from subscription.request import Account, AccountKind, TermAgreement
+from subscription.request import TermAgreement
 from subscription.state import ReservedCancellation, ReservedSwitch
 from subscription.validation import redact_field_names
 

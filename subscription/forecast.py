@@ -11,8 +11,9 @@ from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import PriceBook, required_terms
 from subscription.commands import Cancel, ChangeRenewalOption, SwitchToPaid, Upgrade
 from subscription.contract import Contract, ContractTerm
-from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
+from subscription.deadlines import next_deadline
 from subscription.decide import NO_FACTS, ExternalFacts, decide
+from subscription.due_events import advance, deadline_event, is_within_horizon
 from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen

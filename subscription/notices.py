@@ -14,18 +14,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 
+from subscription.account import AccountKind
 from subscription.business_calendar import Day, day_of, start_of
 from subscription.catalogue import NoticePolicy, PriceBook
 from subscription.contract import ContractTerm
-from subscription.deadlines import advance
 from subscription.domain_verification import PendingDomain
+from subscription.due_events import advance
 from subscription.events import Canceled, ContractRenewed, Event, SwitchedToPaid, TrialEnded
 from subscription.forecast import future_events
 from subscription.ledger import LedgerLine, LineKind
 from subscription.model import Frozen
 from subscription.notice_outbox import Addressee, NoticeKind
 from subscription.price_rises import PriceRise, price_rises
-from subscription.request import AccountKind
 from subscription.state import ReservedCancellation, State, Subscription
 
 NoticeKey = tuple[NoticeKind, date, int]

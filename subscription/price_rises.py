@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from subscription.business_calendar import Day, day_of
 from subscription.catalogue import PriceBook
 from subscription.contract import ContractTerm, Rate
-from subscription.deadlines import advance
+from subscription.due_events import advance
 from subscription.events import ContractRenewed, SwitchedToPaid
 from subscription.forecast import future_events
 from subscription.model import Frozen

@@ -4,19 +4,19 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 from pydantic.json_schema import SkipJsonSchema
 
 from subscription import account_names
+from subscription.account import AccountKind, AccountName
 from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import Catalogue, PriceBook, required_terms
 from subscription.email_address import email_address
 from subscription.ids import is_opaque_id
 from subscription.issuer import Channel, Issuer
-from subscription.model import Frozen, Wire
+from subscription.model import Wire
 from subscription.password_hash_policy import ALLOWED, password_hash_problem
 from subscription.phone import phone_number
 from subscription.refusals import Problem, Refusal, RefusalCode, validation_error
@@ -27,38 +27,6 @@ from subscription.validation import (
     parse_strict,
     problems_from,
 )
-
-
-class AccountKind(StrEnum):
-    GROUP = "GROUP"
-    DOMAIN = "DOMAIN"
-
-
-class Account(Frozen):
-    """The account name of a subscription. Its kind is stored and never derived from the name (R4)."""
-
-    kind: AccountKind
-    name: str
-
-
-class AccountName(Wire):
-    """`{"group": …}` or `{"domain": …}`: exactly one of the two (R4)."""
-
-    group: Annotated[str, AfterValidator(account_names.group_name)] | None = None
-    domain: Annotated[str, AfterValidator(account_names.customer_domain)] | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        if (self.group is None) == (self.domain is None):
-            raise validation_error(RefusalCode.INVALID_VALUE, reason="GROUP_OR_DOMAIN")
-        return self
-
-    @property
-    def account(self) -> Account:
-        if self.group is not None:
-            return Account(kind=AccountKind.GROUP, name=self.group)
-        assert self.domain is not None
-        return Account(kind=AccountKind.DOMAIN, name=self.domain)
 
 
 class TermAgreement(Wire):

@@ -10,8 +10,9 @@ from subscription.apply import apply
 from subscription.business_calendar import Instant, day_of
 from subscription.catalogue import PriceBook, required_terms
 from subscription.commands import COMMANDS, CheckDomain, Command, parse_command
-from subscription.deadlines import Deadline, next_deadline, next_due_event
+from subscription.deadlines import Deadline, next_deadline
 from subscription.decide import Decision, ExternalFacts, decide, start_trial
+from subscription.due_events import next_due_event
 from subscription.events import Event
 from subscription.idempotency import ID_REUSED, REMEMBERED_FOR, Known, RecentCommands
 from subscription.ledger import LedgerLine

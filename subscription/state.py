@@ -1,15 +1,18 @@
 """The state of a subscription: one immutable model from which everything else is derived."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from subscription.account import Account
 from subscription.business_calendar import Day, Instant
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
 from subscription.domain_verification import PendingDomain
 from subscription.model import Frozen
-from subscription.request import Account, Request
+
+if TYPE_CHECKING:
+    from subscription.request import Request
 
 
 class State(StrEnum):
@@ -124,7 +127,7 @@ class Subscription(Frozen):
         )
 
 
-def provisioning(subscription_id: str, request: Request) -> Subscription:
+def provisioning(subscription_id: str, request: "Request") -> Subscription:
     """Return the state before any external resource exists (R9)."""
     return Subscription(
         subscription_id=subscription_id,

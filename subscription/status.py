@@ -1,10 +1,9 @@
 """Public view of a subscription's state."""
 
 from subscription.business_calendar import Instant
-from subscription.catalogue import DomainPolicy
 from subscription.contract import Contract, ContractTerm, RenewalTerms
 from subscription.deadlines import Deadline, next_deadline
-from subscription.domain_verification import VerificationRecords, verification_records
+from subscription.domain_verification import DomainPolicy, VerificationRecords, verification_records
 from subscription.model import Frozen
 from subscription.state import Access, Reservation, State, Subscription
 

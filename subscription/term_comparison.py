@@ -7,8 +7,8 @@ from subscription.business_calendar import Day, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import SwitchToPaid, Upgrade
 from subscription.contract import ContractTerm
-from subscription.deadlines import advance, cancellation_event, is_within_horizon
 from subscription.decide import NO_FACTS, ExternalFacts
+from subscription.due_events import advance, cancellation_event, is_within_horizon
 from subscription.forecast import (
     canceled_at,
     day_of_change,

@@ -1,7 +1,5 @@
 """Timeline entries, and the results of commands and requests that contain them."""
 
-from collections.abc import Mapping
-
 from subscription.business_calendar import Instant
 from subscription.event_messages import event_message
 from subscription.events import Event
@@ -53,14 +51,6 @@ class RequestAnswer(Frozen):
     subscription_id: str
     state: State
     trial_ends_at: Instant
-
-
-class ErasureCertificate(Frozen):
-    """The certificate of an erasure: its time, and the deleted rows of each table, verified (R31)."""
-
-    subscription_id: str
-    erased_at: Instant
-    rows: Mapping[str, int]
 
 
 def timeline_entry(event: Event, state_after: Subscription, *, to_come: bool = False) -> TimelineEntry:

@@ -8,8 +8,8 @@ from subscription.apply import apply_all
 from subscription.business_calendar import Day, day_of, first_of_month, first_of_next_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import Command
-from subscription.deadlines import due_events, is_within_horizon
 from subscription.decide import NO_FACTS, ExternalFacts, decide
+from subscription.due_events import due_events, is_within_horizon
 from subscription.events import Event
 from subscription.forecast import TOO_FAR_AHEAD, future_events
 from subscription.invoice import vat_on

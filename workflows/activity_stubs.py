@@ -35,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         RecordBulkState,
         SendBulkCommand,
     )
+    from subscription.erasure_certificate import ErasureCertificate
     from subscription.invoice import InvoicesIssued, IssueInvoices
     from subscription.notice_outbox import (
         QueueNoticesInput,
@@ -52,7 +53,6 @@ with workflow.unsafe.imports_passed_through():
         PurgeRowsInput,
         PurgeRowsResult,
     )
-    from subscription.timeline import ErasureCertificate
 
 
 @activity.defn

@@ -19,6 +19,7 @@ from workflows.run_input import RefusedSignals
 from workflows.search_attributes import all_search_attributes, search_attribute_updates
 
 with workflow.unsafe.imports_passed_through():
+    from subscription.account import AccountKind
     from subscription.activity_contracts import (
         DomainCheckInput,
         DomainCheckResult,
@@ -39,7 +40,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.business_calendar import KST, add_months, day_of, start_of
     from subscription.catalogue import PriceBook
     from subscription.commands import CheckDomain, Command, RenameAccount
-    from subscription.deadlines import advance, deadline_event, is_within_horizon, next_deadline
+    from subscription.deadlines import next_deadline
     from subscription.decide import (
         Decision,
         ExternalFacts,
@@ -47,6 +48,7 @@ with workflow.unsafe.imports_passed_through():
         domain_check_events,
         needs_members_in_use,
     )
+    from subscription.due_events import advance, deadline_event, is_within_horizon
     from subscription.events import (
         CommandRefused,
         DomainLost,
@@ -61,7 +63,6 @@ with workflow.unsafe.imports_passed_through():
     from subscription.messages import format_message
     from subscription.price_needs import price_needs
     from subscription.refusals import Refusal, RefusalCode
-    from subscription.request import AccountKind
     from subscription.state import Subscription
     from subscription.timeline import TIMELINE_KEPT, Answer, TimelineEntry, timeline_entry
 

@@ -5,7 +5,7 @@ from temporalio.exceptions import ApplicationError
 from activities.reconciliation import record_checks, repair, restore
 from activities.reconciliation.context import ReconcileContext, SubscriptionCheck
 from activities.reconciliation.record_snapshot import RecordSnapshot, load_record
-from adapters.postgres.recorded_subscription import get_certificate
+from adapters.postgres.erasure_certificates import get_certificate
 from adapters.postgres.subscription_repository import certify_histories
 from adapters.temporal.executions import delete_runs, list_runs
 from subscription.events import Erased

@@ -11,8 +11,8 @@ from adapters.postgres import account_name_repository, subscription_repository
 from adapters.postgres.account_name_repository import NameStatus
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
+from subscription.account import AccountKind
 from subscription.event_replay import rebuild_state
-from subscription.request import AccountKind
 from subscription.state import Subscription
 
 

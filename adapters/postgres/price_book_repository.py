@@ -7,7 +7,7 @@ from asyncpg import Record
 from pydantic import ConfigDict, TypeAdapter
 
 from adapters.postgres.read_only_pool import Reader
-from subscription.catalogue import Catalogue, CatalogueTexts, DomainPolicy, LocalizedList, PriceBook
+from subscription.catalogue import Catalogue, CatalogueTexts, LocalizedList, PriceBook
 
 _FUNCTIONS: TypeAdapter[dict[str, LocalizedList | None]] = TypeAdapter(
     dict[str, LocalizedList | None], config=ConfigDict(defer_build=True)
@@ -36,17 +36,6 @@ PRICE_BOOK_COLUMN = (
     "(SELECT array_agg(document::text ORDER BY number) FROM catalogue_versions) AS catalogue_documents"
 )
 """Column with all published versions, to read the price book with other data in one statement."""
-
-
-DOMAIN_POLICY_COLUMN = """
-    (SELECT document ->> 'domain' FROM catalogue_versions ORDER BY number DESC LIMIT 1) AS domain_policy
-"""
-"""Column with the domain policy of the newest catalogue version, where the price book is not needed."""
-
-
-def domain_policy_from_row(row: Record) -> DomainPolicy:
-    """Return the domain policy of a row with `DOMAIN_POLICY_COLUMN`."""
-    return DomainPolicy.model_validate_json(row["domain_policy"] or "{}")
 
 
 PLAN_FUNCTIONS_COLUMN = """

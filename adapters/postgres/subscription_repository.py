@@ -5,17 +5,17 @@ Every function runs inside its caller's transaction.
 
 from collections.abc import Iterable, Sequence
 
+from adapters.postgres.erasure_certificates import certificate_from_row
 from adapters.postgres.pool import Connection, Pool
-from adapters.postgres.recorded_subscription import certificate_from_row
 from subscription.activity_contracts import StoredAnswer
 from subscription.deadlines import next_deadline
+from subscription.erasure_certificate import ErasureCertificate
 from subscription.event_messages import event_message
 from subscription.events import EVENT_ADAPTER, Event, TrialStarted, Upgraded, private_fields
 from subscription.issuer import SYSTEM, Issuer
 from subscription.ledger import LedgerLine
 from subscription.request import Request
 from subscription.state import Subscription
-from subscription.timeline import ErasureCertificate
 
 
 async def lock_subscription_id(connection: Connection, subscription_id: str) -> None:

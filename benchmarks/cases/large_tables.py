@@ -24,11 +24,12 @@ from benchmarks.workload import Sizes
 from starter.filters import NAMED_FILTERS, customer_is, state_is
 from starter.queries import SubscriptionQueries
 from starter.request_context import load_request_context
+from subscription.account import Account, AccountKind
 from subscription.business_calendar import KST, add_months, day_of, first_of_month
 from subscription.catalogue import PriceBook
 from subscription.invoice import IssueInvoices
 from subscription.reconciliation import ROTATION_NIGHTS
-from subscription.request import Account, AccountKind, Request
+from subscription.request import Request
 from subscription.state import State
 from subscription.validation import parse_strict
 

@@ -40,6 +40,7 @@ from starter.setup import set_up
 from subscription.business_calendar import KST, first_of_next_month, start_of
 from subscription.catalogue import Catalogue
 from subscription.contract import ContractTerm
+from subscription.erasure_certificate import ErasureCertificate
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.ledger import LedgerLine
 from subscription.messages import PLAIN
@@ -47,7 +48,7 @@ from subscription.model import Frozen
 from subscription.password_policy import password_problems
 from subscription.phone import phone_number
 from subscription.refusals import Problem, RefusalError
-from subscription.timeline import ErasureCertificate, TimelineEntry
+from subscription.timeline import TimelineEntry
 
 REQUEST_FILE = Path(__file__).parents[2] / "examples" / "request.yaml"
 

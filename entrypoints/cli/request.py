@@ -16,8 +16,8 @@ from subscription.password_hash_policy import PLACEHOLDER
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from subscription.account import Account
     from subscription.refusals import Problem, Refusal
-    from subscription.request import Account
     from subscription.state import State
     from subscription.timeline import RequestAnswer
 
@@ -148,8 +148,8 @@ def parse_account(group: str | None, domain: str | None) -> "Account":
     """Return the account for the options; raise `CommandError` if its name is invalid (R4)."""
     from pydantic import ValidationError
 
+    from subscription.account import AccountName
     from subscription.refusals import Refusal, RefusalCode
-    from subscription.request import AccountName
     from subscription.validation import parse_strict, problems_from
 
     if (group is None) == (domain is None):

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from starter.client import CancellationQuote, SubscriptionClient
     from starter.status_queries import StatusQueries
     from subscription.attention import ShownAttention
+    from subscription.erasure_certificate import ErasureCertificate
     from subscription.forecast import ChangeQuote
     from subscription.status import Status
-    from subscription.timeline import ErasureCertificate, RecordedEntry
+    from subscription.timeline import RecordedEntry
 
 app = typer.Typer()
 _PANEL = "Query a subscription"

@@ -11,8 +11,8 @@ from support.polling import gather_all
 from support.service_env import PASSWORD, unique_name
 
 from entrypoints.console.request_draft import decrypt_draft
+from subscription.account import Account, AccountKind
 from subscription.business_calendar import day_of
-from subscription.request import Account, AccountKind
 
 AGREED = ["service:2026-01", "privacy:2026-01"]
 

@@ -26,8 +26,8 @@ from subscription.apply import apply_all
 from subscription.business_calendar import KST
 from subscription.catalogue import Catalogue, CatalogueError, PriceBook, parse_catalogue
 from subscription.commands import COMMANDS, Command, QuoteCancellation, parse_command, parse_quote
-from subscription.deadlines import advance
 from subscription.decide import Decision, decide, start_trial
+from subscription.due_events import advance
 from subscription.forecast import Quote, quote_cancellation
 from subscription.refusals import Problem, Refusal, RefusalCode
 from subscription.request import Request, parse_request

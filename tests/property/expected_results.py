@@ -6,8 +6,8 @@ from subscription.apply import apply, apply_all
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import COMMANDS, Command, RenameAccount, parse_command
-from subscription.deadlines import is_within_horizon, next_due_event
 from subscription.decide import Decision, ExternalFacts, decide, start_trial
+from subscription.due_events import is_within_horizon, next_due_event
 from subscription.events import CommandRefused, Event
 from subscription.forecast import TOO_FAR_AHEAD, Quote, UpcomingEvent, quote_cancellation, upcoming
 from subscription.idempotency import ID_REUSED, Known, RecentCommands

@@ -10,7 +10,7 @@ from support.scenario_builder import catalogue
 from subscription.business_calendar import day_of, start_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.catalogue_preview import CataloguePreview, period_of
-from subscription.deadlines import due_events
+from subscription.due_events import due_events
 
 from .generated_subscriptions import ONE_DAY, SUBSCRIPTION_SETTINGS, GeneratedSubscription, subscriptions
 

@@ -16,8 +16,9 @@ from subscription.business_calendar import day_of, first_of_next_month, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import COMMANDS, parse_command, parse_quote
 from subscription.confirmations import confirmations
-from subscription.deadlines import due_events, next_deadline
+from subscription.deadlines import next_deadline
 from subscription.decide import Decision, ExternalFacts, decide
+from subscription.due_events import due_events
 from subscription.event_replay import (
     cancellation_events,
     charge_mismatches,

@@ -68,8 +68,8 @@ FOUND = {
     "a refusal more": ("workflows.lifecycle.decide", refusing, STOPPED),
     "search attributes less": ("workflows.lifecycle.search_attribute_updates", nothing, STOPPED),
     "a longer run": ("workflows.lifecycle._MONTHS_OF_A_RUN", 12, STOPPED),
-    "another percentage": ("subscription.deadlines._fee_percent", twelve_percent, "was 10 and is now 12"),
-    "nothing charged": ("subscription.deadlines.service_fees", nothing, "events.0.posted was [{"),
+    "another percentage": ("subscription.due_events._fee_percent", twelve_percent, "was 10 and is now 12"),
+    "nothing charged": ("subscription.due_events.service_fees", nothing, "events.0.posted was [{"),
 }
 PASSES = {
     "an effect more, guarded": (

@@ -19,8 +19,8 @@ from subscription.apply import apply
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import Catalogue, PriceBook, parse_catalogue
 from subscription.commands import Command, parse_command
-from subscription.deadlines import next_due_event
 from subscription.decide import Decision, ExternalFacts, decide, start_trial
+from subscription.due_events import next_due_event
 from subscription.events import Event
 from subscription.forecast import Quote, quote_cancellation
 from subscription.ledger import LedgerLine

@@ -17,12 +17,13 @@ from subscription.business_calendar import Day
 from subscription.catalogue import Term
 from subscription.contract import ContractTerm
 from subscription.entitlements import Entitlements
+from subscription.erasure_certificate import ErasureCertificate
 from subscription.explain import Explanation
 from subscription.forecast import ChangeQuote, QuoteKind, UpcomingEvent
 from subscription.ledger import LedgerLine
 from subscription.refusals import RefusalCode, refusal
 from subscription.status import Status
-from subscription.timeline import ErasureCertificate, RecordedEntry
+from subscription.timeline import RecordedEntry
 
 router = APIRouter(prefix="/v1/subscriptions/{subscription_id}", tags=["Queries"])
 

@@ -11,11 +11,12 @@ from entrypoints.api.dependencies import ClientDep, IdempotencyKeyDep, mark_repl
 from entrypoints.api.problem_details import ApiCode, responses
 from entrypoints.api.request_body import JsonBodyDep, body_schema, require_object
 from starter.catalogue_queries import NameAvailability
+from subscription.account import Account, AccountName
 from subscription.business_calendar import Day
 from subscription.catalogue import Plan, Term, TrialPolicy
 from subscription.model import Frozen
 from subscription.refusals import Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import Account, AccountName, Request
+from subscription.request import Request
 from subscription.timeline import RequestAnswer
 from subscription.validation import parse_strict, problems_from
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from starter.subscription_summary import SubscriptionSummary
     from subscription.domain_verification import VerificationRecords
     from subscription.entitlements import Entitlements
+    from subscription.erasure_certificate import ErasureCertificate
     from subscription.forecast import UpcomingEvent
     from subscription.refusals import Problem
     from subscription.status import Status
-    from subscription.timeline import Answer, ErasureCertificate, RecordedEntry, TimelineEntry
+    from subscription.timeline import Answer, RecordedEntry, TimelineEntry
 
 
 def answer_view(answer: "Answer") -> RenderableType:

@@ -6,9 +6,9 @@ from starlette.responses import Response
 from entrypoints.console.page_context import PageContext
 from entrypoints.console.request_draft import Draft
 from starter.catalogue_queries import NameStatus
+from subscription.account import Account, AccountKind
 from subscription.account_names import customer_domain, group_name
 from subscription.model import Frozen
-from subscription.request import Account, AccountKind
 from subscription.validation import problem_in
 
 

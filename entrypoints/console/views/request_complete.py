@@ -7,11 +7,11 @@ from entrypoints.console.page_context import PageContext
 from entrypoints.console.views.command_forms import run_client
 from entrypoints.console.views.subscription_settings import proofs_of
 from entrypoints.console.works_admin.closed_reason import closed_reason
+from subscription.account import AccountKind
 from subscription.business_calendar import day_of
 from subscription.event_messages import SENTENCES
 from subscription.forecast import automatic_cancellation
 from subscription.refusals import RefusalError
-from subscription.request import AccountKind
 from subscription.state import State
 
 PATH = "/request/complete/{subscription_id}"

@@ -14,11 +14,11 @@ from entrypoints.console.request_draft import Draft
 from entrypoints.console.sessions import Flash, FlashTone
 from entrypoints.console.views import request_complete
 from entrypoints.console.views.duplicate_check import Availability, availability
+from subscription.account import AccountKind
 from subscription.catalogue import Catalogue
 from subscription.password_hash_policy import PLACEHOLDER
 from subscription.password_policy import password_problems
 from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError, refusal
-from subscription.request import AccountKind
 
 _STEPS = ("product", "terms", "information", "check")
 _FIELDS: Mapping[str, tuple[str, ...]] = {

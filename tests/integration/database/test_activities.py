@@ -42,8 +42,8 @@ from subscription.activity_contracts import (
 from subscription.apply import apply, apply_all
 from subscription.catalogue import PriceBook
 from subscription.commands import Command, parse_command
-from subscription.deadlines import next_due_event
 from subscription.decide import Decision, ExternalFacts, decide
+from subscription.due_events import next_due_event
 from subscription.events import Erased, Event
 from subscription.issuer import Channel, Issuer
 from subscription.price_needs import price_needs

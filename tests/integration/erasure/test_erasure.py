@@ -14,9 +14,9 @@ from temporalio.client import Client
 
 from activities.erasure import PERSONAL_DATA
 from dev_stack.stack import EmbeddedStack
+from subscription.erasure_certificate import ErasureCertificate
 from subscription.refusals import RefusalCode
 from subscription.state import Access, State
-from subscription.timeline import ErasureCertificate
 
 
 class Customer:

@@ -21,7 +21,7 @@ from adapters.postgres import subscription_repository
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from subscription.activity_contracts import EraseInput
 from subscription.apply import apply
-from subscription.deadlines import cancellation_event
+from subscription.due_events import cancellation_event
 from subscription.events import Erased
 from subscription.state import Subscription
 

@@ -30,7 +30,7 @@ from subscription.activity_contracts import (
 from subscription.apply import apply
 from subscription.business_calendar import day_of
 from subscription.catalogue import PriceBook
-from subscription.deadlines import due_events, next_due_event
+from subscription.due_events import due_events, next_due_event
 from subscription.events import Event
 from subscription.refusals import Refusal, RefusalCode
 from subscription.state import State, Subscription

@@ -13,9 +13,9 @@ from activities.domain_verification import DomainVerificationActivities
 from dev_stack.dns_server import DnsServer
 from dev_stack.stack import EmbeddedStack
 from starter.catalogue_queries import NameStatus
+from subscription.account import Account, AccountKind
 from subscription.activity_contracts import DomainCheckInput
 from subscription.refusals import RefusalCode, RefusalError
-from subscription.request import Account, AccountKind
 from subscription.state import Access
 
 START = "2027-01-10 09:00"

@@ -28,13 +28,14 @@ from adapters.postgres.subscription_repository import insert_subscription
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
 from dev_stack.stack import EmbeddedStack
 from starter.requests import subscription_id_for
+from subscription.account import Account, AccountKind
 from subscription.activity_contracts import ProvisionInput, ProvisionResult, RequestRefused
 from subscription.apply import apply
 from subscription.attention import ATTENTION_MEMO
 from subscription.decide import start_trial
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.refusals import Refusal, RefusalCode, RefusalError
-from subscription.request import Account, AccountKind, Request
+from subscription.request import Request
 from subscription.state import State, Subscription, provisioning
 from subscription.timeline import RequestAnswer
 from subscription.validation import parse_strict

@@ -49,8 +49,8 @@ from subscription.apply import apply_all
 from subscription.business_calendar import day_of
 from subscription.catalogue import Catalogue, PriceBook
 from subscription.commands import Cancel
-from subscription.deadlines import due_events
 from subscription.decide import Decision, decide
+from subscription.due_events import due_events
 from subscription.events import Canceled, Event
 from subscription.ledger import LineKind
 from subscription.state import Subscription

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, default_catalogue, on
 
+from subscription.account import Account, AccountKind
 from subscription.refusals import RefusalCode
-from subscription.request import Account, AccountKind
 
 
 def group(name: str) -> Account:

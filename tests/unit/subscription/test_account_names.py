@@ -8,8 +8,9 @@ from support.scenario_builder import (
     read,
 )
 
+from subscription.account import Account, AccountKind
 from subscription.refusals import Refusal, RefusalCode
-from subscription.request import Account, AccountKind, Request, name_taken_refusal
+from subscription.request import Request, name_taken_refusal
 
 LABEL = "a" * 63
 

@@ -20,7 +20,7 @@ from support.scenario_builder import (
 from subscription.business_calendar import KST
 from subscription.commands import Command, parse_command
 from subscription.contract import rate_of
-from subscription.deadlines import due_events
+from subscription.due_events import due_events
 from subscription.forecast import quote_cancellation
 from subscription.idempotency import MOST_RECENT, Known, RecentCommands
 from subscription.ledger import service_fees

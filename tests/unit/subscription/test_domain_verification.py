@@ -5,11 +5,15 @@ from datetime import datetime, timedelta
 import pytest
 from support.scenario_builder import TOKEN, ScenarioBuilder, default_catalogue, on
 
-from subscription.catalogue import DomainPolicy
+from subscription.account import Account, AccountKind
 from subscription.decide import domain_check_events
-from subscription.domain_verification import PendingDomain, new_pending_domain, verification_records
+from subscription.domain_verification import (
+    DomainPolicy,
+    PendingDomain,
+    new_pending_domain,
+    verification_records,
+)
 from subscription.refusals import RefusalCode
-from subscription.request import Account, AccountKind
 from subscription.status import status_of
 
 POLICY = default_catalogue().domain

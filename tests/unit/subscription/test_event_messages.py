@@ -8,6 +8,7 @@ from support.scenario_builder import BOOK, ScenarioBuilder, day, on
 
 from adapters.translation import Language, Translator
 from entrypoints.console.message_formatter import MessageFormatter
+from subscription.account import AccountKind
 from subscription.commands import parse_command
 from subscription.contract import Contract, ContractTerm, Rate, RenewalTerms
 from subscription.event_messages import SENTENCES, event_message, messages_of
@@ -38,7 +39,6 @@ from subscription.ledger import service_fees
 from subscription.messages import KINDS, places_in
 from subscription.prices import PriceBasis, PriceOrigin
 from subscription.refusals import Refusal, RefusalCode
-from subscription.request import AccountKind
 from subscription.state import ReservedCancellation, ReservedSwitch
 
 AT = on("2027-03-20 09:00")

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, day, on
 
+from subscription.account import Account, AccountKind
 from subscription.catalogue import NoticePolicy
 from subscription.events import Canceled, ContractRenewed, SwitchedToPaid, TrialEnded
 from subscription.notice_outbox import Addressee, NoticeKind, retry_delay
 from subscription.notices import Notice, administrator_address, notices_due, recipients
-from subscription.request import Account, AccountKind
 
 TRIAL_ENDING, DELETION_DUE = NoticeKind.TRIAL_ENDING, NoticeKind.DELETION_DUE
 SWITCH_DUE, CONTRACT_ENDING = NoticeKind.SWITCH_DUE, NoticeKind.CONTRACT_ENDING
