@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from support.forked_process import ForkedProcess, start_forked
+from support.forked_process import PipedProcess, Program, start_forked
 from support.polling import PATIENCE_SECONDS, wait_for
 from support.service_env import ServiceEnv, open_service_env
 from temporalio.client import Client
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 @asynccontextmanager
 async def api_process(
     service_env: ServiceEnv, port: int, settings: Mapping[str, str] | None = None, *, forked: bool = True
-) -> AsyncIterator[asyncio.subprocess.Process | ForkedProcess]:
+) -> AsyncIterator[asyncio.subprocess.Process | PipedProcess]:
     """Run `worksub api`: by the fork server, or in a new interpreter for a test of the exit."""
     environment = {
         **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
@@ -37,11 +37,9 @@ async def api_process(
         **(settings or {}),
     }
     module, arguments = "entrypoints.cli", ("api", "--json")
-    process: asyncio.subprocess.Process | ForkedProcess
+    process: asyncio.subprocess.Process | PipedProcess
     if forked:
-        process = await start_forked(
-            module, arguments, environment=environment, directory=ROOT, stderr_to_stdout=True
-        )
+        process = await start_forked(Program(module, arguments, environment, ROOT), stderr_to_stdout=True)
     else:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *arguments),

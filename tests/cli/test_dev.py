@@ -8,15 +8,15 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli, gone
 from support.default_ports import DEFAULT_PORTS, default_ports_held
+from support.forked_process import ForkedProcess, PipedProcess
 from support.observability import probed, scraped
 from support.polling import wait_for
 from support.request_files import PASSWORD, request_file
@@ -24,6 +24,11 @@ from support.request_files import PASSWORD, request_file
 from dev_stack.child_server import port_is_free
 
 EXAMPLE = ROOT / "tests" / "examples" / "02-annual-cancelled-early.yaml"
+SIMULATE = "simulate", "--engine", "temporal"
+POSTGRES, TEMPORAL, WORKER, API = "bin/postgres", "start-dev", "local_worker", "entrypoints.cli\0api"
+"""Parts of the command lines of the processes of `worksub dev`."""
+
+Dev: TypeAlias = asyncio.subprocess.Process | ForkedProcess
 
 
 @pytest.fixture
@@ -38,22 +43,8 @@ async def default_ports() -> AsyncIterator[None]:
         yield
 
 
-@asynccontextmanager
-async def running_dev(cli: Cli, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start `worksub dev`, wait until it is ready, and stop it after the test."""
-    process = await cli.start("dev", "--json", *options)
-    try:
-        await ready_addresses(process)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
-
-
-async def ready_addresses(dev: asyncio.subprocess.Process) -> dict[str, Any]:
-    """Wait until `worksub dev --json` is ready, and return its addresses."""
-    assert dev.stdout is not None
+async def is_ready_as_shown(dev: PipedProcess) -> None:
+    """Wait until `worksub dev --json` is ready, and check the endpoints that it shows."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         ready: dict[str, Any] = json.loads(await dev.stdout.readline())
     assert ready["temporal_address"]
@@ -61,18 +52,22 @@ async def ready_addresses(dev: asyncio.subprocess.Process) -> dict[str, Any]:
         await wait_for("the worker is ready", partial(is_ready, worker["health_url"]))
         assert (await scraped(worker["metrics_url"])).values("temporal_num_pollers")
     await wait_for("the API is ready", partial(is_ready, f"{ready['api_url']}/readyz"))
-    return ready
 
 
 async def is_ready(health_url: str) -> bool:
     return await probed(health_url) == (200, {})
 
 
-async def wait_for_output(process: asyncio.subprocess.Process, text: str) -> None:
+async def wait_for_output(process: asyncio.subprocess.Process | PipedProcess, text: str) -> None:
     assert process.stderr is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
         while text not in (line := (await process.stderr.readline()).decode()):
             assert line, f"the process ended without printing {text!r}"
+
+
+def is_running(pid: int) -> bool:
+    """Return whether the process runs, or has ended and its parent has not read the exit code yet."""
+    return Path(f"/proc/{pid}").exists()
 
 
 def children(pid: int) -> dict[int, str]:
@@ -81,45 +76,45 @@ def children(pid: int) -> dict[int, str]:
     return {int(child): Path(f"/proc/{child}/cmdline").read_text() for child in pids}
 
 
-def worker_of(dev: asyncio.subprocess.Process) -> int:
-    [worker] = [pid for pid, line in children(dev.pid).items() if "local_worker" in line]
-    return worker
+def started_processes(dev: Dev, line: str = "") -> list[int]:
+    """Return the child processes whose command line has this text."""
+    return [pid for pid, command in children(dev.pid).items() if line in command]
+
+
+async def whole_stack(dev: Dev) -> dict[int, str]:
+    """Wait until `worksub dev` has started every process; return them."""
+
+    async def all_started() -> dict[int, str]:
+        started = children(dev.pid)
+        commands = "".join(started.values())
+        return started if all(name in commands for name in (POSTGRES, TEMPORAL, WORKER, API)) else {}
+
+    return await wait_for("dev has started its stack", all_started)
 
 
 @pytest.mark.usefixtures("default_ports")
 async def test_dev_runs_the_service_and_keeps_its_data(cli: Cli) -> None:
-    async with running_dev(cli) as dev:
-        second = await cli.run("dev", "--json")
-        assert second.code == 2
-        assert f"as process {dev.pid}" in second.error["message"]
-        domain = {"domain": "hanbit.example"}
-        request = request_file(cli, account=domain)
-        answer = await cli.json("request", request, "--password-stdin", typed=PASSWORD)
-        subscription_id = answer["subscription_id"]
-        await check_domain_verification_by_records_file(cli, subscription_id)
-        await check_worker_restarts(dev, cli)
-        started = children(dev.pid)
-        assert len(started) == 4
-        dev.send_signal(signal.SIGTERM)
-        await check_servers_stop_last(dev, started)
-        assert await dev.wait() == 0
-        await asyncio.gather(*map(gone, started))
-
     with occupied_default_ports():
-        terminal = await cli.at_a_terminal("dev")
+        terminal = await cli.at_a_terminal("dev", "--workers", "2", "--apis", "2", forked=False)
         for port in DEFAULT_PORTS:
             await terminal.sees(f"Port {port} is in use by another program, so port ")
         await terminal.sees("Ready; stop with Ctrl-C.")
         await terminal.sees(". .worksub/env")
         await terminal.sees("worksub verify-domain")
-        listed = await cli.json("list")
-        assert subscription_id in [
-            subscription["subscription_id"] for subscription in listed["subscriptions"]
-        ]
+        domain = {"domain": "hanbit.example"}
+        answer = await cli.json(
+            "request", request_file(cli, account=domain), "--password-stdin", typed=PASSWORD
+        )
+        subscription_id = answer["subscription_id"]
         await check_tools_read_same_addresses(cli, subscription_id)
         await check_partial_foreign_settings_are_refused(cli)
+        await check_other_api_process_answers(terminal.process, cli)
+        services = started_processes(terminal.process, WORKER) + started_processes(terminal.process, API)
         shown = len(terminal.shown)
-        await terminal.interrupt()
+        interrupting = asyncio.create_task(terminal.interrupt())
+        await terminal.sees("Stopping the servers…")
+        assert [pid for pid in services if is_running(pid)] == []
+        await interrupting
         assert await terminal.ends() == 0
     assert re.sub(r"\^C", "", terminal.shown[shown:]).split("\r\n")[-4:] == [
         "Stopping the worker, then the servers…",
@@ -132,6 +127,21 @@ async def test_dev_runs_the_service_and_keeps_its_data(cli: Cli) -> None:
     refused = await cli.with_settings(TEMPORAL_ADDRESS="127.0.0.1:7233").run("list", "--json")
     assert (refused.code, refused.error["code"]) == (3, "NOT_CONFIGURED")
     assert refused.error["message"].startswith("TEMPORAL_ADDRESS is set, but DATABASE_URL is not")
+
+    dev = await cli.begin("dev", "--json")
+    await is_ready_as_shown(dev)
+    second = await cli.run("dev", "--json")
+    assert second.code == 2
+    assert f"as process {dev.pid}" in second.error["message"]
+    listed = await cli.json("list")
+    assert [subscription["subscription_id"] for subscription in listed["subscriptions"]] == [subscription_id]
+    await check_domain_verification_by_records_file(cli, subscription_id)
+    await check_worker_restarts(dev, cli)
+    started = children(dev.pid)
+    assert len(started) == 4
+    dev.kill()
+    await dev.wait()
+    await asyncio.gather(*map(gone, started))
 
 
 @contextmanager
@@ -195,55 +205,10 @@ async def check_domain_verification_by_records_file(cli: Cli, subscription_id: s
             await cli.run("verify-domain", subscription_id)
 
 
-async def check_worker_restarts(dev: asyncio.subprocess.Process, cli: Cli) -> None:
-    await wait_for_output(dev, "dns.txt, line 1: invalid record. Use NAME TXT VALUE")
-    os.kill(worker_of(dev), signal.SIGKILL)
-    await wait_for_output(dev, "The worker failed with exit code -9")
-    await wait_for_output(dev, "Starting the worker again…")
-    await cli.json("request", request_file(cli), "--password-stdin", typed=PASSWORD)
-
-
-async def check_servers_stop_last(dev: asyncio.subprocess.Process, started: dict[int, str]) -> None:
-    """Check that the worker and the API have ended before the servers stop, and that no error is printed."""
-    clients = [pid for pid, line in started.items() if "local_worker" in line or "entrypoints.cli" in line]
-    assert len(clients) == 2
-    await wait_for_output(dev, "Stopping the servers…")
-    assert [pid for pid in clients if pid in children(dev.pid)] == []
-    await wait_for_output(dev, "Stopped. The data is kept for the next start.")
-    assert dev.stderr is not None
-    assert (await dev.stderr.read()).decode() == ""
-
-
-@pytest.mark.usefixtures("default_ports")
-async def test_killed_server_or_dev_ends_its_stack_only(cli: Cli, tmp_path: Path) -> None:
-    """Two stacks run on different ports; a server of the one is killed, and then the other one itself."""
-    homes = [tmp_path / name for name in ("first", "second")]
-    for home in homes:
-        home.mkdir()
-    devs = await asyncio.gather(*(replace(cli, directory=home).start("dev", "--json") for home in homes))
-    ready = await asyncio.gather(*map(ready_addresses, devs))
-    names = ("temporal_address", "ui_url", "workers", "api_url", "console_url")
-    assert [name for name in names if ready[0][name] == ready[1][name]] == []
-
-    await check_killed_server_is_named(devs[0])
-    started = children(devs[1].pid)
-    assert len(started) == 4
-    devs[1].kill()
-    await devs[1].wait()
-    await asyncio.gather(*map(gone, started))
-
-    # The data survived the kill.
-    cli = replace(cli, directory=homes[0])
-    async with running_dev(cli, "--workers", "2", "--apis", "2") as dev:
-        assert (await cli.json("list"))["subscriptions"] == []
-        await check_other_api_process_answers(dev, cli)
-
-
-async def check_other_api_process_answers(dev: asyncio.subprocess.Process, cli: Cli) -> None:
+async def check_other_api_process_answers(dev: Dev, cli: Cli) -> None:
     """Kill one of two API processes; every connection then reaches the other one."""
-    apis = [pid for pid, line in children(dev.pid).items() if line.endswith("entrypoints.cli\0api\0")]
-    workers = [pid for pid, line in children(dev.pid).items() if "local_worker" in line]
-    assert (len(apis), len(workers)) == (2, 2)
+    apis = started_processes(dev, API)
+    assert (len(apis), len(started_processes(dev, WORKER))) == (2, 2)
     os.kill(apis[0], signal.SIGKILL)
     await gone(apis[0])
     environment = (cli.directory / ".worksub" / "env").read_text()
@@ -252,26 +217,50 @@ async def check_other_api_process_answers(dev: asyncio.subprocess.Process, cli: 
         assert await is_ready(f"{url}/readyz")
 
 
-async def check_killed_server_is_named(dev: asyncio.subprocess.Process) -> None:
-    """Kill PostgreSQL; `worksub dev` then reports it, ends all other processes and exits with 3."""
-    started = children(dev.pid)
-    [postgres] = [pid for pid, line in started.items() if "bin/postgres" in line]
+async def check_worker_restarts(dev: PipedProcess, cli: Cli) -> None:
+    await wait_for_output(dev, "dns.txt, line 1: invalid record. Use NAME TXT VALUE")
+    [worker] = started_processes(dev, WORKER)
+    os.kill(worker, signal.SIGKILL)
+    await wait_for_output(dev, "The worker failed with exit code -9")
+    await wait_for_output(dev, "Starting the worker again…")
+    await cli.json("request", request_file(cli), "--password-stdin", typed=PASSWORD)
+
+
+@pytest.mark.usefixtures("default_ports")
+async def test_dev_ends_its_stack_on_sigterm_or_failure(cli: Cli) -> None:
+    """Both while the worker and the API start; Ctrl-C and SIGKILL come after that, in the test above."""
+    dev = await cli.start("dev", "--json")
+    started = await whole_stack(dev)
+    dev.send_signal(signal.SIGTERM)
+    await wait_for_output(dev, "Stopping the servers…")
+    services = [pid for pid, line in started.items() if WORKER in line or API in line]
+    assert [pid for pid in services if is_running(pid)] == []
+    await wait_for_output(dev, "Stopped. The data is kept for the next start.")
+    assert await dev.communicate() == (b"", b"")
+    assert dev.returncode == 0
+    await asyncio.gather(*map(gone, started))
+
+    failing = await cli.begin("dev", "--json")
+    started = await whole_stack(failing)
+    [postgres] = [pid for pid, line in started.items() if POSTGRES in line]
     os.kill(postgres, signal.SIGKILL)
-    assert dev.stdout is not None
     async with asyncio.timeout(PATIENCE_SECONDS):
-        error = json.loads(await dev.stdout.readline())["error"]
+        error = json.loads(await failing.stdout.readline())["error"]
     assert error["code"] == "EMBEDDED_ENDED"
     assert "PostgreSQL has ended with exit code -9. The end of " in error["message"]
-    assert await dev.wait() == 3
+    assert await failing.wait() == 3
     await asyncio.gather(*map(gone, started))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("arguments", "expected", "number"),
     [
-        (("demo",), "An invalid request is refused"),
-        (("simulate", "--engine", "temporal", str(EXAMPLE)), "Starting PostgreSQL and Temporal…"),
+        (("demo",), "An invalid request is refused", signal.SIGTERM),
+        (
+            ("simulate", "--engine", "temporal", str(EXAMPLE)),
+            "Starting PostgreSQL and Temporal…",
+            signal.SIGINT,
+        ),
     ],
     ids=["demo", "simulate"],
 )

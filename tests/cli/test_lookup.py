@@ -11,7 +11,7 @@ import pytest
 import typer
 from argon2 import PasswordHasher
 from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli
-from support.forked_process import ForkedProcess
+from support.forked_process import PipedProcess
 from support.request_files import PASSWORD, fresh, request_fields
 
 from entrypoints.cli.app import create_app
@@ -214,7 +214,7 @@ async def test_watched_status_prints_one_document_per_change(service: Service, c
     assert (status.returncode, timeline.returncode) == (0, 0)
 
 
-async def next_document(process: ForkedProcess) -> Any:
+async def next_document(process: PipedProcess) -> Any:
     async with asyncio.timeout(PATIENCE_SECONDS):
         return json.loads(await process.stdout.readline())
 
@@ -231,7 +231,7 @@ async def test_watch_at_a_terminal_ends_with_ctrl_c(
 ) -> None:
     group = fresh("lookup")
     await service.subscribed(account={"group": group})
-    terminal = await cli.at_a_terminal(command, group, "--watch")
+    terminal = await cli.at_a_terminal(command, group, "--watch", forked=False)
     await terminal.sees(first)
     await cli.json("switch", group, "--date", "tomorrow", "--term", "ANNUAL")
     await terminal.sees(second)

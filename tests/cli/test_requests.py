@@ -186,7 +186,7 @@ async def test_invalid_file_is_refused_before_the_password_prompt(cli: Cli) -> N
 
 
 async def test_request_can_be_aborted_at_the_prompt(cli: Cli) -> None:
-    terminal = await cli.at_a_terminal("request", request_file(cli))
+    terminal = await cli.at_a_terminal("request", request_file(cli), forked=False)
     await terminal.sees("Administrator's password: ")
     await terminal.interrupt()
     assert await terminal.ends() == 130

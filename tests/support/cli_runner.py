@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from adapters.temporal.encryption_keys import KEYS, KEYS_FILE
-from support.forked_process import ForkedProcess, start_forked
+from support.forked_process import ForkedProcess, PipedProcess, Program, start_forked, start_forked_at
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180.0
+_MODULE = "entrypoints.cli"
 _INHERITED = ("PATH", "HOME", "TMPDIR", KEYS, KEYS_FILE)  # the whole suite may run encrypted
 
 
@@ -71,16 +72,14 @@ class Cli:
         self.started.append(process)
         return process
 
-    async def begin(self, *arguments: str) -> ForkedProcess:
+    async def begin(self, *arguments: str) -> PipedProcess:
         """Start a command by the fork server."""
-        process = await start_forked(
-            "entrypoints.cli", arguments, environment=self.environment, directory=self.directory
-        )
+        process = await start_forked(Program(_MODULE, arguments, self.environment, self.directory))
         self.started.append(process)
         return process
 
     async def run(self, *arguments: str, typed: str | bytes = "") -> Ended:
-        """Run a command to its end, by the fork server; `start` and terminals start a new interpreter."""
+        """Run a command to its end, by the fork server; `start` starts a new interpreter."""
         process = await self.begin(*arguments)
         return await _ended(process, typed.encode() if isinstance(typed, str) else typed)
 
@@ -94,8 +93,9 @@ class Cli:
         assert ended.code == 0, ended
         return ended.json
 
-    async def at_a_terminal(self, *arguments: str) -> "Terminal":
-        terminal = await Terminal.start(self, arguments)
+    async def at_a_terminal(self, *arguments: str, forked: bool = True) -> "Terminal":
+        """Start a command in a terminal: by the fork server, or in a new interpreter for a test of Ctrl-C."""
+        terminal = await Terminal.start(self, arguments, forked=forked)
         self.started.append(terminal.process)
         return terminal
 
@@ -111,7 +111,7 @@ class Cli:
                     await process.wait()
 
 
-async def _ended(process: asyncio.subprocess.Process | ForkedProcess, typed: bytes) -> Ended:
+async def _ended(process: asyncio.subprocess.Process | PipedProcess, typed: bytes) -> Ended:
     async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate(typed)
     assert process.returncode is not None
@@ -121,13 +121,13 @@ async def _ended(process: asyncio.subprocess.Process | ForkedProcess, typed: byt
 
 
 def command(arguments: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "entrypoints.cli", *arguments]
+    return [sys.executable, "-m", _MODULE, *arguments]
 
 
 class Terminal:
     """A terminal user, who waits for each prompt before typing."""
 
-    def __init__(self, process: asyncio.subprocess.Process, terminal: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess, terminal: int) -> None:
         self.process = process
         self._terminal = terminal
         self.shown = ""
@@ -137,25 +137,14 @@ class Terminal:
         asyncio.get_running_loop().add_reader(terminal, self._read)
 
     @classmethod
-    async def start(cls, cli: Cli, arguments: tuple[str, ...]) -> Self:
+    async def start(cls, cli: Cli, arguments: tuple[str, ...], *, forked: bool) -> Self:
         ours, theirs = os.openpty()
-
-        def be_in_the_foreground_of_it() -> None:
-            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
-            # As a shell does: a background process, which the tests may be, is started with SIGINT ignored.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-        process = await asyncio.create_subprocess_exec(
-            *command(arguments),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**cli.environment, "TERM": "xterm", "COLUMNS": "120"},
-            cwd=cli.directory,
-            start_new_session=True,
-            preexec_fn=be_in_the_foreground_of_it,
-        )
-        os.close(theirs)
+        environment = {**cli.environment, "TERM": "xterm", "COLUMNS": "120"}
+        process: asyncio.subprocess.Process | ForkedProcess
+        if forked:
+            process = await start_forked_at(Program(_MODULE, arguments, environment, cli.directory), theirs)
+        else:
+            process = await _start_at(theirs, command(arguments), environment, cli.directory)
         return cls(process, ours)
 
     async def sees(self, text: str) -> None:
@@ -202,6 +191,30 @@ class Terminal:
         self.shown += chunk.decode(errors="replace")
         self._changed.set()
         return True
+
+
+async def _start_at(
+    terminal: int, command: Sequence[str], environment: Mapping[str, str], directory: Path
+) -> asyncio.subprocess.Process:
+    """Start a command in the foreground of a terminal, and close the descriptor."""
+
+    def take_terminal() -> None:
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        # As a shell does: a background process, which the tests may be, is started with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
+        cwd=directory,
+        start_new_session=True,
+        preexec_fn=take_terminal,
+    )
+    os.close(terminal)
+    return process
 
 
 async def gone(pid: int) -> None:

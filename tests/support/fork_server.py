@@ -1,11 +1,12 @@
 """Fork server: runs `worksub` and the worker in processes that need not import anything first.
 
 An import of everything takes longer than most commands do. Each process is forked from this one, which
-has one thread, and has the pipes, the environment, the directory and the exit code that a new process would
+has one thread, and has the streams, the environment, the directory and the exit code that a new process would
 have. It ends without freeing its objects, so tests of the exit itself must start a new interpreter.
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
 import json
@@ -16,6 +17,7 @@ import selectors
 import signal
 import socket
 import sys
+import termios
 import traceback
 from typing import Any, NoReturn
 
@@ -26,7 +28,7 @@ PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "d
 
 
 def main(listener: socket.socket) -> None:
-    """Fork a process for each connection to `listener`, until standard input ends."""
+    """Fork a process for each connection to `listener`, until standard input ends; then kill the rest."""
     _import_everything()
     gc.freeze()  # a collection in a forked process would copy every page of what is imported
     with listener:
@@ -52,6 +54,9 @@ def _serve(listener: socket.socket) -> dict[str, Any] | None:
     while True:
         for key, _ in selector.select():
             if key.fileobj == sys.stdin.fileno():
+                for running in selector.get_map().values():
+                    if running.data:
+                        os.kill(running.data[0], signal.SIGKILL)
                 return None
             if key.fileobj is listener:
                 connection, _ = listener.accept()
@@ -79,6 +84,11 @@ def _become(request: dict[str, Any]) -> NoReturn:
     for number, descriptor in enumerate(request["descriptors"]):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    if request["terminal"]:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(request["directory"])
     os.environ.clear()

@@ -20,6 +20,7 @@ def main(server: str, arguments: list[str]) -> int:
             "arguments": [MODULE, *arguments],
             "environment": dict(os.environ),
             "directory": os.getcwd(),
+            "terminal": False,
         }
         socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
         connection.recv(32)  # the process ID

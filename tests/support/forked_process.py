@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from support import forked_command
@@ -23,33 +24,14 @@ _ADDRESS, _PROGRAMS = "server", "bin"
 class ForkedProcess:
     """A process that the fork server has started, with what tests use of an asyncio subprocess."""
 
-    def __init__(
-        self,
-        connection: socket.socket,
-        pid: int,
-        stdin: asyncio.StreamWriter,
-        stdout: asyncio.StreamReader,
-        stderr: asyncio.StreamReader | None,
-    ) -> None:
+    def __init__(self, connection: socket.socket, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
-        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
         self._ended = asyncio.ensure_future(self._wait_for_code(connection))
 
     async def wait(self) -> int:
         """Return the exit code; minus its number if a signal ended the process."""
         return await asyncio.shield(self._ended)
-
-    async def communicate(self, typed: bytes = b"") -> tuple[bytes, bytes]:
-        """Write to standard input, close it, and return what the process wrote until it ended."""
-        outputs = asyncio.gather(self.stdout.read(), self.stderr.read() if self.stderr else _nothing())
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may end without reading
-            self.stdin.write(typed)
-            await self.stdin.drain()
-        self.stdin.close()
-        out, err = await outputs
-        await self.wait()
-        return out, err
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.returncode is None:
@@ -70,39 +52,86 @@ class ForkedProcess:
         return self.returncode
 
 
-async def start_forked(
-    module: str,
-    arguments: Sequence[str],
-    *,
-    environment: Mapping[str, str],
-    directory: Path,
-    stderr_to_stdout: bool = False,
-) -> ForkedProcess:
-    """Run `python -m module arguments…` with this environment in this directory, without its imports."""
-    loop = asyncio.get_running_loop()
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.connect(str(_server_directory() / _ADDRESS))
-    connection.setblocking(False)
+class PipedProcess(ForkedProcess):
+    """A forked process whose streams are pipes of this process."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        pid: int,
+        stdin: asyncio.StreamWriter,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader | None,
+    ) -> None:
+        super().__init__(connection, pid)
+        self.stdin, self.stdout, self.stderr = stdin, stdout, stderr
+
+    async def communicate(self, typed: bytes = b"") -> tuple[bytes, bytes]:
+        """Write to standard input, close it, and return what the process wrote until it ended."""
+        outputs = asyncio.gather(self.stdout.read(), self.stderr.read() if self.stderr else _nothing())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it may end without reading
+            self.stdin.write(typed)
+            await self.stdin.drain()
+        self.stdin.close()
+        out, err = await outputs
+        await self.wait()
+        return out, err
+
+
+@dataclass(frozen=True)
+class Program:
+    """`python -m module arguments…` with this environment in this directory."""
+
+    module: str
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    directory: Path
+
+
+async def start_forked(program: Program, *, stderr_to_stdout: bool = False) -> PipedProcess:
+    """Run the program with pipes as its streams, without its imports."""
     stdin_end, to_stdin = os.pipe()
     from_stdout, stdout_end = os.pipe()
     from_stderr, stderr_end = (None, stdout_end) if stderr_to_stdout else os.pipe()
-    request = {
-        "module": module,
-        "arguments": [module, *arguments],
-        "environment": dict(environment),
-        "directory": str(directory),
-    }
-    socket.send_fds(connection, [json.dumps(request).encode()], [stdin_end, stdout_end, stderr_end])
-    for end in {stdin_end, stdout_end, stderr_end}:
-        os.close(end)
-    pid = int(await loop.sock_recv(connection, 32))
-    return ForkedProcess(
+    connection, pid = await _fork(program, (stdin_end, stdout_end, stderr_end))
+    return PipedProcess(
         connection,
         pid,
         await _writer(to_stdin),
         await _reader(from_stdout),
         None if from_stderr is None else await _reader(from_stderr),
     )
+
+
+async def start_forked_at(program: Program, terminal: int) -> ForkedProcess:
+    """Run the program in the foreground of a terminal, which is its only stream; close the descriptor."""
+    return ForkedProcess(*await _fork(program, (terminal,) * 3, terminal=True))
+
+
+async def start_forked_with_log(program: Program, log: Path) -> ForkedProcess:
+    """Run the program with both outputs in a file and without input."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    return ForkedProcess(*await _fork(program, (os.open(os.devnull, os.O_RDONLY), output, output)))
+
+
+async def _fork(
+    program: Program, streams: Sequence[int], *, terminal: bool = False
+) -> tuple[socket.socket, int]:
+    """Start the program with these streams, and close them here; return its connection and process ID."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connection.connect(str(_server_directory() / _ADDRESS))
+    connection.setblocking(False)
+    request = {
+        "module": program.module,
+        "arguments": [program.module, *program.arguments],
+        "environment": dict(program.environment),
+        "directory": str(program.directory),
+        "terminal": terminal,
+    }
+    socket.send_fds(connection, [json.dumps(request).encode()], streams)
+    for stream in set(streams):
+        os.close(stream)
+    return connection, int(await asyncio.get_running_loop().sock_recv(connection, 32))
 
 
 async def _nothing() -> bytes:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from adapters.temporal.encryption_keys import KEYS, KEYS_FILE
-from support.forked_process import ForkedProcess, start_forked
+from support.forked_process import PipedProcess, Program, start_forked
 
 _ROOT = Path(__file__).parents[2]
 _SETTINGS = ("TEMPORAL", "DATABASE_URL", "WORKSUB", "PG")
@@ -20,7 +20,7 @@ _PATIENCE_SECONDS = 90.0
 class WorkerProcess:
     """A worker process; `output` has the text of both of its streams so far."""
 
-    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | PipedProcess) -> None:
         self._process = process
         self.output = ""
         self._changed = asyncio.Event()
@@ -81,11 +81,9 @@ async def worker_process(
         name: value for name, value in os.environ.items() if name in _SHARED or not name.startswith(_SETTINGS)
     }
     environment = {**inherited, "HOME": str(home), "XDG_CONFIG_HOME": str(home), **settings}
-    process: asyncio.subprocess.Process | ForkedProcess
+    process: asyncio.subprocess.Process | PipedProcess
     if forked:
-        process = await start_forked(
-            "worker", (), environment=environment, directory=_ROOT, stderr_to_stdout=True
-        )
+        process = await start_forked(Program("worker", (), environment, _ROOT), stderr_to_stdout=True)
     else:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker"),
