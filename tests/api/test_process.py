@@ -39,7 +39,9 @@ async def api_process(
     module, arguments = "entrypoints.cli", ("api", "--json")
     process: asyncio.subprocess.Process | PipedProcess
     if forked:
-        process = await start_forked(Program(module, arguments, environment, ROOT), stderr_to_stdout=True)
+        process = await start_forked(
+            Program(module, arguments, environment, ROOT), stderr=asyncio.subprocess.STDOUT
+        )
     else:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module, *arguments),

@@ -38,20 +38,22 @@ async def run_in_shell(cli: Cli, line: str, **environment: str) -> tuple[int, st
     return process.returncode, out.decode(), err.decode(errors="replace")
 
 
+HASH = "echo Correct4Horse | $W hash-password --password-stdin --json"
 SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
-    "no home and no language": ("$W simulate $SCENARIO", {}, 0),
-    "output in ASCII": ("$W simulate $SCENARIO --json", {"PYTHONIOENCODING": "ascii"}, 0),
-    "one column": ("$W simulate $SCENARIO", {"COLUMNS": "1"}, 0),
-    "output that is closed": ("$W simulate $SCENARIO >&-", {}, 0),
+    "no home, no language, one column of ASCII, and a pipe": (
+        "$W simulate <(cat $SCENARIO)",
+        {"PYTHONIOENCODING": "ascii", "COLUMNS": "1"},
+        0,
+    ),
+    "output that is closed": (f"{HASH} >&-", {}, 0),
     "closed standard error": ("$W simulate none.yaml 2>&-", {}, 2),
     "input that is closed": (f"$W request {REQUEST} <&-", {}, 2),
     "a confirmation, and input that is closed": ("$W cancel ID --date today <&-", {}, 2),
     "a reader of one line": ("$W simulate $(yes $SCENARIO | head -300) | head -1", {}, 141),
     "a reader of one byte": ("$W simulate $(yes $SCENARIO | head -300) --json | head -c 1", {}, 141),
-    "a full disk": ("$W simulate $SCENARIO --json >/dev/full", {}, 3),
+    "a full disk": (f"{HASH} >/dev/full", {}, 3),
     "a full disk, for people": ("$W simulate $SCENARIO >/dev/full", {}, 3),
     "a file without an end": ("$W simulate /dev/zero", {}, 2),
-    "a pipe": ("$W simulate <(cat $SCENARIO)", {}, 0),
     "a name that is no text": (r"$W simulate $'\xff.yaml'", {}, 2),
     "an id that is no text": (r"$W switch $'\xff' --date 2027-01-01 --term ANNUAL", {}, 3),
 }

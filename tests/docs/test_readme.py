@@ -1,6 +1,10 @@
-"""Every code block of README.md, run verbatim and in order in a copy of the repository."""
+"""Every code block of README.md, run verbatim and in order in a copy of the repository.
+
+`worksub` runs in processes of the fork server, except for the servers of `make dev`.
+"""
 
 import asyncio
+import itertools
 import os
 import re
 import shutil
@@ -13,14 +17,15 @@ from pathlib import Path
 
 import pytest
 from support.default_ports import default_ports_held
-from support.markdown_pages import ROOT, Block, blocks, page, tables
+from support.forked_process import program_directory
+from support.markdown_pages import ROOT, blocks, page, tables
 
-TESTS = "make test\n"
-"""The only block that is not run here, because it runs these tests."""
+DEMO, TESTS = "make demo\n", "make test\n"
+"""The blocks that are not run here: tests/cli/test_dev.py runs the demo, and `make test` runs this test."""
 SHOWN = blocks(page("README.md"))
-BLOCKS = [block for block in SHOWN if block.text != TESTS]
+BLOCKS = [block for block in SHOWN if block.text not in (DEMO, TESTS)]
 SECONDS = 240.0
-SERVERS = "make dev\n"
+SERVERS, ACTIVATION = "make dev\n", ". .venv/bin/activate\n. .worksub/env\n"
 
 
 def test_every_block_is_shell_without_placeholders() -> None:
@@ -33,7 +38,7 @@ def test_every_block_is_shell_without_placeholders() -> None:
 
 
 def test_readme_starts_with_make_demo_and_make_test() -> None:
-    assert [block.text for block in SHOWN[:2]] == ["make demo\n", TESTS]
+    assert [block.text for block in SHOWN[:2]] == [DEMO, TESTS]
 
 
 def test_readme_has_images_and_path_for_each_user_kind() -> None:
@@ -164,15 +169,20 @@ def commands(text: str) -> Iterator[str]:
 
 
 async def test_every_block_runs_in_order(clone: Path) -> None:
-    demo, *rest = BLOCKS
-    for_the_first_terminal = [block for block in rest if block.text == SERVERS]
-    assert len(for_the_first_terminal) == 1
-    position = rest.index(for_the_first_terminal[0])
+    texts = [block.text for block in BLOCKS]
+    position = texts.index(SERVERS)
+    assert (texts.count(SERVERS), texts[position + 1]) == (1, ACTIVATION)
     async with SecondTerminal.opened(clone) as terminal:
-        for block in (demo, *rest[:position]):
-            await terminal.run_block(block.text)
+        [(_, demo)] = await terminal.run_block("make --dry-run demo\n")
+        assert demo.strip() == ".venv/bin/worksub demo"
+        for text in texts[:position]:
+            await terminal.run_block(text)
         async with default_ports_held(), servers(clone):
-            printed = await run_blocks(terminal, rest[position + 1 :])
+            await terminal.run_block(ACTIVATION)
+            await terminal.run_block(f'PATH="{program_directory()}:$PATH"\n')
+            printed = dict(
+                [pair for text in texts[position + 2 :] for pair in await terminal.run_block(text)]
+            )
     assert '"subscription_id"' not in printed["worksub timeline hanbit-books.example\n"]
     assert "TRIAL_STARTED" in printed["worksub timeline hanbit-books.example\n"]
     quoted = next(text for command, text in printed.items() if "/quote?" in command)
@@ -182,7 +192,3 @@ async def test_every_block_runs_in_order(clone: Path) -> None:
         assert refusal not in everything
     assert "SERVICE_FEE" in printed["worksub ledger acme\n"]
     assert printed["worksub list --customer C-1000482 --json | field total\n"].strip() == "1"
-
-
-async def run_blocks(terminal: SecondTerminal, some: list[Block]) -> dict[str, str]:
-    return dict([pair for block in some for pair in await terminal.run_block(block.text)])

@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import Iterator
 
+from support.sizes import IS_LARGE
+
 from .mutations import Mutator
 
 _HOST = b"Host: 127.0.0.1\r\n"
@@ -157,11 +159,12 @@ ENDINGS = (
 )
 
 
-def single_error_requests() -> Iterator[bytes]:
-    """Yield requests with one error each."""
+def single_error_requests(*main_paths: bytes) -> Iterator[bytes]:
+    """Yield requests with one error each: errors in headers on these paths, or on all with large sizes."""
     for path in PATHS:
         for method in METHODS:
             yield method + b" " + path + b" HTTP/1.1\r\n" + _HOST + b"\r\n"
+    for path in PATHS if IS_LARGE else main_paths:
         for headers in HEADERS:
             host = b"" if headers.startswith(b"Host") else _HOST
             for method, body in ((b"GET", b""), (b"POST", b"5\r\nhello\r\n0\r\n\r\n")):

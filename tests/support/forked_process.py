@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from support import forked_command
 
 ROOT = Path(__file__).parents[2]
 _ADDRESS, _PROGRAMS = "server", "bin"
+_LONGEST_LINE = 2**24
 
 
 class ForkedProcess:
@@ -88,11 +90,15 @@ class Program:
     directory: Path
 
 
-async def start_forked(program: Program, *, stderr_to_stdout: bool = False) -> PipedProcess:
-    """Run the program with pipes as its streams, without its imports."""
+async def start_forked(program: Program, *, stderr: int | None = PIPE) -> PipedProcess:
+    """Run the program with pipes as its streams, without its imports; `stderr` is as for a subprocess."""
     stdin_end, to_stdin = os.pipe()
     from_stdout, stdout_end = os.pipe()
-    from_stderr, stderr_end = (None, stdout_end) if stderr_to_stdout else os.pipe()
+    from_stderr = None
+    if stderr == PIPE:
+        from_stderr, stderr_end = os.pipe()
+    else:
+        stderr_end = stdout_end if stderr == STDOUT else os.dup(2)
     connection, pid = await _fork(program, (stdin_end, stdout_end, stderr_end))
     return PipedProcess(
         connection,
@@ -139,7 +145,7 @@ async def _nothing() -> bytes:
 
 
 async def _reader(descriptor: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
+    reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     pipe = os.fdopen(descriptor, "rb", 0)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
     return reader

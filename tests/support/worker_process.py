@@ -83,7 +83,9 @@ async def worker_process(
     environment = {**inherited, "HOME": str(home), "XDG_CONFIG_HOME": str(home), **settings}
     process: asyncio.subprocess.Process | PipedProcess
     if forked:
-        process = await start_forked(Program("worker", (), environment, _ROOT), stderr_to_stdout=True)
+        process = await start_forked(
+            Program("worker", (), environment, _ROOT), stderr=asyncio.subprocess.STDOUT
+        )
     else:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker"),
