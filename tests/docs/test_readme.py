@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import itertools
 import os
 import re
 import shutil
