@@ -6,14 +6,18 @@ import os
 from pathlib import Path
 
 import pytest
-from support.cli_runner import ROOT, Cli, command
+from support.cli_runner import PATIENCE_SECONDS, ROOT, Cli, command
+from support.forked_process import program_directory
 
 SCENARIO = str(ROOT / "tests" / "examples" / "01-trial-lapses.yaml")
 REQUEST = str(ROOT / "examples" / "request.yaml")
 
 
 async def run_in_shell(cli: Cli, line: str, **environment: str) -> tuple[int, str, str]:
-    """Run a shell line in which `$W` is the command, and return its exit code and output."""
+    """Run a shell line and return its exit code and output; `$W` is the command in a new interpreter.
+
+    `$FORKED` is the command in a process of the fork server, for lines without closed streams and encodings.
+    """
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
@@ -25,12 +29,13 @@ async def run_in_shell(cli: Cli, line: str, **environment: str) -> tuple[int, st
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(ROOT),
             "W": " ".join(command(())),
+            "FORKED": str(program_directory() / "worksub"),
             "SCENARIO": SCENARIO,
             **environment,
         },
         cwd=cli.directory,
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate()
     assert process.returncode is not None
     assert b"Traceback" not in err
@@ -46,16 +51,15 @@ SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
         0,
     ),
     "output that is closed": (f"{HASH} >&-", {}, 0),
-    "closed standard error": ("$W simulate none.yaml 2>&-", {}, 2),
     "input that is closed": (f"$W request {REQUEST} <&-", {}, 2),
     "a confirmation, and input that is closed": ("$W cancel ID --date today <&-", {}, 2),
     "a reader of one line": ("$W simulate $(yes $SCENARIO | head -300) | head -1", {}, 141),
     "a reader of one byte": ("$W simulate $(yes $SCENARIO | head -300) --json | head -c 1", {}, 141),
     "a full disk": (f"{HASH} >/dev/full", {}, 3),
     "a full disk, for people": ("$W simulate $SCENARIO >/dev/full", {}, 3),
-    "a file without an end": ("$W simulate /dev/zero", {}, 2),
-    "a name that is no text": (r"$W simulate $'\xff.yaml'", {}, 2),
-    "an id that is no text": (r"$W switch $'\xff' --date 2027-01-01 --term ANNUAL", {}, 3),
+    "a file without an end": ("$FORKED simulate /dev/zero", {}, 2),
+    "a name that is no text": (r"$FORKED simulate $'\xff.yaml'", {}, 2),
+    "an id that is no text": (r"$FORKED switch $'\xff' --date 2027-01-01 --term ANNUAL", {}, 3),
 }
 
 
@@ -82,5 +86,5 @@ async def test_json_output_is_valid_in_any_encoding(unconfigured_cli: Cli, tmp_p
 
 
 async def test_file_name_control_characters_are_escaped(unconfigured_cli: Cli) -> None:
-    _, _, err = await run_in_shell(unconfigured_cli, r"$W simulate $'\e]0;owned\a\xe2\x80\xae.yaml'")
+    _, _, err = await run_in_shell(unconfigured_cli, r"$FORKED simulate $'\e]0;owned\a\xe2\x80\xae.yaml'")
     assert "\\x1b]0;owned\\x07\\u202e.yaml: cannot be read" in err

@@ -12,6 +12,7 @@ from support.shell_recipes import (
     Shell,
     chapters,
     commands_of,
+    has_failed,
     in_days,
     named,
     paid,
@@ -24,6 +25,7 @@ from support.subscription_driver import SubscriptionDriver
 from starter.filters import NAMED_FILTERS
 
 PAGE = page("docs/operations.md")
+RECORDED_DIFFERENTLY = "is already recorded with different content"
 
 
 @recipe("Find due dates and problems")
@@ -306,13 +308,8 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     await reset(subscription, await first_task(subscription))
     describe, *restart = blocks[0]
 
-    async def has_failure() -> bool:
-        return (
-            "is already recorded with different content"
-            in (await shell.types([describe], {"ID": subscription.id}))[0]
-        )
-
-    await wait_for("the pending activity has its failure", has_failure)
+    await has_failed(subscription, RECORDED_DIFFERENTLY)
+    assert RECORDED_DIFFERENTLY in (await shell.types([describe], {"ID": subscription.id}))[0]
     await shell.types(restart, {"ID": subscription.id})
     await wait_for("the new workflow has started", subscription.has_started)
     assert await subscription.events() == ["TRIAL_STARTED", "SWITCHED_TO_PAID", "UPGRADED"]

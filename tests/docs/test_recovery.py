@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from integration.worker.test_temporal_tools import first_task, reset
 from support.namespaces import new_namespace
 from support.polling import wait_for
 from support.service_env import ServiceEnv, catalogue, create_database, open_service_env, unique_name
-from support.shell_recipes import RECIPES, RECOVERY, Shell, commands_of, paid, recipe, recipes
+from support.shell_recipes import RECIPES, RECOVERY, Shell, commands_of, has_failed, paid, recipe, recipes
 from support.subscription_driver import SubscriptionDriver
 from temporalio import workflow
 from temporalio.client import Client
@@ -24,6 +25,8 @@ from adapters.temporal.data_converter import data_converter
 from adapters.temporal.search_attributes import register_search_attributes
 from dev_stack.postgres_server import OWNER
 from starter.setup import set_up
+
+DENIED = "permission denied for table lifecycle_events"
 
 
 @recipe("Deadlines are not processed")
@@ -42,11 +45,9 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     try:
         await subscription.handle.signal("rename_account", {"group": unique_name("stuck")})
 
-        async def failure() -> str:
-            printed = (await shell.types([describe], {"ID": subscription.id}))[0]
-            return printed if "permission denied for table lifecycle_events" in printed else ""
-
-        printed = await wait_for("the pending activity has its failure", failure)
+        await has_failed(subscription, DENIED)
+        [printed] = await shell.types([describe], {"ID": subscription.id})
+        assert DENIED in printed
         pending = re.search(r"ActivityId\s+(\S+)", printed)
         assert pending is not None
         # Before the cause is removed: afterwards the activity's own retry could succeed first.
@@ -126,21 +127,20 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             await subscription.send("change_renewal_option", term="ANNUAL")
             await subscription.is_at_rest_in_run(2)
 
-        async def is_reported() -> bool:
-            return subscription.workflow_id in (await shell.types([listed], {}))[0]
+        async def are_reported(number: int) -> bool:
+            [query] = re.findall(r"--query '(.+)'", listed)
+            return (await server.client.count_workflows(query)).count == number
 
         async with worker_of_another_release(service_env):
             await subscription.handle.signal("check_domain", {})
-            await wait_for("the problem is reported", is_reported)
+            await wait_for("the problem is reported", partial(are_reported, 1))
+            assert subscription.workflow_id in (await shell.types([listed], {}))[0]
             assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": subscription.id}))[0]
             [output] = await shell.types([f"worksub withdraw {subscription.id} --json"], {}, codes=[3])
             assert '"code": "WORKFLOW_STUCK"' in output
         async with service_env.worker():
-
-            async def is_well() -> bool:
-                return not await is_reported()
-
-            await wait_for("the list is empty", is_well)
+            await wait_for("the list is empty", partial(are_reported, 0))
+            assert subscription.workflow_id not in (await shell.types([listed], {}))[0]
             await subscription.send("upgrade", members=20)
 
 

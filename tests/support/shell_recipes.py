@@ -16,6 +16,7 @@ from support.subscription_driver import SubscriptionDriver
 
 from .forked_process import program_directory
 from .markdown_pages import blocks, page, shell_lines
+from .polling import wait_for
 
 EVERYDAY = "Find", "Inspect", "Send commands", "Batch operations", "Operations to avoid"
 RECOVERY = "Troubleshooting", "Disaster recovery"
@@ -27,7 +28,7 @@ CATALOGUE = "catalogue.toml"
 _TEXT = page("docs/operations.md")
 _RECIPE = re.compile(r"^### ([^\n]+)\n(.*?)(?=^##|\Z)", re.MULTILINE | re.DOTALL)
 _CHAPTER = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
-_PATIENCE_SECONDS = 60.0
+_PATIENCE_SECONDS = 180.0
 
 
 def chapters() -> list[str]:
@@ -127,6 +128,16 @@ def recipe(heading: str) -> Callable[[Recipe], Recipe]:
 
 async def in_days(subscription: SubscriptionDriver, days: int) -> str:
     return f"{await subscription.today() + timedelta(days=days)}"
+
+
+async def has_failed(subscription: SubscriptionDriver, text: str) -> None:
+    """Wait until a pending activity of the subscription has a failure with this text."""
+
+    async def is_reported() -> bool:
+        description = (await subscription.handle.describe()).raw_description
+        return any(text in str(activity.last_failure) for activity in description.pending_activities)
+
+    await wait_for("the pending activity has its failure", is_reported)
 
 
 async def paid(shell: Shell, **changes: Any) -> SubscriptionDriver:
