@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import xml.etree.ElementTree as ElementTree
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from benchmarks.cases.large_tables import large_tables
 from benchmarks.cases.request_throughput import request_throughput
 from benchmarks.cases.rules_throughput import rules_throughput
 from benchmarks.chart import plot
-from benchmarks.environment import open_environment
+from benchmarks.environment import BenchmarkEnvironment, open_environment
 from benchmarks.metrics import Figure
 from benchmarks.report import PAGE, PLOT, figures_of, load_results, render_page
 from benchmarks.results import CaseResult, from_json, to_json
@@ -28,9 +29,16 @@ from benchmarks.worker_processes import WorkerEndedError, worker_process
 from benchmarks.workload import SMALLEST, Sizes
 
 
-async def test_benchmark_parts_run(tmp_path: Path) -> None:
+async def test_benchmark_parts_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults: list[str] = []
-    async with open_environment(tmp_path, lambda line: None, faults.append) as fresh:
+    async with (
+        open_environment(tmp_path, lambda line: None, faults.append) as fresh,
+        fresh.our_worker() as ours,
+        fresh.plain_worker() as plain,
+    ):
+        # One worker of each implementation runs all parts, because the start of a process takes seconds.
+        monkeypatch.setattr(BenchmarkEnvironment, "our_worker", lambda env: nullcontext(ours))
+        monkeypatch.setattr(BenchmarkEnvironment, "plain_worker", lambda env: nullcontext(plain))
         figures = {
             figure.name: figure
             for part in (request_throughput, history_size, large_tables)

@@ -55,7 +55,7 @@ async def answered(port: int, sent: bytes) -> bytes:
 
 @SERVERS
 async def test_a_request_is_answered(serving: Serving) -> None:
-    async with serving() as port:
+    async with serving(seconds=60) as port:
         assert b" 200 OK" in await answered(port, REQUEST)
 
 

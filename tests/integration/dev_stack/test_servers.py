@@ -5,6 +5,7 @@ import http.client
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -79,6 +80,24 @@ def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
     async with EmbeddedStack(stack_directory, search_attributes=SEARCH_ATTRIBUTES) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+async def created_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Create PostgreSQL data, which takes longer than a start of the server; tests use copies of them."""
+    directory = tmp_path_factory.mktemp("created") / "postgres"
+    async with PostgresServer(directory):
+        pass
+    return directory
+
+
+@pytest.fixture
+def stopped_stack(created_data: Path, tmp_path: Path) -> Path:
+    """Return the directory of a stack that has PostgreSQL data."""
+    directory = tmp_path / "stack"
+    directory.mkdir()
+    subprocess.run(["cp", "-a", created_data, directory], check=True)  # keeps the owner of each file
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -194,11 +213,13 @@ async def default_ports(report: Callable[[str], None]) -> AsyncIterator[DefaultP
         yield ports
 
 
-async def test_data_survive_a_restart_and_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_data_survive_a_restart_and_a_move(
+    stopped_stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     default_port, default_ui_port = free_ports(2)
     monkeypatch.setattr(temporal_server, "DEFAULT_PORT", default_port)
     monkeypatch.setattr(temporal_server, "DEFAULT_UI_PORT", default_ui_port)
-    before, after = tmp_path / "before", tmp_path / "after"
+    before, after = stopped_stack, tmp_path / "after"
     steps: list[str] = []
 
     async with (
@@ -255,23 +276,23 @@ asyncio.run(main())
 """
 
 
-async def test_servers_end_with_killed_owner(tmp_path: Path) -> None:
+async def test_servers_end_with_killed_owner(stopped_stack: Path) -> None:
     owner = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWNER, tmp_path, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", OWNER, stopped_stack, stdout=asyncio.subprocess.PIPE
     )
     try:
         assert owner.stdout is not None
         port = int((await owner.stdout.readline()).decode().rpartition(":")[2])
-        found = find_stack(tmp_path)
+        found = find_stack(stopped_stack)
         assert found is not None
         assert found.pid == owner.pid
     finally:
         owner.send_signal(signal.SIGKILL)
         await owner.wait()
-    assert find_stack(tmp_path) is None
+    assert find_stack(stopped_stack) is None
 
     # The start waits for the orphaned processes, which hold the lock until they have ended.
-    async with EmbeddedStack(tmp_path, search_attributes={}):
+    async with EmbeddedStack(stopped_stack, search_attributes={}):
         assert port_is_free(port)
 
 
@@ -368,7 +389,7 @@ def test_free_ports_are_not_ephemeral() -> None:
 
 @pytest.mark.parametrize("module", [temporal_server, postgres_server])
 async def test_server_starts_again_when_its_port_is_taken(
-    module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, stopped_stack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         taken = listener.getsockname()[1]
@@ -377,7 +398,7 @@ async def test_server_starts_again_when_its_port_is_taken(
         server = (
             TemporalServer(tmp_path, search_attributes={})
             if module is temporal_server
-            else PostgresServer(tmp_path)
+            else PostgresServer(stopped_stack / "postgres")
         )
         async with server:
             assert server.pid
@@ -391,12 +412,10 @@ async def test_a_server_that_ends_at_start_shows_its_log(tmp_path: Path) -> None
             pass
 
 
-async def test_postgres_refuses_data_that_it_cannot_read(tmp_path: Path) -> None:
-    async with PostgresServer(tmp_path):
-        pass
-    (tmp_path / "data" / "PG_VERSION").write_text("9.6\n")
+async def test_postgres_refuses_data_that_it_cannot_read(stopped_stack: Path) -> None:
+    (stopped_stack / "postgres" / "data" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(ServerError, match=r"(?s)exit code 1.*postgres\.log:.*incompatible"):
-        async with PostgresServer(tmp_path):
+        async with PostgresServer(stopped_stack / "postgres"):
             pass
 
 
@@ -414,7 +433,7 @@ def resolver(dns_server: DnsServer) -> dns.asyncresolver.Resolver:
     host, port = dns_server.address.split(":")
     resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.nameservers = [dns.nameserver.Do53Nameserver(host, int(port))]
-    resolver.lifetime = 0.5
+    resolver.lifetime = 60
     return resolver
 
 
@@ -460,7 +479,7 @@ async def test_dns_fails_on_demand(dns_server: DnsServer, resolver: dns.asyncres
         await resolver.resolve("_proof.acme.example", "TXT")
     dns_server.answer_with = "timeout"
     with pytest.raises(dns.resolver.LifetimeTimeout):
-        await resolver.resolve("_proof.acme.example", "TXT")
+        await resolver.resolve("_proof.acme.example", "TXT", lifetime=0.5)
     dns_server.answer_with = "normal"
     assert len(await resolver.resolve("_proof.acme.example", "TXT")) == 1
 
