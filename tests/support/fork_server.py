@@ -3,6 +3,8 @@
 An import of everything takes longer than most commands do. Each process is forked from this one, which
 has one thread, and has the streams, the environment, the directory and the exit code that a new process would
 have. It ends without freeing its objects, so tests of the exit itself must start a new interpreter.
+
+The processes of a test run share the server. Each keeps a connection; the server ends with the last one.
 """
 
 import atexit
@@ -13,26 +15,33 @@ import json
 import os
 import pkgutil
 import runpy
+import select
 import selectors
+import shutil
 import signal
 import socket
 import sys
 import termios
 import traceback
+from pathlib import Path
 from typing import Any, NoReturn
 
 MAX_REQUEST_BYTES = 200_000
-
+ADDRESS, LOCK = "server", "lock"
+"""Files in the server's directory: its socket, and the lock of whoever starts, joins or ends the server."""
 
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 
 
-def main(listener: socket.socket) -> None:
-    """Fork a process for each connection to `listener`, until standard input ends; then kill the rest."""
+def main(directory: Path, listener: socket.socket, member: socket.socket) -> None:
+    """Fork a process for each request, until every test process has ended; then kill the rest.
+
+    `member` is the connection of the first test process.
+    """
     _import_everything()
     gc.freeze()  # a collection in a forked process would copy every page of what is imported
     with listener:
-        request = _serve(listener)
+        request = _serve(directory, listener, member)
     if request:
         _become(request)
 
@@ -46,21 +55,30 @@ def _import_everything() -> None:
                 importlib.import_module(module.name)
 
 
-def _serve(listener: socket.socket) -> dict[str, Any] | None:
-    """Return None at the end of standard input; in a forked process, return the request."""
+def _serve(directory: Path, listener: socket.socket, member: socket.socket) -> dict[str, Any] | None:
+    """Return None after the last test process; in a forked process, return the request."""
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
-    selector.register(sys.stdin.fileno(), selectors.EVENT_READ)
+    members = {member}
+    selector.register(member, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select():
-            if key.fileobj == sys.stdin.fileno():
-                for running in selector.get_map().values():
-                    if running.data:
-                        os.kill(running.data[0], signal.SIGKILL)
-                return None
-            if key.fileobj is listener:
+            if key.fileobj in members:  # members send nothing, so that this is the end of one
+                selector.unregister(key.fileobj)
+                members.remove(key.fileobj)
+                key.fileobj.close()
+                if not members and _is_closed(directory, listener):
+                    for running in selector.get_map().values():
+                        if running.data:
+                            os.kill(running.data[0], signal.SIGKILL)
+                    return None
+            elif key.fileobj is listener:
                 connection, _ = listener.accept()
                 message, descriptors, _, _ = socket.recv_fds(connection, MAX_REQUEST_BYTES, 3)
+                if not descriptors:
+                    members.add(connection)
+                    selector.register(connection, selectors.EVENT_READ)
+                    continue
                 pid = os.fork()
                 if pid == 0:
                     selector.close()
@@ -77,6 +95,16 @@ def _serve(listener: socket.socket) -> dict[str, Any] | None:
                 _, status = os.waitpid(pid, 0)
                 with connection:
                     connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _is_closed(directory: Path, listener: socket.socket) -> bool:
+    """Remove the server's directory, unless another test process has just connected."""
+    with (directory / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if select.select([listener], [], [], 0)[0]:
+            return False
+        shutil.rmtree(directory)
+        return True
 
 
 def _become(request: dict[str, Any]) -> NoReturn:
@@ -110,4 +138,4 @@ def _become(request: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
+    main(Path(sys.argv[1]), *(socket.socket(fileno=int(number)) for number in sys.argv[2:]))

@@ -1,8 +1,8 @@
 """Start `worksub` or the worker through the fork server, with the methods of an asyncio subprocess."""
 
 import asyncio
-import atexit
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -11,15 +11,17 @@ import socket
 import subprocess
 import sys
 import tempfile
+import uuid
 from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from support import forked_command
+from support.fork_server import ADDRESS, LOCK
 
 ROOT = Path(__file__).parents[2]
-_ADDRESS, _PROGRAMS = "server", "bin"
+_PROGRAMS = "bin"
 _LONGEST_LINE = 2**24
 
 
@@ -125,7 +127,7 @@ async def _fork(
 ) -> tuple[socket.socket, int]:
     """Start the program with these streams, and close them here; return its connection and process ID."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connection.connect(str(_server_directory() / _ADDRESS))
+    connection.connect(str(_server_directory() / ADDRESS))
     connection.setblocking(False)
     request = {
         "module": program.module,
@@ -165,30 +167,55 @@ def program_directory() -> Path:
 
 @functools.cache
 def _server_directory() -> Path:
-    """Return the directory of this test process's fork server, which is started at the first call."""
-    directory = tempfile.TemporaryDirectory(prefix="worksub-fork-")
-    place = Path(directory.name)
-    address = str(place / _ADDRESS)
-    (place / _PROGRAMS).mkdir()
+    """Return the directory of the fork server, which all processes of a test run share.
+
+    The first process that needs it starts it, because its imports take seconds of CPU time.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
+    place = Path(tempfile.gettempdir()) / f"worksub-fork-{uuid.uuid5(uuid.NAMESPACE_OID, f'{ROOT}{run}').hex}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    with (place / LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        place.mkdir(mode=0o700, exist_ok=True)  # a server that has just ended has removed it
+        try:
+            _connect_member(place)
+        except (FileNotFoundError, ConnectionRefusedError):
+            _start_server(place)
+    return place
+
+
+_open: list[object] = []
+"""The connection to the server, which ends the server when it is closed; and the server's process."""
+
+
+def _connect_member(place: Path) -> None:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        connection.connect(str(place / ADDRESS))
+        connection.send(b"member")
+    except OSError:
+        connection.close()
+        raise
+    _open.append(connection)
+
+
+def _start_server(place: Path) -> None:
+    address = place / ADDRESS
+    address.unlink(missing_ok=True)
+    (place / _PROGRAMS).mkdir(exist_ok=True)
     program = place / _PROGRAMS / "worksub"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -SEs {forked_command.__file__} {address} "$@"\n')
     program.chmod(0o700)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(address)
+    connection, member = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener, member:
+        listener.bind(str(address))
         listener.listen(64)
+        descriptors = (listener.fileno(), member.fileno())
         server = subprocess.Popen(
-            [sys.executable, "-m", "support.fork_server", str(listener.fileno())],
-            stdin=subprocess.PIPE,
+            [sys.executable, "-m", "support.fork_server", place, *map(str, descriptors)],
+            stdin=subprocess.DEVNULL,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "PYTHONUTF8": "1"},
-            pass_fds=[listener.fileno()],
+            pass_fds=descriptors,
         )
-
-    def stop() -> None:
-        assert server.stdin is not None
-        server.stdin.close()
-        server.wait()
-        directory.cleanup()
-
-    atexit.register(stop)
-    return place
+    _open.extend((connection, server))

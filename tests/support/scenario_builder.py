@@ -54,13 +54,18 @@ def catalogue_text() -> str:
 
 
 @cache
+def _catalogue_table() -> dict[str, Any]:
+    return tomllib.loads(catalogue_text())
+
+
+@cache
 def default_catalogue() -> Catalogue:
     return parse_catalogue(catalogue_text())
 
 
 def catalogue(effective_from: str = "2026-11-01", **changes: Any) -> Catalogue:
     """Return the repository's catalogue with some values changed; a plan that is None is removed."""
-    table = _merged(tomllib.loads(catalogue_text()), changes)
+    table = _merged(_catalogue_table(), changes)
     return parse_strict(Catalogue, {**table, "version": effective_from, "effective_from": effective_from})
 
 

@@ -18,12 +18,14 @@ class Sizes(NamedTuple):
     """Generated scenarios that run on Temporal and by the rules."""
     examples_on_temporal: int
     """Every n-th of the sixteen examples also runs on Temporal."""
+    name_races: int
+    """Names that two requests each want at the same time."""
     remembered_ids: int
     """Command IDs that a workflow keeps, in the tests that send more; 200 in the product."""
     flood_commands: int
     """Commands that each of ten callers sends without a pause."""
     flood_signals: int
-    """Signals that wait for a worker; more than a run may have."""
+    """Signals that wait for a worker; more than a run may have on the hasty server."""
     checks_of_busy_data: int
     """Reconciliation runs while commands change the data."""
     machine_runs: int
@@ -44,9 +46,10 @@ SMALL = Sizes(
     oracle_cases=100,
     scenarios_on_both_engines=4,
     examples_on_temporal=8,
-    remembered_ids=10,
-    flood_commands=8,
-    flood_signals=600,
+    name_races=10,
+    remembered_ids=6,
+    flood_commands=4,
+    flood_signals=200,
     checks_of_busy_data=2,
     machine_runs=3,
     machine_steps=20,
@@ -61,6 +64,7 @@ LARGE = Sizes(
     oracle_cases=3_000,
     scenarios_on_both_engines=100,
     examples_on_temporal=1,
+    name_races=50,
     remembered_ids=MOST_RECENT,
     flood_commands=20,
     flood_signals=2_500,

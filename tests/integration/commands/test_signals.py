@@ -124,16 +124,14 @@ async def test_unreadable_signal_is_refused_in_timeline(
 ) -> None:
     """The subscription continues."""
 
-    async def one(what: str, arguments: list[Any]) -> None:
-        subscription = await service_env.requested(START)
-        async with stays_responsive(subscription):
+    subscription = await service_env.requested(START)
+    async with stays_responsive(subscription):
+        for what, arguments in MISREAD.items():
             assert await signalled(subscription, "cancel", *arguments, events=1) == ["REFUSED"], what
-            assert await refusal_codes(service_env, subscription) == [
-                ("cancel", RefusalCode.INVALID_ARGUMENT)
-            ], what
-            assert (await subscription.status()).state is State.TRIAL
-
-    await gather_all(one(what, arguments) for what, arguments in MISREAD.items())
+            codes = await refusal_codes(service_env, subscription)
+            assert codes[-1] == ("cancel", RefusalCode.INVALID_ARGUMENT), what
+        assert len(codes) == len(MISREAD)
+        assert (await subscription.status()).state is State.TRIAL
 
 
 async def test_extra_arguments_are_dropped(service_env: ServiceEnv) -> None:
@@ -150,17 +148,13 @@ async def test_extra_arguments_are_dropped(service_env: ServiceEnv) -> None:
 
 
 async def test_unknown_signal_is_refused_with_any_argument(service_env: ServiceEnv) -> None:
-    async def one(*arguments: Any) -> None:
-        subscription = await service_env.requested(START)
-        async with stays_responsive(subscription):
+    subscription = await service_env.requested(START)
+    async with stays_responsive(subscription):
+        odd: list[list[Any]] = [[], [None], [{"date": "x"}], ["a", ["b"]], ["a", "b", "c"], [LONE_SURROGATE]]
+        for arguments in odd:
             assert await signalled(subscription, "make_coffee", *arguments, events=1) == ["REFUSED"]
-            assert [code for _, code in await refusal_codes(service_env, subscription)] == [
-                RefusalCode.UNKNOWN_COMMAND
-            ]
-
-    await gather_all(
-        [one(), one(None), one({"date": "x"}), one("a", ["b"]), one("a", "b", "c"), one(LONE_SURROGATE)]
-    )
+        codes = [code for _, code in await refusal_codes(service_env, subscription)]
+        assert codes == [RefusalCode.UNKNOWN_COMMAND] * len(odd)
 
 
 async def test_signal_in_wrong_state_is_refused_with_code(service_env: ServiceEnv) -> None:
@@ -251,12 +245,10 @@ POISON: dict[str, tuple[str, Any]] = {
 
 
 async def test_malformed_signal_is_refused_and_workflow_continues(service_env: ServiceEnv) -> None:
-    async def one(name: str, argument: Any) -> None:
-        subscription = await service_env.requested(START)
-        async with stays_responsive(subscription):
-            assert await signalled(subscription, name, argument, events=1) == ["REFUSED"]
-
-    await run_cases({what: one(name, argument) for what, (name, argument) in POISON.items()})
+    subscription = await service_env.requested(START)
+    async with stays_responsive(subscription):
+        for what, (name, argument) in POISON.items():
+            assert await signalled(subscription, name, argument, events=1) == ["REFUSED"], what
 
 
 async def test_r31_malformed_signal_content_is_erased(
@@ -312,15 +304,17 @@ async def test_updates_that_are_no_command_need_no_argument(service_env: Service
 
 
 async def test_update_without_command_blocks_nothing(service_env: ServiceEnv) -> None:
-    async def one(name: str, arguments: list[Any]) -> None:
-        subscription = await service_env.requested(START)
-        async with stays_responsive(subscription), asyncio.timeout(PATIENCE_SECONDS):
-            with suppress(WorkflowUpdateFailedError):
-                await subscription.handle.execute_update(name, args=arguments, result_type=RawValue)
-
     odd: list[list[Any]] = [[], [None], [{}], [["x"]], ["a", "b"], [NOT_JSON]]
-    names = ("request", "settle", "make_coffee")
-    await run_cases({f"{name} {arguments}": one(name, arguments) for name in names for arguments in odd})
+
+    async def one(name: str) -> None:
+        subscription = await service_env.requested(START)
+        async with stays_responsive(subscription):
+            for arguments in odd:
+                with suppress(WorkflowUpdateFailedError):
+                    async with asyncio.timeout(PATIENCE_SECONDS):
+                        await subscription.handle.execute_update(name, args=arguments, result_type=RawValue)
+
+    await run_cases({name: one(name) for name in ("request", "settle", "make_coffee")})
 
 
 async def test_queries_answer_a_plain_handle(service_env: ServiceEnv) -> None:
@@ -343,11 +337,9 @@ async def test_queries_answer_a_plain_handle(service_env: ServiceEnv) -> None:
 
 
 async def test_refused_quote_has_reason_and_is_harmless(service_env: ServiceEnv) -> None:
-    async def one(arguments: list[Any]) -> None:
-        subscription = await service_env.paid(START)
-        async with stays_responsive(subscription):
+    odd: list[list[Any]] = [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [NOT_JSON]]
+    subscription = await service_env.paid(START)
+    async with stays_responsive(subscription):
+        for arguments in odd:
             with pytest.raises(WorkflowQueryFailedError, match=r"argument|date|INVALID_ARGUMENT|DATE_"):
                 await subscription.handle.query("quote_cancellation", args=arguments)
-
-    odd: list[list[Any]] = [[], [None], [5], [{}], [{"date": "soon"}], [{"date": "2027-01-09"}], [NOT_JSON]]
-    await run_cases({f"{arguments}": one(arguments) for arguments in odd})

@@ -8,9 +8,8 @@ from argon2 import PasswordHasher
 from support.data_search import found_in_database, found_in_workflow, is_deleted_from_workflow
 from support.lock_waits import wait_for_blocked_sessions
 from support.polling import PATIENCE_SECONDS, gather_all, wait_for
-from support.service_env import ServiceEnv, open_service_env, unique_name
+from support.service_env import ServiceEnv, unique_name
 from support.subscription_driver import SubscriptionDriver, is_known
-from temporalio.client import Client
 
 from activities.erasure import PERSONAL_DATA
 from dev_stack.stack import EmbeddedStack
@@ -88,6 +87,7 @@ class Customer:
 async def test_r31_erasure_leaves_no_personal_data(
     service_env: ServiceEnv, stack: EmbeddedStack, stack_directory: Path
 ) -> None:
+    """The certificates have the tables, the counts and the time of the erasure."""
     customer = Customer()
     subscription = await customer.subscriptions(service_env)
     runs = await subscription.has_run(3)
@@ -102,6 +102,13 @@ async def test_r31_erasure_leaves_no_personal_data(
         "exports",
     }
     ledger, timeline = await subscription.ledger(), await subscription.client.timeline(subscription.id)
+    counts = {
+        table: await service_env.owner.fetchval(
+            f"SELECT count(*) FROM {table} WHERE subscription_id = $1", subscription.id
+        )
+        for table in PERSONAL_DATA
+    }
+    assert counts["event_private_data"] >= 8
 
     await subscription.cancel_and_wait("2028-02-15 09:00")
 
@@ -123,6 +130,11 @@ async def test_r31_erasure_leaves_no_personal_data(
 
     await wait_for("the bytes are gone from Temporal's database file", is_deleted_from_disk)
 
+    [database, histories] = await subscription.client.certificates(subscription.id)
+    assert dict(database.rows) == counts
+    assert dict(histories.rows) == {"workflow_runs": len(runs)}
+    erased = (await subscription.client.timeline(subscription.id))[-1]
+    assert database.erased_at == histories.erased_at == erased.at
     # The remaining data can be queried; it has the opaque customer ID.
     assert (await subscription.ledger())[: len(ledger)] == ledger
     anonymous = [entry.model_copy(update={"by": None}) for entry in timeline]
@@ -161,25 +173,6 @@ async def test_r31_request_run_ends_with_first_event(
     ]
 
 
-async def test_r31_certificate_has_erased_tables_counts_and_times(service_env: ServiceEnv) -> None:
-    customer = Customer()
-    subscription = await customer.subscriptions(service_env)
-    runs = len(await subscription.has_run(3))
-    counts = {
-        table: await service_env.owner.fetchval(
-            f"SELECT count(*) FROM {table} WHERE subscription_id = $1", subscription.id
-        )
-        for table in PERSONAL_DATA
-    }
-    assert counts["event_private_data"] >= 8
-    await subscription.cancel_and_wait("2028-02-15 09:00")
-    [database, histories] = await subscription.client.certificates(subscription.id)
-    assert dict(database.rows) == counts
-    assert dict(histories.rows) == {"workflow_runs": runs}
-    erased = (await subscription.client.timeline(subscription.id))[-1]
-    assert database.erased_at == histories.erased_at == erased.at
-
-
 async def test_r31_erased_subscription_accepts_no_commands(service_env: ServiceEnv) -> None:
     subscription = await service_env.requested("2027-01-10 09:00")
     await subscription.cancel_and_wait("2027-01-10 10:00")
@@ -206,46 +199,6 @@ async def test_r15_r31_expired_trial_is_erased_on_test_clock(service_env: Servic
     ended = (await subscription.client.timeline(subscription.id))[-1].at
     assert ended - started == timedelta(days=60)
     assert (await subscription.status()).account is None
-
-
-async def test_r31_another_worker_finishes_interrupted_erasure(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
-    async with open_service_env(stack, temporal, works=False) as service_env:
-        first = asyncio.create_task(service_env.worker().run())
-        subscriptions = await gather_all(service_env.requested() for _ in range(8))
-
-        async def some_are_halfway() -> bool:
-            parts = await service_env.owner.fetch("SELECT part FROM erasure_certificates")
-            return any(row["part"] == "DATABASE" for row in parts)
-
-        ends = [
-            asyncio.create_task(subscription.send("cancel", date=f"{await subscription.today()}"))
-            for subscription in subscriptions
-        ]
-        await wait_for("an erasure is halfway", some_are_halfway)
-        first.cancel()
-        await asyncio.gather(first, return_exceptions=True)
-
-        async with service_env.worker():
-            await asyncio.gather(*ends)
-            await gather_all(subscription.has_closed() for subscription in subscriptions)
-        for subscription in subscriptions:
-            assert await subscription.events() == ["TRIAL_STARTED", "CANCELED", "ERASED"]
-            names = [subscription.request["account"]["group"]]
-            await is_deleted_from_workflow(temporal, subscription.workflow_id, names)
-            certificates = await subscription.client.certificates(subscription.id)
-            assert [counted(certificate) for certificate in certificates] == [
-                {
-                    "account_names": 1,
-                    "administrators": 1,
-                    "companies": 1,
-                    "workspaces": 1,
-                    "event_private_data": 1,
-                    "notice_emails": 1,
-                },
-                {"workflow_runs": 1},
-            ]
 
 
 async def test_r31_signals_to_the_last_run_are_erased(service_env: ServiceEnv) -> None:
@@ -280,10 +233,6 @@ async def test_r31_signals_to_the_last_run_are_erased(service_env: ServiceEnv) -
     await is_deleted_from_workflow(service_env.temporal, subscription.workflow_id, [caller], runs)
     assert (await subscription.events())[-2:] == ["CANCELED", "ERASED"]
     assert len(await subscription.client.certificates(subscription.id)) == 2
-
-
-def counted(certificate: ErasureCertificate) -> dict[str, int]:
-    return {what: rows for what, rows in certificate.rows.items() if rows}
 
 
 async def test_erasure_waiting_for_mail_server_blocks_no_other(

@@ -3,17 +3,18 @@
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from support.activity_types import ACTIVITY_TYPES
-from support.polling import wait_for
+from support.polling import gather_all, wait_for
 from support.reconcile_job import codes
 from support.service_env import ServiceEnv, kst, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio import activity, workflow
-from temporalio.client import ActivityFailureError, Client, WorkflowFailureError
+from temporalio.client import ActivityFailureError, Client, WorkflowFailureError, WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.service import RPCError
@@ -72,8 +73,8 @@ class Failing:
         raise ApplicationError("on to the next run")
 
 
-@asynccontextmanager
-async def attacking(temporal: Client) -> AsyncIterator[str]:
+@pytest.fixture(scope="module")
+async def attackers_queue(temporal: Client) -> AsyncIterator[str]:
     """Run the attacker's worker; yield its task queue."""
     queue = unique_name("attacker")
     async with Worker(
@@ -84,6 +85,19 @@ async def attacking(temporal: Client) -> AsyncIterator[str]:
         build_id="attacker",
     ):
         yield queue
+
+
+@pytest.fixture(scope="module")
+async def running(service_env: ServiceEnv) -> SubscriptionDriver:
+    return await service_env.paid(PAID)
+
+
+@pytest.fixture(scope="module")
+async def terminated(service_env: ServiceEnv) -> SubscriptionDriver:
+    """Return a subscription whose workflow ID an attacker can take, again and again."""
+    subscription = await service_env.paid(PAID)
+    await subscription.handle.terminate(reason="to take its id")
+    return subscription
 
 
 async def arguments(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, Any]:
@@ -128,21 +142,24 @@ async def state_of(service_env: ServiceEnv, subscription: SubscriptionDriver) ->
 @pytest.mark.parametrize("kind", ["SubscriptionWorkflow", "Stranger"])
 @pytest.mark.parametrize("under_its_id", [True, False], ids=["under its id", "under another id"])
 async def test_activity_call_of_attackers_workflow_is_refused(
-    service_env: ServiceEnv, kind: str, call: str, under_its_id: bool
+    service_env: ServiceEnv,
+    running: SubscriptionDriver,
+    terminated: SubscriptionDriver,
+    attackers_queue: str,
+    kind: str,
+    call: str,
+    under_its_id: bool,
 ) -> None:
-    subscription = await service_env.paid(PAID)
+    subscription = terminated if under_its_id else running
     before = await state_of(service_env, subscription)
     argument = (await arguments(service_env, subscription))[call]
-    if under_its_id:
-        await subscription.handle.terminate(reason="to take its id")
-    async with attacking(service_env.temporal) as queue:
-        with pytest.raises(WorkflowFailureError) as failure:
-            await service_env.temporal.execute_workflow(
-                kind,
-                {"name": call, "argument": argument, "queue": service_env.task_queue},
-                id=subscription.workflow_id if under_its_id else unique_name("attack"),
-                task_queue=queue,
-            )
+    with pytest.raises(WorkflowFailureError) as failure:
+        await service_env.temporal.execute_workflow(
+            kind,
+            {"name": call, "argument": argument, "queue": service_env.task_queue},
+            id=subscription.workflow_id if under_its_id else unique_name("attack"),
+            task_queue=attackers_queue,
+        )
     assert isinstance(failure.value.cause, ActivityError)
     assert isinstance(failure.value.cause.cause, ApplicationError)
     assert failure.value.cause.cause.type == NOT_THE_SERVICE
@@ -156,10 +173,11 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_activity_call_without_workflow_is_refused(service_env: ServiceEnv, call: str) -> None:
-    subscription = await service_env.paid(PAID)
-    before = await state_of(service_env, subscription)
-    argument = (await arguments(service_env, subscription))[call]
+async def test_activity_call_without_workflow_is_refused(
+    service_env: ServiceEnv, running: SubscriptionDriver, call: str
+) -> None:
+    before = await state_of(service_env, running)
+    argument = (await arguments(service_env, running))[call]
     with pytest.raises(ActivityFailureError) as failure:
         await service_env.temporal.execute_activity(
             call,
@@ -171,7 +189,7 @@ async def test_activity_call_without_workflow_is_refused(service_env: ServiceEnv
         )
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == NOT_THE_SERVICE
-    await untouched(service_env, subscription, before)
+    await untouched(service_env, running, before)
 
 
 def test_attack_cases_cover_every_activity() -> None:
@@ -195,17 +213,19 @@ def forged(state: Subscription, book: PriceBook) -> ResumeInput:
 
 
 @pytest.mark.parametrize("call", ["record_transition", "delete_histories"])
-async def test_reconcile_writes_nothing_from_forged_history(isolated_env: ServiceEnv, call: str) -> None:
+async def test_reconcile_writes_nothing_from_forged_history(
+    isolated_env: ServiceEnv, attackers_queue: str, call: str
+) -> None:
     subscription = await isolated_env.paid(PAID)
     before = await state_of(isolated_env, subscription)
     argument = (await arguments(isolated_env, subscription))[call]
     await subscription.handle.terminate(reason="to take its id")
-    async with attacking(isolated_env.temporal) as queue, accomplices(isolated_env.temporal) as helping:
+    async with accomplices(isolated_env.temporal) as helping:
         await isolated_env.temporal.execute_workflow(
             "SubscriptionWorkflow",
             {"name": call, "argument": argument, "queue": helping},
             id=subscription.workflow_id,
-            task_queue=queue,
+            task_queue=attackers_queue,
         )
     found = await codes(isolated_env)
     assert found == {subscription.id: [("WORKFLOW_MISSING", True)]}
@@ -231,37 +251,34 @@ async def accomplices(temporal: Client) -> AsyncIterator[str]:
         yield queue
 
 
-@pytest.mark.parametrize("way", ["a retry policy", "a cron schedule"])
-@pytest.mark.parametrize("known", [True, False], ids=["of a subscription", "of none"])
-async def test_forged_state_is_refused_in_a_later_run(
-    stack: EmbeddedStack, temporal: Client, way: str, known: bool
-) -> None:
+@dataclass
+class ForgedRun:
+    """A workflow with a forged state under this ID: that of a subscription, or of none."""
+
+    workflow_id: str
+    resumed: ResumeInput
+    options: dict[str, Any]
+
+
+async def test_forged_state_is_refused_in_a_later_run(stack: EmbeddedStack, temporal: Client) -> None:
+    """The attacker's own worker fails the first run, so that the next run has a predecessor."""
+    ways: list[dict[str, Any]] = [
+        {"retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100))},
+        {"cron_schedule": "@every 1s"},
+    ]
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
-            subscription = await service_env.paid(PAID)
-        before = await state_of(service_env, subscription)
-        resumed, workflow_id = (
-            forged(before, await load_price_book(service_env.pool)),
-            subscription.workflow_id,
-        )
-        if known:
+            subscriptions = await gather_all(service_env.paid(PAID) for _ in ways)
+        before = [await state_of(service_env, subscription) for subscription in subscriptions]
+        book = await load_price_book(service_env.pool)
+        attacks = []
+        for subscription, state, options in zip(subscriptions, before, ways, strict=True):
             await subscription.handle.terminate(reason="to take its id")
-        else:
-            other = unique_name("nobody")
-            workflow_id = WORKFLOW_ID_PREFIX + other
-            stolen = resumed.state.model_copy(update={"subscription_id": other})
-            resumed = resumed.model_copy(update={"state": stolen})
-        options: dict[str, Any] = (
-            {"retry_policy": RetryPolicy(initial_interval=timedelta(milliseconds=100))}
-            if way == "a retry policy"
-            else {"cron_schedule": "@every 1s"}
-        )
-        handle = temporal.get_workflow_handle(workflow_id)
-
-        async def has_another_run() -> bool:
-            return (await handle.describe()).run_id != first.result_run_id
-
-        # The attacker's own worker fails the first run, so that the next run has a predecessor.
+            nobody = state.model_copy(update={"subscription_id": unique_name("nobody")})
+            attacks += [
+                ForgedRun(WORKFLOW_ID_PREFIX + each.subscription_id, forged(each, book), options)
+                for each in (state, nobody)
+            ]
         async with Worker(
             temporal,
             task_queue=service_env.task_queue,
@@ -269,27 +286,44 @@ async def test_forged_state_is_refused_in_a_later_run(
             workflow_runner=UnsandboxedWorkflowRunner(),
             build_id="attacker",
         ):
-            first = await temporal.start_workflow(
-                "SubscriptionWorkflow",
-                resumed,
-                id=workflow_id,
-                task_queue=service_env.task_queue,
-                **options,
-            )
-            await wait_for("another run has followed", has_another_run)
-        seen = await temporal.get_workflow_handle(workflow_id).describe()
+            await gather_all(fail_first_run(service_env, attack) for attack in attacks)
+        handles = [temporal.get_workflow_handle(attack.workflow_id) for attack in attacks]
+        runs = [(await handle.describe()).run_id for handle in handles]
         async with service_env.worker():
-
-            async def has_been_worked_on() -> bool:
-                described = await handle.describe()
-                return described.run_id != seen.run_id or described.history_length > 5
-
-            await wait_for("a worker has taken it up", has_been_worked_on)
-            with suppress(RPCError):  # a refused workflow has already closed
-                await handle.terminate(reason="the attack is over")
+            await gather_all(
+                is_worked_on(handle, run_id) for handle, run_id in zip(handles, runs, strict=True)
+            )
         assert await service_env.owner.fetchval("SELECT max(amount) FROM ledger_lines") is None
-        assert await state_of(service_env, subscription) == before
-        assert await service_env.owner.fetchval("SELECT count(*) FROM subscriptions") == 1
+        assert [await state_of(service_env, subscription) for subscription in subscriptions] == before
+        assert await service_env.owner.fetchval("SELECT count(*) FROM subscriptions") == len(subscriptions)
+
+
+async def fail_first_run(service_env: ServiceEnv, attack: ForgedRun) -> None:
+    first = await service_env.temporal.start_workflow(
+        "SubscriptionWorkflow",
+        attack.resumed,
+        id=attack.workflow_id,
+        task_queue=service_env.task_queue,
+        **attack.options,
+    )
+    handle = service_env.temporal.get_workflow_handle(attack.workflow_id)
+
+    async def has_another_run() -> bool:
+        return (await handle.describe()).run_id != first.result_run_id
+
+    await wait_for("another run has followed", has_another_run)
+
+
+async def is_worked_on(handle: WorkflowHandle[Any, Any], run_id: str) -> None:
+    """Wait until a worker has executed a task of this run, and end the workflow."""
+
+    async def has_been_worked_on() -> bool:
+        described = await handle.describe()
+        return described.run_id != run_id or described.history_length > 5
+
+    await wait_for("a worker has taken it up", has_been_worked_on)
+    with suppress(RPCError):  # a refused workflow has already closed
+        await handle.terminate(reason="the attack is over")
 
 
 async def test_signature_covers_workflow_run_and_argument() -> None:

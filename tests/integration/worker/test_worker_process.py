@@ -38,16 +38,17 @@ async def worker_env(
 # -- stopping ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("number", "forked"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 async def test_worker_logs_connections_and_shuts_down_cleanly(
-    worker_env: WorkerEnv, stack: EmbeddedStack, number: signal.Signals
+    worker_env: WorkerEnv, stack: EmbeddedStack, number: signal.Signals, forked: bool
 ) -> None:
+    """Both signals take the same way to the exit; the exit itself needs a new interpreter."""
     mail = {
         "WORKSUB_SMTP_URL": "smtp://worksub@127.0.0.1:2525",
         "WORKSUB_SMTP_PASSWORD": "mail secret",
         "WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>",
     }
-    async with worker_process(worker_env.settings | mail, worker_env.home, forked=False) as worker:
+    async with worker_process(worker_env.settings | mail, worker_env.home, forked=forked) as worker:
         for line in (*CONNECTED, "Notices are sent by 127.0.0.1:2525, as notices@works.example."):
             await worker.says(line)
         assert stack.addresses.temporal_address in worker.output
@@ -77,22 +78,18 @@ async def is_refused_without_a_stack_trace(subscription: SubscriptionDriver) -> 
 
 
 async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedStack, tmp_path: Path) -> None:
-    async def interrupted(by: signal.Signals, code: int) -> None:
-        home = tmp_path / by.name
-        home.mkdir()
-        async with open_worker_env(stack, home) as worker_env:
-            living = asyncio.create_task(many_subscriptions(worker_env, 12))
-            async with worker_process(worker_env.settings, home) as worker:
-                await wait_for("some subscriptions have started", partial(have_begun, worker_env, 4))
-                worker.send(by)
-                assert await worker.exit_code() == code
-            async with worker_process(worker_env.settings, home) as worker:
-                await have_run_once(await living)
-                worker.send(signal.SIGTERM)
-                assert await worker.exit_code() == 0
-            assert not await names_are_held(worker_env, 1)
-
-    await gather_all([interrupted(signal.SIGTERM, 0), interrupted(signal.SIGKILL, -signal.SIGKILL)])
+    """The signal of a deployment; `test_killed_workers.py` kills workers."""
+    async with open_worker_env(stack, tmp_path) as worker_env:
+        living = asyncio.create_task(many_subscriptions(worker_env, 12))
+        async with worker_process(worker_env.settings, tmp_path) as worker:
+            await wait_for("some subscriptions have started", partial(have_begun, worker_env, 4))
+            worker.send(signal.SIGTERM)
+            assert await worker.exit_code() == 0
+        async with worker_process(worker_env.settings, tmp_path) as worker:
+            await have_run_once(await living)
+            worker.send(signal.SIGTERM)
+            assert await worker.exit_code() == 0
+        assert not await names_are_held(worker_env, 1)
 
 
 async def many_subscriptions(worker_env: WorkerEnv, count: int) -> list[SubscriptionDriver]:
