@@ -28,7 +28,7 @@ from typing import Any, NoReturn
 
 MAX_REQUEST_BYTES = 200_000
 ADDRESS, LOCK = "server", "lock"
-"""Files in the server's directory: its socket, and the lock of whoever starts, joins or ends the server."""
+"""Files in the server's directory: its socket, and the lock for starting, joining and ending the server."""
 
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 
