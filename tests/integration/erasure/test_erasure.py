@@ -13,7 +13,6 @@ from support.subscription_driver import SubscriptionDriver, is_known
 
 from activities.erasure import PERSONAL_DATA
 from dev_stack.stack import EmbeddedStack
-from subscription.erasure_certificate import ErasureCertificate
 from subscription.refusals import RefusalCode
 from subscription.state import Access, State
 
