@@ -12,6 +12,7 @@ from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.price_book_repository import load_price_book
 from subscription.adjustment import adjustment_key
 from subscription.catalogue import InvoicePolicy
+from subscription.event_documents import line_from_json
 from subscription.invoice import (
     CorrectedInvoice,
     Invoice,
@@ -25,7 +26,6 @@ from subscription.invoice import (
     invoice_for,
     invoice_number,
 )
-from subscription.ledger import LedgerLine
 from subscription.refusals import Refusal, RefusalCode
 from subscription.vat_estimate import invoice_policy
 
@@ -87,7 +87,9 @@ class InvoicingActivities:
                AND (EXISTS (SELECT 1 FROM ledger_lines AS line
                              WHERE line.customer_id = page.customer_id
                                AND (effective_at < $1 OR effective_at = $1 AND kind = 'SERVICE_FEE')
-                               AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = line.key))
+                               AND NOT EXISTS
+                                   (SELECT 1 FROM invoice_entries
+                                     WHERE entry_key = line_key(subscription_id, kind, first_day)))
                  OR EXISTS (SELECT 1 FROM ledger_adjustments AS made
                              WHERE made.customer_id = page.customer_id AND effective_at < $1
                                AND NOT EXISTS
@@ -158,7 +160,7 @@ async def _open_entries(
     """Return the customer's ledger lines and adjustments up to the month's end that are on no invoice."""
     lines = await connection.fetch(
         """
-        SELECT subscription_id, line FROM ledger
+        SELECT subscription_id, effective_at, line FROM ledger
          WHERE customer_id = $1 AND (effective_at < $2 OR effective_at = $2 AND kind = 'SERVICE_FEE')
            AND NOT EXISTS (SELECT 1 FROM invoice_entries WHERE entry_key = key)
          ORDER BY subscription_id, sequence, position
@@ -168,7 +170,9 @@ async def _open_entries(
     )
     adjustments = await connection.fetch(
         """
-        SELECT subscription_id, adjustment_id, line_key, amount, reason, reference FROM ledger_adjustments
+        SELECT subscription_id, adjustment_id,
+               line_key(subscription_id, line_kind, line_first_day) AS corrects, amount, reason, reference
+          FROM ledger_adjustments
          WHERE customer_id = $1 AND effective_at < $2
            AND NOT EXISTS (SELECT 1 FROM invoice_entries
                             WHERE entry_key = subscription_id || '/ADJUSTMENT/' || adjustment_id)
@@ -204,13 +208,16 @@ async def corrected_invoices(
             SELECT number, array_agg(entry_key) AS keys FROM invoice_entries
              WHERE entry_key = ANY ($1) AND number = ANY ($2) GROUP BY number
         ), line AS (
-            SELECT number, key, amount FROM corrected
-              JOIN invoice_entries USING (number) JOIN ledger_lines ON key = entry_key
+            SELECT number, charge.* FROM corrected
+              JOIN invoice_entries USING (number), line_of_key(entry_key) AS charge
         )
         SELECT number, keys, (document ->> 'vat_percent')::int AS vat_percent,
                (SELECT sum(amount)::bigint FROM line WHERE line.number = corrected.number)
                + (SELECT coalesce(sum(made.amount), 0)::bigint
-                    FROM line JOIN ledger_adjustments AS made ON line_key = key
+                    FROM line
+                    JOIN ledger_adjustments AS made
+                      ON (made.subscription_id, line_kind, line_first_day)
+                         = (line.subscription_id, kind, first_day)
                     JOIN invoice_entries AS entry
                       ON entry_key = made.subscription_id || '/ADJUSTMENT/' || made.adjustment_id
                    WHERE line.number = corrected.number AND entry.number = ANY ($2)) AS supply
@@ -237,13 +244,13 @@ async def invoice_numbers(connection: Connection, customer_id: str) -> list[str]
 
 
 def _line(row: Any) -> InvoicedLine:
-    return InvoicedLine.of(LedgerLine.model_validate_json(row["line"]))
+    return InvoicedLine.of(line_from_json(row["subscription_id"], row["effective_at"], row["line"]))
 
 
 def _adjustment(row: Any) -> InvoicedAdjustment:
     return InvoicedAdjustment(
         key=adjustment_key(row["subscription_id"], row["adjustment_id"]),
-        corrects=row["line_key"],
+        corrects=row["corrects"],
         reason=row["reason"],
         reference=row["reference"],
         amount=row["amount"],

@@ -16,6 +16,7 @@ from subscription.adjustment import (
     adjustment_key,
     refusal_of,
 )
+from subscription.ledger import LineKey
 from subscription.refusals import Refusal, RefusalCode
 
 
@@ -46,7 +47,8 @@ class LedgerAdjustmentActivities:
 async def _existing(connection: Connection, request: AdjustmentRequest) -> Adjustment | None:
     row = await connection.fetchrow(
         """
-        SELECT line_key, amount, reason, reference, effective_at
+        SELECT line_key(subscription_id, line_kind, line_first_day) AS corrects, amount, reason, reference,
+               effective_at
           FROM ledger_adjustments WHERE subscription_id = $1 AND adjustment_id = $2
         """,
         request.subscription_id,
@@ -70,34 +72,41 @@ def _original_result(
 
 
 async def _refusal(connection: Connection, request: AdjustmentRequest) -> Refusal | None:
-    line_amount = await connection.fetchval(
-        "SELECT amount FROM ledger_lines WHERE subscription_id = $1 AND key = $2",
+    row = await connection.fetchrow(
+        """
+        SELECT amount,
+               (SELECT coalesce(sum(made.amount), 0)::bigint FROM ledger_adjustments AS made
+                 WHERE (made.subscription_id, line_kind, line_first_day)
+                       = (line.subscription_id, kind, first_day)) AS adjusted
+          FROM line_of_key($2) AS line WHERE subscription_id = $1
+        """,
         request.subscription_id,
         request.key,
     )
-    if line_amount is None:
+    if row is None:
         return Refusal.of(RefusalCode.LINE_NOT_FOUND, "key")
-    adjusted = await connection.fetchval(
-        "SELECT coalesce(sum(amount), 0)::bigint FROM ledger_adjustments WHERE line_key = $1", request.key
-    )
-    return refusal_of(request, line_amount, adjusted)
+    return refusal_of(request, row["amount"], row["adjusted"])
 
 
 async def insert_adjustment(
     connection: Connection, request: AdjustmentRequest, effective_at: datetime
 ) -> Adjustment:
     """Insert the adjustment with this effective time."""
+    line = LineKey.of(request.key)
     row = await connection.fetchrow(
         """
         INSERT INTO ledger_adjustments
-            (subscription_id, adjustment_id, customer_id, line_key, amount, reason, reference, effective_at)
-        SELECT subscription_id, $2, customer_id, $3, $4, $5, $6, $7
+            (subscription_id, adjustment_id, customer_id, line_kind, line_first_day, amount, reason,
+             reference, effective_at)
+        SELECT subscription_id, $2, customer_id, $3, $4, $5, $6, $7, $8
           FROM subscriptions WHERE subscription_id = $1
-        RETURNING line_key, amount, reason, reference, effective_at
+        RETURNING line_key(subscription_id, line_kind, line_first_day) AS corrects, amount, reason, reference,
+                  effective_at
         """,
         request.subscription_id,
         request.id,
-        request.key,
+        line.kind,
+        line.first_day,
         request.amount,
         request.reason,
         request.reference,
@@ -109,7 +118,7 @@ async def insert_adjustment(
 def _adjustment(request: AdjustmentRequest, row: Any) -> Adjustment:
     return Adjustment(
         key=adjustment_key(request.subscription_id, request.id),
-        corrects=row["line_key"],
+        corrects=row["corrects"],
         amount=row["amount"],
         reason=row["reason"],
         reference=row["reference"],

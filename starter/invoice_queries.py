@@ -72,7 +72,7 @@ class InvoiceQueries(ScopedQueries):
             f"entry_key, {INVOICE_COLUMNS}",
             """
             LEFT JOIN (
-                SELECT subscription_id, key FROM ledger_lines
+                SELECT subscription_id, line_key(subscription_id, kind, first_day) AS key FROM ledger_lines
                 UNION ALL
                 SELECT subscription_id, subscription_id || '/ADJUSTMENT/' || adjustment_id
                   FROM ledger_adjustments

@@ -11,10 +11,12 @@ from subscription.journal import JournalLine, adjustment_lines, charge_lines, in
 from subscription.ledger import LineKind
 
 _CHARGES = """
-    SELECT key, kind, amount, end_day, effective_at, subscription_id, customer_id FROM ledger_lines
+    SELECT line_key(subscription_id, kind, first_day) AS key, kind, amount, end_day, effective_at,
+           subscription_id, customer_id
+      FROM ledger_lines
      WHERE (kind = 'SERVICE_FEE' AND end_day > $1 AND end_day <= $2)
         OR (kind <> 'SERVICE_FEE' AND effective_at >= $3 AND effective_at < $4)
-     ORDER BY customer_id, subscription_id, sequence, position
+     ORDER BY customer_id, subscription_id, sequence, first_day, kind
 """
 _ADJUSTMENTS = """
     SELECT adjustment_id, amount, effective_at, subscription_id, customer_id FROM ledger_adjustments

@@ -8,14 +8,15 @@ from adapters.postgres.price_book_repository import (
     plan_functions_from_row,
     price_book_from_row,
 )
-from adapters.postgres.recorded_timeline import TIMELINE_COLUMNS
+from adapters.postgres.recorded_timeline import ENTRY_COLUMNS, entry_from_row
 from adapters.postgres.workspace_provisioner import MEMBERS_IN_USE_COLUMN
 from starter.recorded_state_queries import RecordedStateQueries
 from subscription.activity_contracts import CustomerEvent
 from subscription.adjustment import Adjustment, adjustment_key
 from subscription.business_calendar import KST, day_of
 from subscription.entitlements import Entitlements, entitlements_of
-from subscription.events import EVENT_ADAPTER, Event
+from subscription.event_documents import event_from_json, line_from_json
+from subscription.events import Event
 from subscription.explain import Explanation, explain
 from subscription.ledger import LedgerLine
 from subscription.refusals import RefusalCode, refusal
@@ -52,7 +53,7 @@ class RecordQueries(RecordedStateQueries):
             "entry.*",
             f"""
             LEFT JOIN LATERAL (
-                SELECT {TIMELINE_COLUMNS}, channel, issued_by AS by
+                SELECT {ENTRY_COLUMNS}, channel, issued_by AS by
                   FROM lifecycle_events LEFT JOIN event_private_data USING (subscription_id, sequence)
                  WHERE subscription_id = $1 AND sequence > $3 ORDER BY sequence LIMIT $4) AS entry ON true
             """,  # noqa: S608 - a constant
@@ -60,7 +61,7 @@ class RecordQueries(RecordedStateQueries):
             limit,
             order="entry.sequence",
         )
-        entries = [RecordedEntry.model_validate(dict(row)) for row in rows]
+        entries = [entry_from_row(RecordedEntry, subscription_id, row) for row in rows]
         if self._customer_id is None:
             return entries
         return [entry.shown_to_customer() for entry in entries]
@@ -73,16 +74,16 @@ class RecordQueries(RecordedStateQueries):
             "LEFT JOIN lifecycle_events AS event USING (subscription_id)",
             order="event.sequence",
         )
-        return [EVENT_ADAPTER.validate_json(row["detail"]) for row in rows]
+        return [event_from_json(subscription_id, row["detail"]) for row in rows]
 
     async def ledger(self, subscription_id: str) -> list[LedgerLine]:
         rows = await self._rows_of(
             subscription_id,
-            "line",
+            "line, charge.effective_at",
             "LEFT JOIN ledger AS charge USING (subscription_id)",
             order="charge.sequence, position",
         )
-        return [LedgerLine.model_validate_json(row["line"]) for row in rows]
+        return [line_from_json(subscription_id, row["effective_at"], row["line"]) for row in rows]
 
     async def explain(self, subscription_id: str, key: str | None = None) -> list[Explanation]:
         """Explain the calculation of every ledger line, or of the line with this key."""
@@ -95,14 +96,15 @@ class RecordQueries(RecordedStateQueries):
         """Return the compensating ledger lines, in the order of their creation."""
         rows = await self._rows_of(
             subscription_id,
-            "adjustment_id, line_key, amount, reason, reference, effective_at",
+            "adjustment_id, line_key(subscription_id, line_kind, line_first_day) AS corrects, "
+            "amount, reason, reference, effective_at",
             "LEFT JOIN ledger_adjustments USING (subscription_id)",
             order="effective_at, adjustment_id",
         )
         return [
             Adjustment(
                 key=adjustment_key(subscription_id, row["adjustment_id"]),
-                corrects=row["line_key"],
+                corrects=row["corrects"],
                 amount=row["amount"],
                 reason=row["reason"],
                 reference=row["reference"],
@@ -138,7 +140,7 @@ class RecordQueries(RecordedStateQueries):
             raise refusal(RefusalCode.MISSING_FIELD, "customer_id", reason="CUSTOMER")
         rows = await self._pool.fetch(
             """
-            SELECT number, subscription_id, sequence, effective_at AS at, event, state, message
+            SELECT number, subscription_id, sequence, effective_at, event, state, detail
               FROM customer_events JOIN lifecycle_events USING (subscription_id, sequence)
              WHERE customer_id = $1 AND ($6::text IS NULL OR customer_id = $6)
                AND number > $2 AND ($4::text IS NULL OR event = $4)
@@ -153,4 +155,4 @@ class RecordQueries(RecordedStateQueries):
             customer_id,
         )
         await self._check_filter(subscription_id, rows)
-        return [CustomerEvent.model_validate(dict(row)) for row in rows]
+        return [entry_from_row(CustomerEvent, row["subscription_id"], row) for row in rows]

@@ -15,7 +15,7 @@ _PAGE_SIZE = 200
 _NUMBER = re.compile(r"[0-9]{4}-[0-9]{1,18}")
 
 _CHARGES_SQL = """
-    SELECT key, customer_id, amount FROM ledger_lines WHERE key = ANY($1)
+    SELECT key, customer_id, amount FROM unnest($1::text[]) AS wanted (key), line_of_key(key)
      UNION ALL
     SELECT subscription_id || '/ADJUSTMENT/' || adjustment_id, customer_id, amount
       FROM ledger_adjustments

@@ -37,7 +37,7 @@ def event_findings(record: RecordSnapshot) -> Iterator[Finding]:
 def missing_lines(record: RecordSnapshot) -> Finding | None:
     """Return a finding of the ledger lines of recorded events that the ledger lacks."""
     missing = [
-        line for sequence, event in record.events.items() for _, line in record.missing_lines(sequence, event)
+        line for sequence, event in record.events.items() for line in record.missing_lines(sequence, event)
     ]
     if not missing:
         return None
@@ -76,8 +76,8 @@ def adjustment_findings(record: RecordSnapshot) -> Iterator[Finding]:
     """Yield findings of adjustments of foreign lines, and of adjustments that exceed the charge."""
     lines_by_key = {row["key"]: row for row in record.line_rows}
     for adjustment in record.adjusted:
-        line = lines_by_key.get(adjustment["line_key"])
-        key = adjustment["line_key"].removeprefix(f"{record.id}/")
+        line = lines_by_key.get(adjustment["key"])
+        key = adjustment["key"].removeprefix(f"{record.id}/")
         if line is None:
             message = f"An adjustment corrects {key}, which is not a line of this ledger."
         elif line["amount"] + adjustment["amount"] < 0:
@@ -117,12 +117,11 @@ def _is_charged(record: RecordSnapshot, row: Row, customer_id: str) -> bool:
     event = record.events.get(row["sequence"])
     if event is None:
         return row["sequence"] in record.events
-    line = dict(enumerate(event.lines)).get(row["position"])
+    line = next((line for line in event.lines if line.key == row["key"]), None)
     if line is None:
         return False
-    expected = (line.key, line.kind, line.first_day, line.end_day, line.amount, line.effective_at)
-    columns = tuple(row[name] for name in ("key", "kind", "first_day", "end_day", "amount", "effective_at"))
-    return expected == columns and row["customer_id"] == customer_id
+    expected = (line.end_day, line.amount, line.effective_at, customer_id)
+    return expected == tuple(row[name] for name in ("end_day", "amount", "effective_at", "customer_id"))
 
 
 def _keys(record: RecordSnapshot, lines: Iterable[LedgerLine]) -> str:

@@ -1,8 +1,7 @@
 """Everything the database holds about a subscription, read in one snapshot."""
 
-import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -17,8 +16,9 @@ from activities.erasure import PERSONAL_DATA
 from adapters.outages import concerns_all
 from adapters.postgres.pool import Connection, Pool
 from subscription.deadlines import next_deadline
+from subscription.event_documents import event_from_json
 from subscription.event_replay import without_transient_fields
-from subscription.events import EVENT_ADAPTER, Erased, Event
+from subscription.events import Erased, Event
 from subscription.ledger import LedgerLine
 from subscription.state import Subscription
 
@@ -80,12 +80,12 @@ class RecordSnapshot:
         return {row["sequence"]: _read(_event, row) for row in self.event_rows}
 
     @cached_property
-    def lines(self) -> Mapping[int, Mapping[int, Row]]:
-        """Return the ledger line rows by sequence number and position."""
-        lines: dict[int, dict[int, Row]] = defaultdict(dict)
+    def lines(self) -> Mapping[int, Set[str]]:
+        """Return the keys of the ledger lines by the sequence number of their event."""
+        keys: dict[int, set[str]] = defaultdict(set)
         for row in self.line_rows:
-            lines[row["sequence"]][row["position"]] = row
-        return lines
+            keys[row["sequence"]].add(row["key"])
+        return keys
 
     @cached_property
     def readable_events(self) -> list[Event] | None:
@@ -98,11 +98,10 @@ class RecordSnapshot:
         bounds = [0, *self.events, max([1, up_to, *self.events]) + 1]
         return [range(lower + 1, upper) for lower, upper in pairwise(bounds) if upper > lower + 1]
 
-    def missing_lines(self, sequence: int, event: Event | None) -> list[tuple[int, LedgerLine]]:
-        """Return the lines of this event that the ledger lacks, each with its position."""
-        present = self.lines.get(sequence, {})
-        lines = enumerate(event.lines) if event else ()
-        return [(position, line) for position, line in lines if position not in present]
+    def missing_lines(self, sequence: int, event: Event | None) -> list[LedgerLine]:
+        """Return the lines of this event that the ledger lacks."""
+        present = self.lines.get(sequence, frozenset())
+        return [line for line in (event.lines if event else ()) if line.key not in present]
 
     @property
     def latest(self) -> int:
@@ -165,18 +164,20 @@ async def _load_records(connection: Connection, ids: Sequence[str]) -> list[Reco
     lines = await _by_subscription(
         connection,
         """
-        SELECT subscription_id, sequence, position, key, customer_id, kind, first_day, end_day, amount,
-               effective_at
-          FROM ledger_lines WHERE subscription_id = ANY($1) ORDER BY subscription_id, sequence, position
+        SELECT subscription_id, sequence, line_key(subscription_id, kind, first_day) AS key, customer_id,
+               end_day, amount, effective_at
+          FROM ledger_lines WHERE subscription_id = ANY($1)
+         ORDER BY subscription_id, sequence, first_day, kind
         """,
         ids,
     )
     adjusted = await _by_subscription(
         connection,
         """
-        SELECT subscription_id, line_key, sum(amount) AS amount,
-               array_agg(DISTINCT customer_id) AS customers
-          FROM ledger_adjustments WHERE subscription_id = ANY($1) GROUP BY subscription_id, line_key
+        SELECT subscription_id, line_key(subscription_id, line_kind, line_first_day) AS key,
+               sum(amount) AS amount, array_agg(DISTINCT customer_id) AS customers
+          FROM ledger_adjustments WHERE subscription_id = ANY($1)
+         GROUP BY subscription_id, line_kind, line_first_day
         """,
         ids,
     )
@@ -226,9 +227,7 @@ async def _by_subscription(connection: Connection, query: str, ids: Sequence[str
 
 
 def _event(row: Row) -> Event:
-    if row["private"] is None:
-        return EVENT_ADAPTER.validate_json(row["detail"])
-    return EVENT_ADAPTER.validate_python(json.loads(row["detail"]) | json.loads(row["private"]))
+    return event_from_json(row["subscription_id"], row["detail"], row["private"])
 
 
 def _read(reader: Callable[[Any], T], document: Any) -> T | None:

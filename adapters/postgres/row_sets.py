@@ -1,7 +1,7 @@
 """Row sets of an export that are read with a cursor, in bounded memory (R37)."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import asyncpg
 
@@ -15,7 +15,7 @@ async def row_set(connection: Connection, name: str, query: str, *arguments: obj
     """Return the rows of a query, which runs once for each file, in the transaction of the connection."""
     statement = await connection.prepare(query)
     attributes = statement.get_attributes()
-    documents = {attribute.name for attribute in attributes if attribute.type.name == "jsonb"}
+    documents = {attribute.name for attribute in attributes if attribute.type.name in ("json", "jsonb")}
 
     async def batches() -> AsyncIterator[Sequence[Row]]:
         cursor = await statement.cursor(*arguments)
@@ -23,6 +23,16 @@ async def row_set(connection: Connection, name: str, query: str, *arguments: obj
             yield [_row(record, documents) for record in records]
 
     return RowSet(name, [attribute.name for attribute in attributes], batches)
+
+
+def converted(rows: RowSet, columns: Sequence[str], convert: Callable[[Row], Row]) -> RowSet:
+    """Return the row set with each row converted to these columns."""
+
+    async def batches() -> AsyncIterator[Sequence[Row]]:
+        async for batch in rows.batches():
+            yield [convert(row) for row in batch]
+
+    return RowSet(rows.name, columns, batches)
 
 
 def _row(record: asyncpg.Record, documents: set[str]) -> Row:

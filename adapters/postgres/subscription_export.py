@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from adapters.export_archive import RowSet
+from adapters.export_archive import Row, RowSet
 from adapters.postgres.pool import Connection
-from adapters.postgres.row_sets import row_set
+from adapters.postgres.row_sets import converted, row_set
 from adapters.postgres.workspace_exporter import WorkspaceExporter
+from subscription.event_documents import event_from_document, line_from_document
+from subscription.event_messages import event_message
 from subscription.state import State
 
 _SUBSCRIPTION = """
@@ -72,21 +74,21 @@ _CONTRACTS = """
 """
 # As in the timeline, the operators are one issuer without a name.
 _TIMELINE = """
-    SELECT sequence, effective_at, recorded_at, event, state, message,
+    SELECT sequence, effective_at, recorded_at, event, state,
            CASE WHEN channel IN ('CONSOLE', 'API', 'SYSTEM') THEN channel ELSE 'OPERATOR' END AS channel,
            CASE WHEN channel IN ('CONSOLE', 'API') THEN issued_by END AS issued_by,
-           detail::jsonb || coalesce(private, '{}') AS detail
+           detail, private
       FROM lifecycle_events LEFT JOIN event_private_data USING (subscription_id, sequence)
      WHERE subscription_id = $1 ORDER BY sequence
 """
 _LEDGER = """
-    SELECT key, kind, first_day AS "from", end_day AS "to", line ->> 'plan' AS plan,
-           (line ->> 'members')::integer AS members, amount, (line ->> 'percent')::integer AS percent,
-           effective_at, recorded_at, customer_id, sequence, position, line -> 'pieces' AS pieces
+    SELECT key, kind, first_day AS "from", end_day AS "to", amount, effective_at, recorded_at, customer_id,
+           sequence, position, line
       FROM ledger WHERE subscription_id = $1 ORDER BY sequence, position
 """
 _ADJUSTMENTS = """
-    SELECT adjustment_id, line_key, amount, reason, reference, effective_at, recorded_at, customer_id
+    SELECT adjustment_id, line_key(subscription_id, line_kind, line_first_day) AS line_key, amount, reason,
+           reference, effective_at, recorded_at, customer_id
       FROM ledger_adjustments WHERE subscription_id = $1 ORDER BY effective_at, adjustment_id
 """
 # An invoice covers all subscriptions of a customer. The archive of one has its own entries and their sum
@@ -125,6 +127,15 @@ _QUERIES: Mapping[str, str] = {
 }
 """The files of the service in an archive, in their order."""
 
+_TIMELINE_COLUMNS = (
+    *("sequence", "effective_at", "recorded_at", "event", "state", "message", "channel", "issued_by"),
+    "detail",
+)
+_LEDGER_COLUMNS = (
+    *("key", "kind", "from", "to", "plan", "members", "amount", "percent", "effective_at", "recorded_at"),
+    *("customer_id", "sequence", "position", "pieces"),
+)
+
 
 @dataclass(frozen=True)
 class ExportSubject:
@@ -154,9 +165,23 @@ async def export_row_sets(
     connection: Connection, subscription_id: str, product: WorkspaceExporter
 ) -> list[RowSet]:
     """Return the rows of the service, then those of the product."""
-    own = [await row_set(connection, name, query, subscription_id) for name, query in _QUERIES.items()]
+
+    def timeline_row(row: Row) -> Row:
+        event = event_from_document(subscription_id, row["detail"] | (row["private"] or {}))
+        return {**row, "message": event_message(event), "detail": event.model_dump(mode="json")}
+
+    def ledger_row(row: Row) -> Row:
+        line = line_from_document(subscription_id, row["effective_at"], row["line"])
+        return {**line.model_dump(mode="json"), **row}
+
+    own = {name: await row_set(connection, name, query, subscription_id) for name, query in _QUERIES.items()}
+    own["timeline"] = converted(own["timeline"], _TIMELINE_COLUMNS, timeline_row)
+    own["ledger"] = converted(own["ledger"], _LEDGER_COLUMNS, ledger_row)
     handed_over = await product.row_sets(connection, subscription_id)
-    return [*own, *(RowSet(f"product/{rows.name}", rows.columns, rows.batches) for rows in handed_over)]
+    return [
+        *own.values(),
+        *(RowSet(f"product/{rows.name}", rows.columns, rows.batches) for rows in handed_over),
+    ]
 
 
 async def domain_tokens(connection: Connection, subscription_id: str) -> Sequence[str]:

@@ -10,8 +10,8 @@ from adapters.postgres.pool import Connection, Pool
 from subscription.activity_contracts import StoredAnswer
 from subscription.deadlines import next_deadline
 from subscription.erasure_certificate import ErasureCertificate
-from subscription.event_messages import event_message
-from subscription.events import EVENT_ADAPTER, Event, TrialStarted, Upgraded, private_fields
+from subscription.event_documents import event_from_json, public_json
+from subscription.events import Event, private_fields
 from subscription.issuer import SYSTEM, Issuer
 from subscription.ledger import LedgerLine
 from subscription.request import Request
@@ -52,7 +52,7 @@ async def recorded_event(connection: Connection, subscription_id: str, sequence:
         subscription_id,
         sequence,
     )
-    return EVENT_ADAPTER.validate_json(detail) if detail else None
+    return event_from_json(subscription_id, detail) if detail else None
 
 
 async def insert_subscription(connection: Connection, state: Subscription, request: Request) -> bool:
@@ -84,7 +84,7 @@ async def insert_subscription(connection: Connection, state: Subscription, reque
         state.trial_ends_at,
         deadline and deadline.at,
         deadline and deadline.what,
-        state.model_dump_json(),
+        state.model_dump_json(exclude_none=True),
     )
     return inserted is not None
 
@@ -115,7 +115,7 @@ async def update_subscription(connection: Connection, state: Subscription) -> No
         reservation and reservation.date,
         deadline and deadline.at,
         deadline and deadline.what,
-        state.model_dump_json(),
+        state.model_dump_json(exclude_none=True),
         state.customer_id,
         state.started_at,
         state.trial_ends_at,
@@ -138,7 +138,7 @@ async def insert_events(
         issuer = issuers[number] if number < len(issuers) else SYSTEM
         await insert_event(connection, state, sequence, event, issuer)
         if event.lines:
-            await insert_lines(connection, state, sequence, enumerate(event.lines))
+            await insert_lines(connection, state, sequence, event.lines)
 
 
 async def insert_event(
@@ -150,23 +150,22 @@ async def insert_event(
     dispatcher sends after the commit. The trigger `number_customer_event` numbers the event for its customer.
     `state` is the state after this event, or after all events of the same transition.
     """
-    private = private_fields(event)
     await connection.execute(
         """
         INSERT INTO lifecycle_events
-            (subscription_id, sequence, event, state, effective_at, message, detail, channel)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            (subscription_id, sequence, event, state, effective_at, detail, channel)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         """,
         state.subscription_id,
         sequence,
         event.event,
         state.state,
         event.at,
-        event_message(event),
-        event.model_dump_json(exclude=set(private)),
+        public_json(state.subscription_id, event),
         issuer.channel,
     )
-    if private or issuer.by:
+    private = event.model_dump_json(include=set(private_fields(event)), exclude_none=True)
+    if private != "{}" or issuer.by:
         await connection.execute(
             """
             INSERT INTO event_private_data (subscription_id, sequence, issued_by, private)
@@ -175,40 +174,35 @@ async def insert_event(
             state.subscription_id,
             sequence,
             issuer.by,
-            event.model_dump_json(include=set(private)),
+            private,
         )
-    if isinstance(event, TrialStarted | Upgraded):
-        await _insert_agreements(connection, state.subscription_id, sequence, event)
 
 
 async def insert_lines(
-    connection: Connection, state: Subscription, sequence: int, lines: Iterable[tuple[int, LedgerLine]]
+    connection: Connection, state: Subscription, sequence: int, lines: Iterable[LedgerLine]
 ) -> None:
-    """Insert ledger lines of the event with this number, each with its position within the event.
+    """Insert ledger lines of the event with this number.
 
     The event has the documents of its lines; the view `ledger` joins both.
     """
     await connection.executemany(
         """
         INSERT INTO ledger_lines
-            (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
-             effective_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            (subscription_id, kind, first_day, end_day, sequence, amount, effective_at, customer_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         """,
         [
             (
-                line.key,
                 state.subscription_id,
-                sequence,
-                position,
-                state.customer_id,
                 line.kind,
                 line.first_day,
                 line.end_day,
+                sequence,
                 line.amount,
                 line.effective_at,
+                state.customer_id,
             )
-            for position, line in lines
+            for line in lines
         ],
     )
 
@@ -272,16 +266,3 @@ async def certify_histories(connection: Connection | Pool, subscription_id: str,
     erasure.
     """
     await connection.execute("SELECT certify_histories($1, $2)", subscription_id, runs)
-
-
-async def _insert_agreements(
-    connection: Connection, subscription_id: str, sequence: int, event: TrialStarted | Upgraded
-) -> None:
-    """Insert the versions of the terms agreed to, and the time. They survive erasure (R3, R31)."""
-    await connection.executemany(
-        """
-        INSERT INTO terms_agreements (subscription_id, sequence, term_id, term_version, agreed_at)
-        VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
-        """,
-        [(subscription_id, sequence, term.id, term.version, event.at) for term in event.agreed_terms],
-    )

@@ -17,7 +17,8 @@ from adapters.postgres.outbox import UNCLAIMED, Outbox
 from adapters.postgres.pool import Connection, Pool
 from adapters.webhooks.fairness import ReadyEndpoint
 from subscription.business_calendar import KST
-from subscription.ledger import LedgerLine
+from subscription.event_documents import event_from_json
+from subscription.event_messages import event_message
 from subscription.state import State
 from subscription.webhook_events import (
     PARKED_AFTER,
@@ -224,7 +225,7 @@ async def _record_failure(
 async def _event(connection: Connection, subscription_id: str, sequence: int) -> CloudEvent:
     row = await connection.fetchrow(
         """
-        SELECT customer_id, event, lifecycle_events.state, effective_at, message
+        SELECT customer_id, event, lifecycle_events.state, effective_at, detail
           FROM lifecycle_events JOIN subscriptions USING (subscription_id)
          WHERE subscription_id = $1 AND lifecycle_events.sequence = $2
         """,
@@ -232,12 +233,7 @@ async def _event(connection: Connection, subscription_id: str, sequence: int) ->
         sequence,
     )
     assert row is not None
-    lines = await connection.fetch(
-        "SELECT line FROM ledger WHERE subscription_id = $1 AND sequence = $2 ORDER BY position",
-        subscription_id,
-        sequence,
-    )
-    at: datetime = row["effective_at"]
+    event, at = event_from_json(subscription_id, row["detail"]), row["effective_at"]
     return cloud_event(
         EventPayload(
             subscription_id=subscription_id,
@@ -245,8 +241,8 @@ async def _event(connection: Connection, subscription_id: str, sequence: int) ->
             sequence=sequence,
             event=row["event"],
             state=State(row["state"]),
-            message=row["message"],
-            ledger=tuple(LedgerLine.model_validate_json(line["line"]) for line in lines),
+            message=event_message(event),
+            ledger=event.lines,
         ),
         at.astimezone(KST),
     )

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from support.corruption import execute_as_superuser
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, unique_name
 from support.webhook_dispatchers import add_events, run_dispatchers
@@ -100,15 +101,10 @@ async def test_unreadable_event_does_not_block_other_deliveries(
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.set_status(created.endpoint_id, EndpointStatus.PAUSED)
         subscription = await webhook_env.requested(customer_id=customer)
-        await webhook_env.owner.execute(
-            """
-            INSERT INTO ledger_lines (subscription_id, sequence, position, key, customer_id, kind, first_day,
-                                      end_day, amount, effective_at)
-            VALUES ($1, 1, 0, 'unreadable', $2, 'SERVICE_FEE', '2027-01-01', '2027-01-02', 1,
-                    clock_timestamp())
-            """,
+        await execute_as_superuser(
+            webhook_env,
+            "UPDATE lifecycle_events SET detail = '{}' WHERE subscription_id = $1",
             subscription.id,
-            customer,
         )
         well = await webhook_env.requested(customer_id=customer)
         await endpoint_store.set_status(created.endpoint_id, EndpointStatus.ENABLED)

@@ -1,6 +1,5 @@
 """The final state of the subscriptions, read with SQL as the database's owner and from Temporal."""
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.erasure import PERSONAL_DATA
 from adapters.postgres.pool import Connection
 from subscription.business_calendar import KST
+from subscription.event_documents import event_from_json
+from subscription.event_messages import event_message
 from subscription.ids import WORKFLOW_ID_PREFIX
 
 Owner: TypeAlias = "asyncpg.Connection | Connection"
@@ -123,22 +124,21 @@ async def read_events(owner: Owner, customer_id: str) -> list[dict[str, Any]]:
     """
     rows = await owner.fetch(
         """
-        SELECT subscription_id, customer_id, happened.sequence, event, happened.state, effective_at, message,
-               ARRAY(SELECT line::text FROM ledger AS posted
-                      WHERE posted.subscription_id = happened.subscription_id
-                        AND posted.sequence = happened.sequence ORDER BY position) AS lines
+        SELECT subscription_id, customer_id, happened.sequence, event, happened.state, effective_at, detail
           FROM lifecycle_events AS happened JOIN subscriptions USING (subscription_id)
          WHERE customer_id = $1 ORDER BY subscription_id, happened.sequence
         """,
         customer_id,
     )
+    events = [(row, event_from_json(row["subscription_id"], row["detail"])) for row in rows]
     return [
         {
             **row,
             "time": row["effective_at"].astimezone(KST).isoformat(),
-            "ledger": [json.loads(line) for line in row["lines"]],
+            "message": event_message(event),
+            "ledger": [line.model_dump(mode="json") for line in event.lines],
         }
-        for row in rows
+        for row, event in events
     ]
 
 

@@ -36,7 +36,7 @@ DAMAGE = (
         "event 2 is SERVICE_FEES_POSTED, instead of SWITCHED_TO_PAID",
     ),
     (
-        "INSERT INTO lifecycle_events SELECT subscription_id, 9, event, state, effective_at, message, detail"
+        "INSERT INTO lifecycle_events SELECT subscription_id, 9, event, state, effective_at, detail"
         " FROM lifecycle_events",
         "sequence = 2",
         "SWITCHED_TO_PAID is there 1 times too often",

@@ -27,7 +27,6 @@ TABLES_OF_A_SUBSCRIPTION = (
     "lifecycle_events",
     "ledger_lines",
     "ledger_adjustments",
-    "terms_agreements",
     "command_answers",
     "erasure_certificates",
     *PERSONAL_DATA,

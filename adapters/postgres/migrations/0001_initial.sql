@@ -75,7 +75,7 @@ CREATE TABLE subscriptions (
     reservation_date     date,
     next_deadline_at     timestamptz,
     next_deadline        text,
-    snapshot             jsonb       NOT NULL,
+    snapshot             json        NOT NULL,
     recorded_at          timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 ALTER TABLE subscriptions
@@ -114,8 +114,8 @@ CREATE TABLE lifecycle_events (
     event           text        NOT NULL,
     state           text        NOT NULL,
     effective_at    timestamptz NOT NULL,
-    message         text        NOT NULL,
-    -- Written once and read as a whole: the text that was recorded is a quarter smaller than jsonb.
+    -- Written once and read as a whole: the text that was recorded is a quarter smaller than jsonb. It leaves out what
+    -- follows from the rest (`subscription/event_documents.py`). Messages are rendered when they are read.
     detail          json        NOT NULL,
     -- The way by which the command arrived. It identifies no person; the issuer's name is in event_private_data.
     channel         text        NOT NULL DEFAULT 'SYSTEM'
@@ -123,20 +123,22 @@ CREATE TABLE lifecycle_events (
     recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (subscription_id, sequence)
 );
-GRANT SELECT, INSERT (subscription_id, sequence, event, state, effective_at, message, detail, channel)
+GRANT SELECT, INSERT (subscription_id, sequence, event, state, effective_at, detail, channel)
     ON lifecycle_events TO worksub_worker;
 GRANT SELECT ON lifecycle_events TO worksub_reader;
 GRANT SELECT (subscription_id, sequence, event) ON lifecycle_events TO worksub_api, worksub_admin;
 
-CREATE TABLE terms_agreements (
-    subscription_id text        NOT NULL REFERENCES subscriptions,
-    sequence        integer     NOT NULL,
-    term_id         text        NOT NULL,
-    term_version    text        NOT NULL,
-    agreed_at       timestamptz NOT NULL,
-    PRIMARY KEY (subscription_id, sequence, term_id)
-);
-GRANT SELECT, INSERT ON terms_agreements TO worksub_worker;
+-- The elements of a list in an event; none if an event was damaged, so that it blocks no other subscription.
+CREATE FUNCTION elements(detail json, list text) RETURNS SETOF json LANGUAGE sql IMMUTABLE AS $$
+    SELECT json_array_elements(CASE json_typeof(detail -> list) WHEN 'array' THEN detail -> list END)
+$$;
+GRANT EXECUTE ON FUNCTION elements(json, text) TO worksub_worker, worksub_reader, worksub_exporter;
+
+-- The accepted terms, which remain after erasure (R3, R31).
+CREATE VIEW terms_agreements AS
+SELECT DISTINCT subscription_id, sequence, term ->> 'id' AS term_id, term ->> 'version' AS term_version,
+       effective_at AS agreed_at
+  FROM lifecycle_events, elements(detail, 'agreed_terms') AS term;
 GRANT SELECT ON terms_agreements TO worksub_reader;
 
 -- Responses to accepted commands by command ID (R22). An ID may be used again after a month, so several rows may have
@@ -203,32 +205,47 @@ CREATE CONSTRAINT TRIGGER number_customer_event AFTER INSERT ON lifecycle_events
 
 -- ---- billing --------------------------------------------------------------------------------------------
 
+-- The key of a line (R22) is the text of its primary key: subscription, kind and first day.
 CREATE TABLE ledger_lines (
-    key             text        PRIMARY KEY,
     subscription_id text        NOT NULL,
-    sequence        integer     NOT NULL,
-    position        integer     NOT NULL,
-    customer_id     text        NOT NULL,
     kind            text        NOT NULL,
     first_day       date        NOT NULL,
     end_day         date        NOT NULL CHECK (end_day > first_day),
+    sequence        integer     NOT NULL,
     amount          bigint      NOT NULL CHECK (amount > 0),
     effective_at    timestamptz NOT NULL,
     recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    UNIQUE (subscription_id, kind, first_day),
-    UNIQUE (subscription_id, sequence, position),
+    customer_id     text        NOT NULL,
+    PRIMARY KEY (subscription_id, kind, first_day),
     FOREIGN KEY (subscription_id, sequence) REFERENCES lifecycle_events
 );
 CREATE INDEX ledger_lines_by_customer ON ledger_lines (customer_id, effective_at);
-GRANT SELECT, INSERT (key, subscription_id, sequence, position, customer_id, kind, first_day, end_day, amount,
-                      effective_at)
+GRANT SELECT, INSERT (subscription_id, kind, first_day, end_day, sequence, amount, effective_at, customer_id)
     ON ledger_lines TO worksub_worker;
 GRANT SELECT ON ledger_lines TO worksub_reader;
 
--- The ledger lines with their documents, which stand in the events that posted them.
+CREATE FUNCTION line_key(subscription_id text, kind text, first_day date) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT subscription_id || '/' || kind || '/' || to_char(first_day, 'YYYY-MM-DD')
+$$;
+
+-- The line with this key, by the index of the subscription's lines.
+CREATE FUNCTION line_of_key(key text) RETURNS SETOF ledger_lines LANGUAGE sql STABLE AS $$
+    SELECT * FROM ledger_lines
+     WHERE subscription_id = regexp_replace(key, '/[^/]*/[^/]*$', '')
+       AND line_key(subscription_id, kind, first_day) = key
+$$;
+GRANT EXECUTE ON FUNCTION line_key(text, text, date), line_of_key(text)
+    TO worksub_worker, worksub_reader, worksub_exporter;
+
+-- The ledger lines with their documents, which stand in the events that posted them, and their order in the event.
 CREATE VIEW ledger AS
-SELECT ledger_lines.*, detail -> 'posted' -> position AS line
-  FROM ledger_lines JOIN lifecycle_events USING (subscription_id, sequence);
+SELECT line_key(subscription_id, kind, first_day) AS key, ledger_lines.*, posted.position, posted.line
+  FROM ledger_lines JOIN lifecycle_events USING (subscription_id, sequence)
+  LEFT JOIN LATERAL (
+       SELECT (number - 1)::integer AS position, line
+         FROM elements(detail, 'posted') WITH ORDINALITY AS listed (line, number)
+        WHERE line ->> 'kind' = kind AND line ->> 'from' = to_char(first_day, 'YYYY-MM-DD') LIMIT 1
+  ) AS posted ON true;
 GRANT SELECT ON ledger TO worksub_worker, worksub_reader;
 
 -- Corrections. A ledger line is never changed; a compensating entry refers to it, also after erasure.
@@ -236,17 +253,19 @@ CREATE TABLE ledger_adjustments (
     subscription_id text        NOT NULL REFERENCES subscriptions,
     adjustment_id   text        NOT NULL CHECK (adjustment_id ~ '^[A-Za-z0-9._-]{1,40}$'),
     customer_id     text        NOT NULL,
-    line_key        text        NOT NULL REFERENCES ledger_lines,
+    line_kind       text        NOT NULL,
+    line_first_day  date        NOT NULL,
     amount          bigint      NOT NULL CHECK (amount <> 0),
     reason          text        NOT NULL,
     reference       text        NOT NULL CHECK (reference ~ '^[A-Za-z0-9._-]{1,40}$'),
     effective_at    timestamptz NOT NULL,
     recorded_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (subscription_id, adjustment_id)
+    PRIMARY KEY (subscription_id, adjustment_id),
+    FOREIGN KEY (subscription_id, line_kind, line_first_day) REFERENCES ledger_lines
 );
 CREATE INDEX ledger_adjustments_by_customer ON ledger_adjustments (customer_id, effective_at);
-CREATE INDEX ledger_adjustments_by_line ON ledger_adjustments (line_key);
-GRANT SELECT, INSERT (subscription_id, adjustment_id, customer_id, line_key, amount, reason, reference, effective_at)
+GRANT SELECT, INSERT (subscription_id, adjustment_id, customer_id, line_kind, line_first_day, amount, reason, reference,
+                      effective_at)
     ON ledger_adjustments TO worksub_worker;
 GRANT SELECT ON ledger_adjustments TO worksub_reader;
 
@@ -254,7 +273,9 @@ GRANT SELECT ON ledger_adjustments TO worksub_reader;
 -- after a restore inserts adjustments in any order.
 CREATE FUNCTION limit_adjustment() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF abs(NEW.amount) > (SELECT amount FROM ledger_lines WHERE key = NEW.line_key) THEN
+    IF abs(NEW.amount) > (SELECT amount FROM ledger_lines
+                           WHERE subscription_id = NEW.subscription_id AND kind = NEW.line_kind
+                             AND first_day = NEW.line_first_day) THEN
         RAISE EXCEPTION 'an adjustment must not exceed the amount of its ledger line' USING ERRCODE = 'check_violation';
     END IF;
     RETURN NEW;
@@ -833,9 +854,9 @@ DROP TRIGGER refuse_after_erasure ON account_names;
 CREATE TRIGGER refuse_after_erasure BEFORE INSERT OR UPDATE OF name, kind, subscription_id ON account_names
     FOR EACH ROW EXECUTE FUNCTION refuse_after_erasure();
 
-CREATE FUNCTION contains_personal_data(snapshot jsonb) RETURNS boolean
+CREATE FUNCTION contains_personal_data(snapshot json) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_strip_nulls(snapshot) ?| ARRAY['account', 'admin_id', 'pending_domain', 'pending_rename_domain']
+    SELECT jsonb_strip_nulls(snapshot::jsonb) ?| ARRAY['account', 'admin_id', 'pending_domain', 'pending_rename_domain']
 $$;
 
 CREATE FUNCTION keep_erased() RETURNS trigger
@@ -920,7 +941,7 @@ $$;
 
 REVOKE EXECUTE ON PROCEDURE register_personal_data(text) FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION
-    refuse_after_erasure(), contains_personal_data(jsonb), keep_erased(), matches_erased_request(text, text),
+    refuse_after_erasure(), contains_personal_data(json), keep_erased(), matches_erased_request(text, text),
     erase_personal_data(text), certify_histories(text, integer)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION erase_personal_data(text), certify_histories(text, integer) TO worksub_worker;
@@ -940,8 +961,8 @@ REVOKE EXECUTE ON FUNCTION refuse_change() FROM PUBLIC;
 DO $$
 DECLARE append_only text;
 BEGIN
-    FOREACH append_only IN ARRAY ARRAY['catalogue_versions', 'catalogue_texts', 'lifecycle_events', 'terms_agreements',
-                                       'command_answers', 'ledger_lines', 'ledger_adjustments', 'invoices', 'invoice_entries',
+    FOREACH append_only IN ARRAY ARRAY['catalogue_versions', 'catalogue_texts', 'lifecycle_events', 'command_answers',
+                                       'ledger_lines', 'ledger_adjustments', 'invoices', 'invoice_entries',
                                        'erasure_certificates']
     LOOP
         EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I

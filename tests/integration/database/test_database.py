@@ -23,7 +23,6 @@ APPEND_ONLY = (
     "catalogue_versions",
     "lifecycle_events",
     "ledger_lines",
-    "terms_agreements",
     "command_answers",
     "erasure_certificates",
 )

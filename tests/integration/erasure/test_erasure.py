@@ -107,7 +107,7 @@ async def test_r31_erasure_leaves_no_personal_data(
         )
         for table in PERSONAL_DATA
     }
-    assert counts["event_private_data"] >= 8
+    assert counts["event_private_data"] >= 7
 
     await subscription.cancel_and_wait("2028-02-15 09:00")
 

@@ -46,6 +46,7 @@ TABLES: list[tuple[str, str, dict[str, str]]] = [
 OTHER_COLUMNS = {
     *("request_fingerprint", "erased_request_hash", "password_hash", "snapshot", "detail"),
     *("private", "channel", "issued_by", "next_attempt_at", "subscription_id"),
+    *("line_kind", "line_first_day"),  # parts of `line_key`
     "html",  # has the text of the email's body
 }
 # Tables with rows of a subscription that have no file of their own.

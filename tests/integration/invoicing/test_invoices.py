@@ -276,12 +276,11 @@ async def test_adjustment_is_limited_by_its_line(isolated_env: ServiceEnv) -> No
     with pytest.raises(asyncpg.CheckViolationError, match="must not exceed the amount of its ledger line"):
         await isolated_env.pool.execute(
             """
-            INSERT INTO ledger_adjustments (subscription_id, adjustment_id, customer_id, line_key, amount,
-                                            reason, reference, effective_at)
-            VALUES ($1, 'T-3', 'C-1', $2, 39484, 'GOODWILL', 'T-3', now())
+            INSERT INTO ledger_adjustments (subscription_id, adjustment_id, customer_id, line_kind,
+                                            line_first_day, amount, reason, reference, effective_at)
+            VALUES ($1, 'T-3', 'C-1', 'SERVICE_FEE', '2026-03-15', 39484, 'GOODWILL', 'T-3', now())
             """,
             subscription.id,
-            f"{subscription.id}/SERVICE_FEE/2026-03-15",
         )
 
 

@@ -187,7 +187,8 @@ async def test_concurrent_runs_send_each_notice_once(
             INSERT INTO subscriptions
             SELECT (jsonb_populate_record(original, jsonb_build_object(
                        'subscription_id', 'copy-' || n, 'request_id', 'copy-' || n,
-                       'snapshot', original.snapshot || jsonb_build_object('subscription_id', 'copy-' || n))
+                       'snapshot', original.snapshot::jsonb
+                                   || jsonb_build_object('subscription_id', 'copy-' || n))
                    )).*
               FROM subscriptions AS original, generate_series(1, 52) AS n WHERE subscription_id = $1
             """,

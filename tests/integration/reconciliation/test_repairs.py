@@ -84,7 +84,6 @@ DAMAGE = {
         """
         WITH events AS (DELETE FROM lifecycle_events WHERE subscription_id = $1 AND sequence IN (1, 3, 5)),
              notes AS (DELETE FROM event_private_data WHERE subscription_id = $1 AND sequence IN (1, 3, 5)),
-             terms AS (DELETE FROM terms_agreements WHERE subscription_id = $1 AND sequence IN (1, 3, 5)),
              answers AS (DELETE FROM command_answers WHERE subscription_id = $1 AND sequence IN (1, 3, 5))
         DELETE FROM ledger_lines WHERE subscription_id = $1 AND sequence IN (1, 3, 5)
         """,

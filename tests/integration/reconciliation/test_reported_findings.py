@@ -50,12 +50,12 @@ DAMAGE = {
     "LINE_UNEXPECTED": (
         """
         INSERT INTO ledger_lines
-        SELECT subscription_id || '/SERVICE_FEE/2025-01-01', subscription_id, sequence, 7, customer_id, kind,
-               '2025-01-01', '2025-02-01', 1000, effective_at, recorded_at
+        SELECT subscription_id, kind, '2025-01-01', '2025-02-01', sequence, 1000, effective_at, recorded_at,
+               customer_id
           FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
         """,
         "The ledger has SERVICE_FEE/2025-01-01, which matches no event.",
-        "DELETE FROM ledger_lines WHERE subscription_id = $1 AND position = 7",
+        "DELETE FROM ledger_lines WHERE subscription_id = $1 AND amount = 1000",
     ),
     "LINE_UNEXPECTED, an amount": (
         "UPDATE ledger_lines SET amount = 1 WHERE subscription_id = $1 AND amount = 72000",
@@ -119,7 +119,7 @@ DAMAGE = {
     "ADJUSTMENT_DIFFERS": (
         """
         INSERT INTO ledger_adjustments
-        SELECT subscription_id, 'T-1', customer_id, key, -72001, 'GOODWILL', 'T-1', effective_at
+        SELECT subscription_id, 'T-1', customer_id, kind, first_day, -72001, 'GOODWILL', 'T-1', effective_at
           FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
         """,
         "Adjustments give back more of SERVICE_FEE/2026-02-01 than it charges.",

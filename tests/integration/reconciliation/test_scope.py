@@ -39,7 +39,7 @@ async def test_rotation_finds_what_only_queries_show(stack: EmbeddedStack, tempo
         await night_passed(service_env)
         await execute_as_superuser(
             service_env,
-            """UPDATE subscriptions SET snapshot = jsonb_set(snapshot, '{admin_id}', '"other"')""",
+            """UPDATE subscriptions SET snapshot = jsonb_set(snapshot::jsonb, '{admin_id}', '"other"')""",
         )
 
         for night in range(3):
