@@ -5,10 +5,10 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 import typer
@@ -30,11 +30,21 @@ NO_COMMANDS = ("needs_attention", "settle")
 MISTAKES = ({"date": "soon"}, {"date": "soon", "colour": "red"})
 
 
-def _pages_with(lines: "Iterator[tuple[Path, str]]") -> list[Any]:
-    return [pytest.param(line, id=f"{path.name}: {line}") for path, line in lines]
+Lines: TypeAlias = Iterator[tuple[Path, str]]
 
 
-def _worksub_lines() -> Iterator[tuple[Path, str]]:
+def _failures(lines: Lines, check: Callable[[str], None]) -> list[str]:
+    """Return the lines for which the check fails, with the page and the reason."""
+    failures = []
+    for path, line in lines:
+        try:
+            check(line)
+        except Exception as error:
+            failures.append(f"{path.name}: {line}: {error!r}")
+    return failures
+
+
+def _worksub_lines() -> Lines:
     """Yield the arguments of `worksub` in shell blocks, in a container or not."""
     for path in PAGES:
         for line in shell_lines(path.read_text(encoding="utf-8")):
@@ -43,14 +53,14 @@ def _worksub_lines() -> Iterator[tuple[Path, str]]:
                 yield path, command[1]
 
 
-def _temporal_lines() -> Iterator[tuple[Path, str]]:
+def _temporal_lines() -> Lines:
     for path in PAGES:
         for line in shell_lines(path.read_text(encoding="utf-8")):
             if line.startswith("temporal "):
                 yield path, line
 
 
-def _inline_lines() -> Iterator[tuple[Path, str]]:
+def _inline_lines() -> Lines:
     """Yield inline `worksub …` commands, which may omit arguments."""
     for path in PAGES:
         for code in inline_code(path.read_text(encoding="utf-8")):
@@ -66,9 +76,12 @@ def _command_of(words: list[str]) -> tuple[Any, list[str]]:
     return command, words
 
 
-@pytest.mark.parametrize("line", _pages_with(_worksub_lines()))
-def test_worksub_commands_in_shell_blocks_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worksub_commands_in_shell_blocks_parse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    assert _failures(_worksub_lines(), _parse_worksub) == []
+
+
+def _parse_worksub(line: str) -> None:
     words = shlex.split(re.split(r"[<>|]", line)[0])
     if words[0].startswith("--"):
         assert words[0] in _options(WORKSUB)
@@ -77,8 +90,11 @@ def test_worksub_commands_in_shell_blocks_parse(line: str, monkeypatch: pytest.M
         command.make_context(words[0], arguments)
 
 
-@pytest.mark.parametrize("line", _pages_with(_inline_lines()))
-def test_inline_worksub_commands_exist(line: str) -> None:
+def test_inline_worksub_commands_exist() -> None:
+    assert _failures(_inline_lines(), _find_worksub) == []
+
+
+def _find_worksub(line: str) -> None:
     command, words = _command_of([word for word in shlex.split(line) if word not in ("…", "|")])
     assert {word for word in words if word.startswith("--")} <= _options(command) | {"--help"}
 
@@ -88,8 +104,11 @@ def test_every_command_has_an_example() -> None:
     assert {command.name for command in _leaves(WORKSUB)} == {command.name for command in shown}
 
 
-@pytest.mark.parametrize("line", _pages_with(_temporal_lines()))
-def test_temporal_commands_and_options_exist(line: str) -> None:
+def test_temporal_commands_and_options_exist() -> None:
+    assert _failures(_temporal_lines(), _find_temporal) == []
+
+
+def _find_temporal(line: str) -> None:
     words = shlex.split(line)
     flags = [word for word in words if word.startswith("--")]
     subcommand = words[1 : words.index(flags[0])] if flags else words[1:]
@@ -98,8 +117,11 @@ def test_temporal_commands_and_options_exist(line: str) -> None:
     assert [flag for flag in flags if not re.search(rf"{flag}\b", described)] == []
 
 
-@pytest.mark.parametrize("line", _pages_with(_temporal_lines()))
-def test_temporal_command_payloads_are_valid(line: str) -> None:
+def test_temporal_command_payloads_are_valid() -> None:
+    assert _failures(_temporal_lines(), _parse_input) == []
+
+
+def _parse_input(line: str) -> None:
     words = shlex.split(line)
     if "--input" not in words:
         return
