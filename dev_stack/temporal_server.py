@@ -38,6 +38,8 @@ DYNAMIC_CONFIG = (
     "frontend.WorkflowTimeSkippingEnabled=true",
     # Enables `temporal workflow pause`, which is off by default in this release.
     "frontend.WorkflowPauseEnabled=true",
+    # Enables fairness keys, which are off by default: the customers of a bulk run take turns in the queue.
+    "matching.enableFairness=true",
     'history.timerProcessorMaxTimeShift="1ms"',
     "history.timerProcessorMaxPollRPS=2000",
     "history.timerProcessorMaxPollHostRPS=2000",

@@ -102,7 +102,9 @@ class BulkRuns:
         for first in range(0, len(ids), _PAGE):
             page = ids[first : first + _PAGE]
             recorded = await self._client.recorded_states(page, book)
-            effects += [await _effect(id, recorded.get(id), command, book, clock) for id in page]
+            effects += await asyncio.gather(
+                *(_effect(id, recorded.get(id), command, book, clock) for id in page)
+            )
             report(len(effects), len(ids))
             await asyncio.sleep(0)
         ordered = in_turns(effects)

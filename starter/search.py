@@ -72,7 +72,10 @@ class SubscriptionSearch:
         return await self._page(f"({query}) AND {conditions}", after, limit)
 
     async def ids(self, selection: Filters, *, query: str | None, limit: int) -> Sequence[str]:
-        """Return the IDs of the subscriptions that match all filters and the visibility query, in order."""
+        """Return the IDs of the subscriptions that match all filters and the visibility query, in order.
+
+        If there are more than `limit`, return any `limit` of them.
+        """
         if query is None and supported_by_database(selection):
             return await self._queries.selected_ids(selection, limit=limit)
         conditions = to_visibility_query(selection)
@@ -83,7 +86,12 @@ class SubscriptionSearch:
             conditions = f"({query}) AND {conditions}"
         await self._check(conditions)
         runs = self._temporal.list_workflows(conditions, page_size=_TEMPORAL_PAGE_SIZE)
-        return nsmallest(limit, {run.id.removeprefix(WORKFLOW_ID_PREFIX) async for run in runs})
+        ids = set[str]()
+        async for run in runs:
+            ids.add(run.id.removeprefix(WORKFLOW_ID_PREFIX))
+            if len(ids) == limit:
+                break
+        return sorted(ids)
 
     async def _page(self, query: str, after: str, limit: int) -> SearchPage:
         await self._check(query)

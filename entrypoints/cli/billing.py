@@ -10,6 +10,7 @@ import typer
 
 from entrypoints.cli import event_loop
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
+from entrypoints.cli.filters import CustomerFilter
 from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, PageSize, SubscriptionId, Timeout
 from entrypoints.cli.output import print_status, show
 from entrypoints.cli.session import Session
@@ -94,9 +95,7 @@ def adjust(
 
 @invoice_app.command("list")
 def list_invoices(
-    customer: Annotated[
-        str | None, typer.Option("--customer", metavar="ID", help="Only this customer.")
-    ] = None,
+    customer: CustomerFilter = None,
     month: Annotated[
         date | None,
         typer.Option("--month", parser=read_month, metavar="MONTH", help="Only this month, such as 2027-03."),

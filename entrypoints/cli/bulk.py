@@ -1,8 +1,8 @@
 """`worksub bulk`: one command for many subscriptions, after a dry run."""
 
+import contextlib
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
+from entrypoints.cli.filters import (
+    AccessFilter,
+    CustomerFilter,
+    NamedFilterOption,
+    StateFilter,
+    VisibilityQuery,
+    check_not_empty,
+    convert_invalid_query,
+)
 from entrypoints.cli.options import (
     DEFAULT_TIMEOUT,
     RELATIVE_DAYS,
-    AccessFilter,
     AsJson,
     CommandId,
     IssuedBy,
@@ -21,11 +29,9 @@ from entrypoints.cli.options import (
     OptionalDate,
     OptionalTerm,
     Plan,
-    StateFilter,
     Timeout,
 )
 from entrypoints.cli.output import console, print_status, prompt, show, show_json
-from entrypoints.cli.search import convert_invalid_query, filter_name, filter_names
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
@@ -35,7 +41,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-_PROGRESS_SECONDS = 5.0
 _OPTIONS = {
     "switch": ("date", "term", "plan", "members"),
     "renewal": ("term", "none", "plan", "members"),
@@ -77,25 +82,11 @@ def bulk(
             "--ids", metavar="FILE", help="File with a subscription ID in each line; - is standard input."
         ),
     ] = None,
-    named: Annotated[
-        str | None,
-        typer.Option(
-            "--which",
-            parser=filter_name,
-            autocompletion=filter_names,
-            metavar="NAME",
-            help="Named filter of `worksub list`, such as restricted.",
-        ),
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option("--query", metavar="QUERY", help="Visibility query, such as 'Plan = \"basic\"'."),
-    ] = None,
+    named: NamedFilterOption = None,
+    query: VisibilityQuery = None,
     state: StateFilter = None,
     access: AccessFilter = None,
-    customer: Annotated[
-        str | None, typer.Option("--customer", metavar="ID", help="Only subscriptions of this customer.")
-    ] = None,
+    customer: CustomerFilter = None,
     date: OptionalDate = None,
     term: OptionalTerm = None,
     plan: Plan = None,
@@ -147,6 +138,7 @@ def bulk(
             field="preview",
             advice="Run the command with --dry-run first, and then with the --preview that it prints.",
         )
+    check_not_empty(query=query, customer=customer)
     selection = _selection(
         ids=_read_ids(ids) if ids else None,
         which=named,
@@ -164,7 +156,7 @@ def bulk(
                 return
             confirm = _prompt_for_confirmation(shown)
             preview = shown.summary.preview
-        with convert_invalid_query():
+        with convert_invalid_query(), _progress(session) as report:
             run = session.run_bulk(
                 lambda bulk: bulk.start(
                     parsed,
@@ -174,7 +166,7 @@ def bulk(
                     run_id=run_id,
                     rate=rate,
                     issued_by=by,
-                    report=_progress(session),
+                    report=report,
                 )
             )
     from entrypoints.cli.views.bulk import run_view
@@ -191,12 +183,27 @@ def _selection(**fields: Any) -> "Selection":
 
 
 def _read_ids(file: Path) -> list[str]:
+    """Return the IDs of a file, each once."""
+    from adapters.files import TooLargeError, read_text
+
     try:
-        text = sys.stdin.read() if file == Path("-") else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise usage_error(f"{file} cannot be read: {reason}.", field="ids") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+        text = read_text(file)
+    except (OSError, UnicodeDecodeError, TooLargeError) as error:
+        match error:
+            case OSError():
+                reason = f"cannot be read: {error.strerror}"
+            case UnicodeDecodeError():
+                reason = "cannot be read: it is not UTF-8"
+            case _:
+                reason = str(error)
+        raise usage_error(f"{file} {reason}.", field="ids") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise usage_error(f"{file} has no subscription IDs.", field="ids")
+    ids = list(dict.fromkeys(lines))
+    if len(ids) < len(lines):
+        print_status(f"{len(lines) - len(ids):,} repeated IDs are ignored.")
+    return ids
 
 
 def _parse(session: Session, name: str, given: dict[str, Any]) -> "Command":
@@ -239,22 +246,28 @@ def _agreed_terms(session: Session, *, agree: bool) -> list[dict[str, str]]:
 
 
 def _dry_run(session: Session, command: "Command", selection: "Selection") -> "DryRun":
-    with convert_invalid_query():
-        return session.run_bulk(lambda bulk: bulk.preview(command, selection, _progress(session)))
+    with convert_invalid_query(), _progress(session) as report:
+        return session.run_bulk(lambda bulk: bulk.preview(command, selection, report))
 
 
-def _progress(session: Session) -> Callable[[int, int], None]:
-    """Return a function that reports the progress of a long dry run, which extends the timeout."""
-    reported_at = time.monotonic()
+@contextlib.contextmanager
+def _progress(session: Session) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that shows the progress of a dry run, which extends the timeout.
 
-    def report(done: int, total: int) -> None:
-        nonlocal reported_at
-        session.reset_timeout()
-        if time.monotonic() - reported_at > _PROGRESS_SECONDS:
-            reported_at = time.monotonic()
-            print_status(f"{done:,} of {total:,} subscriptions previewed…")
+    A terminal has a progress bar, another standard error a line from time to time.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total: session.reset_timeout(f"{done:,} of {total:,} subscriptions calculated…")
+        return
+    from entrypoints.cli.progress import count_progress
 
-    return report
+    with count_progress(console(stderr=True), "Dry run") as show_progress:
+
+        def report(done: int, total: int) -> None:
+            session.reset_timeout()
+            show_progress(done, total)
+
+        yield report
 
 
 def _show_dry_run(as_json: bool, shown: "DryRun") -> None:

@@ -84,7 +84,7 @@ def refusal(refused: "Refusal") -> CommandError:
         reason=refused.reason,
         parameters=dict(refused.parameters),
         problems=[problem.model_dump(mode="json") for problem in refused.problems],
-        advice=ADVICE.get(refused.code),
+        advice=ADVICE.get(f"{refused.code}.{refused.reason}", ADVICE.get(refused.code)),
     )
 
 
@@ -99,18 +99,20 @@ def convert_refusals() -> Iterator[None]:
         raise refusal(error.refused) from None
 
 
-# Next step by refusal code. Codes without an entry have a self-explanatory message.
+# Next step by refusal code, or by code and reason. Codes without an entry have a self-explanatory message.
 ADVICE = {
     "ALREADY_PAID": "See `worksub upgrade --help` and `worksub renewal --help`.",
     "CANCELLATION_RESERVED": "Withdraw it with `worksub withdraw ID`.",
     "COMMAND_ID_REUSED": "Use another --id, or omit it.",
     "CONFIRMATION_DIFFERS": "`worksub status ID` shows the account.",
+    "CONFIRMATION_DIFFERS.BULK": "Add it with --confirm.",
     "DATA_ERASED": "`worksub status ID` shows the erasure certificate.",
     "LINE_NOT_FOUND": "A key is the charge and its first day in `worksub ledger ID`: SERVICE_FEE/2027-01-01.",
     "NAME_TAKEN": "To check another name, run `worksub check-name`.",
     "NOTHING_ON_SALE": "To publish the catalogue, run `worksub setup`.",
     "NOT_YET_PAID": "Switch first: `worksub switch ID --date today --term ANNUAL`.",
     "PREVIEW_OUTDATED": "Run `worksub catalogue preview FILE` again.",
+    "PREVIEW_OUTDATED.BULK": "Run the command with --dry-run again.",
     "SUBSCRIPTION_NOT_FOUND": "`worksub list` shows the ids and accounts of all subscriptions.",
     "SWITCH_RESERVED": "Withdraw it with `worksub withdraw ID`.",
     "TOO_MANY_TRIALS": "`worksub list --customer ID` shows the customer's subscriptions.",

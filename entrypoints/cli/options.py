@@ -99,46 +99,16 @@ def _quote_kind(text: str) -> str:
         raise typer.BadParameter(f"{text!r} is not one of {', '.join(QuoteKind)}.") from None
 
 
-def _state(text: str) -> str:
-    from subscription.state import State
-
-    try:
-        return State(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(State)}.") from None
-
-
-def _access(text: str) -> str:
-    from subscription.state import Access
-
-    try:
-        return Access(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Access)}.") from None
-
-
 def _terms() -> list[str]:
     from subscription.contract import ContractTerm
 
     return list(ContractTerm)
 
 
-def _accesses() -> list[str]:
-    from subscription.state import Access
-
-    return list(Access)
-
-
 def _quote_kinds() -> list[str]:
     from subscription.forecast import QuoteKind
 
     return list(QuoteKind)
-
-
-def _states() -> list[str]:
-    from subscription.state import State
-
-    return list(State)
 
 
 _DATE = typer.Option(
@@ -170,26 +140,6 @@ _TERM = typer.Option(
 )
 Term = Annotated[str, _TERM]
 OptionalTerm = Annotated[str | None, _TERM]
-StateFilter = Annotated[
-    str | None,
-    typer.Option(
-        "--state",
-        parser=_state,
-        autocompletion=_states,
-        metavar="STATE",
-        help="State, such as TRIAL or ACTIVE.",
-    ),
-]
-AccessFilter = Annotated[
-    str | None,
-    typer.Option(
-        "--access",
-        parser=_access,
-        autocompletion=_accesses,
-        metavar="ACCESS",
-        help="FULL, RESTRICTED or NONE.",
-    ),
-]
 PageSize = Annotated[int, typer.Option("--limit", min=1, max=1000, help="Maximum number of results.")]
 AfterNumber = Annotated[
     int, typer.Option("--after", min=0, metavar="NUMBER", help="Continue after this number.")

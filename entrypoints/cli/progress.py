@@ -1,11 +1,11 @@
-"""Progress bar for test clocks."""
+"""Progress bars."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 
 @contextmanager
@@ -26,3 +26,12 @@ def clock_progress(
             progress.update(task, completed=(now - begin).total_seconds(), shows=f"{local:%Y-%m-%d}")
 
         yield on_progress
+
+
+@contextmanager
+def count_progress(console: Console, label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar; yield a function to call with the number of finished and of all items."""
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -1,14 +1,21 @@
 """`worksub list`: find subscriptions."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.errors import CommandError, ExitCode, usage_error
-from entrypoints.cli.options import AccessFilter, AsJson, OptionalTerm, PageSize, Plan, StateFilter
+from entrypoints.cli.errors import usage_error
+from entrypoints.cli.filters import (
+    AccessFilter,
+    CustomerFilter,
+    NamedFilterArgument,
+    StateFilter,
+    VisibilityQuery,
+    check_not_empty,
+    convert_invalid_query,
+)
+from entrypoints.cli.options import AsJson, OptionalTerm, PageSize, Plan
 from entrypoints.cli.output import show
 from entrypoints.cli.session import Session
 
@@ -22,60 +29,15 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def filter_name(text: str) -> str:
-    if text not in filter_names():
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(filter_names())}.")
-    return text
-
-
-def filter_names() -> list[str]:
-    from starter.filters import NAMED_FILTERS
-
-    return list(NAMED_FILTERS)
-
-
-@contextmanager
-def convert_invalid_query() -> Iterator[None]:
-    """Convert Temporal's rejection of a visibility query."""
-    from starter.search import InvalidQueryError
-
-    try:
-        yield
-    except InvalidQueryError as error:
-        raise CommandError(
-            ExitCode.USAGE,
-            "INVALID_QUERY",
-            f"Temporal cannot read the query: {error}.",
-            field="query",
-            advice="For names and examples, see docs/operations.md.",
-        ) from None
-
-
 @app.command("list", rich_help_panel="Query a subscription")
 def list_subscriptions(
-    which: Annotated[
-        str | None,
-        typer.Argument(
-            parser=filter_name,
-            autocompletion=filter_names,
-            metavar="WHICH",
-            show_default=False,
-            help="Named filter: trials-ending or reservations-due (this week), contracts-ending (this "
-            "month), suspended, restricted (domain not verified), over-seats (more members than seats) or "
-            "needs-attention.",
-        ),
-    ] = None,
-    query: Annotated[
-        str | None,
-        typer.Option("--query", metavar="QUERY", help="Visibility query, such as 'Plan = \"basic\"'."),
-    ] = None,
+    which: NamedFilterArgument = None,
+    query: VisibilityQuery = None,
     state: StateFilter = None,
     access: AccessFilter = None,
     plan: Plan = None,
     term: OptionalTerm = None,
-    customer: Annotated[
-        str | None, typer.Option("--customer", metavar="ID", help="Only this customer.")
-    ] = None,
+    customer: CustomerFilter = None,
     limit: PageSize = 50,
     after: Annotated[str, typer.Option("--after", metavar="ID", help="Continue after this ID.")] = "",
     as_json: AsJson = False,
@@ -91,9 +53,7 @@ def list_subscriptions(
 
     if query is not None and which is not None:
         raise usage_error(f"Specify either {which} or --query.", field="query")
-    for option, text in (("query", query), ("plan", plan), ("customer", customer)):
-        if text is not None and not text.strip():
-            raise usage_error(f"--{option} is empty. Omit it to list all subscriptions.", field=option)
+    check_not_empty(query=query, plan=plan, customer=customer)
     named_filter = NAMED_FILTERS[which] if which else None
     selection = Selection(
         which=which,

@@ -5,6 +5,7 @@ import json
 
 import httpx
 from support.api_client import ApiServer, open_api_server
+from support.api_process import api_process
 from support.html_forms import submit
 from support.http_server import bind, http_client, serve_app
 from support.markdown_pages import page, tables
@@ -20,8 +21,6 @@ from entrypoints.api.rate_limits import RateLimits
 from entrypoints.console.app import create_console
 from entrypoints.console.settings import ConsoleSettings
 from entrypoints.http.metrics import HttpMetrics, metrics_served
-
-from .test_process import api_process
 
 REQUESTS = "worksub_http_requests_total"
 

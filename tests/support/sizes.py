@@ -38,7 +38,7 @@ class Sizes(NamedTuple):
     """Generated scenarios that are restored from a backup, in addition to the written ones."""
     chaos_subscriptions: int
     bulk_subscriptions: int
-    """Subscriptions of a bulk run during which the worker is killed."""
+    """Subscriptions of a bulk run during which the worker, the API and the driver are killed."""
 
 
 SMALL = Sizes(
@@ -57,7 +57,7 @@ SMALL = Sizes(
     api_cases=2,
     restored_scenarios=4,
     chaos_subscriptions=12,
-    bulk_subscriptions=40,
+    bulk_subscriptions=24,
 )
 LARGE = Sizes(
     rule_cases=1_000,

@@ -36,7 +36,8 @@ def _dry_run_parts(dry_run: "DryRun") -> Iterator[RenderableType]:
         },
         shown,
     )
-    yield _effects_table(dry_run.effects)
+    # The refused ones come first: they are few, and an operator looks for them.
+    yield _effects_table(sorted(dry_run.effects, key=lambda effect: effect.code is None))
     if len(dry_run.effects) > _SHOWN:
         yield f"and {len(dry_run.effects) - _SHOWN:,} more: see --json."
     confirm = f" --confirm '{shown.confirmation}'" if shown.confirmation else ""

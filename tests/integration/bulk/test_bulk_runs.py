@@ -103,6 +103,15 @@ async def test_bulk_run_does_exactly_what_its_dry_run_shows(service_env: Service
         paid.id: (BulkOutcome.REFUSED, RefusalCode.ALREADY_PAID),
         "none": (BulkOutcome.REFUSED, RefusalCode.SUBSCRIPTION_NOT_FOUND),
     }
+    history = await service_env.temporal.get_workflow_handle(
+        f"{BULK_WORKFLOW_PREFIX}{run.run_id}"
+    ).fetch_history()
+    scheduled = [event.activity_task_scheduled_event_attributes for event in history.events]
+    assert sorted(
+        (task.priority.priority_key, task.priority.fairness_key)
+        for task in scheduled
+        if task.activity_type.name == "send_bulk_command"
+    ) == sorted((5, trial.request["customer_id"]) for trial in trials)
     for trial in trials:
         entries = await service_env.client.timeline(trial.id)
         assert [(entry.channel, entry.by) for entry in entries if entry.event == "SWITCHED_TO_PAID"] == [

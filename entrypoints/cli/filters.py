@@ -1,0 +1,124 @@
+"""Filters of `worksub list` and `worksub bulk`, which select subscriptions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from entrypoints.cli.errors import CommandError, ExitCode, usage_error
+
+
+def _state(text: str) -> str:
+    from subscription.state import State
+
+    try:
+        return State(text.upper())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(State)}.") from None
+
+
+def _access(text: str) -> str:
+    from subscription.state import Access
+
+    try:
+        return Access(text.upper())
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Access)}.") from None
+
+
+def _accesses() -> list[str]:
+    from subscription.state import Access
+
+    return list(Access)
+
+
+def _states() -> list[str]:
+    from subscription.state import State
+
+    return list(State)
+
+
+def _filter_name(text: str) -> str:
+    if text not in _filter_names():
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_filter_names())}.")
+    return text
+
+
+def _filter_names() -> list[str]:
+    from starter.filters import NAMED_FILTERS
+
+    return list(NAMED_FILTERS)
+
+
+NamedFilterArgument = Annotated[
+    str | None,
+    typer.Argument(
+        parser=_filter_name,
+        autocompletion=_filter_names,
+        metavar="WHICH",
+        show_default=False,
+        help="Named filter: trials-ending or reservations-due (this week), contracts-ending (this "
+        "month), suspended, restricted (domain not verified), over-seats (more members than seats) or "
+        "needs-attention.",
+    ),
+]
+NamedFilterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--which",
+        parser=_filter_name,
+        autocompletion=_filter_names,
+        metavar="NAME",
+        help="Named filter of `worksub list`, such as restricted.",
+    ),
+]
+VisibilityQuery = Annotated[
+    str | None,
+    typer.Option("--query", metavar="QUERY", help="Visibility query, such as 'Plan = \"basic\"'."),
+]
+StateFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--state",
+        parser=_state,
+        autocompletion=_states,
+        metavar="STATE",
+        help="State, such as TRIAL or ACTIVE.",
+    ),
+]
+AccessFilter = Annotated[
+    str | None,
+    typer.Option(
+        "--access",
+        parser=_access,
+        autocompletion=_accesses,
+        metavar="ACCESS",
+        help="FULL, RESTRICTED or NONE.",
+    ),
+]
+CustomerFilter = Annotated[str | None, typer.Option("--customer", metavar="ID", help="Only this customer.")]
+
+
+def check_not_empty(**filters: str | None) -> None:
+    """Raise `CommandError` for an empty filter, such as an unset variable of a script."""
+    for option, text in filters.items():
+        if text is not None and not text.strip():
+            raise usage_error(f"--{option} is empty. Omit it to select all subscriptions.", field=option)
+
+
+@contextmanager
+def convert_invalid_query() -> Iterator[None]:
+    """Convert Temporal's rejection of a visibility query."""
+    from starter.search import InvalidQueryError
+
+    try:
+        yield
+    except InvalidQueryError as error:
+        raise CommandError(
+            ExitCode.USAGE,
+            "INVALID_QUERY",
+            f"Temporal cannot read the query: {error}.",
+            field="query",
+            advice="For names and examples, see docs/operations.md.",
+        ) from None
