@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from integration.worker.test_temporal_tools import first_task, reset
+from support.database_pool import create_database
 from support.namespaces import new_namespace
 from support.polling import wait_for
-from support.service_env import ServiceEnv, catalogue, create_database, open_service_env, unique_name
+from support.service_env import ServiceEnv, catalogue, open_service_env, unique_name
 from support.shell_recipes import RECIPES, RECOVERY, Shell, commands_of, has_failed, paid, recipe, recipes
 from support.subscription_driver import SubscriptionDriver
 from temporalio import workflow

@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from support.database_pool import create_database
 from support.frequent_continue_as_new import hasty_server
 from support.polling import wait_for
-from support.service_env import catalogue, create_database, open_service_env, publish, unique_name
+from support.service_env import catalogue, open_service_env, publish, unique_name
 from support.tcp_proxy import TcpProxy
 from temporalio.client import WorkflowHistory
 

@@ -1,11 +1,10 @@
 """Service environment: one database, task queue and worker on the servers that all tests share."""
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,12 @@ import asyncpg
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from adapters.email.settings import MailServer
 from adapters.postgres import catalogue_repository
 from adapters.postgres.pool import Pool, create_pool
 from adapters.postgres.worker_keys import worker_signer
 from dev_stack.dns_server import DnsServer
-from dev_stack.postgres_server import API_LOGIN, OWNER, READER_LOGIN, SUPERUSER, WORKER, as_login
+from dev_stack.postgres_server import API_LOGIN, READER_LOGIN, SUPERUSER, WORKER, as_login
 from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
 from starter.setup import set_up
@@ -31,10 +29,10 @@ from subscription.refusals import Refusal, RefusalError
 from subscription.timeline import RequestAnswer
 from worker import create_worker
 
+from .database_pool import TEMPLATE, give_back_database, remember_initial_state, take_database
 from .subscription_driver import SubscriptionDriver
 
 CATALOGUE_FILE = Path(__file__).parents[2] / "catalogue.toml"
-TEMPLATE = "worksub_template"
 PASSWORD = "Correct4Horse"
 # Of PASSWORD, at the lowest accepted cost; computed once, because hashing is slow by design.
 PASSWORD_HASH = (
@@ -148,7 +146,6 @@ class ServiceEnv:
         mail_server: MailServer | None = None,
         console_url: str | None = None,
         rotation_nights: int = ROTATION_NIGHTS,
-        answer_timeout: timedelta = ANSWER_TIMEOUT,
     ) -> Worker:
         return create_worker(
             self.temporal,
@@ -161,7 +158,6 @@ class ServiceEnv:
             allow_simulation=allow_simulation,
             allow_test_clock_invoices=allow_test_clock_invoices,
             rotation_nights=rotation_nights,
-            answer_timeout=answer_timeout,
         )
 
     def request_body(self, **changes: Any) -> dict[str, Any]:
@@ -234,7 +230,7 @@ async def open_service_env(
     """Open a separate environment; with `works=False` the test itself runs the worker."""
     name = unique_name("service_env").replace("-", "_")
     queue = task_queue or name
-    url = database_url or await create_database(stack, name)
+    url = database_url or await take_database(stack, name)
     with DnsServer() as dns:
         async with (
             create_pool(as_login(url, WORKER), "worksub_worker", connections=8) as pool,
@@ -245,22 +241,12 @@ async def open_service_env(
             service_env = ServiceEnv(
                 temporal, url, queue, pool, reader, owner, client, dns, await worker_signer(pool)
             )
+            if database_url is None:
+                await remember_initial_state(stack, owner)
             if works:
                 async with service_env.worker():
                     yield service_env
             else:
                 yield service_env
-
-
-_creating = asyncio.Lock()
-
-
-async def create_database(stack: EmbeddedStack, name: str, template: str = TEMPLATE) -> str:
-    """Create a database of this name from the template; return its URL."""
-    async with _creating:  # concurrent copies fail, because the template is then in use
-        connection = await asyncpg.connect(stack.postgres.dsn())
-        try:
-            await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {OWNER}")
-        finally:
-            await connection.close()
-    return stack.postgres.dsn(name, OWNER)
+            if database_url is None:
+                await give_back_database(stack, url, owner, pool, reader)

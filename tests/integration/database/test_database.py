@@ -6,9 +6,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from support.database_pool import TEMPLATE, create_database
 from support.markdown_pages import page, tables
 from support.polling import gather_all
-from support.service_env import TEMPLATE, ServiceEnv, catalogue, create_database
+from support.service_env import ServiceEnv, catalogue
 from temporalio.client import Client
 
 from adapters.postgres import migrate as schema

@@ -18,8 +18,9 @@ from replay.command_comparison import WORDS, first_difference
 from replay.corpus import recorded_scenarios, releases
 from replay.recorded_effects import Effect, effects_of
 from replay.scenarios import CONCURRENT_SCENARIOS
+from support.database_pool import create_database
 from support.polling import gather_all, run_cases, wait_for
-from support.service_env import ServiceEnv, create_database, open_service_env, publish, unique_name
+from support.service_env import ServiceEnv, open_service_env, publish, unique_name
 from support.subscription_driver import SubscriptionDriver
 from support.worker_env import register_namespace
 from temporalio.client import Client

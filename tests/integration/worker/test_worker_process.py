@@ -9,8 +9,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from support.database_pool import create_database
 from support.polling import gather_all, wait_for
-from support.service_env import catalogue_text, create_database, unique_name
+from support.service_env import catalogue_text, unique_name
 from support.subscription_driver import SubscriptionDriver
 from support.tcp_proxy import TcpProxy
 from support.worker_env import WorkerEnv, open_worker_env, register_namespace
