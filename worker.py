@@ -11,7 +11,6 @@ from importlib.metadata import version
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from activities.registry import activity_interceptors, create_activities
 from adapters.email.settings import MailServer
 from adapters.postgres.pool import Pool
@@ -42,14 +41,12 @@ def create_worker(
     deployment: WorkerDeploymentConfig | None = None,
     cached_workflows: int = DEFAULT_CACHED_WORKFLOWS,
     rotation_nights: int = ROTATION_NIGHTS,
-    answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> Worker:
     """Return a worker with every workflow and activity.
 
     Set `allow_simulation` only for simulated subscriptions, and `allow_test_clock_invoices` only on the local
     stack. A worker with a `deployment` receives tasks only while its version is the current or the ramping
-    version. The job `reconcile` queries every workflow once in `rotation_nights`, and waits `answer_timeout`
-    for each answer.
+    version. The job `reconcile` queries every workflow once in `rotation_nights`.
     """
     release = deployment.version.build_id if deployment else version("worksub")
     worker = Worker(
@@ -67,7 +64,6 @@ def create_worker(
             allow_test_clock_invoices=allow_test_clock_invoices,
             release=release,
             rotation_nights=rotation_nights,
-            answer_timeout=answer_timeout,
         ),
         interceptors=[*INTERCEPTORS, SigningInterceptor(signer), *activity_interceptors(signer)],
         workflow_runner=WORKFLOW_RUNNER,

@@ -1,7 +1,6 @@
 """Registry of activities and activity interceptors."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client
@@ -20,7 +19,6 @@ from activities.metrics import FailureReportingInterceptor
 from activities.notifications import NotificationActivities
 from activities.provisioning import ProvisioningActivities
 from activities.reconciliation.activities import ReconciliationActivities
-from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from activities.retention import RetentionActivities
 from activities.transitions import TransitionActivities
 from activities.workspace import WorkspaceActivities
@@ -44,12 +42,11 @@ def create_activities(
     allow_test_clock_invoices: bool = False,
     release: str = "",
     rotation_nights: int = ROTATION_NIGHTS,
-    answer_timeout: timedelta = ANSWER_TIMEOUT,
 ) -> list[Callable[..., Any]]:
     """Return every activity of the service, with its dependencies.
 
     The job `reconcile` queries every workflow once in `rotation_nights`, a larger share in the first night of
-    a `release`, and waits `answer_timeout` for each answer.
+    a `release`.
     """
     workspaces = PostgresWorkspaceProvisioner(pool)
     emails = NoticeEmails(console_url)
@@ -62,7 +59,6 @@ def create_activities(
         signer,
         release=release,
         rotation_nights=rotation_nights,
-        answer_timeout=answer_timeout,
     )
     retention = RetentionActivities(pool, client)
     notifications = NotificationActivities(pool, emails, sends=mail_server is not None)

@@ -1,31 +1,32 @@
 """Runs of the scheduled job `reconcile`, and their findings."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
+import dataclasses
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
-from temporalio.client import Client
+from temporalio.testing import ActivityEnvironment
 
+from activities.reconciliation.activities import ReconciliationActivities
 from activities.reconciliation.scope import CLOCK_DIFFERENCE
-from dev_stack.stack import EmbeddedStack
-from subscription.reconciliation import ReportedFinding
+from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
+from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
+from subscription.reconciliation import (
+    FinishReconciliation,
+    ReconcilePage,
+    ReconcileProgress,
+    ReconcileReport,
+    ReconcileStep,
+    ReportedFinding,
+)
 
 from .polling import wait_for
-from .service_env import ServiceEnv, open_service_env, unique_name
+from .service_env import ServiceEnv, unique_name
 from .subscription_driver import SubscriptionDriver
 
-ANSWER_TIMEOUT = timedelta(seconds=2)
-
-
-@asynccontextmanager
-async def stuck_env(stack: EmbeddedStack, temporal: Client) -> AsyncIterator[ServiceEnv]:
-    """Open an environment for workflows that do not answer: the job waits a short time for each answer."""
-    async with (
-        open_service_env(stack, temporal, works=False) as service_env,
-        service_env.worker(answer_timeout=ANSWER_TIMEOUT),
-    ):
-        yield service_env
+SHORT_TIMEOUT = timedelta(seconds=2)
+"""For runs in which every workflow that is queried is blocked, or does not exist."""
 
 
 async def reconciled(
@@ -41,19 +42,59 @@ async def reconciled(
     return report
 
 
-async def found(service_env: ServiceEnv, grace_minutes: int = 0) -> list[ReportedFinding]:
-    """Run the job; return its findings."""
-    report = await reconciled(service_env, grace_minutes)
-    findings = await service_env.client.findings(report["run"])
-    assert report["found"] == len(findings)
-    assert report["repaired"] == sum(finding.repaired for finding in findings)
+async def found(
+    service_env: ServiceEnv, grace_minutes: int = 0, *, answer_timeout: timedelta = ANSWER_TIMEOUT
+) -> list[ReportedFinding]:
+    """Check every page as a run does, but in this process; return the findings.
+
+    The activities make up the whole check. A workflow that runs them doubles its cost, so that only the tests
+    of runs start one.
+    """
+    activities = ReconciliationActivities(
+        service_env.pool,
+        service_env.temporal,
+        PostgresWorkspaceProvisioner(service_env.pool),
+        service_env.signer,
+        release=version("worksub"),
+        answer_timeout=answer_timeout,
+    )
+    environment, run = ActivityEnvironment(), unique_name("run")
+    info = dataclasses.replace(environment.info, task_queue=service_env.task_queue, workflow_run_id=run)
+    progress = ReconcileProgress(grace_minutes=grace_minutes)
+    while progress.step is not ReconcileStep.REPORT:
+        check = getattr(activities, f"reconcile_{progress.step.value.lower()}")
+        page = ReconcilePage(
+            run=run,
+            after=progress.after,
+            grace_minutes=grace_minutes,
+            has_unexpected=progress.has_unexpected,
+        )
+        environment.info = dataclasses.replace(info, current_attempt_scheduled_time=datetime.now(UTC))
+        progress = progress.after_page(await environment.run(check, page))
+    report: ReconcileReport = await environment.run(
+        activities.finish_reconciliation,
+        FinishReconciliation(run=run, checked=progress.checked, queried=progress.queried),
+    )
+    findings = await service_env.client.findings(run)
+    assert report.found == len(findings)
+    assert report.repaired == sum(finding.repaired for finding in findings)
     return findings
 
 
 async def codes(service_env: ServiceEnv) -> dict[str | None, list[tuple[str, bool]]]:
-    """Run the job; return the finding codes per subscription."""
+    """Run the check; return the finding codes per subscription."""
+    return _by_subscription(await found(service_env))
+
+
+async def codes_of_run(service_env: ServiceEnv) -> dict[str | None, list[tuple[str, bool]]]:
+    """Run the job, with the settings of the worker; return the finding codes per subscription."""
+    report = await reconciled(service_env)
+    return _by_subscription(await service_env.client.findings(report["run"]))
+
+
+def _by_subscription(findings: Iterable[ReportedFinding]) -> dict[str | None, list[tuple[str, bool]]]:
     by_id: dict[str | None, list[tuple[str, bool]]] = {}
-    for finding in await found(service_env):
+    for finding in findings:
         by_id.setdefault(finding.subscription_id, []).append((finding.code.value, finding.repaired))
     return by_id
 

@@ -1,5 +1,6 @@
 """Driver for one subscription: commands, queries, and its histories in Temporal."""
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date, datetime
@@ -115,6 +116,20 @@ class SubscriptionDriver:
             (line.kind.value, f"{line.first_day}", f"{line.end_day}", line.amount)
             for line in await self.ledger()
         ]
+
+    async def retry_until_done(self, command: asyncio.Task[Answer]) -> Answer:
+        """Retry its failing activities until this command has its answer, without their back-off.
+
+        An attempt that is running has begun before the cause was removed, and fails once more.
+        """
+
+        async def is_done() -> bool:
+            if not command.done():
+                await self.retry_activities()
+            return command.done()
+
+        await wait_for("the command has its answer", is_done)
+        return await command
 
     async def retry_activities(self) -> None:
         """Retry its failing activities now, as operators do after they have removed the cause."""

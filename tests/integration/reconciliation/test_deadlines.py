@@ -6,12 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from support.polling import wait_for
-from support.reconcile_job import found, gets_attention, stuck_env
+from support.reconcile_job import SHORT_TIMEOUT, found, gets_attention
 from support.service_env import ServiceEnv
 from support.subscription_driver import SubscriptionDriver
-from temporalio.client import Client
 
-from dev_stack.stack import EmbeddedStack
 from subscription.business_calendar import KST
 
 
@@ -69,15 +67,12 @@ async def has_settle_request(subscription: SubscriptionDriver) -> bool:
     )
 
 
-async def test_deadline_not_met_on_request_is_left_to_operator(
-    stack: EmbeddedStack, temporal: Client
-) -> None:
-    async with stuck_env(stack, temporal) as service_env:
-        subscription = await overdue(service_env)
-        async with deadline_reached(service_env, subscription):
-            [finding] = await found(service_env)
-        assert (finding.code, finding.repaired) == ("DEADLINE_LONG_PAST", False)
-        await gets_attention(subscription)
-        await subscription.client.settle(subscription.id)
-        assert await found(service_env) == []
-        await gets_attention(subscription, needed=False)
+async def test_deadline_not_met_on_request_is_left_to_operator(isolated_env: ServiceEnv) -> None:
+    subscription = await overdue(isolated_env)
+    async with deadline_reached(isolated_env, subscription):
+        [finding] = await found(isolated_env, answer_timeout=SHORT_TIMEOUT)
+    assert (finding.code, finding.repaired) == ("DEADLINE_LONG_PAST", False)
+    await gets_attention(subscription)
+    await subscription.client.settle(subscription.id)
+    assert await found(isolated_env) == []
+    await gets_attention(subscription, needed=False)

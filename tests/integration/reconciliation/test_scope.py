@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from support.corruption import Backup, execute_as_superuser, stored_rows
 from support.polling import gather_all, wait_for
-from support.reconcile_job import codes, night_passed, reconciled, since_last_night
+from support.reconcile_job import codes_of_run, night_passed, reconciled, since_last_night
 from support.service_env import ServiceEnv, open_service_env, unique_name
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -43,7 +43,7 @@ async def test_rotation_finds_what_only_queries_show(stack: EmbeddedStack, tempo
         )
 
         for night in range(3):
-            assert await codes(service_env) == {
+            assert await codes_of_run(service_env) == {
                 subscription_id: [("ROW_DIFFERS", True)]
                 for subscription_id, position in (await positions(service_env, 3)).items()
                 if position == night
@@ -119,7 +119,7 @@ async def test_restore_after_the_latest_run_is_seen_in_lists(stack: EmbeddedStac
         before = await stored_rows(service_env, subscription)
         await backup.is_restored()
 
-        assert await codes(service_env) == {subscription.id: [("EVENT_MISSING", True)]}
+        assert await codes_of_run(service_env) == {subscription.id: [("EVENT_MISSING", True)]}
 
         assert await stored_rows(service_env, subscription) == before
 
