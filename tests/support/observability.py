@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,10 +12,11 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 async def fetched(url: str) -> tuple[int, str]:
@@ -122,18 +123,32 @@ class Collector:
                     for span in scope.spans
                 ]
 
-    def tree(self, root: str) -> Any:
-        """Return the span names of the trace with this root as nested lists, in order of arrival."""
-        [first] = [span for span in self.spans if span.name == root and not span.parent]
-        inside = [span for span in self.spans if span.trace == first.trace]
 
-        def below(span: Span) -> Any:
-            return [
-                f"{span.service} {span.name}",
-                *(below(each) for each in inside if each.parent == span.id),
-            ]
+def received(span: ReadableSpan) -> Span:
+    """Return a span of this process as a collector receives it."""
+    assert span.context is not None
+    return Span(
+        str(span.resource.attributes["service.name"]),
+        span.name,
+        span.context.trace_id.to_bytes(16, "big"),
+        span.context.span_id.to_bytes(8, "big"),
+        span.parent.span_id.to_bytes(8, "big") if span.parent else b"",
+        {name: str(value) for name, value in (span.attributes or {}).items()},
+    )
 
-        return below(first)
+
+def tree(spans: Sequence[Span], root: str) -> Any:
+    """Return the span names of the trace with this root as nested lists, in order of arrival."""
+    [first] = [span for span in spans if span.name == root and not span.parent]
+    inside = [span for span in spans if span.trace == first.trace]
+
+    def below(span: Span) -> Any:
+        return [
+            f"{span.service} {span.name}",
+            *(below(each) for each in inside if each.parent == span.id),
+        ]
+
+    return below(first)
 
 
 @contextmanager

@@ -98,26 +98,24 @@ async def test_temporarily_refused_email_is_retried_and_sent_once(
     assert (await notice_of(subscription)).attempts == 2
 
 
-@pytest.mark.parametrize(
-    ("answer", "state", "reason"),
-    [
-        ("554 5.6.0 not like this", NoticeState.UNDELIVERABLE, "the message is refused: 554 5.6.0"),
-        ("452 4.3.1 no room", NoticeState.WAITING, "the message is refused: 452 4.3.1"),
-        ("451 later", NoticeState.WAITING, "the message is refused: 451"),
-    ],
-)
-async def test_response_to_message_decides_the_notice_state(
-    isolated_env: ServiceEnv, answer: str, state: NoticeState, reason: str
-) -> None:
-    async def to_message(recipient: str) -> str:
-        return answer
-
+async def test_response_to_message_decides_the_notice_state(isolated_env: ServiceEnv) -> None:
+    outcomes = {
+        "554 5.6.0 not like this": (NoticeState.UNDELIVERABLE, 1, "the message is refused: 554 5.6.0"),
+        "452 4.3.1 no room": (NoticeState.WAITING, 1, "the message is refused: 452 4.3.1"),
+        "451 later": (NoticeState.WAITING, 1, "the message is refused: 451"),
+    }
     async with SmtpServer() as smtp_server, isolated_env.worker(mail_server=smtp_server.mail_server()):
+        subscriptions = {answer: await trial(isolated_env) for answer in outcomes}
+        answers = {address(subscription): answer for answer, subscription in subscriptions.items()}
+
+        async def to_message(recipient: str) -> str:
+            return answers[recipient]
+
         smtp_server.to_message = to_message
-        subscription = await trial(isolated_env)
         await run_notices_job(isolated_env, server=smtp_server)
-        notice = await notice_of(subscription)
-        assert (notice.state, notice.attempts, notice.last_error) == (state, 1, reason)
+        for answer, outcome in outcomes.items():
+            notice = await notice_of(subscriptions[answer])
+            assert (notice.state, notice.attempts, notice.last_error) == outcome
     assert smtp_server.taken == []
 
 

@@ -93,7 +93,7 @@ async def test_worker_that_shuts_down_is_not_ready(worker_env: WorkerEnv) -> Non
             status, problems = await probed(f"{health}/readyz")
             assert (status, problems["worker"]) == (503, "shutting down")
         assert await worker.exit_code() == 0
-    async with probed_worker(worker_env):
+    async with worker_env.service_env.worker():
         await requesting
 
 
@@ -105,9 +105,10 @@ async def activity_waits(worker_env: WorkerEnv) -> bool:
     return bool(await worker_env.service_env.owner.fetchval(waiting))
 
 
-async def test_unknown_health_path_lists_known_paths(worker_env: WorkerEnv) -> None:
-    async with probed_worker(worker_env) as (_, health):
-        status, body = await fetched(f"{health}/metrics")
+async def test_unknown_health_path_lists_known_paths() -> None:
+    port = free_ports(1)[0]
+    async with serve_health("127.0.0.1", port, WorkerHealth()):
+        status, body = await fetched(f"http://127.0.0.1:{port}/metrics")
         assert (status, json.loads(body)) == (404, {"paths": ["/livez", "/readyz"]})
 
 

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -16,6 +14,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from support.cli_runner import Cli
 from support.data_search import found_in_database
+from support.forked_process import Program, start_forked
 from support.markdown_pages import ROOT, page, tables
 from support.observability import collecting, scraped
 from support.polling import wait_for
@@ -180,29 +179,8 @@ def documented_fields() -> list[str]:
     return table.column("field")
 
 
-FOREIGN = r"""
-import logging, warnings
-from adapters.observability.logging import LogFormat, configure_logging
-
-configure_logging(LogFormat("{log_format}"))
-someone = logging.getLogger("library")
-someone.warning("%s has %d calls in %s", "acme", 7, "0b5b0f1e-8a14-4cf4-9cc0-3d4e1ad1c1f0")
-someone.error("It failed with Key (name)=(acme)")
-someone.error(f"Task exception was never retrieved\nfuture: <Task exception=ValueError('acme')>")
-someone.info("acme")
-warnings.warn("input_value='acme'")
-try:
-    try:
-        raise ValueError("acme")
-    except ValueError as error:
-        raise RuntimeError("acme") from error
-except RuntimeError:
-    someone.exception("It failed")
-"""
-
-
-def test_only_harmless_library_log_records_are_kept() -> None:
-    lines = [json.loads(line) for line in logged(FOREIGN, "json")]
+async def test_only_harmless_library_log_records_are_kept() -> None:
+    lines = [json.loads(line) for line in await logged("library_records", "json")]
     assert [line["message"] for line in lines[:3]] == [
         "… has 7 calls in 0b5b0f1e-8a14-4cf4-9cc0-3d4e1ad1c1f0",
         "It failed with Key",
@@ -211,26 +189,16 @@ def test_only_harmless_library_log_records_are_kept() -> None:
     assert lines[4]["message"] == "It failed"
     assert lines[4]["error"] == "RuntimeError from ValueError"
     assert not any("acme" in json.dumps(line) for line in lines)
-    assert not any("acme" in line for line in logged(FOREIGN, "text"))
+    assert not any("acme" in line for line in await logged("library_records", "text"))
 
 
-OURS = r"""
-import logging
-from adapters.observability.logging import LogFormat, configure_logging
-
-configure_logging(LogFormat("{log_format}"))
-fields = {"subscription_id": "by\nhand", "attempt": 2, "activity": None, "command": "an unknown signal"}
-logging.getLogger("workflows.lifecycle").info("command refused", extra={"fields": fields})
-"""
-
-
-def test_log_line_is_one_line_for_any_id() -> None:
-    [line] = logged(OURS, "text")
+async def test_log_line_is_one_line_for_any_id() -> None:
+    [line] = await logged("own_record", "text")
     assert line.partition(" INFO ")[2] == (
         "workflows.lifecycle command refused "
         r'subscription_id="by\nhand" attempt=2 command="an unknown signal"'
     )
-    [line] = logged(OURS, "json")
+    [line] = await logged("own_record", "json")
     assert (
         json.loads(line).items()
         >= {
@@ -242,18 +210,8 @@ def test_log_line_is_one_line_for_any_id() -> None:
     )
 
 
-LEVELS = r"""
-import logging
-from adapters.observability.logging import LogFormat, configure_logging
-
-configure_logging(LogFormat("{log_format}"), {"entrypoints.http": "WARNING"})
-for module in ("entrypoints.http.request_log", "entrypoints.api.server", "worker", "library"):
-    logging.getLogger(module).info("Started %s", "with-a-value")
-"""
-
-
-def test_log_level_can_be_set_per_package() -> None:
-    lines = [json.loads(line) for line in logged(LEVELS, "json")]
+async def test_log_level_can_be_set_per_package() -> None:
+    lines = [json.loads(line) for line in await logged("records_by_level", "json")]
     assert [(line["logger"], line["message"]) for line in lines] == [
         ("entrypoints.api.server", "Started with-a-value"),
         ("worker", "Started with-a-value"),
@@ -272,14 +230,10 @@ def test_loggers_have_the_names_of_their_modules() -> None:
     assert loggers == {"_log = logging.getLogger(__name__)"}
 
 
-def logged(program: str, log_format: str) -> list[str]:
-    """Return the lines that a program writes to its standard output."""
-    ran = subprocess.run(
-        [sys.executable, "-c", program.replace("{log_format}", log_format)],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    assert ran.stderr == ""
-    return ran.stdout.splitlines()
+async def logged(sample: str, log_format: str) -> list[str]:
+    """Return the lines that a process writes to its standard output; see `log_samples`."""
+    module = "integration.observability.log_samples"
+    process = await start_forked(Program(module, (sample, log_format), {"PYTHONUTF8": "1"}, ROOT))
+    out, err = await process.communicate()
+    assert (process.returncode, err) == (0, b"")
+    return out.decode().splitlines()

@@ -148,17 +148,17 @@ def test_korean_particles_follow_only_fixed_sounds() -> None:
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize("key", SENTENCES)
-def test_every_refusal_is_formatted_from_its_parameters(key: str, language: Language) -> None:
-    code, _, reason = key.partition(".")
-    values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(SENTENCES[key])}
-    refused = Refusal.of(RefusalCode(code), reason=reason or None, **values)
-    text = refused.format(Translator(language))
-    assert "%(" not in text
-    assert bool(re.search("[가-힣]", text)) == (language is Language.KO), text
-    # The English `message` serves other clients; the translation does not use it.
-    unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
-    assert unread.format(Translator(language)) == text
+def test_every_refusal_is_formatted_from_its_parameters(language: Language) -> None:
+    for key, sentence in SENTENCES.items():
+        code, _, reason = key.partition(".")
+        values: dict[str, Any] = {name: SAMPLES[KINDS[name]] for name in places_in(sentence)}
+        refused = Refusal.of(RefusalCode(code), reason=reason or None, **values)
+        text = refused.format(Translator(language))
+        assert "%(" not in text, key
+        assert bool(re.search("[가-힣]", text)) == (language is Language.KO), key
+        # The English `message` serves other clients; the translation does not use it.
+        unread = refused.model_copy(update={"message": "2027-01-01 1,000 KRW"})
+        assert unread.format(Translator(language)) == text, key
 
 
 def test_refusal_with_an_unknown_code_keeps_its_message() -> None:
