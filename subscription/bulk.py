@@ -38,6 +38,8 @@ DEFAULT_RATE, HIGHEST_RATE = 10, 100
 BULK_WORKFLOW_PREFIX = "bulk-"
 """The workflow ID of a run consists of this prefix and the run ID."""
 PREVIEW_LENGTH = 16
+UNKNOWN_CUSTOMER = ""
+"""The customer of a subscription that does not exist."""
 _SET_BY_THE_RUN = ("id", "by", "channel", "expects", "at", "confirmation")
 """Fields of a command that a run sets itself, for each subscription."""
 
@@ -249,7 +251,7 @@ def preview_of(command: Command, revision: int, effects: Sequence[BulkEffect]) -
         preview=hashlib.sha256("\n".join(content).encode()).hexdigest()[:PREVIEW_LENGTH],
         command=command.name,
         subscriptions=len(effects),
-        customers=len({effect.customer_id for effect in effects}),
+        customers=len({effect.customer_id for effect in effects} - {UNKNOWN_CUSTOMER}),
         accepted=len(accepted),
         refused=dict(sorted(Counter(effect.code for effect in effects if effect.code).items())),
         monthly_before=sum(effect.monthly_before for effect in accepted),

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from subscription.apply import apply_all
-from subscription.bulk import BulkEffect
+from subscription.bulk import UNKNOWN_CUSTOMER, BulkEffect
 from subscription.business_calendar import day_of, start_of
 from subscription.catalogue import PriceBook
 from subscription.commands import Cancel, ChangeRenewalOption, Command, SwitchToPaid
@@ -49,7 +49,7 @@ def unknown_effect(subscription_id: str, now: datetime) -> BulkEffect:
     """Return the effect on a subscription that does not exist."""
     return BulkEffect(
         subscription_id=subscription_id,
-        customer_id="",
+        customer_id=UNKNOWN_CUSTOMER,
         sequence=0,
         date=day_of(now),
         code=RefusalCode.SUBSCRIPTION_NOT_FOUND,

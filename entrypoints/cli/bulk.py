@@ -276,13 +276,15 @@ def _show_dry_run(as_json: bool, shown: "DryRun") -> None:
     if as_json:
         for effect in shown.effects:
             show_json(effect)
-    show(as_json, shown.summary, lambda: dry_run_view(shown))
+    show(as_json, shown.summary, lambda: dry_run_view(shown, how_to_start=True))
 
 
 def _prompt_for_confirmation(shown: "DryRun") -> str:
-    from entrypoints.cli.views.bulk import dry_run_view
+    from entrypoints.cli.views.bulk import NOTHING_TO_START, dry_run_view
 
-    console(stderr=True).print(dry_run_view(shown))
+    console(stderr=True).print(dry_run_view(shown, how_to_start=False))
+    if not shown.summary.accepted:
+        raise CommandError(ExitCode.REFUSED, "NOTHING_TO_START", NOTHING_TO_START)
     expected = shown.summary.confirmation or "yes"
     answer = prompt(f"To start exactly this, type {expected}: ").strip()
     if answer != expected:

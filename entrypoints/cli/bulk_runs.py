@@ -1,11 +1,13 @@
 """`worksub bulk-runs`: progress, results and control of bulk runs."""
 
+import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from entrypoints.cli.options import AfterNumber, AsJson, PageSize
-from entrypoints.cli.output import show
+from entrypoints.cli.output import console, show
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
@@ -13,6 +15,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Show, pause, resume and stop bulk runs.", no_args_is_help=True)
 PANEL = "Run the service"
+_WATCH_SECONDS = 1.0
+
+Watch = Annotated[
+    bool,
+    typer.Option(
+        "--watch",
+        help="Show the progress until the run has ended, or Ctrl-C. With --json, one document per change.",
+    ),
+]
 
 RunId = Annotated[
     str, typer.Argument(metavar="RUN", help="ID of the run, as shown by `list`.", show_default=False)
@@ -39,11 +50,41 @@ def list_runs(limit: PageSize = 20, as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show_run(run_id: RunId, as_json: AsJson = False) -> None:
+def show_run(run_id: RunId, watch: Watch = False, as_json: AsJson = False) -> None:
     """Show the state and the progress of a bulk run."""
     with Session() as session:
+        changes = _changes(session, run_id)
+        run = next(changes)
+        if watch and not as_json and sys.stderr.isatty():
+            run = _follow(run, changes)
+        _show(as_json, run)
+        if watch:
+            for change in changes:
+                _show(as_json, change)
+
+
+def _changes(session: Session, run_id: str) -> Iterator["BulkRun"]:
+    """Yield the run, and again after each change until it has ended."""
+    shown: BulkRun | None = None
+    while shown is None or not shown.state.has_ended:
         run = session.run_bulk(lambda bulk: bulk.run(run_id))
-    _show(as_json, run)
+        if run != shown:
+            yield run
+        shown = run
+        if not run.state.has_ended:
+            session.wait(_WATCH_SECONDS)
+
+
+def _follow(run: "BulkRun", changes: Iterator["BulkRun"]) -> "BulkRun":
+    """Show a progress bar until the run has ended, and return it then."""
+    from entrypoints.cli.progress import count_progress
+
+    with count_progress(console(stderr=True), run.command) as show_progress:
+        show_progress(run.subscriptions - run.waiting, run.subscriptions)
+        for change in changes:
+            run = change
+            show_progress(run.subscriptions - run.waiting, run.subscriptions)
+    return run
 
 
 @app.command("results")

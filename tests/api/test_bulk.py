@@ -22,6 +22,7 @@ async def test_bulk_run_is_started_as_shown_and_has_results(
     summary = shown["summary"]
     # Five members at the list price of the plan basic, 7,200, in each of three contracts.
     assert (summary["accepted"], summary["monthly_after"]) == (3, 3 * 5 * 7_200)
+    assert (summary["subscriptions"], summary["customers"]) == (4, 1)
     assert summary["refused"] == {"SUBSCRIPTION_NOT_FOUND": 1}
     assert [effect["code"] for effect in shown["effects"]].count(None) == 3
     refused = await operator.posts("/bulk", {**body, "preview": "0123456789abcdef"}, 409)

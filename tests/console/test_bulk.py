@@ -19,11 +19,17 @@ async def test_operator_starts_the_bulk_run_that_was_shown(console: ConsoleServe
             "command": "switch_to_paid",
             "date": f"{today}",
             "term": "ANNUAL",
-            "ids": f"{first.id}\n{second.id}\nmissing",
+            "ids": f"{first.id}, {second.id}\nmissing\nmissing",
             "rate": "50",
         }
         empty = await submit(browser, page, "/operator/bulk/new", **{**entered, "ids": ""})
         assert (empty.status_code, "Select the subscriptions" in empty.text) == (422, True)
+        for rate, problem in (("0", "Enter 1 or more."), ("101", "Enter 100 or less.")):
+            refused = await submit(browser, page, "/operator/bulk/new", **{**entered, "rate": rate})
+            assert (refused.status_code, problem in refused.text) == (422, True)
+        nothing = await submit(browser, page, "/operator/bulk/new", **{**entered, "ids": "missing"})
+        assert "there is nothing to start" in nothing.text
+        assert 'name="preview"' not in nothing.text
         shown = await submit(browser, page, "/operator/bulk/new", **entered)
         # Ten members at the annual price of the plan basic, 6,000, in each of two contracts.
         assert re.search(r"Monthly fees</dt><dd>₩120,000", shown.text), shown.text

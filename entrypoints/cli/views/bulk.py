@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from starter.bulk import DryRun
     from subscription.bulk import BulkEffect, BulkPreview, BulkResult, BulkRun
 
+NOTHING_TO_START = "No subscription accepts this command, so there is nothing to start."
 _SHOWN = 20
 """Subscriptions in the view of a dry run; `--json` has all of them."""
 _AMOUNTS = ("Month before", "Month after", "Charge")
 
 
-def dry_run_view(dry_run: "DryRun") -> RenderableType:
-    return Group(*_dry_run_parts(dry_run))
+def dry_run_view(dry_run: "DryRun", *, how_to_start: bool) -> RenderableType:
+    return Group(*_dry_run_parts(dry_run, how_to_start))
 
 
-def _dry_run_parts(dry_run: "DryRun") -> Iterator[RenderableType]:
+def _dry_run_parts(dry_run: "DryRun", how_to_start: bool) -> Iterator[RenderableType]:
     shown = dry_run.summary
     yield (
-        f"Dry run of {shown.command} for {shown.subscriptions:,} subscriptions of {shown.customers:,} "
-        "customers. Nothing was started."
+        f"Dry run of {shown.command} for {_number_of(shown.subscriptions, 'subscription')} of "
+        f"{_number_of(shown.customers, 'customer')}. Nothing was started."
     )
     yield _sums(
         {
@@ -37,11 +38,19 @@ def _dry_run_parts(dry_run: "DryRun") -> Iterator[RenderableType]:
         shown,
     )
     # The refused ones come first: they are few, and an operator looks for them.
-    yield _effects_table(sorted(dry_run.effects, key=lambda effect: effect.code is None))
+    if dry_run.effects:
+        yield _effects_table(sorted(dry_run.effects, key=lambda effect: effect.code is None))
     if len(dry_run.effects) > _SHOWN:
         yield f"and {len(dry_run.effects) - _SHOWN:,} more: see --json."
-    confirm = f" --confirm '{shown.confirmation}'" if shown.confirmation else ""
-    yield f"\nTo start exactly this today, replace --dry-run by --preview {shown.preview}{confirm}"
+    if not shown.accepted:
+        yield f"\n{NOTHING_TO_START}"
+    elif how_to_start:
+        confirm = f" --confirm '{shown.confirmation}'" if shown.confirmation else ""
+        yield f"\nTo start exactly this today, replace --dry-run by --preview {shown.preview}{confirm}"
+
+
+def _number_of(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _effects_table(effects: "Sequence[BulkEffect]") -> Table:

@@ -1,5 +1,6 @@
 """Bulk runs, for operators: list, form, dry run, start, progress and control."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -19,7 +20,7 @@ from subscription.bulk import BULK_COMMANDS, DEFAULT_RATE, HIGHEST_RATE, BulkOut
 from subscription.business_calendar import KST, day_of
 from subscription.catalogue import required_terms
 from subscription.commands import Command, Upgrade
-from subscription.refusals import Refusal, RefusalCode, RefusalError
+from subscription.refusals import Problem, Refusal, RefusalCode, RefusalError
 
 _MOST_SUBSCRIPTIONS = 2_000
 """A dry run of more would occupy the process of the API for several seconds."""
@@ -67,6 +68,7 @@ async def dry_run(page: PageContext) -> Response:
         return await _form(page, page.form, {})
     try:
         command, selection = await _parsed(page)
+        _rate(page)
         shown = await _bulk(page).preview(command, selection)
     except (RefusalError, InvalidQueryError) as error:
         return await _form(page, page.form, _problems(page, error))
@@ -84,7 +86,7 @@ async def start_run(page: PageContext) -> Response:
             selection,
             preview=page.form.get("preview", ""),
             confirmation=page.form.get("confirmation", "").strip() or None,
-            rate=min(max(_number(page.form.get("rate")), 1), HIGHEST_RATE),
+            rate=_rate(page),
             issued_by=page.session.name if page.session else None,
         )
     except InvalidQueryError as error:
@@ -158,8 +160,22 @@ async def _parsed(page: PageContext) -> tuple[Command, Selection]:
         raise RefusalError(command)
     selected: dict[str, Any] = {field: form[field] for field in _SELECTION_FIELDS if field in form}
     if "ids" in form:
-        selected["ids"] = form["ids"].split()
+        selected["ids"] = re.split(r"[\s,;]+", form["ids"])
     return command, parse_selection(selected)
+
+
+def _rate(page: PageContext) -> int:
+    """Return the rate in the form. Raises `RefusalError`."""
+    text = page.form.get("rate", "").strip()
+    rate = _number(text) if text else DEFAULT_RATE
+    if 1 <= rate <= HIGHEST_RATE:
+        return rate
+    problem = (
+        Problem.of(RefusalCode.INVALID_VALUE, "rate", reason="AT_MOST", most=HIGHEST_RATE)
+        if rate > HIGHEST_RATE
+        else Problem.of(RefusalCode.INVALID_VALUE, "rate", reason="AT_LEAST", least=1)
+    )
+    raise RefusalError(Refusal.of_problems(RefusalCode.INVALID_ARGUMENT, [problem]))
 
 
 async def _agreed_terms(page: PageContext) -> list[dict[str, str]]:
@@ -203,7 +219,8 @@ async def _review(page: PageContext, shown: DryRun, problems: Mapping[str, str])
         status=422 if problems else 200,
         problems={field if field == "confirmation" else "": said for field, said in problems.items()},
         summary=shown.summary,
-        effects=shown.effects[:_SHOWN_EFFECTS],
+        # The refused ones come first: they are few, and an operator looks for them.
+        effects=sorted(shown.effects, key=lambda effect: effect.code is None)[:_SHOWN_EFFECTS],
         more=max(0, len(shown.effects) - _SHOWN_EFFECTS),
         fields={name: page.form.get(name, "") for name in _FIELDS},
         rate=page.form.get("rate") or DEFAULT_RATE,

@@ -105,7 +105,9 @@ async def test_killed_bulk_run_sends_each_command_once(service_env: ServiceEnv, 
     ):
         async with worker_process(settings, tmp_path) as worker, api_process(service_env, port) as api:
             trials = await requested(service_env, SIZES.bulk_subscriptions)
-            (tmp_path / "ids.txt").write_text("\n".join(trial.id for trial in trials))
+            # As a spreadsheet writes it: a byte order mark, CRLF, an empty line, and an ID twice.
+            lines = ["\ufeff" + trials[0].id, *(trial.id for trial in trials), ""]
+            (tmp_path / "ids.txt").write_text("\r\n".join(lines), encoding="utf-8", newline="")
             switch = ("bulk", "switch", "--date", f"{await trials[0].today()}", "--term", "ANNUAL")
             selected = (*switch, "--ids", "ids.txt", "--timeout", "300")
             dry_run = await cli.run(*selected, "--dry-run", "--json")
