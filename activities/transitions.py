@@ -32,6 +32,7 @@ from subscription.activity_contracts import (
     Transition,
 )
 from subscription.confirmations import begins_contract, confirmations
+from subscription.event_documents import EventDocument, event_document
 from subscription.events import (
     AccountRenamed,
     DomainConfirmed,
@@ -84,7 +85,7 @@ class TransitionActivities:
             )
         if any(not isinstance(event, ServiceFeesPosted) for event in transition.events):
             await self._workspaces.put(wanted_workspace(transition.state))
-        return Recorded(events=transition.events if _is_local() else ())
+        return Recorded(events=_documents(transition) if _is_local() else ())
 
     @activity.defn
     async def get_stored_answer(self, input: StoredAnswerInput) -> StoredAnswerResult:
@@ -195,6 +196,10 @@ async def _keep_answer(connection: Connection, transition: Transition) -> None:
         await subscription_repository.save_answer(
             connection, transition.subscription_id, sequence, transition.answer
         )
+
+
+def _documents(transition: Transition) -> tuple[EventDocument, ...]:
+    return tuple(event_document(transition.subscription_id, event) for event in transition.events)
 
 
 def _is_local() -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from subscription.business_calendar import Instant
 from subscription.catalogue import PriceBook
+from subscription.event_documents import EventDocument
 from subscription.events import Erased, Event
 from subscription.issuer import SYSTEM, Issuer
 from subscription.model import Frozen
@@ -84,12 +85,12 @@ class Transition(Frozen):
 class Recorded(Frozen):
     """The transition is recorded.
 
-    `events` are the recorded events if the history does not contain the activity's input (a local activity).
-    In this case `signature` proves that a worker has recorded them.
+    `events` are the documents of the recorded events if the history does not contain the activity's input (a
+    local activity). In this case `signature` proves that a worker has recorded them.
     """
 
     outcome: Literal["RECORDED"] = "RECORDED"
-    events: tuple[Event, ...] = ()
+    events: tuple[EventDocument, ...] = ()
     signature: str = ""
 
 

@@ -8,8 +8,11 @@ from subscription.ledger import LedgerLine
 from subscription.model import Frozen
 from subscription.state import Access, State, Subscription
 
-TIMELINE_KEPT = 100
-"""The number of latest entries in a workflow, for its `timeline` query; the database has all entries."""
+TIMELINE_KEPT = 10
+"""The number of latest entries in a workflow, for its `timeline` query; the database has all entries.
+
+Each run passes them to the next one, so they are stored twice in every run.
+"""
 
 
 class TimelineEntry(Frozen):

@@ -43,7 +43,7 @@ class ResumeInput(Frozen):
     stage: Literal["RESUME"] = "RESUME"
     state: Subscription
     book: PriceBook
-    clock_offset: timedelta | None
+    clock_offset: timedelta | None = None
     run_ids: tuple[str, ...]
     forgotten: int = 0
     timeline: tuple[TimelineEntry, ...]
@@ -59,7 +59,7 @@ class CleanupInput(Frozen):
     stage: Literal["CLEANUP"] = "CLEANUP"
     run_ids: tuple[str, ...]
     forgotten: int = 0
-    erased_at: Instant | None
+    erased_at: Instant | None = None
     result: "SubscriptionResult"
 
 
@@ -75,6 +75,14 @@ def with_run(run_ids: tuple[str, ...], forgotten: int, run_id: str) -> tuple[tup
     """Return the run IDs to pass on, including this one, and the number of dropped run IDs."""
     known = (*run_ids, run_id)
     return known[-MOST_RUN_IDS:], forgotten + max(0, len(known) - MOST_RUN_IDS)
+
+
+def run_argument(run_input: ResumeInput | CleanupInput) -> Mapping[str, Any]:
+    """Return the argument of the next run, without the fields that are None, which is their default.
+
+    The argument is stored twice: at the end of a run and at the start of the next one.
+    """
+    return run_input.model_dump(mode="json", exclude_none=True)
 
 
 def parse_run_input(argument: Any) -> ResumeInput | CleanupInput | None:

@@ -48,6 +48,7 @@ from workflows.run_input import (
     SubscriptionResult,
     WaitingSignal,
     parse_run_input,
+    run_argument,
     with_run,
 )
 from workflows.start_options import start_refusal
@@ -69,7 +70,7 @@ with workflow.unsafe.imports_passed_through():
     from subscription.state import State, Subscription
     from subscription.status import Status, status_of
     from subscription.summary_card import summary_card
-    from subscription.timeline import Answer, RequestAnswer, TimelineEntry
+    from subscription.timeline import TIMELINE_KEPT, Answer, RequestAnswer, TimelineEntry
     from subscription.validation import redact_field_names
 
 _MIN_SLEEP = timedelta(milliseconds=1)
@@ -461,7 +462,7 @@ class SubscriptionWorkflow:
             await self._drain_queue(self._lifecycle)
         await self._wait_for_idle_task()
         workflow.continue_as_new(
-            self._next_run_input(),
+            run_argument(self._next_run_input()),
             search_attributes=self._lifecycle.search_attributes() if self._lifecycle else None,
         )
 
@@ -542,7 +543,8 @@ class SubscriptionWorkflow:
         if self._queue:
             # A signal may have brought personal data into this run's history, so it must be deleted too.
             run_ids, forgotten = with_run(cleanup.run_ids, cleanup.forgotten, workflow.info().run_id)
-            workflow.continue_as_new(cleanup.model_copy(update={"run_ids": run_ids, "forgotten": forgotten}))
+            update = {"run_ids": run_ids, "forgotten": forgotten}
+            workflow.continue_as_new(run_argument(cleanup.model_copy(update=update)))
         return cleanup.result
 
     # -- queries -------------------------------------------------------------------------------------
@@ -554,7 +556,7 @@ class SubscriptionWorkflow:
         lifecycle = self._require_lifecycle()
         return status_of(lifecycle.state, lifecycle.price_book.domain_policy)
 
-    @workflow.query(description="Latest 100 timeline entries; the database has all of them")
+    @workflow.query(description=f"Latest {TIMELINE_KEPT} timeline entries; the database has all of them")
     def timeline(self) -> tuple[TimelineEntry, ...]:
         return self._lifecycle.timeline if self._lifecycle else ()
 

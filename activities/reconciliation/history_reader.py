@@ -24,7 +24,7 @@ from subscription.activity_contracts import (
     Transition,
 )
 from subscription.apply import apply_all
-from subscription.events import Event
+from subscription.event_documents import EventDocument, event_from_document
 from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.message_authentication import SIGNATURE_HEADER, MessageSigner
 from subscription.state import Subscription
@@ -70,10 +70,11 @@ class HistoryTransitions:
         self._state = transition.state
         self.transitions.append(transition)
 
-    def add_deadline_events(self, events: tuple[Event, ...]) -> None:
+    def add_deadline_events(self, documents: Sequence[EventDocument]) -> None:
         """Add deadline events. They need no command: events and previous state determine the transition."""
         assert self._state is not None, "a run starts with a state, or is provisioned first"
         before = self._state
+        events = tuple(event_from_document(before.subscription_id, document) for document in documents)
         self.add_transition(
             Transition(
                 subscription_id=before.subscription_id,
@@ -196,8 +197,8 @@ async def _add_result(
     match result:
         case Recorded(events=()):
             history.add_transition(await reader.decode(argument, Transition))
-        case Recorded(events=events):
-            history.add_deadline_events(events)
+        case Recorded(events=documents):
+            history.add_deadline_events(documents)
         case Provisioned(state=state):
             history.set_provisioned(state)
 

@@ -210,7 +210,7 @@ class SideBySide:
         try:
             snapshot = await handle.query("snapshot", result_type=Subscription)
             assert _bare(snapshot) == _bare(self.rules.state)
-            latest = [entry.model_dump(mode="json") for entry in self.rules.timeline[-100:]]
+            latest = [entry.model_dump(mode="json") for entry in self.rules.timeline[-10:]]
             assert await handle.query("timeline") == latest
             if not self._is_outdated:
                 assert await self._quoted() == _comparable(self.rules.quote(self.rules.now.date()))

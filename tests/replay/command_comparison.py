@@ -22,6 +22,7 @@ from temporalio.worker import (
 )
 
 from subscription.activity_contracts import Recorded
+from subscription.event_documents import event_document
 from workflows.registry import replay_failure_reason, replayer
 
 from .corpus import RecordedScenario
@@ -150,7 +151,8 @@ def _difference(effect: Effect, argument: Any) -> str | None:
     if not effect.local:
         return first_difference(effect.argument, argument)
     if isinstance(effect.result, Recorded):
-        return first_difference({"events": effect.result.events}, {"events": argument.events})
+        events = [event_document(argument.subscription_id, event) for event in argument.events]
+        return first_difference({"events": effect.result.events}, {"events": events})
     return None
 
 
