@@ -22,7 +22,7 @@ from temporalio.worker import (
 )
 
 from subscription.activity_contracts import Recorded
-from subscription.event_documents import event_document
+from subscription.event_documents import event_from_document
 from workflows.registry import replay_failure_reason, replayer
 
 from .corpus import RecordedScenario
@@ -151,8 +151,9 @@ def _difference(effect: Effect, argument: Any) -> str | None:
     if not effect.local:
         return first_difference(effect.argument, argument)
     if isinstance(effect.result, Recorded):
-        events = [event_document(argument.subscription_id, event) for event in argument.events]
-        return first_difference({"events": effect.result.events}, {"events": events})
+        id_ = argument.subscription_id
+        recorded = [event_from_document(id_, document) for document in effect.result.events]
+        return first_difference({"events": recorded}, {"events": argument.events})
     return None
 
 

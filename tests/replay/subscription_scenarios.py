@@ -309,7 +309,7 @@ async def signals(scene: Scene) -> list[WorkflowHistory]:
 
 async def knows_of(subscription: SubscriptionDriver, events: int) -> bool:
     """Return whether the workflow itself, and not only the database, has this many events."""
-    return len(await subscription.handle.query("timeline")) == events
+    return (await subscription.handle.query("timeline"))[-1]["sequence"] == events
 
 
 @replay_scenario(compared=False)

@@ -143,7 +143,7 @@ async def test_reservations_and_command_ids_survive_continue_as_new(hasty: Servi
     again = {"date": "2027-02-01", "term": "ANNUAL", "id": "the-switch"}
     assert await subscription.send("switch_to_paid", at="2027-01-10 10:00", **again) == first
     timeline = await subscription.handle.query("timeline")
-    assert [entry["event"] for entry in timeline] == await subscription.events()
+    assert [entry["event"] for entry in timeline] == (await subscription.events())[-10:]
     await subscription.advance_to("2027-02-01 00:00")
     assert (await subscription.events()).count("SWITCHED_TO_PAID") == 1
 
