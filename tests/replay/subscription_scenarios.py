@@ -10,6 +10,7 @@ from temporalio.client import WorkflowHistory
 
 from starter.requests import subscription_id_for
 from subscription.ids import WORKFLOW_ID_PREFIX
+from subscription.timeline import TimelineEntry
 
 from .recording_env import START, Scene, replay_scenario
 
@@ -309,7 +310,8 @@ async def signals(scene: Scene) -> list[WorkflowHistory]:
 
 async def knows_of(subscription: SubscriptionDriver, events: int) -> bool:
     """Return whether the workflow itself, and not only the database, has this many events."""
-    return (await subscription.handle.query("timeline"))[-1]["sequence"] == events
+    timeline = await subscription.handle.query("timeline", result_type=list[TimelineEntry])
+    return timeline[-1].sequence == events
 
 
 @replay_scenario(compared=False)
