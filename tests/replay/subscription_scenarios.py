@@ -310,7 +310,9 @@ async def signals(scene: Scene) -> list[WorkflowHistory]:
 
 async def knows_of(subscription: SubscriptionDriver, events: int) -> bool:
     """Return whether the workflow itself, and not only the database, has this many events."""
-    timeline = await subscription.handle.query("timeline", result_type=list[TimelineEntry])
+    timeline: list[TimelineEntry] = await subscription.handle.query(
+        "timeline", result_type=list[TimelineEntry]
+    )
     return timeline[-1].sequence == events
 
 
