@@ -292,27 +292,22 @@ async def test_worker_without_settings_exits_immediately(unconfigured_cli: Cli) 
     assert "WORKSUB_SMTP_URL is not the URL of a mail server" in unsendable.error["message"]
 
 
-async def test_server_without_test_clocks_is_reported(
+async def test_other_server_without_test_clocks_is_reported(
     service: Service, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The server first has no workflow of the subscription, which must not be reported as ended."""
     subscription_id = await service.subscribed()
     monkeypatch.setattr(temporal_server, "DYNAMIC_CONFIG", ())
     async with TemporalServer(tmp_path / "temporal", search_attributes={}) as server:
         client = await Client.connect(server.address)
         findings = {finding.what: finding async for finding in check_temporal(client)}
         assert findings["test clocks"].verdict is CheckStatus.NOTE
+        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")
+        missing = await elsewhere.run("rename", subscription_id, "--group", "elsewhere", "--json")
+        assert (missing.code, missing.error["code"]) == (3, "WORKFLOW_UNAVAILABLE")
         await client.start_workflow(
             "SubscriptionWorkflow", id=f"subscription-{subscription_id}", task_queue="nobody-listens"
         )
-        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")
         result = await elsewhere.run("clock", "advance", subscription_id, "1", "--json")
         assert (result.code, result.error["code"]) == (1, "NO_TEST_CLOCK")
-        assert "does not support time skipping" in result.error["message"]
-
-
-async def test_subscription_of_other_server_is_not_reported_ended(service: Service, cli: Cli) -> None:
-    subscription_id = await service.subscribed()
-    async with TemporalServer(cli.directory / "temporal", search_attributes={}) as server:
-        elsewhere = cli.with_settings(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE="default")
-        result = await elsewhere.run("rename", subscription_id, "--group", "elsewhere", "--json")
-    assert (result.code, result.error["code"]) == (3, "WORKFLOW_UNAVAILABLE")
+        assert "frontend.WorkflowTimeSkippingEnabled=true" in result.error["message"]

@@ -56,7 +56,7 @@ SMALL = Sizes(
     hostile_inputs=5_000,
     api_cases=2,
     restored_scenarios=4,
-    chaos_subscriptions=12,
+    chaos_subscriptions=9,
     bulk_subscriptions=24,
 )
 LARGE = Sizes(

@@ -37,7 +37,7 @@ from dev_stack.postgres_server import PostgresServer
 from dev_stack.reserved_ports import DefaultPorts
 from dev_stack.stack import EmbeddedStack, StackError
 from dev_stack.temporal_server import TemporalServer
-from starter.subscription_clock import ClockNotSupportedError, SubscriptionClock
+from starter.subscription_clock import SubscriptionClock
 
 TASK_QUEUE = "test-embedded"
 SEARCH_ATTRIBUTES = {"Colour": "Keyword"}
@@ -594,15 +594,3 @@ async def test_clock_without_workflow_is_an_error(client: Client) -> None:
     with pytest.raises(RPCError) as refused:
         await SubscriptionClock(client, "no-such-workflow").advance_to(datetime.now(UTC) + timedelta(days=1))
     assert refused.value.status == RPCStatusCode.NOT_FOUND
-
-
-async def test_server_without_test_clocks_names_the_requirement(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(temporal_server, "DYNAMIC_CONFIG", ())
-    async with TemporalServer(tmp_path, search_attributes={}) as server:
-        client = await Client.connect(server.address)
-        await client.start_workflow("Unserved", id="real-time", task_queue="nobody-listens")
-        clock = SubscriptionClock(client, "real-time")
-        with pytest.raises(ClockNotSupportedError, match=r"frontend\.WorkflowTimeSkippingEnabled=true"):
-            await clock.advance_to(datetime.now(UTC) + timedelta(days=1))
