@@ -235,6 +235,7 @@ async def test_dev_ends_its_stack_on_sigterm_or_failure(cli: Cli) -> None:
     dev = await cli.start("dev", "--json")
     started = await whole_stack(dev)
     dev.send_signal(signal.SIGTERM)
+    await wait_for_output(dev, "Stopping the worker, then the servers…")
     await wait_for_output(dev, "Stopping the servers…")
     services = [pid for pid, line in started.items() if WORKER in line or API in line]
     assert [pid for pid in services if is_running(pid)] == []
