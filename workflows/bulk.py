@@ -47,7 +47,12 @@ class BulkWorkflow:
 
     @workflow.init
     def __init__(self, argument: Any = None) -> None:
-        self._input = read_argument(BulkInput, argument)
+        self._invalid: ApplicationError | None = None
+        try:
+            self._input = read_argument(BulkInput, argument)
+        except ApplicationError as error:
+            # `run` raises it: the SDK has already created the coroutine of `run`, and would never await it.
+            self._input, self._invalid = BulkInput.model_construct(run_id=""), error
         self._state = self._requested = self._input.state
         self._in_flight = 0
         self._is_over = False
@@ -58,6 +63,8 @@ class BulkWorkflow:
         return await run_shielded(self._run(), self._stop)
 
     async def _run(self) -> BulkReport:
+        if self._invalid is not None:
+            raise self._invalid
         run_id = self._input.run_id
         if workflow.info().workflow_id != f"{BULK_WORKFLOW_PREFIX}{run_id}":
             raise ApplicationError(

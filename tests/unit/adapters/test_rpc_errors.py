@@ -85,13 +85,19 @@ async def test_client_retries_transient_failures(status: RPCStatusCode) -> None:
         assert tries == 1
 
 
-async def test_failing_workflow_tasks_are_not_retried_forever() -> None:
+async def test_failing_workflow_tasks_are_not_retried_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "LONGEST_PAUSE_SECONDS", 0.0)
+    tries = 0
+
     async def call() -> None:
+        nonlocal tries
+        tries += 1
         raise rpc_error(RPCStatusCode.FAILED_PRECONDITION)
 
     with pytest.raises(RPCError):
         async with asyncio.timeout(60):
             await retry.with_retries(call)
+    assert tries == 10
 
 
 CLI: dict[Outcome, set[str]] = {
