@@ -47,12 +47,17 @@ def main(directory: Path, listener: socket.socket, member: socket.socket) -> Non
 
 
 def _import_everything() -> None:
-    """Import every module of the product, because a command imports its modules only when it is called."""
+    """Import every module of the product, because a command imports its modules only when it is called.
+
+    Most commands also need the public suffixes, whose list is parsed at the first use.
+    """
     importlib.import_module("worker")
     for package in PACKAGES:
         for module in pkgutil.walk_packages([package], f"{package}."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
+    account_names = importlib.import_module("subscription.account_names")
+    account_names.customer_domain("worksub.example")
 
 
 def _serve(directory: Path, listener: socket.socket, member: socket.socket) -> dict[str, Any] | None:

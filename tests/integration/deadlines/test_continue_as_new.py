@@ -228,14 +228,14 @@ async def test_input_without_effect_also_continues_as_new(hasty: ServiceEnv) -> 
     assert max(await lengths_of_runs(subscription)) < EVENTS_A_RUN + LAST_STEPS
 
 
-async def test_years_on_test_clock_across_continue_as_new(hasty: ServiceEnv) -> None:
+async def test_year_on_test_clock_across_continue_as_new(hasty: ServiceEnv) -> None:
     subscription = await hasty.requested()
     started = (await subscription.status()).started_at
     assert started is not None
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="MONTHLY")
-    await subscription.advance_clock_to(started.replace(year=started.year + 2, day=min(started.day, 28)))
+    await subscription.advance_clock_to(started.replace(year=started.year + 1, day=min(started.day, 28)))
     runs = await ended_runs(subscription)
-    assert runs >= 4
+    assert runs >= 2
     ledger = await subscription.ledger()
     for entry in await subscription.client.timeline(subscription.id):
         if entry.event in ("SERVICE_FEES_POSTED", "CONTRACT_RENEWED"):

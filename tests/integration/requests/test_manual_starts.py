@@ -73,15 +73,19 @@ async def terminated(handle: WorkflowHandle[Any, Any]) -> None:
 
 
 async def test_invalid_input_is_rejected_with_problems(service_env: ServiceEnv) -> None:
+    ids: list[str] = []
+
     async def one(arguments: list[Any]) -> None:
         handle = await started(service_env, *arguments)
+        ids.append(handle.id.removeprefix(WORKFLOW_ID_PREFIX))
         result = await rejected(service_env, handle)
         assert result["code"] == RefusalCode.REQUEST_REFUSED
         fields = {problem["field"] for problem in result["problems"]}
         assert fields >= {"request_id", "region", "plan", "account"}
-        assert await found_in_database(service_env, [handle.id.removeprefix(WORKFLOW_ID_PREFIX)]) == []
 
     await run_cases({what: one(arguments) for what, arguments in NONSENSE.items()})
+    assert len(ids) == len(NONSENSE)
+    assert await found_in_database(service_env, ids) == []
 
 
 async def test_signals_and_updates_do_not_block_a_rejection(service_env: ServiceEnv) -> None:

@@ -52,7 +52,7 @@ class Impostor:
             call["name"],
             call["argument"],
             task_queue=call["queue"],
-            start_to_close_timeout=timedelta(seconds=20),
+            start_to_close_timeout=timedelta(seconds=60),
             retry_policy=RetryPolicy(maximum_attempts=2),
         )
 
@@ -184,7 +184,7 @@ async def test_activity_call_without_workflow_is_refused(
             argument,
             id=unique_name("standalone"),
             task_queue=service_env.task_queue,
-            start_to_close_timeout=timedelta(seconds=20),
+            start_to_close_timeout=timedelta(seconds=60),
             retry_policy=RetryPolicy(maximum_attempts=1),
         )
     assert isinstance(failure.value.cause, ApplicationError)
