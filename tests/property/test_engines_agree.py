@@ -49,7 +49,7 @@ def drawn() -> Drawing:
 def written_scenarios() -> list[dict[str, Any]]:
     """Return scenarios on which the two engines once differed."""
     start, until = "2027-01-04T09:00:00+09:00", "2027-02-01T00:00:00+09:00"
-    # Pending domains are checked every hour, so scenarios with them are short.
+    # Pending domains are checked every five minutes, later every hour, so scenarios with them are short.
     last_step = "2027-01-06T14:00:00+09:00"
     acme, other = {"domain": "acme.example"}, {"domain": "other.example"}
     return [
@@ -70,19 +70,19 @@ def written_scenarios() -> list[dict[str, Any]]:
             "name": "a domain that another subscription verifies first, and a rename to one",
             "request": {"at": start, "account": acme},
             "steps": [
-                {"at": "2027-01-04T10:00:00+09:00", "rename_account": other},
-                {"at": "2027-01-04T11:00:00+09:00", "lose_domain": {}},
-                {"at": "2027-01-04T11:00:00+09:00", "lose_domain": {}},
-                {"at": "2027-01-04T12:00:00+09:00", "rename_account": other},
+                {"at": "2027-01-04T09:01:00+09:00", "rename_account": other},
+                {"at": "2027-01-04T09:02:00+09:00", "lose_domain": {}},
+                {"at": "2027-01-04T09:02:00+09:00", "lose_domain": {}},
+                {"at": "2027-01-04T09:03:00+09:00", "rename_account": other},
                 {
-                    "at": "2027-01-04T13:00:00+09:00",
+                    "at": "2027-01-04T09:04:00+09:00",
                     "switch_to_paid": {"date": "2027-01-04", "term": "ANNUAL"},
                 },
-                {"at": "2027-01-05T10:00:00+09:00", "confirm_domain": {"id": "proof"}},
-                {"at": "2027-01-05T11:00:00+09:00", "lose_domain": {"id": "proof"}},
-                {"at": "2027-01-06T10:00:00+09:00", "rename_account": acme},
-                {"at": "2027-01-06T11:00:00+09:00", "lose_domain": None},
-                {"at": "2027-01-06T12:00:00+09:00", "rename_account": {"group": "acme"}},
+                {"at": "2027-01-04T09:05:00+09:00", "confirm_domain": {"id": "proof"}},
+                {"at": "2027-01-04T09:06:00+09:00", "lose_domain": {"id": "proof"}},
+                {"at": "2027-01-05T09:05:00+09:00", "rename_account": acme},
+                {"at": "2027-01-05T09:06:00+09:00", "lose_domain": None},
+                {"at": "2027-01-05T09:07:00+09:00", "rename_account": {"group": "acme"}},
             ],
             "until": last_step,
         },

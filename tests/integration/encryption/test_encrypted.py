@@ -163,23 +163,27 @@ async def test_undecryptable_input_is_refused_and_blocks_nothing(
         (payload, RefusalCode.INVALID_ARGUMENT if encrypts else RefusalCode.KEY_UNKNOWN)
         for payload in corrupted(whole).values()
     ]
+    cases: list[tuple[list[Any], RefusalCode]] = [([RawValue(payload)], code) for payload, code in sent]
+    cases += [
+        ([RawValue(payload), RawValue(payload), "more"], code)
+        for code, payload in {code: payload for payload, code in sent}.items()
+    ]
     async with open_env(stack, *(ours.keys if encrypts else ())) as service_env:
         subscription = await service_env.paid(START)
         handle = (await client_with_keys(stack)).get_workflow_handle(subscription.workflow_id)
-        for payload, code in sent:
+        for arguments, code in cases:
             refused = "encrypted" if encrypts else code
-            for arguments in ([RawValue(payload)], [RawValue(payload), RawValue(payload), "more"]):
-                assert await response_to(handle, "cancel", arguments) == refused
-                for name in ("settle", "request"):
-                    answer = await response_to(handle, name, arguments)
-                    assert answer == refused or code is not RefusalCode.KEY_UNKNOWN
-                with pytest.raises((WorkflowQueryFailedError, UnknownKeyError)):
-                    await handle.query("quote_cancellation", args=arguments)
-                await handle.signal("needs_attention", args=arguments)
-                await handle.signal("change_renewal_option", args=arguments)
+            assert await response_to(handle, "cancel", arguments) == refused
+            for name in ("settle", "request"):
+                answer = await response_to(handle, name, arguments)
+                assert answer == refused or code is not RefusalCode.KEY_UNKNOWN
+            with pytest.raises((WorkflowQueryFailedError, UnknownKeyError)):
+                await handle.query("quote_cancellation", args=arguments)
+            await handle.signal("needs_attention", args=arguments)
+            await handle.signal("change_renewal_option", args=arguments)
         await subscription.client.settle(subscription.id)
         assert await refusals_of(service_env, subscription) == [
-            ("change_renewal_option", code) for _, code in sent for _ in range(2)
+            ("change_renewal_option", code) for _, code in cases
         ]
         await subscription.send("change_renewal_option", at="2027-01-12 09:00", term="ANNUAL")
         assert await subscription.failed_tasks() == []

@@ -109,10 +109,10 @@ async def test_purge_keeps_reports_for_92_days(isolated_env: ServiceEnv) -> None
     assert [row["run"] for row in findings] == [recent]
 
 
-async def test_purge_with_invalid_input_reports_it(isolated_env: ServiceEnv) -> None:
+async def test_purge_with_invalid_input_reports_it(service_env: ServiceEnv) -> None:
     for argument in ({"grace_minutes": -1}, {"days": 5}, "now"):
         with pytest.raises(WorkflowFailureError) as failure:
-            await purged(isolated_env, argument)
+            await purged(service_env, argument)
         assert getattr(failure.value.cause, "type", None) == RefusalCode.INVALID_ARGUMENT
 
 
