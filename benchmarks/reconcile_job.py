@@ -2,13 +2,10 @@
 
 import asyncio
 import time
-import uuid
 from dataclasses import astuple, dataclass
 
-from activities.reconciliation.scope import CLOCK_DIFFERENCE
-from adapters.temporal.client import TASK_QUEUE
+from benchmarks import reconciliation_run
 from benchmarks.environment import BenchmarkEnvironment
-from benchmarks.polling import wait_for
 from benchmarks.worker_processes import WorkerProcess
 from subscription.reconciliation import ReconcileReport
 
@@ -38,40 +35,15 @@ async def reconcile(env: BenchmarkEnvironment, *, query_all: bool = False) -> Re
     async with env.our_worker() as worker:
         before = await env.servers.usage_with(worker)
         begun = time.perf_counter()
-        running = asyncio.create_task(
-            env.temporal.execute_workflow(
-                "ReconcileWorkflow",
-                {"grace_minutes": 0, "query_all": query_all},
-                id=f"reconcile-{uuid.uuid4()}",
-                task_queue=TASK_QUEUE,
-                result_type=ReconcileReport,
-            )
-        )
+        running = asyncio.create_task(reconciliation_run.reconcile(env.temporal, query_all=query_all))
         peak = await _peak_memory(worker, running)
         seconds, report = time.perf_counter() - begun, await running
         after = await env.servers.usage_with(worker)
     if report.by_code:
         raise RuntimeError(f"Reconciliation has findings in a consistent system: {dict(report.by_code)}.")
-    await _pretend_night_passed(env)
+    await reconciliation_run.pretend_night_passed(env.temporal, env.owner)
     cpu = sum(astuple(after)) - sum(astuple(before))
     return Reconciled(seconds, cpu * 1000 / report.checked, peak, report)
-
-
-async def _pretend_night_passed(env: BenchmarkEnvironment) -> None:
-    """Let nothing count as changed since the latest run, and wait until Temporal lists it."""
-    finished_by = await env.owner.fetchval(
-        """
-        UPDATE reconciliations SET started_at = clock_timestamp() + $1
-         WHERE finished_at = (SELECT max(finished_at) FROM reconciliations) RETURNING finished_by
-        """,
-        CLOCK_DIFFERENCE,
-    )
-    query = f"RunId = '{finished_by}' AND ExecutionStatus = 'Completed'"
-
-    async def is_listed() -> bool:
-        return (await env.temporal.count_workflows(query)).count > 0
-
-    await wait_for(is_listed)
 
 
 async def _peak_memory(worker: WorkerProcess, running: "asyncio.Task[ReconcileReport]") -> int:

@@ -9,9 +9,9 @@ from typing import Any
 from temporalio.testing import ActivityEnvironment
 
 from activities.reconciliation.activities import ReconciliationActivities
-from activities.reconciliation.scope import CLOCK_DIFFERENCE
 from activities.reconciliation.workflow_probe import ANSWER_TIMEOUT
 from adapters.postgres.workspace_provisioner import PostgresWorkspaceProvisioner
+from benchmarks.reconciliation_run import pretend_night_passed, reconcile
 from subscription.reconciliation import (
     FinishReconciliation,
     ReconcilePage,
@@ -33,13 +33,13 @@ async def reconciled(
     service_env: ServiceEnv, grace_minutes: int = 0, *, query_all: bool = False
 ) -> dict[str, Any]:
     """Return the report of a run. Only a grace period lets work count as still in progress."""
-    report: dict[str, Any] = await service_env.temporal.execute_workflow(
-        "ReconcileWorkflow",
-        {"grace_minutes": grace_minutes, "query_all": query_all},
-        id=unique_name("reconcile"),
+    report = await reconcile(
+        service_env.temporal,
+        grace_minutes=grace_minutes,
+        query_all=query_all,
         task_queue=service_env.task_queue,
     )
-    return report
+    return report.model_dump(mode="json")
 
 
 async def found(
@@ -108,19 +108,7 @@ async def night_passed(service_env: ServiceEnv) -> None:
 
 async def since_last_night(service_env: ServiceEnv) -> None:
     """Let only what follows count as changed since the latest run, which Temporal must list."""
-    finished_by = await service_env.owner.fetchval(
-        """
-        UPDATE reconciliations SET started_at = clock_timestamp() + $1
-         WHERE finished_at = (SELECT max(finished_at) FROM reconciliations) RETURNING finished_by
-        """,
-        CLOCK_DIFFERENCE,
-    )
-    query = f"RunId = '{finished_by}' AND ExecutionStatus = 'Completed'"
-
-    async def is_listed() -> bool:
-        return (await service_env.temporal.count_workflows(query)).count > 0
-
-    await wait_for("the run is listed", is_listed)
+    await pretend_night_passed(service_env.temporal, service_env.owner)
 
 
 async def needs_attention(subscription: SubscriptionDriver) -> bool:
