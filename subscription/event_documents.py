@@ -1,7 +1,8 @@
 """Documents of events in the database and in workflow histories: JSON from which the event is restored.
 
 A ledger line is part of the event that posts it. Its document leaves out the values that follow from the
-event: the key, the time of posting, and the days, plan and members of a part that are those of the line.
+event: the key, the time of posting, and the days, plan and members of a part that are those of the line. It
+also leaves out a percentage of 100, and the basis of a price that was in force.
 """
 
 import json
@@ -16,6 +17,7 @@ EventDocument = Mapping[str, Any]
 
 _OF_THE_LINE = ("from", "to", "plan", "members")
 """The fields of a part that are usually those of its line."""
+_IN_FORCE = {"basis": "IN_FORCE"}
 
 
 def event_document(subscription_id: str, event: Event) -> EventDocument:
@@ -62,12 +64,15 @@ def line_from_json(subscription_id: str, posted_at: datetime, document: str) -> 
 
 def _line_document(subscription_id: str, at: str, line: Mapping[str, Any]) -> EventDocument:
     implied = _implied_fields(subscription_id, at, line)
-    document = {name: value for name, value in line.items() if value != implied.get(name)}
+    of_the_line = {name: line[name] for name in _OF_THE_LINE}
     parts = [
-        {name: value for name, value in part.items() if name not in _OF_THE_LINE or value != line[name]}
+        {
+            **_without(of_the_line, part),
+            "origins": [_without(_IN_FORCE, origin) for origin in part["origins"]],
+        }
         for part in line["pieces"]
     ]
-    return {**document, "pieces": parts}
+    return {**_without(implied, line), "pieces": parts}
 
 
 def _line_fields(subscription_id: str, at: Any, document: Any) -> Any:
@@ -75,10 +80,27 @@ def _line_fields(subscription_id: str, at: Any, document: Any) -> Any:
     if not isinstance(document, Mapping):
         return document
     line = {**_implied_fields(subscription_id, at, document), **document}
-    if isinstance(parts := document.get("pieces"), list):
-        of_the_line = {name: document[name] for name in _OF_THE_LINE if name in document}
-        line["pieces"] = [{**of_the_line, **part} if isinstance(part, Mapping) else part for part in parts]
+    of_the_line = {name: document[name] for name in _OF_THE_LINE if name in document}
+    parts = _each_with(of_the_line, document.get("pieces"))
+    if isinstance(parts, list):
+        line["pieces"] = [
+            {**part, "origins": _each_with(_IN_FORCE, part.get("origins"))}
+            if isinstance(part, Mapping)
+            else part
+            for part in parts
+        ]
     return line
+
+
+def _without(implied: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in implied or value != implied[name]}
+
+
+def _each_with(implied: Mapping[str, Any], documents: Any) -> Any:
+    """Return the documents with the implied fields; anything else than a list of documents is unchanged."""
+    if not isinstance(documents, list):
+        return documents
+    return [{**implied, **each} if isinstance(each, Mapping) else each for each in documents]
 
 
 def _implied_fields(subscription_id: str, at: Any, line: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -175,9 +175,9 @@ GRANT SELECT, INSERT, UPDATE ON customer_event_counters TO worksub_worker;
 
 CREATE TABLE customer_events (
     customer_id     text    NOT NULL,
-    number          bigint  NOT NULL,
     subscription_id text    NOT NULL,
     sequence        integer NOT NULL,
+    number          bigint  NOT NULL,
     PRIMARY KEY (customer_id, number),
     FOREIGN KEY (subscription_id, sequence) REFERENCES lifecycle_events
 );
@@ -193,7 +193,8 @@ BEGIN
     INSERT INTO customer_event_counters AS counter VALUES (customer, 1)
     ON CONFLICT (customer_id) DO UPDATE SET last_number = counter.last_number + 1
     RETURNING last_number INTO next_number;
-    INSERT INTO customer_events VALUES (customer, next_number, NEW.subscription_id, NEW.sequence);
+    INSERT INTO customer_events (customer_id, number, subscription_id, sequence)
+    VALUES (customer, next_number, NEW.subscription_id, NEW.sequence);
     RETURN NULL;
 END
 $$;

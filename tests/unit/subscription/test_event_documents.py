@@ -18,7 +18,7 @@ from subscription.event_documents import (
 def test_line_document_leaves_out_what_the_event_implies() -> None:
     """31 of 31 days in January at 3,000 KRW."""
     subscription = ScenarioBuilder.paid("2027-01-01", "ANNUAL", plan="lite", members=1).at("2027-02-01 00:00")
-    origin = {"version": "2026-11", "basis": "IN_FORCE", "decided_on": "2027-01-01"}
+    origin = {"version": "2026-11", "decided_on": "2027-01-01"}
     prices = {"list_price": 3600, "annual_price": 3000}
     assert event_document("sub-1", subscription.events[-1]) == {
         "at": "2027-02-01T00:00:00+09:00",
@@ -64,7 +64,14 @@ def test_private_fields_are_stored_apart_and_restored() -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["[]", '{"was": 1}', '{"posted": [1]}', '{"event": "CANCELED", "posted": [{"pieces": [1]}]}']
+    "damage",
+    [
+        '{"event": "CANCELED", "posted": [{"pieces": [{"origins": [1]}]}]}',
+        "[]",
+        '{"was": 1}',
+        '{"posted": [1]}',
+        '{"event": "CANCELED", "posted": [{"pieces": [1]}]}',
+    ],
 )
 def test_damaged_document_is_a_validation_error(damage: str) -> None:
     with pytest.raises(ValidationError):
