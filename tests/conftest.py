@@ -60,9 +60,19 @@ def stack_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
+async def postgres_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory of a stopped PostgreSQL server; tests start servers on copies of it."""
+    from support.postgres_data import create_data
+
+    return await create_data(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+async def stack(stack_directory: Path, postgres_data: Path) -> AsyncIterator[EmbeddedStack]:
+    from support.postgres_data import copy_data
     from support.service_env import open_stack
 
+    copy_data(postgres_data, stack_directory)
     async with open_stack(stack_directory) as running:
         yield running
 

@@ -19,6 +19,7 @@ from support.default_ports import DEFAULT_PORTS, default_ports_held
 from support.forked_process import ForkedProcess, PipedProcess, program_directory
 from support.observability import probed, scraped
 from support.polling import wait_for
+from support.postgres_data import copy_data
 from support.request_files import PASSWORD, request_file
 
 from dev_stack.child_server import port_is_free
@@ -32,8 +33,9 @@ Dev: TypeAlias = asyncio.subprocess.Process | ForkedProcess
 
 
 @pytest.fixture
-def cli(unconfigured_cli: Cli, catalogue_file: Path) -> Cli:
-    """Return `worksub` without a configured service; it starts its own."""
+def cli(unconfigured_cli: Cli, catalogue_file: Path, postgres_data: Path) -> Cli:
+    """Return `worksub` without a configured service; it starts its own, on PostgreSQL data that exist."""
+    copy_data(postgres_data, unconfigured_cli.directory / ".worksub")
     return unconfigured_cli.with_settings(WORKSUB_CATALOGUE=str(catalogue_file))
 
 

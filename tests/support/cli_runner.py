@@ -18,7 +18,7 @@ from support.forked_process import ForkedProcess, PipedProcess, Program, start_f
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 180.0
 _MODULE = "entrypoints.cli"
-_INHERITED = ("PATH", "HOME", "TMPDIR", KEYS, KEYS_FILE)  # the whole suite may run encrypted
+_INHERITED = ("PATH", "HOME", "TMPDIR", "GOGC", KEYS, KEYS_FILE)  # the whole suite may run encrypted
 
 
 @dataclass(frozen=True)

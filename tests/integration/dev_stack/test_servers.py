@@ -5,7 +5,6 @@ import http.client
 import os
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
@@ -19,6 +18,7 @@ import dns.nameserver
 import dns.resolver
 import pytest
 from support.polling import wait_for
+from support.postgres_data import copy_data
 from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
@@ -82,21 +82,11 @@ async def stack(stack_directory: Path) -> AsyncIterator[EmbeddedStack]:
         yield running
 
 
-@pytest.fixture(scope="module")
-async def created_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create PostgreSQL data, which takes longer than a start of the server; tests use copies of them."""
-    directory = tmp_path_factory.mktemp("created") / "postgres"
-    async with PostgresServer(directory):
-        pass
-    return directory
-
-
 @pytest.fixture
-def stopped_stack(created_data: Path, tmp_path: Path) -> Path:
+def stopped_stack(postgres_data: Path, tmp_path: Path) -> Path:
     """Return the directory of a stack that has PostgreSQL data."""
     directory = tmp_path / "stack"
-    directory.mkdir()
-    subprocess.run(["cp", "-a", created_data, directory], check=True)  # keeps the owner of each file
+    copy_data(postgres_data, directory)
     return directory
 
 
