@@ -85,7 +85,7 @@ async def test_unavailable_receiver_backs_off_and_recovers(
     webhook_env: ServiceEnv, endpoint_store: WebhookEndpointStore
 ) -> None:
     customer = unique_name("C")
-    async with receiving() as receiver, receiving() as other, run_dispatchers(webhook_env, call_timeout=0.3):
+    async with receiving() as receiver, receiving() as other, run_dispatchers(webhook_env, call_timeout=2):
         receiver.hangs = True
         created = await endpoint_store.add(receiver.url, customer)
         await endpoint_store.add(other.url, customer)

@@ -55,7 +55,7 @@ SMALL = Sizes(
     machine_steps=20,
     hostile_inputs=5_000,
     api_cases=2,
-    restored_scenarios=4,
+    restored_scenarios=2,
     chaos_subscriptions=9,
     bulk_subscriptions=24,
 )

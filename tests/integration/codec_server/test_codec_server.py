@@ -80,7 +80,7 @@ class CodecServer(NamedTuple):
 
         def send_blocking() -> Answer:
             try:
-                with urlopen(request, timeout=10) as answer:
+                with urlopen(request, timeout=60) as answer:
                     return Answer(answer.status, answer.headers, answer.read().decode())
             except HTTPError as error:
                 return Answer(error.code, error.headers, error.read().decode())
