@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.postgres_data import copy_data
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
@@ -29,8 +30,11 @@ from benchmarks.worker_processes import WorkerEndedError, worker_process
 from benchmarks.workload import SMALLEST, Sizes
 
 
-async def test_benchmark_parts_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_benchmark_parts_run(
+    postgres_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     faults: list[str] = []
+    copy_data(postgres_data, tmp_path)
     async with (
         open_environment(tmp_path, lambda line: None, faults.append) as fresh,
         fresh.our_worker() as ours,

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from support.markdown_pages import ROOT
+from support.postgres_data import copy_data
 
 from adapters.postgres.catalogue_repository import publish
 from adapters.postgres.migrate import migrate, migrations
@@ -24,9 +25,11 @@ from .test_worked_examples import BOOK
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+async def server(postgres_data: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Return host:port of a server on which the files ran as at container start."""
-    async with PostgresServer(tmp_path_factory.mktemp("postgres")) as postgres:
+    directory = tmp_path_factory.mktemp("logins")
+    copy_data(postgres_data, directory)
+    async with PostgresServer(directory / "postgres") as postgres:
         _run_the_files(postgres.dsn())
         address = urlsplit(postgres.dsn()).netloc.split("@")[1]
         assert await migrate(_url(address, "worksub_owner")) == [each.name for each in migrations()]
@@ -141,10 +144,11 @@ async def test_logins_cannot_create_large_objects(server: str, login: str) -> No
     await connection.close()
 
 
-async def test_embedded_server_has_the_same_logins(server: str, tmp_path: Path) -> None:
+async def test_embedded_server_has_the_same_logins(server: str, postgres_data: Path, tmp_path: Path) -> None:
     """Two files create the logins, because a container runs one of them before the service starts."""
     there = await _logins(_url(server, "worksub_owner"))
     del there["temporal"]  # the embedded Temporal does not use PostgreSQL
+    copy_data(postgres_data, tmp_path)
     async with PostgresServer(tmp_path / "postgres") as embedded:
         owner = await embedded.ensure_database("worksub")
         await migrate(owner)
