@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,15 +13,16 @@ from entrypoints.cli.errors import CommandError, ExitCode
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-# Piped output has no terminal width, so tables use this width instead of Rich's default of 80 columns.
+MIN_WIDTH = 80
+"""Minimum number of columns, also in narrower terminals."""
+
+# Piped output has no terminal width, so views use this width instead of Rich's default of 80 columns.
 _WIDTH_WITHOUT_TERMINAL = 160
 
 
 def console(*, stderr: bool = False) -> "Console":
     """Return a Rich console without markup, so that customer data is never interpreted as markup."""
     from rich.console import Console
-
-    from entrypoints.cli.views.layout import MIN_WIDTH
 
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _WIDTH_WITHOUT_TERMINAL
@@ -29,12 +31,32 @@ def console(*, stderr: bool = False) -> "Console":
     return result
 
 
+def text_width() -> int:
+    """Return the number of columns for a view that is text."""
+    if not sys.stdout.isatty():
+        return _WIDTH_WITHOUT_TERMINAL
+    return max(MIN_WIDTH, shutil.get_terminal_size().columns)
+
+
 def show(as_json: bool, document: Any, render: "Callable[[], RenderableType]") -> None:
-    """Print the result of a command: `document` as one line of JSON, or the view of `render`."""
+    """Print the result of a command: `document` as one line of JSON, or the view of `render`.
+
+    A view that is text is printed without Rich, whose import takes longer than a short command.
+    """
     if as_json:
         show_json(document)
+    elif isinstance(view := render(), str):
+        show_text(view)
     else:
-        console().print(render(), crop=False)
+        console().print(view, crop=False)
+
+
+def show_text(text: str) -> None:
+    """Print text with styles of `typer.style`, which are removed unless a terminal shows them."""
+    import typer
+
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", "unknown")
+    typer.echo(text, color=False if plain else None)
 
 
 def show_json(document: Any) -> None:

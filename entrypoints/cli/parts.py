@@ -10,9 +10,8 @@ PARTS: Final[dict[str, tuple[str, ...]]] = {
     "subscription_commands": (
         *("switch", "renewal", "upgrade", "cancel", "withdraw", "rename", "verify-domain"),
     ),
-    "subscription_queries": (
-        *("status", "entitlements", "timeline", "ledger", "quote", "upcoming", "explain"),
-    ),
+    "status": ("status",),
+    "subscription_queries": ("entitlements", "timeline", "ledger", "quote", "upcoming", "explain"),
     "bulk": ("bulk",),
     "export": ("export",),
     "search": ("list",),

@@ -76,7 +76,8 @@ def _view(page: "SearchPage", named_filter: "NamedFilter | None") -> "Renderable
     from rich.console import Group
     from rich.text import Text
 
-    from entrypoints.cli.views.subscription import format_attention, list_table
+    from entrypoints.cli.views.formatting import format_attention
+    from entrypoints.cli.views.subscription import list_table
     from subscription.business_calendar import KST
 
     now = datetime.now(KST)

@@ -1,6 +1,6 @@
-"""Read-only commands: status, entitlements, timeline, ledger, quote, upcoming, explain."""
+"""Read-only commands: entitlements, timeline, ledger, quote, upcoming, explain."""
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,69 +18,19 @@ from entrypoints.cli.options import (
     Timeout,
     Watch,
 )
-from entrypoints.cli.output import console, show
+from entrypoints.cli.output import show, text_width
 from entrypoints.cli.session import Session
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from starter.client import CancellationQuote, SubscriptionClient
-    from starter.status_queries import StatusQueries
-    from subscription.attention import ShownAttention
-    from subscription.erasure_certificate import ErasureCertificate
     from subscription.forecast import ChangeQuote
-    from subscription.status import Status
     from subscription.timeline import RecordedEntry
 
 app = typer.Typer()
 _PANEL = "Query a subscription"
 _WATCH_SECONDS = 1.0
-
-
-@app.command(rich_help_panel=_PANEL)
-def status(subscription_id: SubscriptionId, watch: Watch = False, as_json: AsJson = False) -> None:
-    """Show the status and the next event of a subscription; after erasure, also the certificate."""
-    with Session() as session:
-        subscription_id = session.resolve_id(subscription_id)
-        previous: CurrentStatus | None = None
-        while True:
-            current = session.run_status_query(lambda queries: _current_status(queries, subscription_id))
-            if current != previous:
-                _show_status(as_json, current, separated=previous is not None)
-            if not watch or current.status.state.is_terminal:
-                return
-            previous = current
-            session.wait(_WATCH_SECONDS)
-
-
-class CurrentStatus(NamedTuple):
-    status: "Status"
-    certificates: "list[ErasureCertificate]"
-    attention: "ShownAttention | None"
-
-
-async def _current_status(queries: "StatusQueries", subscription_id: str) -> CurrentStatus:
-    return CurrentStatus(
-        await queries.status(subscription_id),
-        await queries.certificates(subscription_id),
-        await queries.attention(subscription_id),
-    )
-
-
-def _show_status(as_json: bool, current: CurrentStatus, *, separated: bool) -> None:
-    def render() -> "RenderableType":
-        from entrypoints.cli.views.subscription import status_view
-
-        return status_view(*current)
-
-    if separated and not as_json:
-        console().print()
-    document = {
-        **current.status.model_dump(mode="json"),
-        "certificates": current.certificates,
-        "attention": current.attention,
-    }
-    show(as_json, document, render)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -90,10 +40,10 @@ def entitlements(subscription_id: SubscriptionId, as_json: AsJson = False) -> No
         subscription_id = session.resolve_id(subscription_id)
         granted = session.run_query(lambda queries: queries.entitlements(subscription_id))
 
-    def render() -> "RenderableType":
-        from entrypoints.cli.views.subscription import entitlements_view
+    def render() -> str:
+        from entrypoints.cli.views.status import entitlements_text
 
-        return entitlements_view(granted)
+        return entitlements_text(granted, text_width())
 
     show(as_json, granted, render)
 

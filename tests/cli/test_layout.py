@@ -14,7 +14,8 @@ from dev_stack.scenario_runner import simulate_by_rules
 from entrypoints.cli.views.billing import ledger_table
 from entrypoints.cli.views.layout import Indented
 from entrypoints.cli.views.simulate import scenario_view
-from entrypoints.cli.views.subscription import entitlements_view, list_table, verification_records_view
+from entrypoints.cli.views.status import entitlements_text
+from entrypoints.cli.views.subscription import list_table, verification_records_view
 from entrypoints.cli.yaml_documents import read_documents
 from starter.subscription_summary import SubscriptionSummary
 from subscription.business_calendar import KST
@@ -69,7 +70,7 @@ def test_r36_entitlements_show_the_seats_and_locked_members() -> None:
         members_in_use=12,
         locked_members=2,
     )
-    text = "\n".join(rendered(entitlements_view(granted), 80))
+    text = entitlements_text(granted, 80)
     assert "Functions     Mail, Calendar" in text
     assert "Seats         12 of 10 used" in text
     assert "Locked        2 members, added last" in text

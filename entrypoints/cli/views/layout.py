@@ -8,8 +8,12 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-MIN_WIDTH = 80
-"""Minimum number of columns, also in narrower terminals."""
+from entrypoints.cli.views.formatting import STATE_STYLES
+from subscription.state import State
+
+
+def styled_state(state: str) -> Text:
+    return Text(state, style=STATE_STYLES.get(State(state), ""))
 
 
 class BorderlessTable(Table):

@@ -1,7 +1,6 @@
-"""Views of subscriptions: status, timeline, forecast, results of commands."""
+"""Views of subscriptions: timeline, forecast, list, results of commands."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -9,22 +8,17 @@ from rich.table import Table
 from rich.text import Text
 
 from entrypoints.cli.views.billing import ledger_table
-from entrypoints.cli.views.formatting import NONE, format_amount, format_deadline, format_time, styled_state
-from entrypoints.cli.views.layout import BreakableIdentifier, FirstThatFits, new_table
-from subscription.attention import ShownAttention
-from subscription.business_calendar import KST
-from subscription.labels import renewal_label, reservation_label
-from subscription.messages import PLAIN, format_message
-from subscription.state import Access
+from entrypoints.cli.views.formatting import NONE, format_amount, format_deadline, format_time
+from entrypoints.cli.views.layout import BreakableIdentifier, FirstThatFits, new_table, styled_state
+from entrypoints.cli.views.status import verification_records_text
+from subscription.messages import PLAIN
 
 if TYPE_CHECKING:
     from starter.subscription_summary import SubscriptionSummary
     from subscription.domain_verification import VerificationRecords
-    from subscription.entitlements import Entitlements
     from subscription.erasure_certificate import ErasureCertificate
     from subscription.forecast import UpcomingEvent
     from subscription.refusals import Problem
-    from subscription.status import Status
     from subscription.timeline import Answer, RecordedEntry, TimelineEntry
 
 
@@ -37,91 +31,10 @@ def answer_view(answer: "Answer") -> RenderableType:
     return Group(*parts)
 
 
-def format_attention(attention: ShownAttention, now: datetime) -> str:
-    """Return the reason for attention, its time, and its age unless the time is in the future."""
-    if attention.since is None:
-        return attention.text
-    since = f"{attention.text}, since {format_time(attention.since)}"
-    return f"{since} ({format_age(now - attention.since)} ago)" if now >= attention.since else since
-
-
-def format_age(age: timedelta) -> str:
-    """Return a duration in its largest unit, as "3 hours"."""
-    for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if number := int(age.total_seconds()) // seconds:
-            return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
-    return "less than a minute"
-
-
-def status_view(
-    status: "Status",
-    certificates: "Sequence[ErasureCertificate]" = (),
-    attention: ShownAttention | None = None,
-) -> RenderableType:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column()
-    table.add_row("Subscription", status.subscription_id)
-    table.add_row("Customer", status.customer_id)
-    table.add_row("State", styled_state(status.state))
-    table.add_row("Access", status.access + _access_advice(status))
-    table.add_row("Account", status.account or NONE)
-    table.add_row("Plan", f"{status.plan}, {PLAIN.members(status.members)}")
-    if contract := status.contract:
-        table.add_row("Contract", f"{contract.term}, {contract.first_day} to {contract.end_day}")
-        table.add_row("Renewal", format_message(renewal_label(status.renewal)))
-    else:
-        table.add_row("Trial ends", format_time(status.trial_ends_at))
-        table.add_row("Grace ends", format_time(status.grace_ends_at))
-    table.add_row("Reserved", format_message(reservation_label(status.reservation)))
-    table.add_row("Next", format_deadline(status.next))
-    if attention:
-        words = format_attention(attention, datetime.now(KST))
-        table.add_row("Needs attention", Text(words, style="red"))
-        table.add_row("Next step", attention.advice)
-    parts: list[RenderableType] = [table]
-    if status.proofs:
-        parts.append(verification_records_view(status.proofs))
-    if certificates:
-        parts.append(certificates_view(certificates))
-    return Group(*parts)
-
-
-def entitlements_view(granted: "Entitlements") -> RenderableType:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column()
-    table.add_row("Subscription", granted.subscription_id)
-    table.add_row("State", styled_state(granted.state))
-    table.add_row("Access", granted.access)
-    table.add_row("Plan", granted.plan)
-    table.add_row("Functions", ", ".join(granted.functions.en) if granted.functions else NONE)
-    table.add_row("Seats", f"{granted.members_in_use:,} of {granted.seats:,} used")
-    if granted.locked_members:
-        table.add_row("Locked", f"{PLAIN.members(granted.locked_members)}, added last")
-    return table
-
-
-def _access_advice(status: "Status") -> str:
-    if status.access is Access.RESTRICTED:
-        return " (verify the domain)"
-    if status.domain_lost and status.state.accepts_commands:
-        return " (the domain was verified elsewhere first: rename the account)"
-    return ""
-
-
 def verification_records_view(proofs: "Iterable[VerificationRecords]") -> RenderableType:
-    """Show the DNS records, one of which must be published. Each is one unwrapped line, for copying."""
-    parts: list[RenderableType] = []
-    for proof in proofs:
-        parts.append(Text(f"To verify {proof.domain}, publish one of these records:"))
-        for record in (
-            f"{proof.txt_name} TXT {proof.txt_value}",
-            f"{proof.cname_name} CNAME {proof.cname_target}",
-            f"{proof.mx_name} MX {proof.mx_exchange}",
-        ):
-            parts.append(Text(f"  {record}", no_wrap=True, overflow="ignore"))
-    return Group(*parts)
+    """Return the DNS records, one of which must be published. Each is one unwrapped line, for copying."""
+    lines = verification_records_text(proofs).splitlines()
+    return Group(*(Text(line, no_wrap=True, overflow="ignore") for line in lines))
 
 
 def timeline_table(entries: "Iterable[TimelineEntry]") -> Table:
