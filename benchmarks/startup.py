@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 
 NAME = "python -c pass"
 _COMMAND = (sys.executable, "-c", "pass")
+# Without the cache, each process would compile all modules that it imports.
+_CACHED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 async def seconds_of(command: Sequence[str], settings: Mapping[str, str] | None = None) -> float:
-    """Return the run time of a process, from its start to its end."""
+    """Return the run time of a process with a bytecode cache, from its start to its end."""
     begun = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, **(settings or {})}
+        *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, **_CACHED, **(settings or {})}
     )
     await process.communicate()
     if process.returncode:

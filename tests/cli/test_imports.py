@@ -7,13 +7,17 @@ from support.cli_runner import Cli, Ended
 
 from .conftest import Service
 
-PRINT_IMPORTS = """
+HEAVY = {
+    *("asyncio", "asyncpg", "idna", "publicsuffixlist", "pydantic", "rich", "temporalio"),
+    *("subscription.catalogue", "subscription.events"),
+}
+PRINT_IMPORTS = f"""
 import json, sys
 from entrypoints.cli.app import run
 for command in json.loads(sys.argv[1]):
     if code := run(command):
         sys.exit(code)
-print(*{"asyncio", "asyncpg", "pydantic", "rich", "temporalio"} & {*sys.modules}, file=sys.stderr)
+print(*{HEAVY} & {{*sys.modules}}, file=sys.stderr)
 """
 
 
@@ -32,10 +36,16 @@ async def test_help_imports_no_heavy_modules(unconfigured_cli: Cli) -> None:
 
 async def test_read_commands_do_not_import_temporal(service: Service, cli: Cli) -> None:
     subscription_id = await service.subscribed()
-    reads = ([name, subscription_id, "--json"] for name in ("status", "timeline", "ledger", "explain"))
+    reads = ([name, subscription_id, "--json"] for name in ("entitlements", "timeline", "ledger", "explain"))
     _, imported = await _run(cli, *reads)
     assert "asyncpg" in imported
-    assert imported.isdisjoint({"temporalio", "rich"})
+    assert imported.isdisjoint({"temporalio", "rich", "publicsuffixlist"})
+
+
+async def test_status_imports_only_the_models_of_the_state(service: Service, cli: Cli) -> None:
+    subscription_id = await service.subscribed()
+    _, imported = await _run(cli, ["status", subscription_id], ["status", subscription_id, "--json"])
+    assert imported == {"asyncio", "asyncpg", "pydantic"}
 
 
 async def test_keys_and_webhooks_do_not_import_temporal(cli: Cli) -> None:

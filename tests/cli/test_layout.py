@@ -70,10 +70,13 @@ def test_r36_entitlements_show_the_seats_and_locked_members() -> None:
         members_in_use=12,
         locked_members=2,
     )
-    text = entitlements_text(granted, 80)
+    text = Text.from_ansi(entitlements_text(granted, 80)).plain
     assert "Functions     Mail, Calendar" in text
     assert "Seats         12 of 10 used" in text
     assert "Locked        2 members, added last" in text
+    # At 24 columns, 10 remain for a value.
+    narrow = Text.from_ansi(entitlements_text(granted, 24)).plain
+    assert "Functions     Mail,\n              Calendar\n" in narrow
 
 
 def test_long_names_wrap_after_an_underscore() -> None:
