@@ -30,6 +30,9 @@ MAX_REQUEST_BYTES = 200_000
 ADDRESS, LOCK = "server", "lock"
 """Files in the server's directory: its socket, and the lock for starting, joining and ending the server."""
 
+_BLOCKED = {signal.SIGINT, signal.SIGTERM}
+"""Signals that end a test run reach the server too, which ends by itself and then removes its directory."""
+
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 
 
@@ -38,6 +41,7 @@ def main(directory: Path, listener: socket.socket, member: socket.socket) -> Non
 
     `member` is the connection of the first test process.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _BLOCKED)
     _import_everything()
     gc.freeze()  # a collection in a forked process would copy every page of what is imported
     with listener:
@@ -123,6 +127,7 @@ def _become(request: dict[str, Any]) -> NoReturn:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _BLOCKED)
     os.chdir(request["directory"])
     os.environ.clear()
     os.environ.update(request["environment"])
