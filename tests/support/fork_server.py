@@ -8,6 +8,7 @@ The processes of a test run share the server. Each keeps a connection; the serve
 """
 
 import atexit
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -76,11 +77,6 @@ def _serve(directory: Path, listener: socket.socket, member: socket.socket) -> d
                 selector.unregister(key.fileobj)
                 members.remove(key.fileobj)
                 key.fileobj.close()
-                if not members and _is_closed(directory, listener):
-                    for running in selector.get_map().values():
-                        if running.data:
-                            os.kill(running.data[0], signal.SIGKILL)
-                    return None
             elif key.fileobj is listener:
                 connection, _ = listener.accept()
                 message, descriptors, _, _ = socket.recv_fds(connection, MAX_REQUEST_BYTES, 3)
@@ -95,7 +91,7 @@ def _serve(directory: Path, listener: socket.socket, member: socket.socket) -> d
                     return {**json.loads(message), "descriptors": descriptors}
                 for descriptor in descriptors:
                     os.close(descriptor)
-                connection.send(str(pid).encode())
+                _tell(connection, pid)
                 selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, connection))
             else:
                 pid, connection = key.data
@@ -103,7 +99,17 @@ def _serve(directory: Path, listener: socket.socket, member: socket.socket) -> d
                 os.close(key.fd)
                 _, status = os.waitpid(pid, 0)
                 with connection:
-                    connection.send(str(os.waitstatus_to_exitcode(status)).encode())
+                    _tell(connection, os.waitstatus_to_exitcode(status))
+        if not members and _is_closed(directory, listener):
+            for running in selector.get_map().values():
+                if running.data:
+                    os.kill(running.data[0], signal.SIGKILL)
+            return None
+
+
+def _tell(connection: socket.socket, number: int) -> None:
+    with contextlib.suppress(OSError):  # a test process that was killed has closed its end
+        connection.send(str(number).encode())
 
 
 def _is_closed(directory: Path, listener: socket.socket) -> bool:
