@@ -9,6 +9,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 NAME = "python -c pass"
 _COMMAND = (sys.executable, "-c", "pass")
@@ -16,28 +17,28 @@ _COMMAND = (sys.executable, "-c", "pass")
 _CACHED = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
-async def seconds_of(command: Sequence[str], settings: Mapping[str, str] | None = None) -> float:
-    """Return the run time of a process with a bytecode cache, from its start to its end."""
-    begun = time.perf_counter()
+class RunTime(NamedTuple):
+    """The run time of a process, from its start to its end, and its processor time."""
+
+    elapsed: float
+    cpu: float
+
+
+async def run_time_of(command: Sequence[str], settings: Mapping[str, str] | None = None) -> RunTime:
+    """Run a process with a bytecode cache. No other child process may end meanwhile."""
+    begun, cpu_before = time.perf_counter(), _cpu_of_children()
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, **_CACHED, **(settings or {})}
     )
     await process.communicate()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with exit code {process.returncode}.")
-    return time.perf_counter() - begun
+    return RunTime(time.perf_counter() - begun, _cpu_of_children() - cpu_before)
 
 
-async def empty_seconds() -> float:
+async def empty_run_time() -> RunTime:
     """Return the run time of `python -c pass`."""
-    return await seconds_of(_COMMAND)
-
-
-async def empty_cpu_seconds() -> float:
-    """Return the processor time of `python -c pass`. No other child process may end meanwhile."""
-    before = _cpu_of_children()
-    await seconds_of(_COMMAND)
-    return _cpu_of_children() - before
+    return await run_time_of(_COMMAND)
 
 
 def _cpu_of_children() -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.metrics import TIMES, Figure
-from benchmarks.startup import NAME, empty_seconds, seconds_of
+from benchmarks.startup import NAME, empty_run_time, run_time_of
 from benchmarks.workload import Sizes
 from subscription.ids import WORKFLOW_ID_PREFIX
 
@@ -27,13 +27,13 @@ async def cli_startup(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
         times = Figure(f"worksub {name} against {NAME}", TIMES, goal)
         figures += [seconds, times]
         commands.append(((_WORKSUB, *arguments), seconds, times))
-        await seconds_of((_WORKSUB, *arguments), settings)
-    await empty_seconds()
+        await run_time_of((_WORKSUB, *arguments), settings)
     for _ in range(sizes.rounds):
-        unit = await empty_seconds()
-        empty.add(unit)
+        await empty_run_time()  # a process that follows a large one is slower, and must not be the unit
+        unit = await empty_run_time()
+        empty.add(unit.elapsed)
         for command, seconds, times in commands:
-            taken = await seconds_of(command, settings)
-            seconds.add(taken)
-            times.add(taken / unit)
+            taken = await run_time_of(command, settings)
+            seconds.add(taken.elapsed)
+            times.add(taken.cpu / unit.cpu)
     return figures

@@ -4,7 +4,7 @@ import time
 
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from benchmarks.metrics import TIMES, Figure
-from benchmarks.startup import NAME, empty_cpu_seconds
+from benchmarks.startup import NAME, empty_run_time
 from benchmarks.workload import Sizes
 from subscription.catalogue import PriceBook
 from subscription.scenario import Scenario, read_scenario, simulate
@@ -16,9 +16,9 @@ async def rules_throughput(sizes: Sizes) -> list[Figure]:
     rate = Figure("rules only, subscription-months", "1/s")
     times = Figure(f"rules only, five years of a subscription against {NAME}", TIMES, 0.25)
     book = PriceBook(versions=(read_catalogue(DEFAULT_CATALOGUE),))
-    await empty_cpu_seconds()
+    await empty_run_time()
     for _ in range(sizes.rounds):
-        unit, seconds = await empty_cpu_seconds(), _cpu_seconds(book, sizes.simulated)
+        unit, seconds = (await empty_run_time()).cpu, _cpu_seconds(book, sizes.simulated)
         rate.add(_MONTHS / seconds)
         times.add(seconds / unit)
     return [rate, times]
