@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 """The longest wait for something that takes a second on a quiet machine."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.3

@@ -41,7 +41,7 @@ from subscription.state import State
 from subscription.timeline import Answer
 
 # Minimum time between the starts of two runs: after continue-as-new, the next run waits for the rest of it.
-BETWEEN_RUNS = 'history.workflowIdReuseMinimalInterval="5s"'
+BETWEEN_RUNS = 'history.workflowIdReuseMinimalInterval="12s"'
 
 ERASING = (
     "workspaces/DELETE",
