@@ -32,7 +32,7 @@ ADDRESS, LOCK = "server", "lock"
 """Files in the server's directory: its socket, and the lock for starting, joining and ending the server."""
 
 _BLOCKED = {signal.SIGINT, signal.SIGTERM}
-"""Signals that end a test run reach the server too, which ends by itself and then removes its directory."""
+"""Signals that end a test run reach the server too, which ends alone and then removes its directory."""
 
 PACKAGES = ("subscription", "adapters", "workflows", "activities", "starter", "dev_stack", "entrypoints")
 

@@ -130,11 +130,11 @@ async def test_consistent_data_has_no_findings(isolated_env: ServiceEnv) -> None
 
 
 async def stay_busy(service_env: ServiceEnv, over: asyncio.Event) -> SubscriptionDriver:
-    """Send commands, advance months and rename until `over` is set; then cancel."""
+    """Send commands, advance months and rename, at least once and until `over` is set; then cancel."""
     subscription = await service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
     members = 10
-    while not over.is_set():
+    while members == 10 or not over.is_set():
         members += 1
         await subscription.send("upgrade", members=members, id=f"to-{members}")
         await subscription.send("change_renewal_option", term="MONTHLY" if members % 2 else "ANNUAL")
