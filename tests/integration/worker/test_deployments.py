@@ -15,15 +15,20 @@ from support.service_env import unique_name
 from support.subscription_driver import SubscriptionDriver
 from support.worker_env import WorkerEnv, open_worker_env
 from support.worker_process import worker_process
-from temporalio.api.enums.v1 import RoutingConfigUpdateState, VersioningBehavior
-from temporalio.api.workflowservice.v1 import DescribeWorkerDeploymentRequest
+from temporalio.api.enums.v1 import TaskQueueType, VersioningBehavior
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueResponse, ListTaskQueuePartitionsRequest
+from temporalio.client import Client
 
 from adapters.temporal.client import TASK_QUEUE
+from adapters.temporal.task_queue import describe_task_queue
 from dev_stack.stack import EmbeddedStack
 from entrypoints.cli.doctor import check_temporal
 from entrypoints.cli.worker_versions import idle_version
 
 DEPLOYMENT = "worksub"
+UNVERSIONED = ""
+"""The build ID by which the server describes workers without a build."""
 TEMPORAL = Path(sys.executable).with_name("temporal")
 
 
@@ -46,31 +51,46 @@ async def working(worker_env: WorkerEnv, build: str | None = None) -> AsyncItera
         assert await worker.exit_code() == 0
 
 
-async def make_current(worker_env: WorkerEnv, *which: str) -> None:
+async def make_current(worker_env: WorkerEnv, build: str) -> None:
     """Make a build current as soon as the server has it; return when all tasks are routed to it."""
     connection = {name: value for name, value in worker_env.settings.items() if name.startswith("TEMPORAL_")}
 
     async def accepted() -> bool:
         process = await asyncio.create_subprocess_exec(
             *(TEMPORAL, "worker", "deployment", "set-current-version", "--yes"),
-            *("--deployment-name", DEPLOYMENT, *which),
+            *("--deployment-name", DEPLOYMENT),
+            *(("--unversioned",) if build == UNVERSIONED else ("--build-id", build)),
             env={**connection, "HOME": str(worker_env.home)},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
         return await process.wait() == 0
 
-    async def everywhere() -> bool:
-        temporal = worker_env.service_env.temporal
-        described = await temporal.workflow_service.describe_worker_deployment(
-            DescribeWorkerDeploymentRequest(namespace=temporal.namespace, deployment_name=DEPLOYMENT),
-            retry=True,
-        )
-        state = described.worker_deployment_info.routing_config_update_state
-        return state != RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS
+    async def routed() -> bool:
+        # The deployment's own state can stay IN_PROGRESS if another version is synchronized meanwhile.
+        return {build} == {
+            queue.versioning_info.current_deployment_version.build_id
+            for queue in await partitions_of(worker_env.service_env.temporal)
+        }
 
-    await wait_for(f"{which} is the current version", accepted)
-    await wait_for(f"{which} is the current version of every queue", everywhere)
+    await wait_for(f"{build} is the current version", accepted)
+    await wait_for(f"{build} is the current version of every queue", routed)
+
+
+async def partitions_of(temporal: Client) -> list[DescribeTaskQueueResponse]:
+    """Describe every partition of the task queue, for workflow tasks and for activity tasks."""
+    listed = await temporal.workflow_service.list_task_queue_partitions(
+        ListTaskQueuePartitionsRequest(namespace=temporal.namespace, task_queue=TaskQueue(name=TASK_QUEUE))
+    )
+    kinds = {
+        TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW: listed.workflow_task_queue_partitions,
+        TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY: listed.activity_task_queue_partitions,
+    }
+    return [
+        await describe_task_queue(temporal, partition.key, kind)
+        for kind, partitions in kinds.items()
+        for partition in partitions
+    ]
 
 
 async def doctor_reports(worker_env: WorkerEnv, what: str) -> None:
@@ -118,20 +138,20 @@ async def test_subscriptions_continue_across_builds_and_back(worker_env: WorkerE
         assert await build_of(older) == ""
 
     async with working(worker_env, "0.1.0"):
-        await make_current(worker_env, "--build-id", "0.1.0")
+        await make_current(worker_env, "0.1.0")
         subscriptions = [older, await paid(worker_env)]
         assert await rename_after_months(subscriptions, months=1) == ["0.1.0", "0.1.0"]
 
         async with working(worker_env, "0.2.0"):
             # The server has this build, but routes no tasks to it yet.
             assert await rename_after_months(subscriptions, months=2) == ["0.1.0", "0.1.0"]
-            await make_current(worker_env, "--build-id", "0.2.0")
+            await make_current(worker_env, "0.2.0")
             assert await rename_after_months(subscriptions, months=3) == ["0.2.0", "0.2.0"]
-            await make_current(worker_env, "--build-id", "0.1.0")
+            await make_current(worker_env, "0.1.0")
             assert await rename_after_months(subscriptions, months=4) == ["0.1.0", "0.1.0"]
 
     async with working(worker_env):
-        await make_current(worker_env, "--unversioned")
+        await make_current(worker_env, UNVERSIONED)
         assert await rename_after_months(subscriptions, months=6) == ["", ""]
 
     for subscription in subscriptions:
@@ -150,7 +170,7 @@ async def test_doctor_reports_workers_without_tasks(worker_env: WorkerEnv) -> No
             "unversioned workers: `temporal worker deployment set-current-version "
             "--deployment-name worksub --build-id 0.1.0`.",
         )
-        await make_current(worker_env, "--build-id", "0.1.0")
+        await make_current(worker_env, "0.1.0")
         await doctor_reports(worker_env, f"OK: A worker polls task queue {TASK_QUEUE}.")
     stopped = datetime.now(UTC)
 
