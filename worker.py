@@ -9,7 +9,7 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from temporalio.client import Client
-from temporalio.worker import Worker, WorkerDeploymentConfig
+from temporalio.worker import PollerBehavior, PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 
 from activities.registry import activity_interceptors, create_activities
 from adapters.email.settings import MailServer
@@ -25,6 +25,8 @@ from workflows.registry import INTERCEPTORS, WORKFLOW_RUNNER, WORKFLOWS, extend_
 
 _SHUTDOWN_TIMEOUT = timedelta(seconds=20)
 _RESERVED_CONNECTIONS = 2
+POLLERS = PollerBehaviorAutoscaling()
+"""The number of polls follows the server's feedback, from five of each kind at the start."""
 
 
 def create_worker(
@@ -41,6 +43,7 @@ def create_worker(
     deployment: WorkerDeploymentConfig | None = None,
     cached_workflows: int = DEFAULT_CACHED_WORKFLOWS,
     rotation_nights: int = ROTATION_NIGHTS,
+    pollers: PollerBehavior = POLLERS,
 ) -> Worker:
     """Return a worker with every workflow and activity.
 
@@ -69,6 +72,8 @@ def create_worker(
         workflow_runner=WORKFLOW_RUNNER,
         # Deadlines run as local activities. However many are due, some connections stay free for commands.
         max_concurrent_local_activities=max(1, pool.get_max_size() - _RESERVED_CONNECTIONS),
+        workflow_task_poller_behavior=pollers,
+        activity_task_poller_behavior=pollers,
         deployment_config=deployment,
         # Without it, the SDK would hash the code of every imported module, which takes up to two seconds.
         build_id=None if deployment else release,

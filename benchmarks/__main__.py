@@ -24,6 +24,7 @@ from benchmarks.cases.history_size import history_size
 from benchmarks.cases.idle_workflows import idle_workflows
 from benchmarks.cases.large_tables import large_tables
 from benchmarks.cases.month_end import month_end
+from benchmarks.cases.poller_autoscaling import poller_autoscaling
 from benchmarks.cases.request_throughput import request_throughput
 from benchmarks.cases.rules_throughput import rules_throughput
 from benchmarks.cases.several_workers import several_workers
@@ -38,6 +39,7 @@ Case = Callable[[BenchmarkEnvironment, Sizes], Awaitable[list[Figure]]]
 CASES: Mapping[str, Case] = {
     "requests": request_throughput,
     "workers": several_workers,
+    "pollers": poller_autoscaling,
     "bulk": bulk_run,
     "histories": history_size,
     "commands": cli_startup,

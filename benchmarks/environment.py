@@ -72,8 +72,8 @@ class BenchmarkEnvironment:
         finally:
             implementation.close()
 
-    def our_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
-        return self._worker("benchmarks.worker", self.temporal_address, self.worker_url)
+    def our_worker(self, pollers: str = "default") -> AbstractAsyncContextManager[WorkerProcess]:
+        return self._worker("benchmarks.worker", self.temporal_address, self.worker_url, pollers)
 
     def plain_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
         return self._worker("benchmarks.baseline_temporal.worker", self.temporal_address, self.plain_url)

@@ -1,23 +1,33 @@
-"""`python -m benchmarks.worker SOCKET ADDRESS DATABASE_URL`: the worker as `worker.py` runs it."""
+"""`python -m benchmarks.worker SOCKET ADDRESS DATABASE_URL POLLERS`: the worker as `worker.py` runs it.
 
-from collections.abc import AsyncIterator
+`POLLERS` is `default`, `autoscaled`, or `fixed` for five of each kind, which is the SDK's default.
+"""
+
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from temporalio.client import Client
+from temporalio.worker import PollerBehavior, PollerBehaviorAutoscaling, PollerBehaviorSimpleMaximum
 
 from adapters.postgres.pool import create_pool
 from adapters.postgres.worker_keys import worker_signer
 from adapters.temporal.data_converter import data_converter
 from benchmarks.worker_protocol import serve
-from worker import create_worker
+from worker import POLLERS, create_worker
+
+_POLLERS: Mapping[str, PollerBehavior] = {
+    "default": POLLERS,
+    "autoscaled": PollerBehaviorAutoscaling(),
+    "fixed": PollerBehaviorSimpleMaximum(),
+}
 
 
 @asynccontextmanager
-async def working(temporal_address: str, database_url: str) -> AsyncIterator[str]:
+async def working(temporal_address: str, database_url: str, pollers: str) -> AsyncIterator[str]:
     client = await Client.connect(temporal_address, data_converter=data_converter())
     async with (
         create_pool(database_url, "worksub_worker") as pool,
-        create_worker(client, pool, await worker_signer(pool)),
+        create_worker(client, pool, await worker_signer(pool), pollers=_POLLERS[pollers]),
     ):
         yield "Working."
 

@@ -64,9 +64,9 @@ async def request_throughput(env: BenchmarkEnvironment, sizes: Sizes) -> list[Fi
             rate.add(*(each.rate for each in measured))
             for number_of_cpu, cpu in enumerate(cpus):
                 cpu.add(*(each.cpu[number_of_cpu] for each in measured))
-            latencies = [await _latencies(each.implementation, sizes.one_at_a_time) for each in candidates]
-            p50.add(*(percentile(latency, 50) for latency in latencies))
-            p99.add(*(percentile(latency, 99) for latency in latencies))
+            times = [await latencies(each.implementation, sizes.one_at_a_time) for each in candidates]
+            p50.add(*(percentile(each, 50) for each in times))
+            p99.add(*(percentile(each, 99) for each in times))
     return [rate, *cpus, p50, p99]
 
 
@@ -89,12 +89,12 @@ async def throughput(
     return Throughput(number / seconds, after.milliseconds_each(before, number))
 
 
-async def _latencies(implementation: Implementation, number: int) -> list[float]:
+async def latencies(implementation: Implementation, number: int) -> list[float]:
     """Return response times in milliseconds; each request starts after the previous workflow is idle."""
-    latencies = []
+    milliseconds = []
     for _ in range(number):
         begun = time.perf_counter()
         workflow_id = await implementation.request()
-        latencies.append((time.perf_counter() - begun) * 1000)
+        milliseconds.append((time.perf_counter() - begun) * 1000)
         await implementation.idle_since(workflow_id)
-    return latencies
+    return milliseconds
