@@ -154,12 +154,15 @@ async def test_worker_waits_for_each_of_its_pools(worker_env: WorkerEnv) -> None
         f"CREATE ROLE {login} LOGIN CONNECTION LIMIT 1 PASSWORD '{password}' IN ROLE worksub_worker"
     )
     settings = {**worker_env.settings, "DATABASE_URL": as_login(url, login)}
-    async with worker_process(settings, worker_env.home) as worker:
-        await worker.says("Connected to PostgreSQL")
-        await worker.says("Waiting for PostgreSQL: too many connections for role")
-        await owner.execute(f"ALTER ROLE {login} CONNECTION LIMIT -1")
-        await worker.says("Working on")
-        assert "Traceback" not in worker.output
+    try:
+        async with worker_process(settings, worker_env.home) as worker:
+            await worker.says("Connected to PostgreSQL")
+            await worker.says("Waiting for PostgreSQL: too many connections for role")
+            await owner.execute(f"ALTER ROLE {login} CONNECTION LIMIT -1")
+            await worker.says("Working on")
+            assert "Traceback" not in worker.output
+    finally:  # `doctor` reports the logins of the server, which other tests share.
+        await owner.execute(f"DROP ROLE {login}")
 
 
 @pytest.mark.parametrize("missing", ["Temporal", "PostgreSQL"])
