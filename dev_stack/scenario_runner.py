@@ -128,17 +128,19 @@ async def set_members_in_use(
 ) -> None:
     """Give the stand-in product this number of members, including the administrator (R36).
 
-    FOR SHARE serializes with erasure; otherwise members could be added to an erased subscription.
+    The row is locked first, as an erasure does; otherwise members could be added to an erased subscription.
     """
     async with connection.transaction():
+        await connection.execute(
+            "SELECT FROM subscriptions WHERE subscription_id = $1 FOR NO KEY UPDATE", subscription_id
+        )
         await connection.execute("DELETE FROM members WHERE subscription_id = $1", subscription_id)
         await connection.execute(
             """
             INSERT INTO members (subscription_id, member_id)
             SELECT subscription_id, 'member-' || number
-              FROM (SELECT subscription_id FROM subscriptions
-                     WHERE subscription_id = $1 AND state <> 'ERASED' FOR SHARE) AS live,
-                   generate_series(1, $2 - 1) AS number
+              FROM subscriptions, generate_series(1, $2 - 1) AS number
+             WHERE subscription_id = $1 AND state <> 'ERASED'
             """,
             subscription_id,
             count,

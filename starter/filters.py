@@ -104,18 +104,11 @@ def list_filters(
     )
 
 
-OVER_SEATS: Filters = (
-    Filter(
-        """
-        (SELECT in_use.members FROM members_in_use AS in_use
-          WHERE in_use.subscription_id = subscriptions.subscription_id) - subscriptions.members
-        """,
-        None,
-        ">",
-        0,
-    ),
-)
-"""Filter by more members in use than seats (R36)."""
+OVER_SEATS: Filters = (Filter("(added_members >= members)", None, "=", True),)
+"""Filter by more members in use, including the administrator, than seats (R36).
+
+The expression is the condition of the index `subscriptions_over_seats`.
+"""
 
 NEEDS_ATTENTION: Filters = (Filter(None, "NeedsAttention", "=", True),)
 

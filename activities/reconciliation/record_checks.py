@@ -89,6 +89,18 @@ def adjustment_findings(record: RecordSnapshot) -> Iterator[Finding]:
         yield _finding(record, FindingCode.ADJUSTMENT_DIFFERS, message)
 
 
+def miscounted_members(record: RecordSnapshot) -> Finding | None:
+    """Return a finding of a row with another number of members than the table has (R36).
+
+    Members that are left after an erasure are a finding of `remaining_data`, whose repair counts them again.
+    """
+    counted, rows = record.row["added_members"], record.personal.get("members", 0)
+    if counted == rows or (record.is_erased and rows):
+        return None
+    message = f"The row counts {counted} members beside the administrator, and there are {rows}."
+    return _finding(record, FindingCode.ROW_DIFFERS, message)
+
+
 def missing_data(record: RecordSnapshot) -> Finding | None:
     """Return a finding of the tables without a row that an active subscription must have."""
     missing = [table for table in _REQUIRED_WHILE_ACTIVE if not record.personal.get(table)]

@@ -146,7 +146,7 @@ async def load_record_within(connection: Connection, subscription_id: str) -> Re
 async def _load_records(connection: Connection, ids: Sequence[str]) -> list[RecordSnapshot]:
     rows = await connection.fetch(
         f"""
-        SELECT subscription_id, {", ".join(COLUMNS)}, snapshot,
+        SELECT subscription_id, {", ".join(COLUMNS)}, added_members, snapshot,
                request_fingerprint IS NOT NULL AS has_fingerprint
           FROM subscriptions WHERE subscription_id = ANY($1) ORDER BY subscription_id
         """,  # noqa: S608 - the parts are COLUMNS

@@ -121,6 +121,15 @@ async def insert_missing_lines(pool: Pool, subscription_id: str) -> bool:
         return False
 
 
+async def count_members(pool: Pool, subscription_id: str) -> bool:
+    """Count the members of the row again; return False if there is no row."""
+    async with lock_record(pool, subscription_id) as (connection, record):
+        if record is None:
+            return False
+        await subscription_repository.count_members(connection, subscription_id)
+        return True
+
+
 async def erase_again(pool: Pool, subscription_id: str, workspaces: WorkspaceProvisioner) -> bool:
     """Delete remaining personal data; the certificate of the first erasure stays (R31).
 

@@ -35,5 +35,6 @@ def _is_consistent(context: ReconcileContext, record: RecordSnapshot, expected: 
         or record_checks.unexpected_lines(record, expected.customer_id)
         or any(record_checks.charge_findings(record, expected, context.book))
         or any(record_checks.adjustment_findings(record))
+        or record_checks.miscounted_members(record)
         or record_checks.missing_data(record)
     )

@@ -56,6 +56,8 @@ async def _check_record(context: ReconcileContext, check: SubscriptionCheck, rec
             await check.add_finding(finding)
     for finding in record_checks.adjustment_findings(record):
         await check.add_finding(finding)
+    if miscounted := record_checks.miscounted_members(record):
+        await check.add_finding(miscounted, lambda: repair.count_members(context.pool, record.id))
     if not record.is_erased and (missing_data := record_checks.missing_data(record)):
 
         async def restore() -> bool:

@@ -122,6 +122,18 @@ async def update_subscription(connection: Connection, state: Subscription) -> No
     )
 
 
+async def count_members(connection: Connection, subscription_id: str) -> None:
+    """Set the number of members of a locked row, which a trigger usually does (R36)."""
+    await connection.execute(
+        """
+        UPDATE subscriptions
+           SET added_members = (SELECT count(*) FROM members WHERE subscription_id = $1)
+         WHERE subscription_id = $1
+        """,
+        subscription_id,
+    )
+
+
 async def insert_events(
     connection: Connection,
     state: Subscription,

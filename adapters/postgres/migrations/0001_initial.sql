@@ -65,6 +65,8 @@ CREATE TABLE subscriptions (
     access               text        NOT NULL,
     plan                 text        NOT NULL,
     members              integer     NOT NULL CHECK (members >= 1),
+    -- The rows of `members`, counted by a trigger, so that an index finds the subscriptions with more members than seats.
+    added_members        integer     NOT NULL DEFAULT 0,
     term                 text,
     sequence             integer     NOT NULL CHECK (sequence >= 1),
     started_at           timestamptz NOT NULL,
@@ -88,9 +90,12 @@ CREATE INDEX subscriptions_reserved ON subscriptions (reservation_date, subscrip
 CREATE INDEX subscriptions_by_contract_end ON subscriptions (contract_to, subscription_id)
     WHERE contract_to IS NOT NULL;
 CREATE INDEX subscriptions_restricted ON subscriptions (subscription_id) WHERE access = 'RESTRICTED';
+-- The administrator uses one of the seats (R36).
+CREATE INDEX subscriptions_over_seats ON subscriptions (subscription_id) WHERE added_members >= members;
 GRANT SELECT, INSERT,
-      UPDATE (customer_id, state, access, plan, members, term, sequence, started_at, trial_ends_at, contract_from,
-              contract_to, reservation, reservation_date, next_deadline_at, next_deadline, snapshot, recorded_at)
+      UPDATE (customer_id, state, access, plan, members, added_members, term, sequence, started_at, trial_ends_at,
+              contract_from, contract_to, reservation, reservation_date, next_deadline_at, next_deadline, snapshot,
+              recorded_at)
     ON subscriptions TO worksub_worker;
 GRANT SELECT ON subscriptions TO worksub_reader;
 GRANT SELECT (subscription_id, customer_id) ON subscriptions TO worksub_api, worksub_admin;
@@ -375,15 +380,30 @@ ALTER TABLE members
     ALTER COLUMN member_id SET STATISTICS 0, ALTER COLUMN name SET STATISTICS 0,
     ALTER COLUMN number SET STATISTICS 0;
 GRANT SELECT, INSERT ON members TO worksub_worker;
-GRANT SELECT, DELETE ON members TO worksub_console;
+GRANT SELECT ON members TO worksub_console;
+
+-- Counts under the lock of the subscription's row: a concurrent change of its members commits before it, or waits.
+CREATE FUNCTION count_added_members() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM FROM public.subscriptions WHERE subscription_id IN (SELECT subscription_id FROM changed_members)
+      ORDER BY subscription_id FOR NO KEY UPDATE;
+    UPDATE public.subscriptions AS subscription
+       SET added_members = (SELECT count(*) FROM public.members
+                             WHERE members.subscription_id = subscription.subscription_id)
+     WHERE subscription_id IN (SELECT subscription_id FROM changed_members);
+    RETURN NULL;
+END
+$$;
+REVOKE EXECUTE ON FUNCTION count_added_members() FROM PUBLIC;
+CREATE TRIGGER count_added_members AFTER INSERT ON members
+    REFERENCING NEW TABLE AS changed_members FOR EACH STATEMENT EXECUTE FUNCTION count_added_members();
+CREATE TRIGGER count_removed_members AFTER DELETE ON members
+    REFERENCING OLD TABLE AS changed_members FOR EACH STATEMENT EXECUTE FUNCTION count_added_members();
 
 -- The members in use of each subscription (R36). The administrator uses one seat; after erasure there are none.
 CREATE VIEW members_in_use AS
-SELECT subscription_id,
-       ((SELECT count(*) FROM administrators WHERE administrators.subscription_id = subscriptions.subscription_id)
-        + (SELECT count(*) FROM members WHERE members.subscription_id = subscriptions.subscription_id))::integer
-           AS members
-  FROM subscriptions;
+SELECT subscription_id, added_members + (state <> 'ERASED')::integer AS members FROM subscriptions;
 GRANT SELECT ON members_in_use TO worksub_worker, worksub_reader;
 
 -- The configuration that the product applies.
@@ -429,24 +449,35 @@ GRANT SELECT (subscription_id, sequence, issued_by) ON event_private_data TO wor
 CREATE FUNCTION add_member(subscription text, member text, called text) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    seats integer;
-    added boolean;
+    has_free_seat boolean;
+    added         boolean;
 BEGIN
-    -- An erasure takes the same lock first.
-    SELECT subscriptions.members INTO seats FROM public.subscriptions
+    SELECT added_members + 1 < members INTO has_free_seat FROM public.subscriptions
      WHERE subscription_id = subscription AND state <> 'ERASED' FOR NO KEY UPDATE;
-    IF NOT FOUND
-        OR seats <= (SELECT in_use.members FROM public.members_in_use AS in_use WHERE subscription_id = subscription)
-    THEN
-        RETURN false;
+    IF has_free_seat THEN
+        INSERT INTO public.members (subscription_id, member_id, name) VALUES (subscription, member, called)
+        ON CONFLICT DO NOTHING RETURNING true INTO added;
     END IF;
-    INSERT INTO public.members (subscription_id, member_id, name) VALUES (subscription, member, called)
-    ON CONFLICT DO NOTHING RETURNING true INTO added;
     RETURN coalesce(added, false);
 END
 $$;
-REVOKE EXECUTE ON FUNCTION add_member(text, text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION add_member(text, text, text) TO worksub_console;
+
+-- Removes a member with this ID and name. An erasure also locks the row of the subscription first, and its members then:
+-- in another order, both would wait for each other.
+CREATE FUNCTION remove_member(subscription text, member text, called text) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    removed boolean;
+BEGIN
+    PERFORM FROM public.subscriptions WHERE subscription_id = subscription FOR NO KEY UPDATE;
+    DELETE FROM public.members
+     WHERE subscription_id = subscription AND member_id = member AND name IS NOT DISTINCT FROM called
+    RETURNING true INTO removed;
+    RETURN coalesce(removed, false);
+END
+$$;
+REVOKE EXECUTE ON FUNCTION add_member(text, text, text), remove_member(text, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION add_member(text, text, text), remove_member(text, text, text) TO worksub_console;
 
 -- The complete exports of a subscription (R37). An export itself is not stored.
 CREATE TABLE exports (
@@ -907,6 +938,10 @@ BEGIN
                 USING ERRCODE = 'restrict_violation';
         END IF;
     END IF;
+    -- Before the members, whose deletion changes the row: `keep_erased` refuses a row with a fingerprint.
+    UPDATE public.subscriptions
+       SET erased_request_hash = public.keyed_hash(request_fingerprint), request_fingerprint = NULL
+     WHERE subscription_id = erased AND request_fingerprint IS NOT NULL;
     FOR table_name IN SELECT relation FROM public.personal_data ORDER BY relation
     LOOP
         EXECUTE format('DELETE FROM public.%I WHERE subscription_id = $1', table_name) USING erased;
@@ -918,9 +953,6 @@ BEGIN
         END IF;
         deleted_rows := deleted_rows || jsonb_build_object(table_name, deleted);
     END LOOP;
-    UPDATE public.subscriptions
-       SET erased_request_hash = public.keyed_hash(request_fingerprint), request_fingerprint = NULL
-     WHERE subscription_id = erased AND request_fingerprint IS NOT NULL;
     IF ended_at IS NOT NULL THEN
         INSERT INTO public.erasure_certificates (subscription_id, part, erased_at, rows)
         VALUES (erased, 'DATABASE', ended_at, deleted_rows);

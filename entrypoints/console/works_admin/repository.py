@@ -98,13 +98,7 @@ class WorksAdminRepository:
 
     async def remove_member(self, subscription_id: str, seen: Member) -> bool:
         """Remove a member; return False if no member has this ID and name any more."""
-        removed: bool | None = await self._pool.fetchval(
-            """
-            DELETE FROM members WHERE subscription_id = $1 AND member_id = $2 AND name IS NOT DISTINCT FROM $3
-            RETURNING true
-            """,
-            subscription_id,
-            seen.member_id,
-            seen.name,
+        removed: bool = await self._pool.fetchval(
+            "SELECT remove_member($1, $2, $3)", subscription_id, seen.member_id, seen.name
         )
-        return removed is not None
+        return removed

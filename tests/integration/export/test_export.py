@@ -47,6 +47,7 @@ OTHER_COLUMNS = {
     *("request_fingerprint", "erased_request_hash", "password_hash", "snapshot", "detail"),
     *("private", "channel", "issued_by", "next_attempt_at", "subscription_id"),
     *("line_kind", "line_first_day"),  # parts of `line_key`
+    "added_members",  # the number of rows of `members`
     "html",  # has the text of the email's body
 }
 # Tables with rows of a subscription that have no file of their own.

@@ -61,6 +61,10 @@ DAMAGE = {
         "UPDATE subscriptions SET members = 11, next_deadline_at = now() WHERE subscription_id = $1",
         "ROW_DIFFERS",
     ),
+    "the number of members": (
+        "UPDATE subscriptions SET added_members = 12 WHERE subscription_id = $1",
+        "ROW_DIFFERS",
+    ),
     "an unreadable row": (
         "UPDATE subscriptions SET snapshot = '{}' WHERE subscription_id = $1",
         "ROW_DIFFERS",
