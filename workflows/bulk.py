@@ -47,52 +47,51 @@ class BulkWorkflow:
 
     @workflow.init
     def __init__(self, argument: Any = None) -> None:
-        self._invalid: ApplicationError | None = None
-        try:
-            self._input = read_argument(BulkInput, argument)
-        except ApplicationError as error:
-            # `run` raises it: the SDK has already created the coroutine of `run`, and would never await it.
-            self._input, self._invalid = BulkInput.model_construct(run_id=""), error
-        self._state = self._requested = self._input.state
+        self._input = _read_input(argument)
+        self._state = self._requested = (
+            self._input.state if isinstance(self._input, BulkInput) else BulkState.RUNNING
+        )
         self._in_flight = 0
         self._is_over = False
 
     @workflow.run
     async def run(self, argument: Any = None) -> BulkReport:
         # A cancellation request in Temporal stops the run: each command in flight still gets its outcome.
-        return await run_shielded(self._run(), self._stop)
+        return await run_shielded(self._run(self._input), self._stop)
 
-    async def _run(self) -> BulkReport:
-        if self._invalid is not None:
-            raise self._invalid
-        run_id = self._input.run_id
+    async def _run(self, input: BulkInput | ApplicationError) -> BulkReport:
+        if isinstance(input, ApplicationError):
+            raise input
+        run_id = input.run_id
         if workflow.info().workflow_id != f"{BULK_WORKFLOW_PREFIX}{run_id}":
             raise ApplicationError(
                 f"The workflow ID must be {BULK_WORKFLOW_PREFIX} followed by the run ID.",
                 type=RefusalCode.INVALID_ARGUMENT,
                 non_retryable=True,
             )
-        position = await self._send_all(run_id)
+        position = await self._send_all(input)
         await workflow.wait_condition(lambda: not self._in_flight)
         if position is not None:
-            await self._finish_requests()
+            await self._finish_requests(run_id)
         if position is not None and not self._state.has_ended:
             workflow.continue_as_new(
-                BulkInput(run_id=run_id, after=position, rate=self._input.rate, state=self._state)
+                BulkInput(run_id=run_id, after=position, rate=input.rate, state=self._state)
             )
-        report = await self._record(BulkState.STOPPED if self._state.has_ended else BulkState.COMPLETED)
+        report = await self._record(
+            run_id, BulkState.STOPPED if self._state.has_ended else BulkState.COMPLETED
+        )
         self._is_over = True
         await workflow.wait_condition(workflow.all_handlers_finished)
         return report
 
-    async def _send_all(self, run_id: str) -> int | None:
+    async def _send_all(self, input: BulkInput) -> int | None:
         """Send commands; return the position after which the next run continues, None at the end."""
-        position, rate, sent = self._input.after, self._input.rate, 0
+        position, rate, sent = input.after, input.rate, 0
         page_size = rate * max(1, _PAGE // rate)  # whole seconds of the rate
         while sent < _ITEMS_A_RUN:
             page = await execute_page(
                 activity_stubs.load_bulk_items,
-                LoadBulkItems(run_id=run_id, after=position, limit=page_size),
+                LoadBulkItems(run_id=input.run_id, after=position, limit=page_size),
                 summary=f"the list after position {position}",
             )
             if not page.items:
@@ -102,9 +101,9 @@ class BulkWorkflow:
                     return position
                 next_second = workflow.now() + timedelta(seconds=1)
                 for item in page.items[first : first + rate]:
-                    if not await self._may_send():
+                    if not await self._may_send(input):
                         return position
-                    self._start_command(run_id, item)
+                    self._start_command(input.run_id, item)
                     position, sent = item.position, sent + 1
                 await self._sleep_until(next_second)
         return position
@@ -127,12 +126,12 @@ class BulkWorkflow:
     def _finish_command(self, _: object) -> None:
         self._in_flight -= 1
 
-    async def _may_send(self) -> bool:
+    async def _may_send(self, input: BulkInput) -> bool:
         """Wait for room among the commands in flight, and while the run is paused; False if it is stopped."""
-        most = max(_LEAST_IN_FLIGHT, self._input.rate // _RATE_OF_ONE_IN_FLIGHT)
+        most = max(_LEAST_IN_FLIGHT, input.rate // _RATE_OF_ONE_IN_FLIGHT)
         while True:
             if self._requested is not self._state:
-                await self._record(self._requested)
+                await self._record(input.run_id, self._requested)
             elif self._state is BulkState.RUNNING and self._in_flight < most:
                 return True
             elif self._state.has_ended:
@@ -183,24 +182,35 @@ class BulkWorkflow:
         await workflow.wait_condition(lambda: self._state is requested or self._is_over)
         return self._state
 
-    async def _finish_requests(self) -> None:
+    async def _finish_requests(self, run_id: str) -> None:
         """Answer all requests for another state: the next run does not know them."""
         while self._requested is not self._state or not workflow.all_handlers_finished():
             if self._requested is not self._state:
-                await self._record(self._requested)
+                await self._record(run_id, self._requested)
             else:
                 await workflow.wait_condition(
                     lambda: self._requested is not self._state or workflow.all_handlers_finished()
                 )
 
-    async def _record(self, state: BulkState) -> BulkReport:
+    async def _record(self, run_id: str, state: BulkState) -> BulkReport:
         """Store the state of the run, and return the progress."""
         progress = await execute_page(
             activity_stubs.record_bulk_state,
-            RecordBulkState(run_id=self._input.run_id, state=state),
+            RecordBulkState(run_id=run_id, state=state),
             summary=state,
         )
         self._state = state
         summary = f"{state.capitalize()}. {progress.summary}"
         workflow.set_current_details(summary)
         return BulkReport(summary=summary, state=state)
+
+
+def _read_input(argument: Any) -> BulkInput | ApplicationError:
+    """Return the parsed input, or the error that `run` raises.
+
+    Raised before, it would leave the coroutine of `run`, which the SDK has already created, without an await.
+    """
+    try:
+        return read_argument(BulkInput, argument)
+    except ApplicationError as error:
+        return error

@@ -61,7 +61,10 @@ async def large_tables(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
         filled.add(time.perf_counter() - begun)
         await env.owner.execute("VACUUM ANALYZE")
         # One transaction updated each counter dozens of times; the service does not cause such bloat.
-        await env.owner.execute("VACUUM FULL customer_event_counters")
+        async with env.owner.acquire() as connection:
+            await connection.execute("VACUUM FULL customer_event_counters")
+            # It reads the table. Statistics that are flushed later would count that for a query.
+            await connection.execute("SELECT pg_stat_force_next_flush()")
         size.add((await _database_size(env.owner) - empty) / number / 1000)
         env.on_progress("Running queries…")
         queries = await _query_times(env, number)
@@ -82,7 +85,10 @@ async def _database_size(owner: Pool) -> int:
 
 
 async def _query_times(env: BenchmarkEnvironment, number: int) -> Mapping[str, tuple[float, list[str]]]:
-    """Return each read of the client library with its milliseconds and its scans of large tables."""
+    """Return each read of the client library with its milliseconds and its scans of large tables.
+
+    A count of most subscriptions reads the table, because that is faster than an index.
+    """
     today = datetime.now(KST).date()
     times = {}
     async with create_pool(env.reader_url, "worksub_reader", connections=1) as pool:
@@ -90,10 +96,12 @@ async def _query_times(env: BenchmarkEnvironment, number: int) -> Mapping[str, t
             await query()
             before = await _sequential_scans(env.owner, pool)
             begun = time.perf_counter()
-            await query()
+            result = await query()
             milliseconds = (time.perf_counter() - begun) * 1000
             after = await _sequential_scans(env.owner, pool)
-            times[name] = (milliseconds, [table for table in after if after[table] > before[table]])
+            scans = [table for table in after if after[table] > before[table]]
+            counts_most = isinstance(result, int) and result > number / 2
+            times[name] = (milliseconds, [] if counts_most else scans)
     return times
 
 

@@ -45,8 +45,8 @@ class AppState:
     issuer: IssuerWatch | None = None
     """Check of the console's OpenID Connect issuer; None in a process without a console."""
     streams: Counter[str] = field(default_factory=Counter)
-    """Number of open event streams by API key prefix."""
+    """Number of open event streams by API key prefix, as `slot` counts them."""
     journals: Counter[str] = field(default_factory=Counter)
-    """Number of journals in progress by API key prefix."""
+    """Number of journals in progress by API key prefix, as `slot` counts them."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at shutdown. Open streams then end, and their clients reconnect to another process."""

@@ -1,6 +1,7 @@
 """Route dependencies: authentication, rate limiting, idempotency key."""
 
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Response, Security, params
@@ -67,6 +68,31 @@ def _check_rate(request: Request, quota: Quota) -> None:
 
 
 ApiKeyDep = Annotated[ApiKey, Depends(key_of)]
+
+
+def slot(
+    counter: Callable[[AppState], Counter[str]], limit: int, responses: str
+) -> Callable[[AppState, ApiKey], AsyncIterator[None]]:
+    """Return a dependency that counts the responses of an API key in progress, and limits them.
+
+    It runs before the route, so the limit applies before any read. The refusal names the `responses`.
+    """
+
+    async def occupy_slot(service: ServiceDep, key: ApiKeyDep) -> AsyncIterator[None]:
+        occupied = counter(service)
+        occupied[key.prefix] += 1
+        try:
+            if occupied[key.prefix] > limit:
+                raise ApiError(
+                    ApiCode.RATE_LIMITED,
+                    f"An API key can have at most {limit} {responses}.",
+                    headers={"Retry-After": "60"},
+                )
+            yield
+        finally:
+            occupied[key.prefix] -= 1
+
+    return occupy_slot
 
 
 async def check_query(request: Request, key: ApiKeyDep) -> None:

@@ -11,7 +11,7 @@ import typer
 from entrypoints.cli import event_loop
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
 from entrypoints.cli.filters import CustomerFilter
-from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, PageSize, SubscriptionId, Timeout
+from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, PageSize, SubscriptionId, Timeout, one_of
 from entrypoints.cli.output import print_status, show
 from entrypoints.cli.session import Session
 
@@ -33,22 +33,16 @@ def read_month(text: str) -> date:
     return date.fromisoformat(f"{text}-01")
 
 
-def _reason(text: str) -> str:
+def _reasons() -> list[str]:
     from subscription.adjustment import AdjustmentReason
 
-    try:
-        return AdjustmentReason(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(AdjustmentReason)}.") from None
+    return list(AdjustmentReason)
 
 
-def _language(text: str) -> str:
+def _languages() -> list[str]:
     from adapters.translation import Language
 
-    try:
-        return Language(text.lower())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Language)}.") from None
+    return list(Language)
 
 
 Number = Annotated[
@@ -69,7 +63,14 @@ def adjust(
         int, typer.Option("--amount", metavar="KRW", help="Amount before VAT; a negative amount is a credit.")
     ],
     reason: Annotated[
-        str, typer.Option("--reason", parser=_reason, metavar="CODE", help="WRONG_CHARGE, GOODWILL, …")
+        str,
+        typer.Option(
+            "--reason",
+            parser=one_of(_reasons),
+            autocompletion=_reasons,
+            metavar="CODE",
+            help="WRONG_CHARGE, GOODWILL, …",
+        ),
     ],
     reference: Annotated[str, typer.Option("--reference", metavar="TICKET", help="Ticket number.")],
     adjustment_id: Annotated[
@@ -126,7 +127,14 @@ def show_invoice(
         typer.Option("--pdf", metavar="FILE", help="Write the invoice as PDF; - is standard output."),
     ] = None,
     language: Annotated[
-        str, typer.Option("--lang", parser=_language, metavar="ko|en", help="Language of the document.")
+        str,
+        typer.Option(
+            "--lang",
+            parser=one_of(_languages),
+            autocompletion=_languages,
+            metavar="ko|en",
+            help="Language of the document.",
+        ),
     ] = "ko",
     as_json: AsJson = False,
 ) -> None:

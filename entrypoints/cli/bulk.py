@@ -30,6 +30,7 @@ from entrypoints.cli.options import (
     OptionalTerm,
     Plan,
     Timeout,
+    one_of,
 )
 from entrypoints.cli.output import console, print_status, prompt, show, show_json
 from entrypoints.cli.session import Session
@@ -58,10 +59,8 @@ _WIRE_NAMES = {
 }
 
 
-def _command_name(text: str) -> str:
-    if text not in _OPTIONS:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_OPTIONS)}.")
-    return text
+def _commands() -> list[str]:
+    return list(_OPTIONS)
 
 
 @app.command(rich_help_panel="Change a subscription")
@@ -69,8 +68,8 @@ def bulk(
     command: Annotated[
         str,
         typer.Argument(
-            parser=_command_name,
-            autocompletion=lambda: list(_OPTIONS),
+            parser=one_of(_commands),
+            autocompletion=_commands,
             metavar="COMMAND",
             show_default=False,
             help="switch, renewal, upgrade, cancel or withdraw, with the options of that command.",

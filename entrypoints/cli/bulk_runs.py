@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.options import AfterNumber, AsJson, PageSize
+from entrypoints.cli.options import AfterNumber, AsJson, PageSize, one_of
 from entrypoints.cli.output import console, show
 from entrypoints.cli.session import Session
 
@@ -30,13 +30,10 @@ RunId = Annotated[
 ]
 
 
-def _outcome(text: str) -> str:
+def _outcomes() -> list[str]:
     from subscription.bulk import BulkOutcome
 
-    try:
-        return BulkOutcome(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(BulkOutcome)}.") from None
+    return list(BulkOutcome)
 
 
 @app.command("list")
@@ -93,7 +90,11 @@ def list_results(
     outcome: Annotated[
         str | None,
         typer.Option(
-            "--outcome", parser=_outcome, metavar="OUTCOME", help="ACCEPTED, REFUSED or UNANSWERED."
+            "--outcome",
+            parser=one_of(_outcomes),
+            autocompletion=_outcomes,
+            metavar="OUTCOME",
+            help="ACCEPTED, REFUSED or UNANSWERED.",
         ),
     ] = None,
     limit: PageSize = 50,

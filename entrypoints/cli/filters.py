@@ -7,24 +7,7 @@ from typing import Annotated
 import typer
 
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
-
-
-def _state(text: str) -> str:
-    from subscription.state import State
-
-    try:
-        return State(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(State)}.") from None
-
-
-def _access(text: str) -> str:
-    from subscription.state import Access
-
-    try:
-        return Access(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(Access)}.") from None
+from entrypoints.cli.options import one_of
 
 
 def _accesses() -> list[str]:
@@ -39,12 +22,6 @@ def _states() -> list[str]:
     return list(State)
 
 
-def _filter_name(text: str) -> str:
-    if text not in _filter_names():
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_filter_names())}.")
-    return text
-
-
 def _filter_names() -> list[str]:
     from starter.filters import NAMED_FILTERS
 
@@ -54,7 +31,7 @@ def _filter_names() -> list[str]:
 NamedFilterArgument = Annotated[
     str | None,
     typer.Argument(
-        parser=_filter_name,
+        parser=one_of(_filter_names),
         autocompletion=_filter_names,
         metavar="WHICH",
         show_default=False,
@@ -67,7 +44,7 @@ NamedFilterOption = Annotated[
     str | None,
     typer.Option(
         "--which",
-        parser=_filter_name,
+        parser=one_of(_filter_names),
         autocompletion=_filter_names,
         metavar="NAME",
         help="Named filter of `worksub list`, such as restricted.",
@@ -81,7 +58,7 @@ StateFilter = Annotated[
     str | None,
     typer.Option(
         "--state",
-        parser=_state,
+        parser=one_of(_states),
         autocompletion=_states,
         metavar="STATE",
         help="State, such as TRIAL or ACTIVE.",
@@ -91,7 +68,7 @@ AccessFilter = Annotated[
     str | None,
     typer.Option(
         "--access",
-        parser=_access,
+        parser=one_of(_accesses),
         autocompletion=_accesses,
         metavar="ACCESS",
         help="FULL, RESTRICTED or NONE.",

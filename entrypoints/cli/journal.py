@@ -11,7 +11,7 @@ import typer
 
 from entrypoints.cli.billing import read_month
 from entrypoints.cli.errors import CommandError, ExitCode, usage_error
-from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, Timeout
+from entrypoints.cli.options import DEFAULT_TIMEOUT, AsJson, Timeout, one_of
 from entrypoints.cli.output import show
 from entrypoints.cli.output_file import STANDARD_OUTPUT, output_file, write_errors
 from entrypoints.cli.session import Session
@@ -26,10 +26,8 @@ _PANEL = "Bill customers"
 _FORMATS = ("csv", "jsonl", "parquet")
 
 
-def _format(text: str) -> str:
-    if text not in _FORMATS:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_FORMATS)}.")
-    return text
+def _formats() -> list[str]:
+    return list(_FORMATS)
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -45,8 +43,8 @@ def journal(
         str,
         typer.Option(
             "--format",
-            parser=_format,
-            autocompletion=lambda: list(_FORMATS),
+            parser=one_of(_formats),
+            autocompletion=_formats,
             metavar="csv|jsonl|parquet",
             help="Format of the file.",
         ),

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from entrypoints.cli.options import AfterNumber, AsJson, PageSize, SubscriptionFilter
+from entrypoints.cli.options import AfterNumber, AsJson, PageSize, SubscriptionFilter, one_of
 from entrypoints.cli.output import show
 from entrypoints.cli.session import Session
 
@@ -15,15 +15,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Show sent and waiting notices.", no_args_is_help=True)
 PANEL = "Run the service"
-
-
-def _state(text: str) -> str:
-    from subscription.notice_outbox import NoticeState
-
-    try:
-        return NoticeState(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(NoticeState)}.") from None
 
 
 def _states() -> list[str]:
@@ -38,7 +29,7 @@ def list_notices(
         str | None,
         typer.Option(
             "--state",
-            parser=_state,
+            parser=one_of(_states),
             autocompletion=_states,
             metavar="STATE",
             help="WAITING, UNDELIVERABLE, …",

@@ -1,5 +1,6 @@
 """Shared arguments and options."""
 
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from typing import Annotated
 
@@ -81,22 +82,20 @@ def _moment(text: str) -> str:
         ) from None
 
 
-def _term(text: str) -> str:
-    from subscription.contract import ContractTerm
+def one_of(values: Callable[[], Iterable[str]]) -> Callable[[str], str]:
+    """Return the parser of an option with one of these values, in upper or lower case.
 
-    try:
-        return ContractTerm(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(ContractTerm)}.") from None
+    `values` imports them, because only a use of the option needs them.
+    """
 
+    def parse(text: str) -> str:
+        known = list(values())
+        for value in known:
+            if value.lower() == text.lower():
+                return value
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(known)}.")
 
-def _quote_kind(text: str) -> str:
-    from subscription.forecast import QuoteKind
-
-    try:
-        return QuoteKind(text.lower())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(QuoteKind)}.") from None
+    return parse
 
 
 def _terms() -> list[str]:
@@ -120,7 +119,7 @@ QuotedChange = Annotated[
     str,
     typer.Option(
         "--of",
-        parser=_quote_kind,
+        parser=one_of(_quote_kinds),
         autocompletion=_quote_kinds,
         metavar="cancellation|switch|upgrade",
         help="The change to quote.",
@@ -136,7 +135,11 @@ Instant = Annotated[
     ),
 ]
 _TERM = typer.Option(
-    "--term", parser=_term, autocompletion=_terms, metavar="MONTHLY|ANNUAL", help="Contract term."
+    "--term",
+    parser=one_of(_terms),
+    autocompletion=_terms,
+    metavar="MONTHLY|ANNUAL",
+    help="Contract term.",
 )
 Term = Annotated[str, _TERM]
 OptionalTerm = Annotated[str | None, _TERM]

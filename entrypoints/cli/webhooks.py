@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from entrypoints.cli.errors import CommandError, ExitCode, unavailable, usage_error
-from entrypoints.cli.options import AfterNumber, AsJson, PageSize, SubscriptionFilter
+from entrypoints.cli.options import AfterNumber, AsJson, PageSize, SubscriptionFilter, one_of
 from entrypoints.cli.output import show
 from entrypoints.cli.session import Session
 
@@ -30,13 +30,10 @@ _TEST_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.2
 
 
-def _state(text: str) -> str:
+def _states() -> list[str]:
     from subscription.webhook_events import DeliveryState
 
-    try:
-        return DeliveryState(text.upper())
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(DeliveryState)}.") from None
+    return list(DeliveryState)
 
 
 @app.command("add")
@@ -96,7 +93,13 @@ def list_deliveries(
     endpoint: EndpointId,
     state: Annotated[
         str | None,
-        typer.Option("--state", parser=_state, metavar="STATE", help="WAITING, DELIVERED or PARKED."),
+        typer.Option(
+            "--state",
+            parser=one_of(_states),
+            autocompletion=_states,
+            metavar="STATE",
+            help="WAITING, DELIVERED or PARKED.",
+        ),
     ] = None,
     limit: PageSize = 50,
     after: AfterNumber = 0,

@@ -11,7 +11,7 @@ from fastapi.sse import format_sse_event
 
 from adapters.postgres.pool import DATABASE_ERRORS
 from entrypoints.api.app_state import AppState
-from entrypoints.api.dependencies import ApiKeyDep, ClientDep, ServiceDep
+from entrypoints.api.dependencies import ApiKeyDep, ClientDep, ServiceDep, slot
 from entrypoints.api.problem_details import (
     MESSAGES,
     ApiCode,
@@ -50,24 +50,12 @@ _EVENT_STREAM: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def _stream_slot(service: ServiceDep, key: ApiKeyDep) -> AsyncIterator[None]:
-    """Count a stream of the API key until the response ends; the limit applies before any read."""
-    service.streams[key.prefix] += 1
-    try:
-        if service.streams[key.prefix] > _MAX_STREAMS:
-            raise ApiError(
-                ApiCode.RATE_LIMITED,
-                f"An API key can have at most {_MAX_STREAMS} open streams.",
-                headers={"Retry-After": "60"},
-            )
-        yield
-    finally:
-        service.streams[key.prefix] -= 1
+_slot = slot(lambda service: service.streams, _MAX_STREAMS, "open streams")
 
 
 @router.get(
     "/events",
-    dependencies=[Depends(_stream_slot)],
+    dependencies=[Depends(_slot)],
     response_class=StreamingResponse,
     responses={
         **_EVENT_STREAM,

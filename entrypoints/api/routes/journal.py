@@ -1,14 +1,13 @@
 """The journal of a month, for operators."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from adapters.journal_formats import MEDIA_TYPES, JournalFormat, journal_pieces
-from entrypoints.api.dependencies import ApiKeyDep, ClientDep, ServiceDep
-from entrypoints.api.problem_details import ApiCode, ApiError, responses
+from entrypoints.api.dependencies import ClientDep, slot
+from entrypoints.api.problem_details import ApiCode, responses
 from entrypoints.api.query_parameters import Month
 from entrypoints.http.download_response import download_response
 from subscription.refusals import RefusalCode
@@ -35,24 +34,13 @@ _JOURNAL: dict[int | str, dict[str, Any]] = {
 }
 
 
-async def _journal_slot(service: ServiceDep, key: ApiKeyDep) -> AsyncIterator[None]:
-    """Count a journal of the API key until the response ends: each one occupies a database connection."""
-    service.journals[key.prefix] += 1
-    try:
-        if service.journals[key.prefix] > _MAX_IN_PROGRESS:
-            raise ApiError(
-                ApiCode.RATE_LIMITED,
-                f"An API key can have at most {_MAX_IN_PROGRESS} journals in progress.",
-                headers={"Retry-After": "60"},
-            )
-        yield
-    finally:
-        service.journals[key.prefix] -= 1
+_slot = slot(lambda service: service.journals, _MAX_IN_PROGRESS, "journals in progress")
+"""Each journal occupies a database connection."""
 
 
 @router.get(
     "/journal",
-    dependencies=[Depends(_journal_slot)],
+    dependencies=[Depends(_slot)],
     response_class=StreamingResponse,
     responses={**_JOURNAL, **responses(ApiCode.OPERATORS_ONLY, RefusalCode.INVALID_ARGUMENT)},
     summary="Get the journal of a month",

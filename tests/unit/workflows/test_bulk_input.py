@@ -11,5 +11,5 @@ from workflows.bulk import BulkWorkflow
 async def test_invalid_bulk_input_is_refused_in_run(argument: object) -> None:
     workflow = BulkWorkflow(argument)
     with pytest.raises(ApplicationError) as refused:
-        await workflow._run()
+        await workflow._run(workflow._input)
     assert (refused.value.type, refused.value.non_retryable) == (RefusalCode.INVALID_ARGUMENT, True)
