@@ -40,6 +40,8 @@ from workflows.registry import WORKFLOWS
 from workflows.run_input import ResumeInput
 
 PAID = "2027-01-10 09:00"
+LOST_AFTER = timedelta(seconds=10)
+"""The server dispatches a task again that its poller did not receive. A refusal, however, is not retried."""
 
 
 @workflow.defn(name="SubscriptionWorkflow")
@@ -52,8 +54,7 @@ class Impostor:
             call["name"],
             call["argument"],
             task_queue=call["queue"],
-            start_to_close_timeout=timedelta(seconds=60),
-            retry_policy=RetryPolicy(maximum_attempts=2),
+            start_to_close_timeout=LOST_AFTER,
         )
 
 
@@ -184,8 +185,7 @@ async def test_activity_call_without_workflow_is_refused(
             argument,
             id=unique_name("standalone"),
             task_queue=service_env.task_queue,
-            start_to_close_timeout=timedelta(seconds=60),
-            retry_policy=RetryPolicy(maximum_attempts=1),
+            start_to_close_timeout=LOST_AFTER,
         )
     assert isinstance(failure.value.cause, ApplicationError)
     assert failure.value.cause.type == NOT_THE_SERVICE
