@@ -35,7 +35,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: $(LINTERS)
-.PHONY: demo dev test test-all mutants browser clients alerts chart encrypted lint format corpus chaos openapi settings bench constraints sbom help
+.PHONY: demo dev test test-all test-tools mutants browser clients alerts chart encrypted lint format corpus chaos openapi settings bench constraints sbom help
 
 demo: $(VENV)/embedded ## Run a subscription from request to erasure in less than a minute
 	@$(BIN)/worksub demo
@@ -49,6 +49,9 @@ test: lint ## Run the linters, the type checker and all tests
 test-all: lint ## Run `test` with more generated cases and a full chaos run, then again with encryption
 	TEST_SIZE=large $(PYTEST)
 	$(MAKE) encrypted
+
+test-tools: $(VENV)/dev $(TOOLS) ## Run `browser`, `sbom`, `alerts`, `clients` and `chart`, two of them at a time
+	@$(MAKE) --no-print-directory --jobs 2 $(OUTPUT_SYNC) browser sbom alerts clients chart
 
 mutants: $(VENV)/dev ## Run mutation tests: a test must fail for each mutant
 	@PYTHONPATH=tests $(BIN)/python -m mutants.main
