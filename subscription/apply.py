@@ -46,6 +46,8 @@ def apply_all(state: Subscription, events: Iterable[Event]) -> Subscription:
 
 def _changes(state: Subscription, event: Event) -> dict[str, Any]:
     match event:
+        case ServiceFeesPosted():  # first, because most events are of this kind
+            return {"billed_until": event.billed_until}
         case TrialStarted():
             return {
                 "state": State.TRIAL,
@@ -72,8 +74,6 @@ def _changes(state: Subscription, event: Event) -> dict[str, Any]:
                 "renewal": event.raised_option or state.renewal,
                 **_under_contract(state, event.contract, event.rate),
             }
-        case ServiceFeesPosted():
-            return {"billed_until": event.billed_until}
         case ContractRenewed():
             return _under_contract(state, event.contract, event.rate)
         case CancellationReserved():

@@ -79,18 +79,22 @@ def _in_korea(value: datetime) -> datetime:
     # Check before the conversion, which fails near `datetime.min` and `datetime.max`.
     if value.year not in YEARS:
         raise validation_error(RefusalCode.INVALID_INSTANT, reason="OUT_OF_RANGE")
-    return value.astimezone(KST)
+    return value if value.tzinfo is KST else value.astimezone(KST)
 
 
 def _read_date(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            if _ISO_DATE.fullmatch(value) is None:
-                raise ValueError
-            value = date.fromisoformat(value)
-        except ValueError:
-            raise validation_error(RefusalCode.INVALID_DATE) from None
-    return value
+    return _date_of(value) if isinstance(value, str) else value
+
+
+# The same dates stand in the documents of all subscriptions.
+@lru_cache(maxsize=4096)
+def _date_of(text: str) -> date:
+    try:
+        if _ISO_DATE.fullmatch(text) is None:
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise validation_error(RefusalCode.INVALID_DATE) from None
 
 
 Instant = Annotated[datetime, BeforeValidator(_read_instant), AfterValidator(_in_korea)]

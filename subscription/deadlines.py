@@ -47,6 +47,8 @@ def _deadlines(state: Subscription) -> Iterator[tuple[datetime, DeadlineKind]]:
     if state.billed_until and state.state is State.ACTIVE:
         yield start_of(first_of_next_month(state.billed_until)), DeadlineKind.SERVICE_FEES
     match state.reservation:
+        case None:
+            pass
         case ReservedCancellation(date=day):
             yield start_of(day), DeadlineKind.CANCELLATION
         case ReservedSwitch(date=day):

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import from_json
+
 from subscription.events import EVENT_ADAPTER, Event, private_fields
 from subscription.ledger import LedgerLine
 
@@ -38,17 +40,20 @@ def public_json(subscription_id: str, event: Event) -> str:
 
 def event_from_document(subscription_id: str, document: Any) -> Event:
     """Return the event of a document; raise `ValidationError` if it is invalid."""
-    if isinstance(document, Mapping) and isinstance(posted := document.get("posted"), list | tuple):
+    if isinstance(document, dict) and isinstance(posted := document.get("posted"), list | tuple):
         at = document.get("at")
         document = {**document, "posted": [_line_fields(subscription_id, at, line) for line in posted]}
     return EVENT_ADAPTER.validate_python(document)
 
 
 def event_from_json(subscription_id: str, public: str, private: str | None = None) -> Event:
-    """Return the event of a stored document, with its private fields if they still exist."""
-    document = json.loads(public)
+    """Return the event of a stored document, with its private fields if they still exist.
+
+    Raise `ValueError` if it is invalid.
+    """
+    document = from_json(public)
     if private is not None and isinstance(document, dict):
-        document |= json.loads(private)
+        document |= from_json(private)
     return event_from_document(subscription_id, document)
 
 
@@ -59,7 +64,7 @@ def line_from_document(subscription_id: str, posted_at: datetime, document: Any)
 
 def line_from_json(subscription_id: str, posted_at: datetime, document: str) -> LedgerLine:
     """Return the ledger line of a stored document."""
-    return line_from_document(subscription_id, posted_at, json.loads(document))
+    return line_from_document(subscription_id, posted_at, from_json(document))
 
 
 def _line_document(subscription_id: str, at: str, line: Mapping[str, Any]) -> EventDocument:
@@ -77,7 +82,7 @@ def _line_document(subscription_id: str, at: str, line: Mapping[str, Any]) -> Ev
 
 def _line_fields(subscription_id: str, at: Any, document: Any) -> Any:
     """Return the fields of a line. The validation rejects a document without the expected structure."""
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         return document
     line = {**_implied_fields(subscription_id, at, document), **document}
     of_the_line = {name: document[name] for name in _OF_THE_LINE if name in document}
@@ -85,7 +90,7 @@ def _line_fields(subscription_id: str, at: Any, document: Any) -> Any:
     if isinstance(parts, list):
         line["pieces"] = [
             {**part, "origins": _each_with(_IN_FORCE, part.get("origins"))}
-            if isinstance(part, Mapping)
+            if isinstance(part, dict)
             else part
             for part in parts
         ]
@@ -100,7 +105,7 @@ def _each_with(implied: Mapping[str, Any], documents: Any) -> Any:
     """Return the documents with the implied fields; anything else than a list of documents is unchanged."""
     if not isinstance(documents, list):
         return documents
-    return [{**implied, **each} if isinstance(each, Mapping) else each for each in documents]
+    return [{**implied, **each} if isinstance(each, dict) else each for each in documents]
 
 
 def _implied_fields(subscription_id: str, at: Any, line: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -167,6 +167,10 @@ _Sentence = tuple[str, Mapping[str, Value]]
 
 def _sentences(event: Event) -> Iterator[_Sentence]:
     match event:
+        case ServiceFeesPosted(posted=()):  # first, because most events are of this kind
+            yield _of("NO_SERVICE_FEES", date=event.billed_until)
+        case ServiceFeesPosted():
+            yield _of("SERVICE_FEES", date=event.billed_until, total=_total(event))
         case TrialStarted():
             yield _of("TRIAL_STARTED", at=event.trial_ends_at)
         case TrialEnded():
@@ -190,10 +194,6 @@ def _sentences(event: Event) -> Iterator[_Sentence]:
             if event.raised_option and event.raised_cost:
                 cost = event.raised_cost
                 yield _option("RAISED", event.raised_option, monthly=cost.after, monthly_before=cost.before)
-        case ServiceFeesPosted(posted=()):
-            yield _of("NO_SERVICE_FEES", date=event.billed_until)
-        case ServiceFeesPosted():
-            yield _of("SERVICE_FEES", date=event.billed_until, total=_total(event))
         case ContractRenewed():
             yield _of("RENEWED", term=event.contract.term, **_period(event.contract, event.rate))
         case CancellationReserved():

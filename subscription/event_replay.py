@@ -1,9 +1,10 @@
 """State rebuilt from events and charges calculated again, to verify what is stored."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from subscription.apply import apply
+from subscription.apply import apply, apply_all
 from subscription.catalogue import PriceBook
 from subscription.domain_verification import PendingDomain
 from subscription.due_events import cancellation_event, due_events, next_due_event
@@ -41,11 +42,30 @@ class ChargeMismatch(Frozen):
     expected: tuple[LedgerLine, ...]
 
 
+class Replay(NamedTuple):
+    """The state that follows from the events, and the events with other charges than the rules calculate."""
+
+    state: Subscription
+    mismatches: Sequence[ChargeMismatch]
+
+
+def replay(base: Subscription, events: Sequence[Event], book: PriceBook) -> Replay:
+    """Return the state that follows from the events, and the mismatches of their ledger lines (R21, R30)."""
+    rebuilt, mismatches = _initial_state(base), []
+    for event in events:
+        expected = _expected_lines(rebuilt, event, book)
+        if event.lines != expected:
+            mismatches.append(ChargeMismatch(event=event, expected=expected))
+        rebuilt = apply(rebuilt, event)
+    return Replay(_with_fields_of(base, rebuilt), mismatches)
+
+
 def rebuild_state(base: Subscription, events: Sequence[Event]) -> Subscription:
     """Return the state that follows from the events; fields that are not in events come from `base`."""
-    rebuilt = _initial_state(base)
-    for event in events:
-        rebuilt = apply(rebuilt, event)
+    return _with_fields_of(base, apply_all(_initial_state(base), events))
+
+
+def _with_fields_of(base: Subscription, rebuilt: Subscription) -> Subscription:
     changes = {field: getattr(rebuilt, field) for field in _EVENT_FIELDS}
     if rebuilt.contract:
         changes |= {"plan": rebuilt.plan, "members": rebuilt.members}
@@ -56,24 +76,14 @@ def rebuild_state(base: Subscription, events: Sequence[Event]) -> Subscription:
 
 def without_transient_fields(state: Subscription) -> Subscription:
     """Return the state with the domain check schedule reset: it changes without an event."""
+    if not state.pending_domains:
+        return state
     return state.model_copy(
         update={
             "pending_domain": _before_first_check(state.pending_domain),
             "pending_rename_domain": _before_first_check(state.pending_rename_domain),
         }
     )
-
-
-def charge_mismatches(
-    base: Subscription, events: Sequence[Event], book: PriceBook
-) -> Iterator[ChargeMismatch]:
-    """Yield every event whose ledger lines differ from those that the rules calculate (R21, R30)."""
-    state = _initial_state(base)
-    for event in events:
-        expected = _expected_lines(state, event, book)
-        if event.lines != expected:
-            yield ChargeMismatch(event=event, expected=expected)
-        state = apply(state, event)
 
 
 def cancellation_events(state: Subscription, ended_at: datetime, book: PriceBook) -> tuple[Event, ...]:

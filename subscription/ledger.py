@@ -105,12 +105,12 @@ def service_fees(
     subscription_id: str, rates: Sequence[Rate], first_day: date, end_day: date, posted_at: datetime
 ) -> tuple[LedgerLine, ...]:
     """Return one line per unbroken run of days at one rate, within one calendar month (R21)."""
-    lines = (
+    lines = [
         _line(subscription_id, LineKind.SERVICE_FEE, [_fee_part(rate, start, end)], rate, posted_at)
         for month_first, month_end in split_by_month(first_day, end_day)
         for rate, start, end in _runs(rates, month_first, month_end)
-    )
-    return tuple(line for line in lines if line.amount)
+    ]
+    return tuple([line for line in lines if line.amount])
 
 
 def termination_charges(

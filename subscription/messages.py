@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Protocol, assert_never
 
 from pydantic import Field
@@ -182,6 +183,8 @@ class PlainFormatter:
 PLAIN = PlainFormatter()
 
 
+# There are a few hundred templates in each language.
+@lru_cache(maxsize=4096)
 def places_in(template: str) -> frozenset[str]:
     """Return the names of the parameters that a template uses."""
     return frozenset(_PLACE.findall(template))

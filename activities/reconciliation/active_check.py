@@ -271,6 +271,8 @@ async def _check_deadline(
 def overdue_deadline(state: Subscription, book: PriceBook) -> Deadline | None:
     """Return the next deadline if it is overdue by the real clock."""
     deadline = next_deadline(state)
-    if deadline is None or wake_time(state, deadline, book) >= datetime.now(UTC) - _OVERDUE_AFTER:
+    latest = datetime.now(UTC) - _OVERDUE_AFTER
+    # The wake time is never before the deadline, so most subscriptions do not need it.
+    if deadline is None or deadline.at >= latest or wake_time(state, deadline, book) >= latest:
         return None
     return deadline

@@ -4,13 +4,13 @@ A page of the database and the list of the same range of IDs show what is missin
 consecutive, so no list needs to be sorted or stored.
 """
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from pydantic_core import from_json
 from temporalio import activity
 from temporalio.api.enums.v1 import WorkflowExecutionStatus
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
@@ -51,7 +51,7 @@ class ListedWorkflow:
     @cached_property
     def _attributes(self) -> dict[str, Any]:
         fields = self.info.search_attributes.indexed_fields
-        return {name: json.loads(payload.data) for name, payload in fields.items()}
+        return {name: from_json(payload.data) for name, payload in fields.items()}
 
     def agrees(self, state: Subscription, changed_since: datetime | None) -> bool:
         """Return whether the list shows this state, no problem, and no run that started since then.

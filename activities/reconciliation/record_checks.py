@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from activities.reconciliation.record_snapshot import RecordSnapshot, Row
 from subscription.catalogue import PriceBook
-from subscription.event_replay import charge_mismatches
+from subscription.event_replay import replay
 from subscription.ledger import LedgerLine
 from subscription.messages import PLAIN
 from subscription.reconciliation import Finding, FindingCode
@@ -63,7 +63,7 @@ def charge_findings(record: RecordSnapshot, base: Subscription, book: PriceBook)
 
     Yield nothing while events are missing.
     """
-    for mismatch in charge_mismatches(base, record.readable_events or (), book):
+    for mismatch in replay(base, record.readable_events or (), book).mismatches:
         event = mismatch.event
         message = (
             f"{event.event} of {event.at:%Y-%m-%d} charges {_sum(event.lines)}; "

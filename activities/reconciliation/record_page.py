@@ -158,25 +158,34 @@ async def _check_slice(
     context: ReconcileContext, loaded: _Slice, queried: Mapping[str, bool], done: PageProgress
 ) -> PageProgress:
     erased = [record for record in loaded.records if record.is_erased]
-    examined = [
-        record
-        for record in loaded.records
-        if not record.is_erased
-        and (queried[record.id] or not await _is_sound(context, record, loaded.listed.get(record.id)))
-    ]
-    checks = await run_checks(
-        [
-            *(check_subscription(context, record) for record in (*examined, *erased)),
-            *(unreadable(context, failure) for failure in loaded.failures),
-        ]
+    active = [record for record in loaded.records if not record.is_erased]
+    due = [record for record in active if queried[record.id]]
+    # Temporal answers their queries while the other records are screened.
+    first_checks = asyncio.create_task(
+        run_checks(
+            [
+                *(check_subscription(context, record) for record in (*due, *erased)),
+                *(unreadable(context, failure) for failure in loaded.failures),
+            ]
+        )
     )
+    try:
+        doubtful = [
+            record
+            for record in active
+            if not queried[record.id] and not await _is_sound(context, record, loaded.listed.get(record.id))
+        ]
+        checks = await first_checks
+    finally:
+        first_checks.cancel()
+    checks += await run_checks(check_subscription(context, record) for record in doubtful)
     await update_attention(context, checks)
     still_running = [loaded.listed[record.id] for record in erased if record.id in loaded.listed]
     return PageProgress(
         after=loaded.last,
         checked=done.checked + len(loaded.records) + len(loaded.failures),
         found=done.found + sum(len(check.findings) for check in checks),
-        queried=done.queried + len(examined),
+        queried=done.queried + len(due) + len(doubtful),
         has_unexpected=done.has_unexpected
         or loaded.has_unexpected
         or await _has_unexpected(context, still_running),

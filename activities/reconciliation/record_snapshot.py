@@ -9,13 +9,12 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 import asyncpg
-from pydantic import ValidationError
 
 from activities.batch import Batch
 from activities.erasure import PERSONAL_DATA
 from adapters.outages import concerns_all
 from adapters.postgres.pool import Connection, Pool
-from subscription.deadlines import next_deadline
+from subscription.deadlines import Deadline, next_deadline
 from subscription.event_documents import event_from_json
 from subscription.event_replay import without_transient_fields
 from subscription.events import Erased, Event
@@ -25,24 +24,24 @@ from subscription.state import Subscription
 Row = asyncpg.Record
 T = TypeVar("T")
 
-COLUMNS: Mapping[str, Callable[[Subscription], Any]] = {
-    "customer_id": lambda state: state.customer_id,
-    "state": lambda state: state.state,
-    "access": lambda state: state.access,
-    "plan": lambda state: state.plan,
-    "members": lambda state: state.members,
-    "term": lambda state: state.contract and state.contract.term,
-    "sequence": lambda state: state.sequence,
-    "started_at": lambda state: state.started_at,
-    "trial_ends_at": lambda state: state.trial_ends_at,
-    "contract_from": lambda state: state.contract and state.contract.first_day,
-    "contract_to": lambda state: state.contract and state.contract.end_day,
-    "reservation": lambda state: state.reservation and state.reservation.kind,
-    "reservation_date": lambda state: state.reservation and state.reservation.date,
-    "next_deadline": lambda state: (due := next_deadline(state)) and due.what,
-    "next_deadline_at": lambda state: (due := next_deadline(state)) and due.at,
+COLUMNS: Mapping[str, Callable[[Subscription, Deadline | None], Any]] = {
+    "customer_id": lambda state, due: state.customer_id,
+    "state": lambda state, due: state.state,
+    "access": lambda state, due: state.access,
+    "plan": lambda state, due: state.plan,
+    "members": lambda state, due: state.members,
+    "term": lambda state, due: state.contract and state.contract.term,
+    "sequence": lambda state, due: state.sequence,
+    "started_at": lambda state, due: state.started_at,
+    "trial_ends_at": lambda state, due: state.trial_ends_at,
+    "contract_from": lambda state, due: state.contract and state.contract.first_day,
+    "contract_to": lambda state, due: state.contract and state.contract.end_day,
+    "reservation": lambda state, due: state.reservation and state.reservation.kind,
+    "reservation_date": lambda state, due: state.reservation and state.reservation.date,
+    "next_deadline": lambda state, due: due and due.what,
+    "next_deadline_at": lambda state, due: due and due.at,
 }
-"""Columns of `subscriptions` that lists use, with their value for a state."""
+"""Columns of `subscriptions` that lists use, with their value for a state and its next deadline."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,8 @@ class RecordSnapshot:
 
     def differs_from(self, state: Subscription) -> list[str]:
         """Return the columns that differ from this state; `snapshot` if only the snapshot differs."""
-        columns = [name for name, value in COLUMNS.items() if self.row[name] != value(state)]
+        due = next_deadline(state)
+        columns = [name for name, value in COLUMNS.items() if self.row[name] != value(state, due)]
         if columns or (
             self.snapshot and without_transient_fields(self.snapshot) == without_transient_fields(state)
         ):
@@ -233,5 +233,5 @@ def _event(row: Row) -> Event:
 def _read(reader: Callable[[Any], T], document: Any) -> T | None:
     try:
         return reader(document)
-    except ValidationError:
+    except ValueError:
         return None

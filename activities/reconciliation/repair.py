@@ -12,7 +12,8 @@ from adapters.postgres.account_name_repository import NameStatus
 from adapters.postgres.pool import Connection, Pool
 from adapters.postgres.workspace_provisioner import WorkspaceProvisioner
 from subscription.account import AccountKind
-from subscription.event_replay import rebuild_state
+from subscription.catalogue import PriceBook
+from subscription.event_replay import Replay, rebuild_state, replay
 from subscription.state import Subscription
 
 
@@ -24,6 +25,15 @@ async def lock_record(
     async with pool.acquire() as connection, connection.transaction():
         await subscription_repository.lock_row_and_get_sequence(connection, subscription_id)
         yield connection, await load_record_within(connection, subscription_id)
+
+
+def replayed(record: RecordSnapshot, book: PriceBook) -> Replay | None:
+    """Return the state that the events and the row give, with the charges that differ from the rules.
+
+    Return None if an event is missing or unreadable, or if the row cannot be read.
+    """
+    events = record.readable_events
+    return replay(record.snapshot, events, book) if events is not None and record.snapshot else None
 
 
 def expected_state(record: RecordSnapshot, workflow: Subscription | None) -> Subscription | None:

@@ -2,7 +2,7 @@
 
 from support.scenario_builder import BOOK, TOKEN, ScenarioBuilder, on
 
-from subscription.event_replay import charge_mismatches, rebuild_state, without_transient_fields
+from subscription.event_replay import rebuild_state, replay, without_transient_fields
 from subscription.events import Canceled, ServiceFeesPosted
 
 
@@ -49,7 +49,7 @@ def test_r30_charge_contradicting_the_rules_is_found() -> None:
     *before, canceled = subscription.events
     assert isinstance(canceled, Canceled)
     forgiven = canceled.model_copy(update={"posted": canceled.posted[:1]})
-    [found] = charge_mismatches(subscription.state, [*before, forgiven], BOOK)
+    [found] = replay(subscription.state, [*before, forgiven], BOOK).mismatches
     assert found.event == forgiven
     assert [line.amount for line in found.expected] == [36_000, 18_000]
 
@@ -61,6 +61,6 @@ def test_r21_a_month_that_charges_nothing_is_found() -> None:
         event if event is not fees else fees.model_copy(update={"posted": ()})
         for event in subscription.events
     ]
-    [found] = charge_mismatches(subscription.state, events, BOOK)
+    [found] = replay(subscription.state, events, BOOK).mismatches
     # 10 members at the list price of 3,600.
     assert [line.amount for line in found.expected] == [36_000]
