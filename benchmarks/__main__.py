@@ -24,6 +24,7 @@ from benchmarks.cases.history_size import history_size
 from benchmarks.cases.idle_workflows import idle_workflows
 from benchmarks.cases.large_tables import large_tables
 from benchmarks.cases.month_end import month_end
+from benchmarks.cases.nightly_reconciliation import nightly_reconciliation
 from benchmarks.cases.poller_autoscaling import poller_autoscaling
 from benchmarks.cases.request_throughput import request_throughput
 from benchmarks.cases.rules_throughput import rules_throughput
@@ -45,6 +46,7 @@ CASES: Mapping[str, Case] = {
     "commands": cli_startup,
     "wave": month_end,
     "sleepers": idle_workflows,
+    "nights": nightly_reconciliation,
     "cached": cached_workflows,
     "rows": large_tables,
 }

@@ -9,7 +9,7 @@ from benchmarks.environment import BenchmarkEnvironment
 from benchmarks.worker_processes import WorkerProcess
 from subscription.reconciliation import ReconcileReport
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Reconciled:
     cpu_milliseconds: float
     """Processor time of the worker, Temporal and PostgreSQL for each subscription."""
     memory_bytes: int
-    """The worker's peak memory, sampled twice a second."""
+    """The worker's peak memory, sampled ten times a second."""
     report: ReconcileReport
 
     @property

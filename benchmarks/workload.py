@@ -18,9 +18,10 @@ class Sizes:
     steady_months: int = 10
     few_sleepers: int = 100
     many_sleepers: int = 10_000
-    """The nightly reconciliation is measured with this number, with half of it and with a tenth."""
     starts: int = 3
     """The number of worker starts per number of idle workflows."""
+    nights: int = 10_000
+    """The nightly reconciliation is measured with a tenth of this number, with half of it and with all."""
     wave: int = 2_000
     margin_seconds: float = 15.0
     cached: int = 800
@@ -42,6 +43,7 @@ SMALLEST = Sizes(
     few_sleepers=2,
     many_sleepers=30,
     starts=1,
+    nights=20,
     wave=4,
     margin_seconds=4.0,
     cached=10,

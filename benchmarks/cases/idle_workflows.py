@@ -1,4 +1,4 @@
-"""Memory and start-up time of a worker with few and with many idle workflows, and the nightly reconciliation.
+"""Memory and start-up time of a worker with few and with many idle workflows.
 
 Temporal stores idle workflows, and a worker loads only those that wake up. DBOS keeps all of them in memory.
 """
@@ -10,19 +10,15 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 
-from adapters.postgres.pool import create_pool
-from benchmarks.database_fixtures import TEMPLATE, copy_template, create_template
 from benchmarks.environment import BenchmarkEnvironment
+from benchmarks.idle_subscriptions import IdleSubscriptions
 from benchmarks.implementations import BaselineDbos, recovery_counts
 from benchmarks.metrics import TIMES, Figure
 from benchmarks.polling import wait_for
-from benchmarks.reconcile_job import reconcile
 from benchmarks.worker_processes import WorkerProcess
-from benchmarks.workflow_fixtures import seed_ours, seed_plain
+from benchmarks.workflow_fixtures import seed_plain
 from benchmarks.workload import Sizes
-from subscription.business_calendar import KST, day_of
 
-_MONTHS = 3
 _CONCURRENCY = 50
 _MIB = 1024 * 1024
 
@@ -30,44 +26,14 @@ _StartUp = tuple[float, float]
 """A worker's memory in MiB and the seconds since its start, when its first work is done."""
 
 
-class _IdleSubscriptions:
-    """A growing number of worksub subscriptions, in the database and as idle workflows."""
-
-    def __init__(self, env: BenchmarkEnvironment) -> None:
-        self._env = env
-        self.number = 0
-
-    async def grow_to(self, number: int) -> None:
-        ids = [] if self.number else [str(TEMPLATE)]
-        numbers = range(max(self.number - 1, 0), number - 1)
-        if numbers:
-            ids += await copy_template(self._env.owner, numbers)
-        async with self._env.our_worker():
-            await seed_ours(self._env, ids, self._env.book)
-        self.number = number
-
-
 async def idle_workflows(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
     few, many = sizes.few_sleepers, sizes.many_sleepers
-    tenth, half = max(few, many // 10), max(few, many // 2)
     idle = f"{many:,} idle workflows against {few:,}"
     memory = Figure(f"worker memory, {idle}", TIMES, 1.1)
     first_work = Figure(f"time from start to first work, {idle}", TIMES, 1.1)
     memory_many = Figure(f"worker memory with {many:,} idle workflows", "MiB")
     first_work_many = Figure(f"time from start to first work with {many:,} idle workflows", "s")
-    nightly = Figure(f"nightly reconciliation of {many:,} subscriptions", "s")
-    each = [Figure(f"reconciliation time of each of {number:,}", "ms", 1.2) for number in (tenth, half, many)]
-    each_cpu = [
-        Figure(f"reconciliation CPU of each of {number:,}, all processes", "ms")
-        for number in (tenth, half, many)
-    ]
-    queried = Figure(f"reconciliation of {many:,} subscriptions: queried workflows", "")
-    complete = Figure(f"reconciliation of {many:,} subscriptions with a query of every workflow", "s")
-    flat = Figure(f"reconciliation memory, {many:,} subscriptions against {tenth:,}", TIMES, 1.1)
-
-    async with create_pool(env.worker_url, "worksub_worker", connections=1) as pool:
-        await create_template(pool, env.book, day_of(datetime.now(KST)), _MONTHS)
-    subscriptions = _IdleSubscriptions(env)
+    subscriptions = IdleSubscriptions(env)
 
     async def our_request() -> None:
         await env.ours.request()
@@ -85,13 +51,6 @@ async def idle_workflows(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure
     before.append(await _median(sizes, env.plain_worker, plain_request))
     before.append(await _median_on_dbos(env, sizes))
 
-    nights = []
-    for number in (tenth, half):
-        env.on_progress(f"Reconciling {number:,}…")
-        await subscriptions.grow_to(number)
-        await reconcile(env, query_all=True)
-        nights.append(await reconcile(env))
-
     env.on_progress(f"Starting {many:,} idle workflows…")
     await subscriptions.grow_to(many)
     async with env.plain_worker():
@@ -107,18 +66,7 @@ async def idle_workflows(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure
     pairs = list(zip(after, before, strict=True))
     memory.add(*(with_many[0] / with_few[0] for with_many, with_few in pairs))
     first_work.add(*(with_many[1] / with_few[1] for with_many, with_few in pairs))
-
-    env.on_progress(f"Reconciling {many:,}…")
-    complete.add((await reconcile(env, query_all=True)).seconds)
-    nights.append(await reconcile(env))
-    for night, milliseconds, cpu in zip(nights, each, each_cpu, strict=True):
-        milliseconds.add(night.milliseconds)
-        cpu.add(night.cpu_milliseconds)
-    nightly.add(nights[-1].seconds)
-    queried.add(nights[-1].report.queried)
-    flat.add(nights[-1].memory_bytes / nights[0].memory_bytes)
-    startup = [memory, first_work, memory_many, first_work_many]
-    return [*startup, nightly, *each, *each_cpu, queried, complete, flat]
+    return [memory, first_work, memory_many, first_work_many]
 
 
 async def _median(
