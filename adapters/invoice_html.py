@@ -9,8 +9,8 @@ from jinja2 import Environment
 from adapters.translation import Language, Translator, template_environment
 from subscription.catalogue import PriceBook
 from subscription.invoice import Invoice
-from subscription.labels import ADJUSTMENT_REASONS, LINE_KINDS
 from subscription.ledger import ChargedRate
+from subscription.record_labels import ADJUSTMENT_REASONS, LINE_KINDS
 
 
 @dataclass(frozen=True)

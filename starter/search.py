@@ -1,5 +1,6 @@
 """Paged search for subscriptions in PostgreSQL or Temporal visibility."""
 
+import re
 from collections.abc import Sequence
 from heapq import nsmallest
 
@@ -17,6 +18,8 @@ from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.model import Frozen
 
 _TEMPORAL_PAGE_SIZE = 1000
+_POSITION = re.compile(r" at position \d+")
+"""Of an error, counted in the SELECT statement that Temporal makes of the query, which nobody has typed."""
 
 
 class SearchPage(Frozen):
@@ -36,7 +39,7 @@ class SearchPage(Frozen):
 
 
 class InvalidQueryError(Exception):
-    """Temporal rejects the visibility query as invalid; the message is Temporal's."""
+    """Temporal rejects the visibility query as invalid; the message is Temporal's, without a position."""
 
 
 class SubscriptionSearch:
@@ -125,4 +128,5 @@ class SubscriptionSearch:
         except RPCError as error:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
-            raise InvalidQueryError(error.message.removeprefix("invalid query: ")) from None
+            message = _POSITION.sub("", error.message.removeprefix("invalid query: "))
+            raise InvalidQueryError(message) from None

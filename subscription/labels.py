@@ -1,4 +1,4 @@
-"""Labels of deadlines, reservations, renewal options and charges, the same for every interface.
+"""Labels of deadlines, reservations and renewal options, the same for every interface.
 
 Contain no personal data.
 """
@@ -6,12 +6,9 @@ Contain no personal data.
 from collections.abc import Mapping
 from datetime import timedelta
 
-from subscription.adjustment import AdjustmentReason
 from subscription.business_calendar import day_of
 from subscription.contract import RenewalTerms
 from subscription.deadlines import Deadline, DeadlineKind
-from subscription.issuer import Channel
-from subscription.ledger import LineKind
 from subscription.messages import Message
 from subscription.state import ReservedCancellation, ReservedSwitch
 
@@ -37,31 +34,6 @@ RENEWAL_OPTIONS: Mapping[str, str] = {
     "TERMS.SAME_PLAN": "%(term)s, same plan, %(members)s",
     "TERMS.SAME_MEMBERS": "%(term)s, %(plan)s, same number of members",
     "TERMS.SAME_PLAN_AND_MEMBERS": "%(term)s, same plan, same number of members",
-}
-
-LINE_KINDS: Mapping[LineKind, str] = {
-    LineKind.SERVICE_FEE: "Service fee",
-    LineKind.DISCOUNT_REPAYMENT: "Repayment of the annual discount",
-    LineKind.EARLY_TERMINATION_FEE: "Early-termination fee",
-}
-
-ADJUSTMENT_REASONS: Mapping[AdjustmentReason, str] = {
-    AdjustmentReason.WRONG_CHARGE: "wrong charge",
-    AdjustmentReason.SERVICE_OUTAGE: "service outage",
-    AdjustmentReason.GOODWILL: "goodwill",
-    AdjustmentReason.REVERSAL: "reversal",
-}
-
-
-CHANNELS: Mapping[Channel, str] = {
-    Channel.CONSOLE: "Console",
-    Channel.API: "API",
-    Channel.OPERATOR: "NAVER WORKS support",
-    Channel.CLI: "NAVER WORKS support, worksub",
-    Channel.TEMPORAL: "NAVER WORKS support, Temporal",
-    Channel.SIGNAL: "NAVER WORKS support, Temporal signal",
-    Channel.BULK: "NAVER WORKS support, bulk run",
-    Channel.SYSTEM: "Automatic",
 }
 
 

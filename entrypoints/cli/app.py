@@ -1,6 +1,7 @@
 """The `worksub` application: its commands, and the exit code of each outcome."""
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -69,6 +70,8 @@ def main() -> None:
     code = run(sys.argv[1:])
     # The command has finished: Ctrl-C during interpreter shutdown must not change its exit code.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The interpreter would otherwise search all modules for garbage twice while it ends.
+    gc.freeze()
     sys.exit(code)
 
 

@@ -16,16 +16,14 @@ from subscription.events import (
     TrialEnded,
 )
 from subscription.labels import (
-    ADJUSTMENT_REASONS,
-    CHANNELS,
     DEADLINES,
-    LINE_KINDS,
     deadline_label,
     renewal_label,
     reservation_label,
 )
 from subscription.ledger import LedgerLine, LineKind
 from subscription.notice_outbox import NoticeKind, NoticeState
+from subscription.record_labels import ADJUSTMENT_REASONS, CHANNELS, LINE_KINDS
 from subscription.state import Access, ReservedCancellation, ReservedSwitch, State
 from subscription.timeline import RecordedEntry
 

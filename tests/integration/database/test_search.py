@@ -296,8 +296,9 @@ async def test_workflow_missing_in_database_is_reported(service_env: ServiceEnv)
 
 BAD_QUERIES = {
     "Plann = 'basic'": "invalid search attribute: Plann",
-    "Plan = ": "syntax error",
-    "Plan = 'a') OR (Plan = 'b'": "syntax error",
+    "Plan = ": "syntax error$",
+    "Plan = 'a') OR (Plan = 'b'": "syntax error$",
+    "Plan = 'basic' AND AND": "syntax error near 'and'$",
     "NextDeadline < 'soon'": "unable to parse datetime 'soon'",
     "NeedsAttention = 'yes'": "NeedsAttention of type Bool",
     "Plan = 'basic' ORDER BY Plan": "'ORDER BY' clause",

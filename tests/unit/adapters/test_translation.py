@@ -12,7 +12,7 @@ from babel.messages.pofile import read_po
 
 import adapters
 from adapters.translation import Language, Translator
-from subscription import event_messages, labels
+from subscription import event_messages, labels, record_labels
 from subscription.business_calendar import KST
 from subscription.catalogue import LocalizedTitle, Term
 from subscription.explain import PRICE_REASONS
@@ -28,9 +28,9 @@ _TABLES = (
     labels.DEADLINES,
     labels.RESERVATIONS,
     labels.RENEWAL_OPTIONS,
-    labels.LINE_KINDS,
-    labels.ADJUSTMENT_REASONS,
-    labels.CHANNELS,
+    record_labels.LINE_KINDS,
+    record_labels.ADJUSTMENT_REASONS,
+    record_labels.CHANNELS,
     PRICE_REASONS,
 )
 """The message templates of the domain."""
