@@ -26,7 +26,7 @@ from .service_env import ServiceEnv, unique_name
 from .subscription_driver import SubscriptionDriver
 
 SHORT_TIMEOUT = timedelta(seconds=2)
-"""For runs in which every workflow that is queried is blocked, or does not exist."""
+"""For runs with a blocked workflow; the others have no finding even if they answer later."""
 
 
 async def reconciled(

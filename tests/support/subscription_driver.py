@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
@@ -121,6 +121,7 @@ class SubscriptionDriver:
         """Retry its failing activities until this command has its answer, without their back-off.
 
         An attempt that is running has begun before the cause was removed, and fails once more.
+        Not for a test clock that was advanced: the server then lets a reset activity time out at once.
         """
 
         async def is_done() -> bool:
@@ -132,14 +133,21 @@ class SubscriptionDriver:
         return await command
 
     async def retry_activities(self) -> None:
-        """Retry its failing activities now, as operators do after they have removed the cause."""
-        request = ResetActivityRequest(
-            namespace=self.temporal.namespace,
-            execution=WorkflowExecution(workflow_id=self.workflow_id),
-            match_all=True,
-        )
-        with suppress(RPCError):  # their own retries may have succeeded first
-            await self.temporal.workflow_service.reset_activity(request)
+        """Retry its activities that wait for their back-off, as operators do after they have removed the cause.
+
+        Not an attempt that runs or is about to: the server would reject its result, and wait for its timeout.
+        """
+        described = (await self.handle.describe()).raw_description
+        soon = datetime.now(UTC) + timedelta(seconds=1)
+        for pending in described.pending_activities:
+            if pending.next_attempt_schedule_time.ToDatetime(tzinfo=UTC) > soon:
+                request = ResetActivityRequest(
+                    namespace=self.temporal.namespace,
+                    execution=WorkflowExecution(workflow_id=self.workflow_id),
+                    id=pending.activity_id,
+                )
+                with suppress(RPCError):  # its own retry may have succeeded first
+                    await self.temporal.workflow_service.reset_activity(request)
 
     # -- runs and histories --------------------------------------------------------------------------
 

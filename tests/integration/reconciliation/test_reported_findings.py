@@ -170,7 +170,7 @@ async def test_stuck_workflow_is_distinguished_from_slow_one(isolated_env: Servi
         "SubscriptionWorkflow", id=elsewhere.workflow_id, task_queue="misspelt"
     )
 
-    findings = await found(isolated_env)
+    findings = await found(isolated_env, answer_timeout=SHORT_TIMEOUT)
 
     assert {
         (finding.subscription_id, finding.code, finding.message, finding.repaired) for finding in findings
