@@ -133,7 +133,7 @@ class SubscriptionDriver:
         return await command
 
     async def retry_activities(self) -> None:
-        """Retry its activities that wait for their back-off, as operators do after they have removed the cause.
+        """Retry its activities without their back-off, as operators do after they have removed the cause.
 
         Not an attempt that runs or is about to: the server would reject its result, and wait for its timeout.
         """

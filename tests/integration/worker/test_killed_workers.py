@@ -8,7 +8,7 @@ killed together, because each of them waits ten seconds for the timeout.
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 from functools import partial
@@ -24,7 +24,9 @@ from support.service_env import ServiceEnv, catalogue_text, open_service_env, un
 from support.subscription_driver import SubscriptionDriver
 from support.tcp_proxy import TcpProxy
 from support.worker_process import WorkerProcess, worker_process
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import Client
 
 from activities.erasure import PERSONAL_DATA
@@ -83,8 +85,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
     }
     working = partial(worker_process, home=tmp_path)
     async with holds_in(service_env) as holds, TcpProxy() as proxy:
-        # The first worker caches no workflows, so that Temporal does not wait for its sticky queue.
-        async with working({**settings, "WORKSUB_CACHED_WORKFLOWS": "0"}) as worker:
+        async with working(settings) as worker:
             domains = [{"domain": f"{unique_name('erased')}.example"} for _ in ERASING]
             switching, leaving, charged, *erased = await gather_all(
                 [
@@ -105,7 +106,8 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             ]
             for step, subscription in zip(ERASING, erased, strict=True):
                 await holds.has_stopped(f"{step}/{subscription.id}")
-            await kill(worker)
+            await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
+            await kill(worker, [switching, leaving, charged, *erased])
         await holds.let_go()
 
         proxy.leads_to(settings["TEMPORAL_ADDRESS"])
@@ -117,30 +119,31 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             switch = asyncio.create_task(switching.send("switch_to_paid", **switched, id="switch"))
             cancellation = {"date": f"{today}", "confirmation": await leaving.confirmation(), "id": "leave"}
             leave = asyncio.create_task(leaving.send("cancel", **cancellation))
-            unheard, requesting = await start_interrupted_requests(service_env, holds)
+            unheard, nameless, requesting = await start_interrupted_requests(service_env, holds)
             claiming, proofs = await start_interrupted_proofs(service_env, holds)
             await wait_for("the switch is accepted", partial(has_accepted_an_update, switching))
             await wait_for("the cancellation is committed", partial(is_recorded, leaving, "CANCELED"))
-            await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
             resting = await service_env.requested()
             await resting.send("rename_account", group=unique_name("resting"))
             await wait_for("a run has ended before the next one", partial(is_between_two_runs, resting))
             passing = await commit_unreported_fee(charged, holds, proxy)
-            await kill(worker)
+            named = [switching, leaving, charged, resting, unheard, *claiming]
+            await kill(worker, [*named, nameless])
         assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4
         assert await is_between_two_runs(resting)
         assert await switching.events() == ["TRIAL_STARTED"]
         assert [await subscription.events() for subscription in claiming] == [["TRIAL_STARTED"]] * 2
         # One has a row that its workflow does not know of; one had reserved its name, and has neither.
-        alive = {each.id for each in (switching, leaving, charged, resting, unheard, *claiming)}
-        assert await reserved_names(service_env) - {subscription.id for subscription in erased} == alive
+        assert await reserved_names(service_env) - {subscription.id for subscription in erased} == {
+            subscription.id for subscription in named
+        }
         assert (await charged.history())[-1].event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
         [fee] = await fees_recorded(service_env, charged)
         early = asyncio.create_task(unheard.send("switch_to_paid", **switched, id="early"))
         await holds.let_go()
 
         async with working(settings):
-            nameless = (await requesting)[0]
+            await requesting
             assert await nameless.events() == ["TRIAL_STARTED"]
             assert await resting.events() == ["TRIAL_STARTED", "ACCOUNT_RENAMED"]
             for answer, subscription in ((early, unheard), (switch, switching)):
@@ -175,8 +178,8 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
 
 async def start_interrupted_requests(
     service_env: ServiceEnv, holds: BlockingTriggers
-) -> tuple[SubscriptionDriver, "asyncio.Future[tuple[SubscriptionDriver, SubscriptionDriver]]"]:
-    """Stop two requests in the middle; return the first subscription and the task of both requests.
+) -> tuple[SubscriptionDriver, SubscriptionDriver, "asyncio.Future[list[None]]"]:
+    """Stop two requests in the middle; return their subscriptions and the task of both requests.
 
     The first is recorded, but its activity has not returned; the second has its name, and no row yet.
     """
@@ -188,15 +191,15 @@ async def start_interrupted_requests(
     for key in (recorded, named):
         await holds.hold(key)
 
-    async def requested(subscription: SubscriptionDriver) -> SubscriptionDriver:
+    async def requested(subscription: SubscriptionDriver) -> None:
         assert (await service_env.client.request(subscription.request)).subscription_id == subscription.id
-        return subscription
 
-    requesting = asyncio.gather(requested(nameless), requested(unheard))
+    requesting = asyncio.gather(*map(requested, (unheard, nameless)))
     await holds.has_stopped(recorded)
-    assert (await requested(unheard), requesting.done()) == (unheard, False)  # read from the database
+    await requested(unheard)  # read from the database
+    assert not requesting.done()
     await holds.has_stopped(named)
-    return unheard, requesting
+    return unheard, nameless, requesting
 
 
 async def start_interrupted_proofs(
@@ -285,9 +288,18 @@ def unstarted(service_env: ServiceEnv, body: dict[str, Any]) -> SubscriptionDriv
     )
 
 
-async def kill(worker: WorkerProcess) -> None:
+async def kill(worker: WorkerProcess, subscriptions: Iterable[SubscriptionDriver]) -> None:
+    """Kill the worker, and clear its sticky task queue: Temporal would wait ten seconds for it to poll."""
     worker.send(signal.SIGKILL)
     assert await worker.exit_code() == -signal.SIGKILL
+    for subscription in subscriptions:
+        temporal = subscription.temporal
+        await temporal.workflow_service.reset_sticky_task_queue(
+            ResetStickyTaskQueueRequest(
+                namespace=temporal.namespace,
+                execution=WorkflowExecution(workflow_id=subscription.workflow_id),
+            )
+        )
 
 
 async def is_in_its_second_run(subscription: SubscriptionDriver) -> bool:
