@@ -51,7 +51,7 @@ class ChaosEnvironment:
     """`async with ChaosEnvironment(directory) as world`: everything runs, and no request has been sent.
 
     Attributes, valid while it is entered: `temporal` and `postgres`, the servers; `dns`; `workers`, two:
-    the second keeps no workflow in memory; `apis`, two behind a load balancer; `client_processes`;
+    in a long run, the second caches no workflows; `apis`, two behind a load balancer; `client_processes`;
     `tokens` and `receivers` of the customers that use the API and webhooks; `client`, which belongs to
     this process; `book`, the prices.
     """
@@ -59,8 +59,10 @@ class ChaosEnvironment:
     client: SubscriptionClient
     client_of_temporal: Client
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, long: bool) -> None:
         self._directory = directory
+        # Without a cache, workflow tasks of concurrent commands time out after ten seconds.
+        self._settings_of_second_worker = {"WORKSUB_CACHED_WORKFLOWS": "0"} if long else {}
         temporal_port, postgres_port, balancer_port, *self._api_ports = free_ports(3 + _APIS)
         self._api_address = f"{LOOPBACK}:{balancer_port}"
         self.temporal = TemporalServer(
@@ -122,7 +124,7 @@ class ChaosEnvironment:
             self.apis.append(api)
         balancer = LoadBalancer(self._api_address, [api.address for api in self.apis])
         await self._stack.enter_async_context(balancer)
-        for number, own in enumerate(({}, {"WORKSUB_CACHED_WORKFLOWS": "0"}), start=1):
+        for number, own in enumerate(({}, self._settings_of_second_worker), start=1):
             worker = Worker(self._directory / f"worker-{number}", settings | own)
             self._stack.push_async_callback(worker.end, signal.SIGTERM)
             self.workers.append(worker)

@@ -60,7 +60,7 @@ async def run(chaos: Chaos, log: Callable[[str], None]) -> Report:
         log(f"{time.monotonic() - began:6.1f} s  {what}")
 
     with TemporaryDirectory(prefix="worksub-chaos-") as directory:
-        async with ChaosEnvironment(Path(directory)) as chaos_env:
+        async with ChaosEnvironment(Path(directory), long=chaos.long) as chaos_env:
             log_line(f"Servers and workers run; the seed is {chaos.seed}.")
             injector = FaultInjector(chaos_env, chaos.seed, log_line, long=chaos.long)
             run_records = await _run_subscriptions(chaos_env, chaos, injector, log_line)

@@ -99,6 +99,11 @@ def worker_of_another_release(service_env: ServiceEnv) -> Worker:
     )
 
 
+async def has_failed_repeatedly(subscription: SubscriptionDriver) -> bool:
+    """Return whether the workflow task is in its third attempt: Temporal then rejects commands at once."""
+    return (await subscription.handle.describe()).raw_description.pending_workflow_task.attempt >= 3
+
+
 @recipe("A worker does not replay")
 async def _(shell: Shell, blocks: list[list[str]]) -> None:
     """Run on a separate server.
@@ -137,6 +142,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
             await wait_for("the problem is reported", partial(are_reported, 1))
             assert subscription.workflow_id in (await shell.types([listed], {}))[0]
             assert "WorkflowTaskFailed" in (await shell.types([shown], {"ID": subscription.id}))[0]
+            await wait_for("commands are rejected", partial(has_failed_repeatedly, subscription))
             [output] = await shell.types([f"worksub withdraw {subscription.id} --json"], {}, codes=[3])
             assert '"code": "WORKFLOW_STUCK"' in output
         async with service_env.worker():
@@ -193,6 +199,7 @@ async def _(shell: Shell, blocks: list[list[str]]) -> None:
     today = await new_database(shell, temporal)
     async with run_site(shell, temporal, today) as before:
         subscription = await paid(before)
+        await subscription.is_at_rest_in_run(2)
     yesterday = f"{today}_yesterday"
     await create_database(shell.stack, yesterday, template=today)
     async with run_site(shell, temporal, today) as before:

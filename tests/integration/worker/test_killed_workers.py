@@ -24,9 +24,7 @@ from support.service_env import ServiceEnv, catalogue_text, open_service_env, un
 from support.subscription_driver import SubscriptionDriver
 from support.tcp_proxy import TcpProxy
 from support.worker_process import WorkerProcess, worker_process
-from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetStickyTaskQueueRequest
 from temporalio.client import Client
 
 from activities.erasure import PERSONAL_DATA
@@ -289,17 +287,10 @@ def unstarted(service_env: ServiceEnv, body: dict[str, Any]) -> SubscriptionDriv
 
 
 async def kill(worker: WorkerProcess, subscriptions: Iterable[SubscriptionDriver]) -> None:
-    """Kill the worker, and clear its sticky task queue: Temporal would wait ten seconds for it to poll."""
     worker.send(signal.SIGKILL)
     assert await worker.exit_code() == -signal.SIGKILL
     for subscription in subscriptions:
-        temporal = subscription.temporal
-        await temporal.workflow_service.reset_sticky_task_queue(
-            ResetStickyTaskQueueRequest(
-                namespace=temporal.namespace,
-                execution=WorkflowExecution(workflow_id=subscription.workflow_id),
-            )
-        )
+        await subscription.forget_worker()
 
 
 async def is_in_its_second_run(subscription: SubscriptionDriver) -> bool:
