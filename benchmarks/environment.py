@@ -13,6 +13,7 @@ from temporalio.client import Client
 from adapters.postgres.pool import Pool, create_pool
 from adapters.settings import DEFAULT_CATALOGUE, read_catalogue
 from adapters.temporal.data_converter import data_converter
+from adapters.worker_settings import DEFAULT_CACHED_WORKFLOWS
 from benchmarks.baseline_temporal.tables import SCHEMA
 from benchmarks.cpu_usage import ServerProcesses
 from benchmarks.implementations import BaselineDbos, BaselineTemporal, WorksubImplementation
@@ -72,8 +73,12 @@ class BenchmarkEnvironment:
         finally:
             implementation.close()
 
-    def our_worker(self, pollers: str = "default") -> AbstractAsyncContextManager[WorkerProcess]:
-        return self._worker("benchmarks.worker", self.temporal_address, self.worker_url, pollers)
+    def our_worker(
+        self, pollers: str = "default", *, cached_workflows: int = DEFAULT_CACHED_WORKFLOWS
+    ) -> AbstractAsyncContextManager[WorkerProcess]:
+        return self._worker(
+            "benchmarks.worker", self.temporal_address, self.worker_url, pollers, str(cached_workflows)
+        )
 
     def plain_worker(self) -> AbstractAsyncContextManager[WorkerProcess]:
         return self._worker("benchmarks.baseline_temporal.worker", self.temporal_address, self.plain_url)

@@ -1,6 +1,7 @@
-"""`python -m benchmarks.worker SOCKET ADDRESS DATABASE_URL POLLERS`: the worker as `worker.py` runs it.
+"""`python -m benchmarks.worker SOCKET ADDRESS DATABASE_URL POLLERS CACHED`: the worker of `worker.py`.
 
-`POLLERS` is `default`, `autoscaled`, or `fixed` for five of each kind, which is the SDK's default.
+`POLLERS` is `default`, `autoscaled`, or `fixed` for five of each kind, which is the SDK's default. `CACHED`
+is the number of workflows for which the worker's cache has room.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -23,11 +24,19 @@ _POLLERS: Mapping[str, PollerBehavior] = {
 
 
 @asynccontextmanager
-async def working(temporal_address: str, database_url: str, pollers: str) -> AsyncIterator[str]:
+async def working(
+    temporal_address: str, database_url: str, pollers: str, cached_workflows: str
+) -> AsyncIterator[str]:
     client = await Client.connect(temporal_address, data_converter=data_converter())
     async with (
         create_pool(database_url, "worksub_worker") as pool,
-        create_worker(client, pool, await worker_signer(pool), pollers=_POLLERS[pollers]),
+        create_worker(
+            client,
+            pool,
+            await worker_signer(pool),
+            pollers=_POLLERS[pollers],
+            cached_workflows=int(cached_workflows),
+        ),
     ):
         yield "Working."
 
