@@ -19,7 +19,7 @@ from subscription.model import Frozen
 
 _TEMPORAL_PAGE_SIZE = 1000
 _POSITION = re.compile(r" at position \d+")
-"""Of an error, counted in the SELECT statement that Temporal makes of the query, which nobody has typed."""
+"""Position of a syntax error in the SELECT statement that Temporal makes of the query, not in the query itself."""
 
 
 class SearchPage(Frozen):
