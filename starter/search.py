@@ -19,7 +19,7 @@ from subscription.model import Frozen
 
 _TEMPORAL_PAGE_SIZE = 1000
 _POSITION = re.compile(r" at position \d+")
-"""Position of a syntax error in the SELECT statement that Temporal makes of the query, not in the query itself."""
+"""Position of an error in the SELECT statement that Temporal makes of the query, not in the query itself."""
 
 
 class SearchPage(Frozen):
