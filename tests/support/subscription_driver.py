@@ -9,7 +9,7 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.api.workflowservice.v1 import ResetActivityRequest, ResetStickyTaskQueueRequest
+from temporalio.api.workflowservice.v1 import ResetActivityRequest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -148,15 +148,6 @@ class SubscriptionDriver:
                 )
                 with suppress(RPCError):  # its own retry may have succeeded first
                     await self.temporal.workflow_service.reset_activity(request)
-
-    async def forget_worker(self) -> None:
-        """Clear the workflow's sticky task queue: Temporal would wait ten seconds for a stopped worker."""
-        await self.temporal.workflow_service.reset_sticky_task_queue(
-            ResetStickyTaskQueueRequest(
-                namespace=self.temporal.namespace,
-                execution=WorkflowExecution(workflow_id=self.workflow_id),
-            )
-        )
 
     # -- runs and histories --------------------------------------------------------------------------
 

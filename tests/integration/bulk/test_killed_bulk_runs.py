@@ -21,6 +21,7 @@ from support.lock_waits import wait_for_blocked_sessions
 from support.polling import PATIENCE_SECONDS, gather_all, wait_for
 from support.service_env import ServiceEnv, catalogue_text, open_service_env
 from support.sizes import SIZES
+from support.sticky_task_queues import forget_worker
 from support.subscription_driver import SubscriptionDriver
 from support.worker_process import worker_process
 from temporalio.client import Client
@@ -31,6 +32,7 @@ from adapters.temporal.data_converter import data_converter
 from dev_stack.stack import EmbeddedStack
 from starter.api_keys import ApiKeyStore
 from subscription.bulk import BULK_WORKFLOW_PREFIX, BulkOutcome, BulkState
+from subscription.ids import WORKFLOW_ID_PREFIX
 from subscription.issuer import Channel
 
 ANNUAL = 60_000
@@ -136,6 +138,8 @@ async def test_killed_bulk_run_sends_each_command_once(service_env: ServiceEnv, 
                 await wait_for_blocked_sessions(service_env.owner, query="UPDATE bulk_items")
                 worker.send(signal.SIGKILL)
                 await worker.exit_code()
+                cached = [WORKFLOW_ID_PREFIX + each for each in (unrecorded, uncommitted)]
+                await forget_worker(service_env.temporal, [BULK_WORKFLOW_PREFIX + run_id, *cached])
         await holds.let_go()
         async with worker_process(settings, tmp_path), api_process(service_env, port):
             run = await follower.ended()

@@ -100,6 +100,7 @@ async def test_workflow_without_its_key_waits_until_key_is_present(
     async with open_env(stack, old, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid(START)
+            await subscription.is_at_rest_in_run(2)
         # Workers with only the new key cannot decrypt the payloads that the workflow has written.
         caller = seen_by(await with_keys(service_env, stack, old, new), subscription)
         without = await with_keys(service_env, stack, new)

@@ -38,6 +38,7 @@ async def test_another_worker_finishes_interrupted_run(
             await gather_all(
                 subscription.handle.terminate(reason="by an operator's mistake") for subscription in lost
             )
+            await gather_all(subscription.is_at_rest_in_run(1) for subscription in subscriptions)
         await service_env.owner.execute(
             f"""
             CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS

@@ -21,6 +21,7 @@ from support.blocking_triggers import BlockingTriggers, holds_in
 from support.data_search import is_deleted_from_workflow
 from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, catalogue_text, open_service_env, unique_name
+from support.sticky_task_queues import forget_worker
 from support.subscription_driver import SubscriptionDriver
 from support.tcp_proxy import TcpProxy
 from support.worker_process import WorkerProcess, worker_process
@@ -105,7 +106,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             for step, subscription in zip(ERASING, erased, strict=True):
                 await holds.has_stopped(f"{step}/{subscription.id}")
             await wait_for("the second run has begun", partial(is_in_its_second_run, charged))
-            await kill(worker, [switching, leaving, charged, *erased])
+            await kill(service_env, worker, [switching, leaving, charged, *erased])
         await holds.let_go()
 
         proxy.leads_to(settings["TEMPORAL_ADDRESS"])
@@ -126,7 +127,7 @@ async def test_interrupted_step_runs_exactly_once(service_env: ServiceEnv, tmp_p
             await wait_for("a run has ended before the next one", partial(is_between_two_runs, resting))
             passing = await commit_unreported_fee(charged, holds, proxy)
             named = [switching, leaving, charged, resting, unheard, *claiming]
-            await kill(worker, [*named, nameless])
+            await kill(service_env, worker, [*named, nameless])
         assert [task.done() for task in (requesting, switch, leave, passing)] == [False] * 4
         assert await is_between_two_runs(resting)
         assert await switching.events() == ["TRIAL_STARTED"]
@@ -286,11 +287,13 @@ def unstarted(service_env: ServiceEnv, body: dict[str, Any]) -> SubscriptionDriv
     )
 
 
-async def kill(worker: WorkerProcess, subscriptions: Iterable[SubscriptionDriver]) -> None:
+async def kill(
+    service_env: ServiceEnv, worker: WorkerProcess, subscriptions: Iterable[SubscriptionDriver]
+) -> None:
+    """Kill the worker that has these subscriptions cached."""
     worker.send(signal.SIGKILL)
     assert await worker.exit_code() == -signal.SIGKILL
-    for subscription in subscriptions:
-        await subscription.forget_worker()
+    await forget_worker(service_env.temporal, (subscription.workflow_id for subscription in subscriptions))
 
 
 async def is_in_its_second_run(subscription: SubscriptionDriver) -> bool:
