@@ -184,8 +184,17 @@ def supported_by_database(selection: Filters) -> bool:
 
 def to_sql(selection: Filters) -> tuple[str, list[object]]:
     """Return an SQL condition on the table `subscriptions`, and its parameters."""
-    parts = [f"{filter.column} {filter.operator} ${n}" for n, filter in enumerate(selection, start=1)]
+    parts = [_condition(filter, n) for n, filter in enumerate(selection, start=1)]
     return " AND ".join(parts) or "true", [filter.value for filter in selection]
+
+
+def _condition(filter: Filter, n: int) -> str:
+    condition = f"{filter.column} {filter.operator} ${n}"
+    if filter.column != ACCOUNT_NAME:
+        return condition
+    # The index of the names finds the subscription. A name may also be one that a rename waits for.
+    named = f"SELECT subscription_id FROM account_names WHERE name = ${n}"  # noqa: S608 - a parameter
+    return f"{condition} AND subscription_id IN ({named})"
 
 
 def to_visibility_query(selection: Filters) -> str | None:

@@ -12,10 +12,12 @@ from support.service_env import ServiceEnv, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
+from adapters.postgres.pool import Connection
 from starter.filters import (
     NAMED_FILTERS,
     Filters,
     customer_is,
+    list_filters,
     month_of,
     state_is,
     supported_by_database,
@@ -235,14 +237,18 @@ async def test_predefined_search_reads_only_index_of_matches(service_env: Servic
         # The tables of a test are small. Without an index, the count would then read the primary key.
         await connection.execute("SET LOCAL enable_seqscan = off")
         for name, named in NAMED_FILTERS.items():
-            selection = named.on(TODAY)
-            if not supported_by_database(selection):
-                continue
-            condition, values = to_sql(selection)
-            query = f"EXPLAIN SELECT count(*) FROM subscriptions WHERE {condition}"
-            plan = "\n".join(row[0] for row in await connection.fetch(query, *values))
-            assert re.search(r" (on|using) subscriptions_(?!pkey)", plan), (name, plan)
-            assert "subscriptions_pkey" not in plan, (name, plan)
+            if supported_by_database(selection := named.on(TODAY)):
+                plan = await plan_of_count(connection, selection)
+                assert re.search(r" (on|using) subscriptions_(?!pkey)", plan), (name, plan)
+                assert "subscriptions_pkey" not in plan, (name, plan)
+        plan = await plan_of_count(connection, list_filters(account_name="acme"))
+        assert "Index Cond: (subscription_id = account_names.subscription_id)" in plan, plan
+
+
+async def plan_of_count(connection: Connection, selection: Filters) -> str:
+    condition, values = to_sql(selection)
+    rows = await connection.fetch(f"EXPLAIN SELECT count(*) FROM subscriptions WHERE {condition}", *values)
+    return "\n".join(row[0] for row in rows)
 
 
 @pytest.mark.parametrize("name", sorted({*NAMED_FILTERS} - {"reservations-due", "over-seats"}))
