@@ -4,6 +4,7 @@
 is the number of workflows for which the worker's cache has room.
 """
 
+import gc
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -27,6 +28,7 @@ _POLLERS: Mapping[str, PollerBehavior] = {
 async def working(
     temporal_address: str, database_url: str, pollers: str, cached_workflows: str
 ) -> AsyncIterator[str]:
+    gc.freeze()  # as adapters/worker_process.py does
     client = await Client.connect(temporal_address, data_converter=data_converter())
     async with (
         create_pool(database_url, "worksub_worker") as pool,

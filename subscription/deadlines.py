@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from operator import itemgetter
 
 from subscription.business_calendar import Instant, first_of_next_month, start_of
@@ -39,7 +40,13 @@ def next_change(state: Subscription) -> Deadline | None:
 
 def _earliest(deadlines: Iterable[tuple[datetime, DeadlineKind]]) -> Deadline | None:
     first = min(deadlines, key=itemgetter(0), default=None)
-    return Deadline(at=first[0], what=first[1]) if first else None
+    return _deadline(*first) if first else None
+
+
+# All subscriptions have deadlines at the same month ends.
+@lru_cache(maxsize=4096)
+def _deadline(at: datetime, kind: DeadlineKind) -> Deadline:
+    return Deadline(at=at, what=kind)
 
 
 def _deadlines(state: Subscription) -> Iterator[tuple[datetime, DeadlineKind]]:
