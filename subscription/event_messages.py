@@ -30,7 +30,7 @@ from subscription.events import (
     Upgraded,
 )
 from subscription.labels import given_terms, same_terms
-from subscription.messages import PLAIN, Formatter, Message, Value, format_message
+from subscription.messages import PLAIN, Formatter, Message, Value, as_parameters, format_template
 from subscription.refusals import format_refusals
 from subscription.state import ReservedCancellation, ReservedSwitch, Subscription
 
@@ -127,7 +127,10 @@ SENTENCES: Mapping[str, str] = {
 
 def event_message(event: Event, formatter: Formatter = PLAIN, *, to_come: bool = False) -> str:
     """Return the complete message of an event; `to_come` selects the wording for a future event."""
-    sentences = [format_message(each, formatter) for each in messages_of(event, to_come=to_come)]
+    sentences = [
+        format_template(_template(key, to_come=to_come), as_parameters(values), formatter)
+        for key, values in _sentences(event)
+    ]
     if isinstance(event, CommandRefused):
         sentences.append(_refusal_text(event, formatter))
     return " ".join(sentences)
@@ -150,10 +153,11 @@ def accepted_message(state: Subscription, events: Sequence[Event]) -> str:
 
 def messages_of(event: Event, *, to_come: bool = False) -> tuple[Message, ...]:
     """Return all sentences about an event; `to_come` selects the wording for a future event."""
-    return tuple(
-        Message.of((to_come and SENTENCES.get(f"{key}.TO_COME")) or SENTENCES[key], **values)
-        for key, values in _sentences(event)
-    )
+    return tuple(Message.of(_template(key, to_come=to_come), **values) for key, values in _sentences(event))
+
+
+def _template(key: str, *, to_come: bool) -> str:
+    return (to_come and SENTENCES.get(f"{key}.TO_COME")) or SENTENCES[key]
 
 
 def _refusal_text(event: CommandRefused, formatter: Formatter) -> str:

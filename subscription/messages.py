@@ -197,7 +197,12 @@ def as_parameters(values: Mapping[str, Value]) -> dict[str, Parameter]:
 
 def format_message(message: Message, formatter: Formatter = PLAIN) -> str:
     """Return the translated template with its parameters. Parameters that it does not use are ignored."""
-    template, parameters = formatter.gettext(message.template), message.parameters
+    return format_template(message.template, message.parameters, formatter)
+
+
+def format_template(template: str, parameters: Parameters, formatter: Formatter = PLAIN) -> str:
+    """Return the text of a template and its parameters, as `format_message` does for a message."""
+    template = formatter.gettext(template)
     return template % {
         name: _format(KINDS[name], parameters[name], formatter) for name in places_in(template)
     }
