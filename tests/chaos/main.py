@@ -52,20 +52,22 @@ class Chaos:
     long: bool = True
 
 
-async def run(chaos: Chaos, log: Callable[[str], None]) -> Report:
-    """Drive the subscriptions, inject faults, and verify. Servers and workers have ended on return."""
+async def run(chaos: Chaos, log: Callable[[str], None], directory: Path) -> Report:
+    """Drive the subscriptions, inject faults, and verify. Servers and workers have ended on return.
+
+    The directory is for the data of the servers, and may have the data of a stopped PostgreSQL server.
+    """
     began = time.monotonic()
 
     def log_line(what: str) -> None:
         log(f"{time.monotonic() - began:6.1f} s  {what}")
 
-    with TemporaryDirectory(prefix="worksub-chaos-") as directory:
-        async with ChaosEnvironment(Path(directory), long=chaos.long) as chaos_env:
-            log_line(f"Servers and workers run; the seed is {chaos.seed}.")
-            injector = FaultInjector(chaos_env, chaos.seed, log_line, long=chaos.long)
-            run_records = await _run_subscriptions(chaos_env, chaos, injector, log_line)
-            log_line("Verifying.")
-            return await _verified(chaos_env, chaos, run_records, injector, began)
+    async with ChaosEnvironment(directory, long=chaos.long) as chaos_env:
+        log_line(f"Servers and workers run; the seed is {chaos.seed}.")
+        injector = FaultInjector(chaos_env, chaos.seed, log_line, long=chaos.long)
+        run_records = await _run_subscriptions(chaos_env, chaos, injector, log_line)
+        log_line("Verifying.")
+        return await _verified(chaos_env, chaos, run_records, injector, began)
 
 
 async def _run_subscriptions(
@@ -259,7 +261,8 @@ def main() -> int:
         subscriptions=arguments.subscriptions,
         minutes=float(os.environ.get("CHAOS_MINUTES") or 0),
     )
-    report = asyncio.run(run(chaos, lambda line: print(line, flush=True)))
+    with TemporaryDirectory(prefix="worksub-chaos-") as directory:
+        report = asyncio.run(run(chaos, lambda line: print(line, flush=True), Path(directory)))
     print(report.in_words())
     if arguments.json:
         arguments.json.write_text(report.as_json() + "\n", encoding="utf-8")

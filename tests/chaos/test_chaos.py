@@ -1,5 +1,8 @@
 """A short run of `make chaos`: some subscriptions, and every kind of fault once."""
 
+from pathlib import Path
+
+from support.postgres_data import copy_data
 from support.sizes import IS_LARGE, SIZES
 
 from .main import Chaos, run
@@ -8,9 +11,11 @@ _SEED = 617884
 """Always the same subscriptions, so that results are comparable; `make chaos` draws others."""
 
 
-async def test_chaos_run_has_no_differences() -> None:
+async def test_chaos_run_has_no_differences(postgres_data: Path, tmp_path: Path) -> None:
     """Nothing is lost, executed twice or left behind while workers and servers are killed."""
-    report = await run(Chaos(seed=_SEED, subscriptions=SIZES.chaos_subscriptions, long=IS_LARGE), print)
+    copy_data(postgres_data, tmp_path)
+    chaos = Chaos(seed=_SEED, subscriptions=SIZES.chaos_subscriptions, long=IS_LARGE)
+    report = await run(chaos, print, tmp_path)
     assert not report.differences, report.in_words()
     assert report.lines > 0
     assert report.erased > 0

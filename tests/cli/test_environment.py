@@ -53,7 +53,7 @@ SURROUNDINGS: dict[str, tuple[str, dict[str, str], int]] = {
     "output that is closed": (f"{HASH} >&-", {}, 0),
     "input that is closed": (f"$W request {REQUEST} <&-", {}, 2),
     "a confirmation, and input that is closed": ("$W cancel ID --date today <&-", {}, 2),
-    "a reader of one line": ("$W simulate $(yes $SCENARIO | head -300) | head -1", {}, 141),
+    "a reader of one line": ("$W simulate $(yes $SCENARIO | head -100) | head -1", {}, 141),
     "a reader of one byte": ("$W simulate $(yes $SCENARIO | head -300) --json | head -c 1", {}, 141),
     "a full disk": (f"{HASH} >/dev/full", {}, 3),
     "a full disk, for people": ("$W simulate $SCENARIO >/dev/full", {}, 3),

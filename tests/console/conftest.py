@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from argon2 import PasswordHasher
 from support.console_server import ConsoleServer, run_console
-from support.service_env import ServiceEnv, open_service_env
+from support.service_env import PASSWORD_HASH, ServiceEnv, open_service_env
 from temporalio.client import Client
 
 from adapters import password_hashing
@@ -19,6 +19,7 @@ def cheap_hashes() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         cheap = partial(PasswordHasher, time_cost=2, memory_cost=19_456, parallelism=1)
         patch.setattr(password_hashing, "PasswordHasher", cheap)
+        patch.setattr(password_hashing, "PLACEHOLDER", PASSWORD_HASH)
         yield
 
 

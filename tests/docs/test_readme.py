@@ -18,6 +18,7 @@ import pytest
 from support.default_ports import default_ports_held
 from support.forked_process import program_directory
 from support.markdown_pages import ROOT, blocks, page, tables
+from support.postgres_data import copy_data
 
 DEMO, TESTS = "make demo\n", "make test\n"
 """The blocks that are not run here: tests/cli/test_dev.py runs the demo, and `make test` runs this test."""
@@ -50,8 +51,8 @@ def test_readme_has_images_and_path_for_each_user_kind() -> None:
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    """Copy the tracked and untracked files, and link an environment with all dependencies."""
+def clone(tmp_path: Path, postgres_data: Path) -> Path:
+    """Copy the tracked and untracked files and PostgreSQL data; link an environment with all dependencies."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -63,6 +64,7 @@ def clone(tmp_path: Path) -> Path:
         if (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
+    copy_data(postgres_data, copy / ".worksub")
     installed, environment = Path(sys.prefix), copy / ".venv"
     environment.mkdir()
     for entry in installed.iterdir():
