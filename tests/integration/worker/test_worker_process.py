@@ -39,17 +39,23 @@ async def worker_env(
 # -- stopping ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "forked"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
+@pytest.mark.parametrize(
+    ("number", "forked", "cached"), [(signal.SIGTERM, False, "1000"), (signal.SIGINT, True, "0")]
+)
 async def test_worker_logs_connections_and_shuts_down_cleanly(
-    worker_env: WorkerEnv, stack: EmbeddedStack, number: signal.Signals, forked: bool
+    worker_env: WorkerEnv, stack: EmbeddedStack, number: signal.Signals, forked: bool, cached: str
 ) -> None:
-    """Both signals take the same way to the exit; the exit itself needs a new interpreter."""
-    mail = {
+    """Both signals take the same way to the exit; the exit itself needs a new interpreter.
+
+    One of the workers caches no workflows.
+    """
+    settings = {
+        "WORKSUB_CACHED_WORKFLOWS": cached,
         "WORKSUB_SMTP_URL": "smtp://worksub@127.0.0.1:2525",
         "WORKSUB_SMTP_PASSWORD": "mail secret",
         "WORKSUB_SMTP_FROM": "NAVER WORKS <notices@works.example>",
     }
-    async with worker_process(worker_env.settings | mail, worker_env.home, forked=forked) as worker:
+    async with worker_process(worker_env.settings | settings, worker_env.home, forked=forked) as worker:
         for line in (*CONNECTED, "Notices are sent by 127.0.0.1:2525, as notices@works.example."):
             await worker.says(line)
         assert stack.addresses.temporal_address in worker.output
