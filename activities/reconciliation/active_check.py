@@ -80,6 +80,7 @@ def _is_consistent(context: ReconcileContext, record: RecordSnapshot, workflow: 
     expected = repair.expected_state(record, workflow)
     return (
         expected is not None
+        and not record.missing(workflow.sequence)
         and without_transient_fields(expected) == without_transient_fields(workflow)
         and not record.differs_from(expected)
         and repair.has_names_of(record, expected)

@@ -39,8 +39,8 @@ def replayed(record: RecordSnapshot, book: PriceBook) -> Replay | None:
 def expected_state(record: RecordSnapshot, workflow: Subscription | None) -> Subscription | None:
     """Return the state that the row should have, rebuilt from the events.
 
-    Fields that the events do not contain come from the workflow or from the row. Return None while events
-    are missing, or if neither can be read.
+    Fields that the events do not contain come from the workflow or from the row. While events are missing or
+    unreadable, return the state of the workflow, or None if that is not current.
     """
     # A workflow behind the latest event was inspected before that event; the row is newer.
     is_current = workflow is not None and workflow.sequence == record.latest

@@ -25,6 +25,9 @@ from .polling import wait_for
 from .service_env import ServiceEnv, unique_name
 from .subscription_driver import SubscriptionDriver
 
+NEVER = 1_000_000
+"""With a rotation of so many nights, no subscription has a turn by chance."""
+
 SHORT_TIMEOUT = timedelta(seconds=2)
 """For runs with a blocked workflow; the others have no finding even if they answer later."""
 
@@ -56,6 +59,7 @@ async def found(
         PostgresWorkspaceProvisioner(service_env.pool),
         service_env.signer,
         release=version("worksub"),
+        rotation_nights=NEVER,
         answer_timeout=answer_timeout,
     )
     environment, run = ActivityEnvironment(), unique_name("run")

@@ -37,33 +37,34 @@ from subscription.invoice import IssueInvoices
 from subscription.validation import parse_strict
 
 
-async def charged(service_env: ServiceEnv) -> SubscriptionDriver:
+async def charged(service_env: ServiceEnv, year: int = 2026) -> SubscriptionDriver:
     """10 members of basic at 7,200 KRW for two months: 51,096 KRW for 22 days of January, and 72,000."""
-    subscription = await service_env.paid("2026-01-10 09:00", term="MONTHLY")
-    await subscription.advance_to("2026-03-01 00:00")
+    subscription = await service_env.paid(f"{year}-01-10 09:00", term="MONTHLY")
+    await subscription.advance_to(f"{year}-03-01 00:00")
     return subscription
 
 
-# The damage, by the code of its finding. $1 is the subscription.
+# The damage, by the code of its finding. $1 is the subscription. It is in the future, because a run would
+# examine an overdue one in any case.
 DAMAGE = {
     "LINE_UNEXPECTED": (
         """
         INSERT INTO ledger_lines
-        SELECT subscription_id, kind, '2025-01-01', '2025-02-01', sequence, 1000, effective_at, recorded_at,
+        SELECT subscription_id, kind, '2029-01-01', '2029-02-01', sequence, 1000, effective_at, recorded_at,
                customer_id
           FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
         """,
-        "The ledger has SERVICE_FEE/2025-01-01, which matches no event.",
+        "The ledger has SERVICE_FEE/2029-01-01, which matches no event.",
         "DELETE FROM ledger_lines WHERE subscription_id = $1 AND amount = 1000",
     ),
     "LINE_UNEXPECTED, an amount": (
         "UPDATE ledger_lines SET amount = 1 WHERE subscription_id = $1 AND amount = 72000",
-        "The ledger has SERVICE_FEE/2026-02-01, which matches no event.",
+        "The ledger has SERVICE_FEE/2030-02-01, which matches no event.",
         "UPDATE ledger_lines SET amount = 72000 WHERE subscription_id = $1 AND amount = 1",
     ),
     "LINE_UNEXPECTED, a customer": (
         "UPDATE ledger_lines SET customer_id = 'C-X' WHERE subscription_id = $1 AND amount = 72000",
-        "The ledger has SERVICE_FEE/2026-02-01, which matches no event.",
+        "The ledger has SERVICE_FEE/2030-02-01, which matches no event.",
         """
         UPDATE ledger_lines AS line SET customer_id = row.customer_id FROM subscriptions AS row
          WHERE line.subscription_id = $1 AND row.subscription_id = $1
@@ -92,7 +93,7 @@ DAMAGE = {
         UPDATE lifecycle_events SET detail = jsonb_set(detail::jsonb, '{posted,0,amount}', '72001')
          WHERE subscription_id = $1 AND sequence IN (SELECT sequence FROM dearer)
         """,
-        "SERVICE_FEES_POSTED of 2026-03-01 charges 72,001 KRW in 1 line; "
+        "SERVICE_FEES_POSTED of 2030-03-01 charges 72,001 KRW in 1 line; "
         "the rules calculate 72,000 KRW in 1 line.",
         """
         WITH right_one AS (
@@ -105,13 +106,13 @@ DAMAGE = {
     "WORKFLOW_DIFFERS": (
         """
         UPDATE lifecycle_events
-           SET detail = jsonb_set(detail::jsonb, '{trial_ends_at}', '"2026-02-08T09:00:00+09:00"')
+           SET detail = jsonb_set(detail::jsonb, '{trial_ends_at}', '"2030-02-08T09:00:00+09:00"')
          WHERE subscription_id = $1 AND sequence = 1
         """,
         "Its events and its workflow differ in trial_ends_at.",
         """
         UPDATE lifecycle_events
-           SET detail = jsonb_set(detail::jsonb, '{trial_ends_at}', '"2026-02-09T09:00:00+09:00"')
+           SET detail = jsonb_set(detail::jsonb, '{trial_ends_at}', '"2030-02-09T09:00:00+09:00"')
          WHERE subscription_id = $1 AND sequence = 1
         """,
     ),
@@ -121,14 +122,16 @@ DAMAGE = {
         SELECT subscription_id, 'T-1', customer_id, kind, first_day, -72001, 'GOODWILL', 'T-1', effective_at
           FROM ledger_lines WHERE subscription_id = $1 AND amount = 72000
         """,
-        "Adjustments give back more of SERVICE_FEE/2026-02-01 than it charges.",
+        "Adjustments give back more of SERVICE_FEE/2030-02-01 than it charges.",
         "DELETE FROM ledger_adjustments WHERE subscription_id = $1",
     ),
 }
 
 
 async def test_unrepairable_finding_is_shown_until_resolved(isolated_env: ServiceEnv) -> None:
-    subscriptions = dict(zip(DAMAGE, await gather_all(charged(isolated_env) for _ in DAMAGE), strict=True))
+    subscriptions = dict(
+        zip(DAMAGE, await gather_all(charged(isolated_env, 2030) for _ in DAMAGE), strict=True)
+    )
     await night_passed(isolated_env)
     before = {
         what: await stored_rows(isolated_env, subscription) for what, subscription in subscriptions.items()

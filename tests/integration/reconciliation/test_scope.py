@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from support.corruption import Backup, execute_as_superuser, stored_rows
 from support.polling import gather_all, wait_for
-from support.reconcile_job import codes_of_run, night_passed, reconciled, since_last_night
+from support.reconcile_job import NEVER, codes_of_run, night_passed, reconciled, since_last_night
 from support.service_env import ServiceEnv, open_service_env, unique_name
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
@@ -14,9 +14,6 @@ from temporalio.client import Client
 from activities.reconciliation.record_page import page_of_ids
 from activities.reconciliation.scope import Scope
 from dev_stack.stack import EmbeddedStack
-
-# With so many nights, no subscription has a turn by chance.
-NEVER = 1_000_000
 
 
 async def positions(service_env: ServiceEnv, nights: int) -> dict[str, int]:
