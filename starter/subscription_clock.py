@@ -8,19 +8,21 @@ from weakref import WeakValueDictionary
 
 from temporalio.client import Client, WorkflowExecutionDescription, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
 from adapters.temporal.paused_status import PAUSED
 from adapters.temporal.rpc_errors import Outcome, outcome_of
+from adapters.temporal.time_skipping import fast_forward
 
-# With a domain to verify, a subscription wakes about 445 times a year; the server's default limit is 200.
-MAX_SKIPS = 100_000
 PROGRESS_SECONDS = 0.25
 POLL_SECONDS = 0.05
 
 # If real time passes the target of a fast-forward before the workflow is idle, the server (1.32) jumps over
 # the target to the next timer, even if it is weeks away. Therefore a near target is awaited in real time.
 SHORTEST_SKIP = timedelta(seconds=5)
+
+# NOT_FOUND means that the run has ended. The others mean that the response was lost: the clock may have
+# moved.
+_DECIDED_BY_CLOCK = (RPCStatusCode.NOT_FOUND, RPCStatusCode.UNAVAILABLE, RPCStatusCode.UNKNOWN)
 
 # Locks by namespace and workflow ID. A fast-forward that replaces a running fast-forward jumps over timers.
 _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -38,8 +40,8 @@ class SubscriptionClock:
     """
 
     def __init__(self, client: Client, workflow_id: str) -> None:
+        self._client = client
         self._handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(workflow_id)
-        self._skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=MAX_SKIPS))
         self._lock = _locks.setdefault((client.namespace, workflow_id), asyncio.Lock())
 
     async def now(self) -> datetime:
@@ -102,7 +104,7 @@ class SubscriptionClock:
         self, duration: timedelta, on_progress: Callable[[datetime], None] | None
     ) -> None:
         """Move the clock by `duration`, or less if the workflow ends or another process interferes."""
-        moving = asyncio.create_task(self._skipper.fast_forward(self._handle, duration))
+        moving = asyncio.create_task(fast_forward(self._client, self._handle.id, duration))
         try:
             while not moving.done():
                 await asyncio.wait({moving}, timeout=PROGRESS_SECONDS)
@@ -117,11 +119,9 @@ class SubscriptionClock:
                     "other servers need version 1.32 and the dynamic configuration "
                     f"frontend.WorkflowTimeSkippingEnabled=true. The server answered: {error.message}"
                 ) from error
-            # NOT_FOUND means that the run has ended.
-            if error.status is not RPCStatusCode.NOT_FOUND and outcome_of(error) is not Outcome.RETRY:
+            if error.status not in _DECIDED_BY_CLOCK and outcome_of(error) is not Outcome.RETRY:
                 raise
-        except RuntimeError:  # raised by the SDK if another fast-forward has replaced this one
-            pass
+            await asyncio.sleep(POLL_SECONDS)
         finally:
             moving.cancel()
 
@@ -129,10 +129,8 @@ class SubscriptionClock:
 async def supports_test_clocks(client: Client) -> bool:
     """Return whether the server supports time skipping, which only development servers do."""
     # The workflow does not exist: a server with time skipping returns NOT_FOUND, others another error.
-    missing_workflow: WorkflowHandle[Any, Any] = client.get_workflow_handle("worksub-time-skipping")
-    skipper = TimeSkipper(client, config=TimeSkippingConfig(max_session_skip_count=1))
     try:
-        await skipper.fast_forward(missing_workflow, timedelta(seconds=1))
+        await fast_forward(client, "worksub-time-skipping", timedelta(seconds=1))
     except RPCError as error:
         return error.status is RPCStatusCode.NOT_FOUND
     return False

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -18,9 +19,15 @@ class TcpProxy:
     def __init__(self) -> None:
         self._behind = ""
         self._passing: set[asyncio.Task[None]] = set()
+        self._loses_answers = False
 
     def leads_to(self, address: str) -> None:
         self._behind = address
+        self._loses_answers = False
+
+    def loses_answers(self) -> None:
+        """Pass on what the client sends, but nothing that the server sends."""
+        self._loses_answers = True
 
     def closes(self) -> None:
         """Close all connections; new connections are also closed."""
@@ -55,7 +62,10 @@ class TcpProxy:
         try:
             if self._behind:
                 behind_reader, behind_writer = await asyncio.open_connection(host, int(port))
-                await asyncio.gather(pump(reader, behind_writer), pump(behind_reader, writer))
+                await asyncio.gather(
+                    pump(reader, behind_writer),
+                    pump(behind_reader, writer, is_lost=lambda: self._loses_answers),
+                )
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -63,9 +73,15 @@ class TcpProxy:
             self._passing.discard(task)
 
 
-async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    is_lost: Callable[[], bool] = lambda: False,
+) -> None:
     try:
         while data := await reader.read(65_536):
+            if is_lost():
+                continue
             writer.write(data)
             await writer.drain()
     finally:

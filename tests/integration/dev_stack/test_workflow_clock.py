@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from support.polling import wait_for
+from support.tcp_proxy import TcpProxy
 from temporalio import workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
@@ -159,6 +162,38 @@ async def test_a_clock_waits_until_another_process_has_moved_it(client: Client) 
         assert await moved_by_other
         assert await moved
         assert await handle.query(Sleeper.wakes) == 20
+
+
+@pytest.mark.usefixtures("worker")
+async def test_clock_moves_once_if_the_response_is_lost(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the server has moved the clock, and before the client knows."""
+    direct = await start_sleeper(client, "lost-response", days=60)
+    target = await direct.now() + timedelta(days=10, hours=12)
+    server = client.service_client.config.target_host
+    async with TcpProxy() as proxy:
+        proxy.leads_to(server)
+        caller = await Client.connect(proxy.address, namespace=client.namespace)
+        service = caller.service_client.workflow_service
+        update = service.update_workflow_execution_options
+
+        async def lose_first_answer(*request: Any, **options: Any) -> Any:
+            monkeypatch.undo()
+            proxy.loses_answers()
+            return await update(*request, **options)
+
+        monkeypatch.setattr(service, "update_workflow_execution_options", lose_first_answer)
+        moved = asyncio.create_task(SubscriptionClock(caller, "lost-response").advance_to(target))
+
+        async def has_moved() -> bool:
+            return await direct.now() >= target
+
+        await wait_for("the clock has moved", has_moved)
+        proxy.closes()
+        proxy.leads_to(server)
+        assert await moved
+    assert await client.get_workflow_handle("lost-response").query(Sleeper.wakes) == 10
 
 
 @pytest.mark.usefixtures("worker")
