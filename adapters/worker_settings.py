@@ -66,8 +66,8 @@ class WorkerSettings(
     cached_workflows: NonNegativeInt = Field(
         DEFAULT_CACHED_WORKFLOWS, validation_alias="WORKSUB_CACHED_WORKFLOWS"
     )
-    """Number of workflows that a worker caches between their tasks; 0 disables the cache, and each task then
-    replays its run."""
+    """Number of workflows that a worker caches between their tasks; 0 disables the cache, for tests: each
+    task then replays its run, and tasks of simultaneous commands can time out."""
     rotation_nights: PositiveInt = Field(ROTATION_NIGHTS, validation_alias="WORKSUB_ROTATION_NIGHTS")
     """Number of nights in which [`reconcile`](scheduled-jobs.md#which-workflows-are-queried) queries every
     workflow at least once; 1 queries all of them every night."""
