@@ -1,7 +1,7 @@
 """The test clock of a subscription, advanced by Temporal time skipping."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from weakref import WeakValueDictionary
@@ -11,7 +11,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.temporal.paused_status import PAUSED
 from adapters.temporal.rpc_errors import Outcome, outcome_of
-from adapters.temporal.time_skipping import fast_forward
+from adapters.temporal.time_skipping import fast_forward, wait_for_fast_forward
 
 PROGRESS_SECONDS = 0.25
 POLL_SECONDS = 0.05
@@ -83,12 +83,14 @@ class SubscriptionClock:
                     on_progress(now)
                 if now >= target:
                     return True
-                if _is_moving(description):  # started by another process
-                    await asyncio.sleep(POLL_SECONDS)
+                if running := _fast_forward_id(description):  # of another process, or of a lost response
+                    moved = wait_for_fast_forward(self._client, self._handle.id, running)
+                    await self._show_until(moved, on_progress)
                 elif target - now < SHORTEST_SKIP:
                     await asyncio.sleep((target - now).total_seconds())
                 else:
-                    await self._fast_forward(target - now, on_progress)
+                    moved = fast_forward(self._client, self._handle.id, target - now)
+                    await self._show_until(moved, on_progress)
 
     async def _running(self) -> WorkflowExecutionDescription | None:
         """Return the description of the workflow, or None if it has ended; raise RPCError if it is paused.
@@ -100,11 +102,11 @@ class SubscriptionClock:
             raise RPCError("the workflow is paused", RPCStatusCode.FAILED_PRECONDITION, b"")
         return description if description.status is WorkflowExecutionStatus.RUNNING else None
 
-    async def _fast_forward(
-        self, duration: timedelta, on_progress: Callable[[datetime], None] | None
+    async def _show_until(
+        self, moved: Coroutine[Any, Any, None], on_progress: Callable[[datetime], None] | None
     ) -> None:
-        """Move the clock by `duration`, or less if the workflow ends or another process interferes."""
-        moving = asyncio.create_task(fast_forward(self._client, self._handle.id, duration))
+        """Report progress until a fast-forward has ended, or until the clock must be read again."""
+        moving = asyncio.create_task(moved)
         try:
             while not moving.done():
                 await asyncio.wait({moving}, timeout=PROGRESS_SECONDS)
@@ -143,6 +145,7 @@ def _clock(description: WorkflowExecutionDescription) -> datetime:
     return extended.time_skipping_info.current_time.ToDatetime(UTC)
 
 
-def _is_moving(description: WorkflowExecutionDescription) -> bool:
+def _fast_forward_id(description: WorkflowExecutionDescription) -> str:
+    """Return the ID of the fast-forward that is running; empty if none is."""
     config = description.raw_description.workflow_extended_info.time_skipping_info.effective_config
-    return config.enabled and config.HasField("fast_forward_config")
+    return config.fast_forward_config.id if config.enabled else ""

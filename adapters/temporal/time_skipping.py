@@ -26,7 +26,6 @@ async def fast_forward(client: Client, workflow_id: str, duration: timedelta) ->
     Raises:
         RPCError: NOT_FOUND if no workflow runs with this ID, UNAVAILABLE or UNKNOWN after a lost response.
     """
-    execution = WorkflowExecution(workflow_id=workflow_id)
     config = FastForwardConfig(id=str(uuid4()))
     config.duration.FromTimedelta(duration)
     options = WorkflowExecutionOptions(
@@ -37,17 +36,24 @@ async def fast_forward(client: Client, workflow_id: str, duration: timedelta) ->
     await client.workflow_service.update_workflow_execution_options(
         UpdateWorkflowExecutionOptionsRequest(
             namespace=client.namespace,
-            workflow_execution=execution,
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id),
             workflow_execution_options=options,
             update_mask=FieldMask(paths=["time_skipping_config"]),
             identity=client.identity,
         )
     )
+    await wait_for_fast_forward(client, workflow_id, config.id)
+
+
+async def wait_for_fast_forward(client: Client, workflow_id: str, fast_forward_id: str) -> None:
+    """Return when this fast-forward has ended: at its target, with the workflow, or replaced by another."""
     result = FastForwardPollingResult.FAST_FORWARD_POLLING_RESULT_POLL_TIMEOUT
     while result == FastForwardPollingResult.FAST_FORWARD_POLLING_RESULT_POLL_TIMEOUT:
         response = await client.workflow_service.poll_workflow_execution_time_skipping(
             PollWorkflowExecutionTimeSkippingRequest(
-                namespace=client.namespace, workflow_execution=execution, fast_forward_id=config.id
+                namespace=client.namespace,
+                workflow_execution=WorkflowExecution(workflow_id=workflow_id),
+                fast_forward_id=fast_forward_id,
             ),
             retry=True,
         )
