@@ -18,6 +18,7 @@ from benchmarks.baseline_temporal.tables import SCHEMA
 from benchmarks.cpu_usage import ServerProcesses
 from benchmarks.implementations import BaselineDbos, BaselineTemporal, WorksubImplementation
 from benchmarks.worker_processes import WorkerProcess, worker_process
+from dev_stack.postgres_server import READER_LOGIN, WORKER
 from dev_stack.stack import EmbeddedStack
 from starter.client import SubscriptionClient
 from starter.setup import set_up
@@ -25,6 +26,9 @@ from subscription.catalogue import PriceBook
 
 # Before any measured month: some subscriptions begin in the previous year.
 _SOLD_SINCE = date(2020, 1, 1)
+
+_OURS = "benchmark"
+"""The database of worksub; those of the other implementations have their names."""
 
 
 @dataclass(frozen=True)
@@ -95,30 +99,44 @@ async def open_environment(
     directory: Path, on_progress: Callable[[str], None], on_fault: Callable[[str], None]
 ) -> AsyncIterator[BenchmarkEnvironment]:
     """Start fresh servers with their data in the directory; set up everything except workers."""
+    async with (
+        EmbeddedStack(directory, search_attributes={}, on_progress=on_progress) as stack,
+        open_environment_on(stack, on_progress, on_fault) as environment,
+    ):
+        yield environment
+
+
+@asynccontextmanager
+async def open_environment_on(
+    stack: EmbeddedStack, on_progress: Callable[[str], None], on_fault: Callable[[str], None]
+) -> AsyncIterator[BenchmarkEnvironment]:
+    """Set up everything except workers on servers that run."""
     catalogue = read_catalogue(DEFAULT_CATALOGUE)
     # All requests come from one customer, so the number of its trials is not limited.
     trial = catalogue.trial.model_copy(update={"per_customer": None})
     catalogue = catalogue.model_copy(update={"effective_from": _SOLD_SINCE, "trial": trial})
+    address = stack.addresses.temporal_address
+    temporal = await Client.connect(address, data_converter=data_converter())
+    our_url, plain_url, dbos_url = [
+        await stack.postgres.ensure_database(name) for name in (_OURS, "plain", "dbos")
+    ]
+    await set_up(temporal, our_url, catalogue)
+    for url in (plain_url, dbos_url):
+        await _create_tables(url)
+    worker_url, reader_url = [stack.postgres.dsn(_OURS, login) for login in (WORKER, READER_LOGIN)]
     async with AsyncExitStack() as running:
         enter = running.enter_async_context
-        stack = await enter(EmbeddedStack(directory, search_attributes={}, on_progress=on_progress))
-        address, our_url = stack.addresses.temporal_address, stack.addresses.database_url
-        temporal = await Client.connect(address, data_converter=data_converter())
-        await set_up(temporal, our_url, catalogue)
-        plain_url, dbos_url = [await stack.postgres.ensure_database(name) for name in ("plain", "dbos")]
-        for url in (plain_url, dbos_url):
-            await _create_tables(url)
         yield BenchmarkEnvironment(
             temporal_address=address,
-            worker_url=stack.addresses.worker_url,
-            reader_url=stack.addresses.reader_url,
+            worker_url=worker_url,
+            reader_url=reader_url,
             plain_url=plain_url,
             dbos_url=dbos_url,
             book=PriceBook(versions=(catalogue.without_texts(),)),
             temporal=temporal,
             plain_temporal=await Client.connect(address),
             owner=await enter(asyncpg.create_pool(our_url, min_size=1, max_size=2)),
-            reader=await enter(create_pool(stack.addresses.reader_url, "worksub_reader")),
+            reader=await enter(create_pool(reader_url, "worksub_reader")),
             dbos_pool=await enter(asyncpg.create_pool(dbos_url, min_size=1, max_size=2)),
             servers=ServerProcesses(stack.temporal.pid, stack.postgres.pid),
             on_progress=on_progress,

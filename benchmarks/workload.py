@@ -16,6 +16,8 @@ class Sizes:
     bulk: int = 200
     """The number of subscriptions of a bulk run, at its default rate."""
     steady_months: int = 10
+    replays: int = 10
+    """The number of replays of each month end, in one measurement."""
     few_sleepers: int = 100
     many_sleepers: int = 10_000
     starts: int = 3
@@ -33,13 +35,14 @@ class Sizes:
 
 SMALLEST = Sizes(
     rounds=2,
-    warm_up=2,
-    requests=4,
+    warm_up=1,
+    requests=2,
     at_once=2,
-    one_at_a_time=3,
+    one_at_a_time=2,
     most_workers=1,
     bulk=2,
     steady_months=2,
+    replays=1,
     few_sleepers=2,
     many_sleepers=30,
     starts=1,

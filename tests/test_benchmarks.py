@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.postgres_data import copy_data
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
@@ -22,21 +21,19 @@ from benchmarks.cases.large_tables import large_tables
 from benchmarks.cases.request_throughput import request_throughput
 from benchmarks.cases.rules_throughput import rules_throughput
 from benchmarks.chart import plot
-from benchmarks.environment import BenchmarkEnvironment, open_environment
+from benchmarks.environment import BenchmarkEnvironment, open_environment_on
 from benchmarks.metrics import Figure
 from benchmarks.report import PAGE, PLOT, figures_of, load_results, render_page
 from benchmarks.results import CaseResult, from_json, to_json
 from benchmarks.worker_processes import WorkerEndedError, worker_process
 from benchmarks.workload import SMALLEST, Sizes
+from dev_stack.stack import EmbeddedStack
 
 
-async def test_benchmark_parts_run(
-    postgres_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_benchmark_parts_run(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch) -> None:
     faults: list[str] = []
-    copy_data(postgres_data, tmp_path)
     async with (
-        open_environment(tmp_path, lambda line: None, faults.append) as fresh,
+        open_environment_on(stack, lambda line: None, faults.append) as fresh,
         fresh.our_worker() as ours,
         fresh.plain_worker() as plain,
     ):

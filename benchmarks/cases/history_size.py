@@ -32,8 +32,6 @@ _EVENTS_OF_A_YEAR = 9 + 17 + 7 + 12 * _EVENTS_OF_A_MONTH + 7 + 2 * 5
 
 docs/performance.md explains why each step takes that many events.
 """
-_REPLAYS = 10
-"""Of each month end, in one measurement."""
 
 
 @dataclass(frozen=True)
@@ -63,23 +61,26 @@ async def history_size(env: BenchmarkEnvironment, sizes: Sizes) -> list[Figure]:
     plain_replayer = Replayer(workflows=[PlainSubscription])
     for _ in range(sizes.rounds):
         replay_cpu.add(
-            await _replay_milliseconds(replayer(), our_months),
-            await _replay_milliseconds(plain_replayer, plain_months),
+            await _replay_milliseconds(replayer(), our_months, sizes.replays),
+            await _replay_milliseconds(plain_replayer, plain_months, sizes.replays),
         )
     return [*figures, replay_cpu]
 
 
-async def _replay_milliseconds(by: Replayer, histories: Sequence[WorkflowHistory]) -> float:
-    """Return the processor time of all threads for one replay, without fetching the histories."""
+async def _replay_milliseconds(by: Replayer, histories: Sequence[WorkflowHistory], replays: int) -> float:
+    """Return the processor time of all threads for one replay, without fetching the histories.
+
+    It is the mean over `replays` replays of each history.
+    """
 
     async def repeated() -> AsyncIterator[WorkflowHistory]:
-        for _ in range(_REPLAYS):
+        for _ in range(replays):
             for history in histories:
                 yield history
 
     begun = time.process_time()
     await by.replay_workflows(repeated())
-    return (time.process_time() - begun) * 1000 / _REPLAYS / len(histories)
+    return (time.process_time() - begun) * 1000 / replays / len(histories)
 
 
 async def _run_year(
