@@ -1,11 +1,14 @@
-"""Scenarios on both engines: their results, and invalid scenario files."""
+"""Scenarios by the rules: their results, and invalid scenario files.
+
+The results on Temporal are tested in tests/property/test_engines_agree.py, the option for it in
+tests/docs/test_readme.py.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from support.cli_runner import ROOT, Cli, Ended
-from support.sizes import SIZES
 
 EXAMPLES = sorted((ROOT / "tests" / "examples").glob("*.yaml"))
 SCENARIO = """
@@ -32,16 +35,12 @@ def expected_part(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_both_engines_match_the_example_expectations(unconfigured_cli: Cli) -> None:
+async def test_simulation_matches_the_example_expectations(unconfigured_cli: Cli) -> None:
     files = [str(path) for path in EXAMPLES]
     by_rules = await unconfigured_cli.run("simulate", *files, "--json")
     for path, document in zip(EXAMPLES, documents(by_rules), strict=True):
         expected = json.loads(path.with_name(f"{path.stem}.expected.json").read_text())
         assert expected_part(document) == expected, path.name
-    some = files[:: SIZES.examples_on_temporal]  # ids depend on the position, so both engines match
-    on_temporal = await unconfigured_cli.run("simulate", *some, "--engine", "temporal", "--json")
-    assert documents(on_temporal) == documents(await unconfigured_cli.run("simulate", *some, "--json"))
-    assert f"{len(some)} of {len(some)} simulated: " in on_temporal.err
 
 
 async def test_documents_follow_file_and_document_order(unconfigured_cli: Cli) -> None:

@@ -192,4 +192,7 @@ async def test_every_block_runs_in_order(clone: Path) -> None:
     for refusal in ("ALREADY_PAID", '"error"', "urn:worksub:problem", "Traceback"):
         assert refusal not in everything
     assert "SERVICE_FEE" in printed["worksub ledger acme\n"]
+    by_rules, on_temporal = [text for command, text in printed.items() if "worksub simulate" in command]
+    assert by_rules.strip() in on_temporal
+    assert "1 of 1 simulated: " in on_temporal
     assert printed["worksub list --customer C-1000482 --json | field total\n"].strip() == "1"
