@@ -100,7 +100,8 @@ async def _compare(
         has_settled = await context.workflows.settle(before.id)
         status = await context.workflows.inspect(before.id)
         answers = has_settled and status.state is not None
-        blocker = None if answers else await context.workflows.find_blocker(before.id)
+        # A closed workflow is blocked by nothing.
+        blocker = await context.workflows.find_blocker(before.id) if status.runs and not answers else None
     # Read the history before the record: the record must then contain every transition of the history.
     history = HistoryTransitions() if status.state else await read_history(context.histories, before.id)
     now = await load_record(context.pool, before.id)
