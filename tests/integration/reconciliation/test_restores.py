@@ -24,15 +24,16 @@ from subscription.state import State
 
 
 async def paid(service_env: ServiceEnv) -> SubscriptionDriver:
-    """Return a subscription whose clock is ahead of the real one, so that no deadline becomes due."""
+    """Return a subscription with a ledger line, and ahead of the real clock, so that no deadline is due."""
     subscription = await service_env.requested()
     await subscription.send("switch_to_paid", date=f"{await subscription.today()}", term="ANNUAL")
-    await months_pass(subscription, 2)
+    await month_passes(subscription)
     return subscription
 
 
-async def months_pass(subscription: SubscriptionDriver, months: int) -> None:
-    await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=31 * months))
+async def month_passes(subscription: SubscriptionDriver) -> None:
+    """Advance the clock past the start of a month, and the billing window after it."""
+    await subscription.advance_clock_to(await subscription.clock.now() + timedelta(days=32))
 
 
 async def is_cancelled_today(subscription: SubscriptionDriver) -> None:
@@ -48,7 +49,7 @@ async def test_restored_database_catches_up_with_workflows(
 
     await busy.send("upgrade", members=20, id="more")
     await busy.send("rename_account", group=unique_name("renamed"), by="somebody")
-    await months_pass(busy, 2)
+    await month_passes(busy)
     await is_cancelled_today(left)
     key = (await corrected.ledger())[0].key
     await isolated_env.client.adjust(
@@ -278,7 +279,7 @@ async def test_restored_server_catches_up_with_database(isolated_env: ServiceEnv
     for subscription in (quiet, commanded, waiting):
         await subscription.send("upgrade", members=20, id="more")
     for subscription in (commanded, waiting):
-        await months_pass(subscription, 2)
+        await month_passes(subscription)
     before = [await stored_rows(isolated_env, subscription) for subscription in (quiet, commanded)]
     events, ledger = await waiting.events(), await waiting.ledger()
     for subscription in (quiet, commanded, waiting):
