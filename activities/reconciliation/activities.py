@@ -109,10 +109,11 @@ class ReconciliationActivities:
             # The retention job deletes histories with an invalid ID, which belong to no subscription.
             orphans = [history for history in histories if is_subscription_id(history.subscription_id)]
             checks = await run_checks(
+                context,
                 [
                     *(check_orphaned_history(context, history) for history in orphans),
                     *(unreadable(context, failure) for failure in batch.failures),
-                ]
+                ],
             )
             return await self._page_result(context, checks, next_after)
 

@@ -27,7 +27,7 @@ class _CompletedAdjustment:
 
 async def check_adjustments(context: ReconcileContext, runs: Sequence[Run]) -> list[SubscriptionCheck]:
     """Check that the adjustment of each completed workflow is in the ledger."""
-    return await run_checks(_check_run(context, run) for run in runs)
+    return await run_checks(context, [_check_run(context, run) for run in runs])
 
 
 async def _check_run(context: ReconcileContext, run: Run) -> SubscriptionCheck:

@@ -19,7 +19,7 @@ from subscription.batch import MemberFailure
 from subscription.catalogue import PriceBook
 from subscription.reconciliation import Finding, FindingCode
 
-# Concurrent checks. This also limits concurrent workflow starts if all workflows have been lost.
+# Concurrent checks of a page. This also limits concurrent workflow starts if all workflows have been lost.
 _MAX_CONCURRENT_CHECKS = 20
 
 Repair = Callable[[], Awaitable[bool]]
@@ -42,6 +42,7 @@ class ReconcileContext:
     workflows: WorkflowProbe
     histories: HistoryReader
     restoring_book: asyncio.Lock = field(default_factory=asyncio.Lock)
+    check_slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_MAX_CONCURRENT_CHECKS))
 
 
 @dataclass
@@ -95,13 +96,14 @@ async def unreadable(context: ReconcileContext, failure: MemberFailure) -> Subsc
     return check
 
 
-async def run_checks(checks: Iterable[Coroutine[Any, Any, SubscriptionCheck]]) -> list[SubscriptionCheck]:
+async def run_checks(
+    context: ReconcileContext, checks: Iterable[Coroutine[Any, Any, SubscriptionCheck]]
+) -> list[SubscriptionCheck]:
     """Run checks concurrently, with a limit. The first unexpected error cancels the others."""
-    slots = asyncio.Semaphore(_MAX_CONCURRENT_CHECKS)
 
     async def run_one(check: Coroutine[Any, Any, SubscriptionCheck]) -> SubscriptionCheck:
         try:
-            async with slots:
+            async with context.check_slots:
                 return await check
         finally:
             check.close()

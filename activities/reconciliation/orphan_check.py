@@ -53,10 +53,11 @@ async def check_running_workflows(
     """Restore subscriptions that the database lacks, and delete workflows that it has erased."""
     unrecorded, erased = await unexpected_workflows(context, workflows)
     return await run_checks(
+        context,
         [
             *(_run_check(context, subscription_id, _check_unrecorded) for subscription_id in unrecorded),
             *(_run_check(context, subscription_id, _check_erased) for subscription_id in erased),
-        ]
+        ],
     )
 
 

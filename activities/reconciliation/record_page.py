@@ -1,9 +1,11 @@
 """A page of subscriptions in the database, compared with the running workflows in its range of IDs."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Container, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
 
 from activities.batch import Batch
 from activities.erasure import PERSONAL_DATA
@@ -16,13 +18,15 @@ from activities.reconciliation.scope import Scope
 from activities.reconciliation.screening import is_sound
 from activities.reconciliation.subscription_check import check_subscription, update_attention
 from adapters.postgres.pool import Pool
-from subscription.batch import MemberFailure
 from subscription.model import Frozen
 from subscription.reconciliation import ReconcilePageResult
 
 _PAGE_SIZE = 2000
-# Two slices are in memory at a time.
 _SLICE_SIZE = 250
+# The servers read one slice while the worker screens another, and while workflows of a third one are queried.
+_CONCURRENT_SLICES = 3
+
+T = TypeVar("T")
 
 
 def _has(table: str, condition: str = "true") -> str:
@@ -71,17 +75,15 @@ class PageProgress(Frozen):
     queried: int = 0
     has_unexpected: bool = False
 
-
-@dataclass(frozen=True)
-class _Slice:
-    """The records up to the ID `last`, and the running workflows in their range."""
-
-    last: str
-    records: Sequence[RecordSnapshot]
-    failures: Sequence[MemberFailure]
-    listed: Mapping[str, ListedWorkflow]
-    """Those of the records. Other workflows are only looked for: they are checked after all records."""
-    has_unexpected: bool
+    def with_slice(self, checked: "PageProgress") -> "PageProgress":
+        """Return the progress after another slice, the one that follows this part."""
+        return PageProgress(
+            after=checked.after,
+            checked=self.checked + checked.checked,
+            found=self.found + checked.found,
+            queried=self.queried + checked.queried,
+            has_unexpected=self.has_unexpected or checked.has_unexpected,
+        )
 
 
 async def page_of_ids(pool: Pool, after: str, limit: int, scope: Scope) -> Mapping[str, bool]:
@@ -105,9 +107,17 @@ async def check_record_page(
     queried = await page_of_ids(context.pool, done.after, _PAGE_SIZE, context.scope)
     ids = list(queried)
     next_after = ids[-1] if len(ids) == _PAGE_SIZE else None
-    async with aclosing(_load_slices(context, done.after, ids, next_after)) as slices:
-        async for loaded in slices:
-            done = await _check_slice(context, loaded, queried, done)
+    slices = [ids[first : first + _SLICE_SIZE] for first in range(0, len(ids), _SLICE_SIZE)] or [[]]
+    starts = [done.after, *(each[-1] for each in slices[:-1])]
+    # Without a next page, the range of the last slice has no end.
+    ends = [*starts[1:], next_after]
+    steps = (
+        _check_slice(context, after, last, {each: queried[each] for each in ids})
+        for after, last, ids in zip(starts, ends, slices, strict=True)
+    )
+    async with aclosing(_run_in_order(steps)) as results:
+        async for checked in results:
+            done = done.with_slice(checked)
             heartbeats.send(done)
     return ReconcilePageResult(
         checked=done.checked,
@@ -118,83 +128,94 @@ async def check_record_page(
     )
 
 
-async def _load_slices(
-    context: ReconcileContext, after: str, ids: Sequence[str], next_after: str | None
-) -> AsyncGenerator[_Slice]:
-    """Yield the slices in order; while one is checked, the servers already read the next one.
-
-    Without a next page, the range of the last slice has no end.
-    """
-    slices = [ids[first : first + _SLICE_SIZE] for first in range(0, len(ids), _SLICE_SIZE)] or [[]]
-    starts = [after, *(each[-1] for each in slices[:-1])]
-    ends = [*starts[1:], next_after]
-    loads = (
-        asyncio.create_task(_load_slice(context, *bounds))
-        for bounds in zip(starts, ends, slices, strict=True)
-    )
-    following = next(loads)
+async def _run_in_order(steps: Iterator[Coroutine[Any, Any, T]]) -> AsyncGenerator[T]:
+    """Run the steps concurrently, up to the limit, and yield their results in order."""
+    running = deque(asyncio.create_task(step) for step in islice(steps, _CONCURRENT_SLICES))
     try:
-        for _ in slices:
-            loaded = await following
-            following = next(loads, following)
-            yield loaded
+        while running:
+            yield await running[0]
+            running.popleft()
+            running.extend(asyncio.create_task(step) for step in islice(steps, 1))
     finally:
-        following.cancel()
-
-
-async def _load_slice(context: ReconcileContext, after: str, last: str | None, ids: Sequence[str]) -> _Slice:
-    batch, wanted = Batch("reconcile"), frozenset(ids)
-    listed: dict[str, ListedWorkflow] = {}
-    has_unexpected = False
-    async for workflows in list_range(context.client, after, last):
-        listed |= {each.subscription_id: each for each in workflows if each.subscription_id in wanted}
-        others = [each for each in workflows if each.subscription_id not in wanted]
-        has_unexpected = has_unexpected or await _has_unexpected(context, others)
-    records = await recorded_page(context.pool, ids, batch)
-    return _Slice(ids[-1] if ids else after, records, batch.failures, listed, has_unexpected)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _check_slice(
-    context: ReconcileContext, loaded: _Slice, queried: Mapping[str, bool], done: PageProgress
+    context: ReconcileContext, after: str, last: str | None, queried: Mapping[str, bool]
 ) -> PageProgress:
-    erased = [record for record in loaded.records if record.is_erased]
-    active = [record for record in loaded.records if not record.is_erased]
-    due = [record for record in active if queried[record.id]]
+    """Check the subscriptions with these IDs, and the running workflows with `after` < ID <= `last`."""
+    batch = Batch("reconcile")
+    (listed, has_unexpected), records = await asyncio.gather(
+        _list_slice(context, after, last, queried), recorded_page(context.pool, list(queried), batch)
+    )
+    checked = len(records) + len(batch.failures)
+    due = [record for record in records if queried[record.id]]
     # Temporal answers their queries while the other records are screened.
     first_checks = asyncio.create_task(
         run_checks(
+            context,
             [
-                *(check_subscription(context, record) for record in (*due, *erased)),
-                *(unreadable(context, failure) for failure in loaded.failures),
-            ]
+                *(check_subscription(context, record) for record in due),
+                *(unreadable(context, failure) for failure in batch.failures),
+            ],
         )
     )
     try:
-        doubtful = [
-            record
-            for record in active
-            if not queried[record.id] and not await _is_sound(context, record, loaded.listed.get(record.id))
-        ]
+        unscreened = [record for record in records if not queried[record.id]]
+        records.clear()
+        remaining = due + await _without_sound(context, unscreened, listed)
         checks = await first_checks
     finally:
         first_checks.cancel()
-    checks += await run_checks(check_subscription(context, record) for record in doubtful)
+    checks += await run_checks(
+        context, [check_subscription(context, record) for record in remaining[len(due) :]]
+    )
     await update_attention(context, checks)
-    still_running = [loaded.listed[record.id] for record in erased if record.id in loaded.listed]
+    erased = [record for record in remaining if record.is_erased]
+    still_running = [listed[record.id] for record in erased if record.id in listed]
     return PageProgress(
-        after=loaded.last,
-        checked=done.checked + len(loaded.records) + len(loaded.failures),
-        found=done.found + sum(len(check.findings) for check in checks),
-        queried=done.queried + len(due) + len(doubtful),
-        has_unexpected=done.has_unexpected
-        or loaded.has_unexpected
-        or await _has_unexpected(context, still_running),
+        after=[after, *queried][-1],
+        checked=checked,
+        found=sum(len(check.findings) for check in checks),
+        queried=len(remaining) - len(erased),
+        has_unexpected=has_unexpected or await _has_unexpected(context, still_running),
     )
 
 
-async def _is_sound(context: ReconcileContext, record: RecordSnapshot, listed: ListedWorkflow | None) -> bool:
-    await asyncio.sleep(0)  # Other activities share the event loop.
-    return is_sound(context, record, listed)
+async def _list_slice(
+    context: ReconcileContext, after: str, last: str | None, ids: Container[str]
+) -> tuple[Mapping[str, ListedWorkflow], bool]:
+    """Return the running workflows of these IDs, and whether there are unexpected ones.
+
+    Unexpected workflows are only looked for: they are checked after all records.
+    """
+    listed: dict[str, ListedWorkflow] = {}
+    has_unexpected = False
+    async for workflows in list_range(context.client, after, last):
+        listed |= {each.subscription_id: each for each in workflows if each.subscription_id in ids}
+        others = [each for each in workflows if each.subscription_id not in ids]
+        has_unexpected = has_unexpected or await _has_unexpected(context, others)
+    return listed, has_unexpected
+
+
+async def _without_sound(
+    context: ReconcileContext, records: list[RecordSnapshot], listed: Mapping[str, ListedWorkflow]
+) -> list[RecordSnapshot]:
+    """Return the records that need the complete check, and empty the list.
+
+    A sound record is released at once. Otherwise its parsed events would stay until the end of the slice, and
+    the garbage collector would traverse them several times.
+    """
+    remaining = []
+    records.reverse()
+    while records:
+        record = records.pop()
+        if record.is_erased or not is_sound(context, record, listed.get(record.id)):
+            remaining.append(record)
+        await asyncio.sleep(0)  # Other activities share the event loop.
+    return remaining
 
 
 async def _has_unexpected(context: ReconcileContext, workflows: Sequence[ListedWorkflow]) -> bool:
