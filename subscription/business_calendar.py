@@ -65,12 +65,17 @@ def split_by_month(first_day: date, end_day: date) -> tuple[tuple[date, date], .
 
 
 def _read_instant(value: object) -> object:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise validation_error(RefusalCode.INVALID_INSTANT) from None
-    return value
+    return _instant_of(value) if isinstance(value, str) else value
+
+
+# An event and its lines have the same time, and all subscriptions are charged at the same month ends.
+@lru_cache(maxsize=4096)
+def _instant_of(text: str) -> datetime:
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        raise validation_error(RefusalCode.INVALID_INSTANT) from None
+    return _in_korea(value)
 
 
 def _in_korea(value: datetime) -> datetime:

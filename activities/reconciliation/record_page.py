@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Container, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -21,10 +22,12 @@ from adapters.postgres.pool import Pool
 from subscription.model import Frozen
 from subscription.reconciliation import ReconcilePageResult
 
-_PAGE_SIZE = 2000
+_PAGE_SIZE = 5000
 _SLICE_SIZE = 250
-# The servers read one slice while the worker screens another, and while workflows of a third one are queried.
+# The servers read one slice while the worker screens another and Temporal answers the queries of a third one.
 _CONCURRENT_SLICES = 3
+# Screening them takes about a millisecond, for which other activities wait.
+_SCREENED_AT_ONCE = 4
 
 T = TypeVar("T")
 
@@ -66,6 +69,16 @@ _PAGE = f"""
 """  # noqa: S608 - the parts are constants
 
 
+@dataclass(frozen=True)
+class _Slice:
+    """Subscriptions of a page, and the range of IDs: `after` < ID <= `last`, or without end."""
+
+    after: str
+    last: str | None
+    queried: Mapping[str, bool]
+    """Each ID, with whether its workflow is queried in any case."""
+
+
 class PageProgress(Frozen):
     """The part of a page that has been checked: subscriptions up to the ID `after`."""
 
@@ -105,16 +118,9 @@ async def check_record_page(
     """Check a page in slices. Another attempt continues after the last complete slice."""
     done = PageProgress.model_validate(heartbeats.progress or {"after": after})
     queried = await page_of_ids(context.pool, done.after, _PAGE_SIZE, context.scope)
-    ids = list(queried)
-    next_after = ids[-1] if len(ids) == _PAGE_SIZE else None
-    slices = [ids[first : first + _SLICE_SIZE] for first in range(0, len(ids), _SLICE_SIZE)] or [[]]
-    starts = [done.after, *(each[-1] for each in slices[:-1])]
-    # Without a next page, the range of the last slice has no end.
-    ends = [*starts[1:], next_after]
-    steps = (
-        _check_slice(context, after, last, {each: queried[each] for each in ids})
-        for after, last, ids in zip(starts, ends, slices, strict=True)
-    )
+    next_after = list(queried)[-1] if len(queried) == _PAGE_SIZE else None
+    reading = asyncio.Lock()
+    steps = (_check_slice(context, each, reading) for each in _slices(done.after, queried, next_after))
     async with aclosing(_run_in_order(steps)) as results:
         async for checked in results:
             done = done.with_slice(checked)
@@ -126,6 +132,16 @@ async def check_record_page(
         has_unexpected=done.has_unexpected,
         next_after=next_after,
     )
+
+
+def _slices(after: str, queried: Mapping[str, bool], next_after: str | None) -> Iterator[_Slice]:
+    """Yield the slices of a page in order. Without a next page, the range of the last one has no end."""
+    ids = list(queried)
+    parts = [ids[first : first + _SLICE_SIZE] for first in range(0, len(ids), _SLICE_SIZE)] or [[]]
+    ends = [*(members[-1] for members in parts[:-1]), next_after]
+    for members, last in zip(parts, ends, strict=True):
+        yield _Slice(after, last, {each: queried[each] for each in members})
+        after = last or after
 
 
 async def _run_in_order(steps: Iterator[Coroutine[Any, Any, T]]) -> AsyncGenerator[T]:
@@ -142,14 +158,13 @@ async def _run_in_order(steps: Iterator[Coroutine[Any, Any, T]]) -> AsyncGenerat
         await asyncio.gather(*running, return_exceptions=True)
 
 
-async def _check_slice(
-    context: ReconcileContext, after: str, last: str | None, queried: Mapping[str, bool]
-) -> PageProgress:
-    """Check the subscriptions with these IDs, and the running workflows with `after` < ID <= `last`."""
-    batch = Batch("reconcile")
-    (listed, has_unexpected), records = await asyncio.gather(
-        _list_slice(context, after, last, queried), recorded_page(context.pool, list(queried), batch)
-    )
+async def _check_slice(context: ReconcileContext, part: _Slice, reading: asyncio.Lock) -> PageProgress:
+    """Check a slice. The slices are read one after another, so that the first one can be checked early."""
+    batch, queried = Batch("reconcile"), part.queried
+    async with reading:
+        (listed, has_unexpected), records = await asyncio.gather(
+            _list_slice(context, part), recorded_page(context.pool, list(queried), batch)
+        )
     checked = len(records) + len(batch.failures)
     due = [record for record in records if queried[record.id]]
     # Temporal answers their queries while the other records are screened.
@@ -165,57 +180,54 @@ async def _check_slice(
     try:
         unscreened = [record for record in records if not queried[record.id]]
         records.clear()
-        remaining = due + await _without_sound(context, unscreened, listed)
+        doubtful = await _doubtful(context, unscreened, listed)
         checks = await first_checks
     finally:
         first_checks.cancel()
-    checks += await run_checks(
-        context, [check_subscription(context, record) for record in remaining[len(due) :]]
-    )
+    checks += await run_checks(context, [check_subscription(context, record) for record in doubtful])
     await update_attention(context, checks)
-    erased = [record for record in remaining if record.is_erased]
+    erased = [record for record in (*due, *doubtful) if record.is_erased]
     still_running = [listed[record.id] for record in erased if record.id in listed]
     return PageProgress(
-        after=[after, *queried][-1],
+        after=[part.after, *queried][-1],
         checked=checked,
         found=sum(len(check.findings) for check in checks),
-        queried=len(remaining) - len(erased),
+        queried=len(due) + len(doubtful) - len(erased),
         has_unexpected=has_unexpected or await _has_unexpected(context, still_running),
     )
 
 
-async def _list_slice(
-    context: ReconcileContext, after: str, last: str | None, ids: Container[str]
-) -> tuple[Mapping[str, ListedWorkflow], bool]:
-    """Return the running workflows of these IDs, and whether there are unexpected ones.
+async def _list_slice(context: ReconcileContext, part: _Slice) -> tuple[Mapping[str, ListedWorkflow], bool]:
+    """Return the running workflows of the subscriptions, and whether there are unexpected ones.
 
     Unexpected workflows are only looked for: they are checked after all records.
     """
     listed: dict[str, ListedWorkflow] = {}
     has_unexpected = False
-    async for workflows in list_range(context.client, after, last):
-        listed |= {each.subscription_id: each for each in workflows if each.subscription_id in ids}
-        others = [each for each in workflows if each.subscription_id not in ids]
+    async for workflows in list_range(context.client, part.after, part.last):
+        listed |= {each.subscription_id: each for each in workflows if each.subscription_id in part.queried}
+        others = [each for each in workflows if each.subscription_id not in part.queried]
         has_unexpected = has_unexpected or await _has_unexpected(context, others)
     return listed, has_unexpected
 
 
-async def _without_sound(
+async def _doubtful(
     context: ReconcileContext, records: list[RecordSnapshot], listed: Mapping[str, ListedWorkflow]
 ) -> list[RecordSnapshot]:
-    """Return the records that need the complete check, and empty the list.
+    """Empty the list, and return the records that need the complete check: doubtful and erased ones.
 
     A sound record is released at once. Otherwise its parsed events would stay until the end of the slice, and
     the garbage collector would traverse them several times.
     """
-    remaining = []
+    doubtful = []
     records.reverse()
     while records:
         record = records.pop()
         if record.is_erased or not is_sound(context, record, listed.get(record.id)):
-            remaining.append(record)
-        await asyncio.sleep(0)  # Other activities share the event loop.
-    return remaining
+            doubtful.append(record)
+        if len(records) % _SCREENED_AT_ONCE == 0:
+            await asyncio.sleep(0)  # Other activities share the event loop.
+    return doubtful
 
 
 async def _has_unexpected(context: ReconcileContext, workflows: Sequence[ListedWorkflow]) -> bool:
