@@ -259,29 +259,31 @@ async def test_dev_ends_its_stack_on_sigterm_or_failure(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected", "number", "forked"),
+    ("arguments", "part", "number", "forked"),
     [
-        (("demo",), "An invalid request is refused", signal.SIGTERM, True),
-        (
-            ("simulate", "--engine", "temporal", str(EXAMPLE)),
-            "Starting PostgreSQL and Temporal…",
-            signal.SIGINT,
-            False,
-        ),
+        (("demo",), WORKER, signal.SIGTERM, True),
+        ((*SIMULATE, str(EXAMPLE)), TEMPORAL, signal.SIGINT, False),
     ],
     ids=["demo", "simulate"],
 )
 async def test_interrupted_stack_leaves_nothing(
-    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], expected: str, number: signal.Signals, forked: bool
+    cli: Cli, tmp_path: Path, arguments: tuple[str, ...], part: str, number: signal.Signals, forked: bool
 ) -> None:
-    """Both signals take the same way to the exit; the exit itself needs a new interpreter."""
+    """Both signals take the same way to the exit; the exit itself needs a new interpreter.
+
+    The signal comes while the last part of the stack starts.
+    """
     elsewhere = tmp_path / "tmp"
     elsewhere.mkdir()
     temporary = cli.with_settings(TMPDIR=str(elsewhere))
     start = temporary.begin if forked else temporary.start
     process = await start(*arguments, "--json")
-    await wait_for_output(process, expected)
-    started = children(process.pid)
+
+    async def has_started() -> dict[int, str]:
+        started = children(process.pid)
+        return started if any(part in command for command in started.values()) else {}
+
+    started = await wait_for("the part has started", has_started)
     process.send_signal(number)
     async with asyncio.timeout(PATIENCE_SECONDS):
         out, err = await process.communicate()
