@@ -41,6 +41,12 @@ _EMPTIED = """
 SELECT relname FROM pg_class
  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> ALL ($1)
 """
+# The template has one version.
+_UNPUBLISHED = (
+    "DELETE FROM catalogue_texts USING catalogue_versions AS of WHERE of.version = catalogue_texts.version"
+    " AND of.number > 1",
+    "DELETE FROM catalogue_versions WHERE number > 1",
+)
 _GUARDED = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'append_only'"
 
 _creating = asyncio.Lock()
@@ -90,6 +96,7 @@ async def give_back_database(stack: EmbeddedStack, url: str, owner: Pool, *other
             "SET LOCAL session_replication_role = replica",  # no foreign keys and other triggers
             *(f"ALTER TABLE {table} DISABLE TRIGGER append_only" for table in guarded),
             *(f"DELETE FROM {table}" for table in emptied),  # TRUNCATE would write new files for each table
+            *_UNPUBLISHED,
             *(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER append_only" for table in guarded),
         ]
         await connection.execute(";".join(statements))
