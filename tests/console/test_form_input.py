@@ -29,10 +29,12 @@ async def sign_in_again(browser: httpx.AsyncClient, subscription: SubscriptionDr
     await sign_in(browser, subscription.request["customer_id"])
 
 
-@pytest.mark.parametrize("typed", ["1.5", "1e3", "", "-", "0x10", "ten", "\uff11"])
 @pytest.mark.parametrize(
-    ("language", "sentence"),
-    [("en", "Enter a whole number, such as 10."), ("ko", "10과 같은 정수를 입력하십시오.")],
+    ("typed", "language", "sentence"),
+    [
+        ("1.5", "en", "Enter a whole number, such as 10."),
+        ("", "ko", "10과 같은 정수를 입력하십시오."),
+    ],
 )
 async def test_non_integer_members_are_refused(
     console: ConsoleServer,
@@ -71,13 +73,12 @@ async def test_members_below_minimum_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("language", "sentence"),
+    ("chosen", "language", "sentence"),
     [
-        ("en", "Choose a contract term for another plan or number of members."),
-        ("ko", "다른 요금제나 구성원 수를 원하면 계약 기간을 선택하십시오."),
+        ({"plan": "lite"}, "en", "Choose a contract term for another plan or number of members."),
+        ({"members": "5"}, "ko", "다른 요금제나 구성원 수를 원하면 계약 기간을 선택하십시오."),
     ],
 )
-@pytest.mark.parametrize("chosen", [{"plan": "lite"}, {"members": "5"}, {"plan": "lite", "members": "5"}])
 async def test_clearing_renewal_option_with_values_is_refused(
     console: ConsoleServer,
     paid_subscription: SubscriptionDriver,

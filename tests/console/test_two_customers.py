@@ -1,7 +1,7 @@
 """Authorization between two customers: every console route hides the other's data."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -176,6 +176,14 @@ async def other_customer(console: ConsoleServer) -> OtherCustomer:
     return OtherCustomer(subscription, invoice, record, service_env.owner)
 
 
+@pytest.fixture(scope="module")
+async def stranger(console: ConsoleServer) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a browser with the session of a customer without subscriptions; no refused request changes it."""
+    async with console.browser() as browser:
+        await sign_in(browser, unique_name("stranger"))
+        yield browser
+
+
 def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:
     tried = [*NAMED, *OPERATORS, *OWN, *WORKS]
     assert len(tried) == len(set(tried))
@@ -190,18 +198,20 @@ def test_every_route_of_the_console_is_tried(console: ConsoleServer) -> None:
 
 @pytest.mark.parametrize(("method", "path"), [*NAMED, *OPERATORS])
 async def test_pages_of_other_customer_are_not_found(
-    console: ConsoleServer, other_customer: OtherCustomer, method: str, path: str
+    console: ConsoleServer,
+    other_customer: OtherCustomer,
+    stranger: httpx.AsyncClient,
+    method: str,
+    path: str,
 ) -> None:
     fields = other_customer.form_fields({**NAMED, **OPERATORS}[method, path])
     before = await other_customer.snapshot()
-    async with console.browser() as browser:
-        await sign_in(browser, unique_name("stranger"))
-        other_path = path.format(
-            subscription_id=other_customer.subscription.id, number=other_customer.invoice.number, **RUN
-        )
-        unknown_path = path.format(subscription_id=UNKNOWN_ID, number="2026-999999", **RUN)
-        answer = await _request(console, browser, method, other_path, fields)
-        nothing = await _request(console, browser, method, unknown_path, fields)
+    other_path = path.format(
+        subscription_id=other_customer.subscription.id, number=other_customer.invoice.number, **RUN
+    )
+    unknown_path = path.format(subscription_id=UNKNOWN_ID, number="2026-999999", **RUN)
+    answer = await _request(console, stranger, method, other_path, fields)
+    nothing = await _request(console, stranger, method, unknown_path, fields)
     assert (answer.status_code, nothing.status_code) == (404, 404)
     assert _without_return_target(answer.text) == _without_return_target(nothing.text)
     assert await other_customer.snapshot() == before

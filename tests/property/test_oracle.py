@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.sizes import SIZES
 
 from property.oracle import (
     OracleSubscription,
@@ -265,7 +266,7 @@ def test_generated_catalogues_are_consistent(catalogue: dict[str, Any]) -> None:
         assert [plan[price] for plan in plans] == sorted(plan[price] for plan in plans)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=SIZES.oracle_cases // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(subscriptions(), st.data())
 def test_oracle_evaluates_generated_scenarios(
     subscription: tuple[dict[str, Any], dict[str, Any]], data: st.DataObject

@@ -42,7 +42,7 @@ class Sizes(NamedTuple):
 
 
 SMALL = Sizes(
-    rule_cases=60,
+    rule_cases=40,
     oracle_cases=100,
     scenarios_on_both_engines=4,
     examples_on_temporal=8,
