@@ -1,18 +1,16 @@
 """A page of subscriptions in the database, compared with the running workflows in its range of IDs."""
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
 
 from activities.batch import Batch
 from activities.erasure import PERSONAL_DATA
 from activities.reconciliation.context import ReconcileContext, run_checks, unreadable
 from activities.reconciliation.heartbeats import Heartbeats
 from activities.reconciliation.listed_workflows import ListedWorkflow, list_range
+from activities.reconciliation.ordered_steps import run_in_order
 from activities.reconciliation.orphan_check import unexpected_workflows
 from activities.reconciliation.record_snapshot import RecordSnapshot, recorded_page
 from activities.reconciliation.scope import Scope
@@ -28,8 +26,6 @@ _SLICE_SIZE = 250
 _CONCURRENT_SLICES = 3
 # Screening them takes about a millisecond, for which other activities wait.
 _SCREENED_AT_ONCE = 4
-
-T = TypeVar("T")
 
 
 def _has(table: str, condition: str = "true") -> str:
@@ -121,7 +117,7 @@ async def check_record_page(
     next_after = list(queried)[-1] if len(queried) == _PAGE_SIZE else None
     reading = asyncio.Lock()
     steps = (_check_slice(context, each, reading) for each in _slices(done.after, queried, next_after))
-    async with aclosing(_run_in_order(steps)) as results:
+    async with aclosing(run_in_order(steps, _CONCURRENT_SLICES)) as results:
         async for checked in results:
             done = done.with_slice(checked)
             heartbeats.send(done)
@@ -142,20 +138,6 @@ def _slices(after: str, queried: Mapping[str, bool], next_after: str | None) -> 
     for members, last in zip(parts, ends, strict=True):
         yield _Slice(after, last, {each: queried[each] for each in members})
         after = last or after
-
-
-async def _run_in_order(steps: Iterator[Coroutine[Any, Any, T]]) -> AsyncGenerator[T]:
-    """Run the steps concurrently, up to the limit, and yield their results in order."""
-    running = deque(asyncio.create_task(step) for step in islice(steps, _CONCURRENT_SLICES))
-    try:
-        while running:
-            yield await running[0]
-            running.popleft()
-            running.extend(asyncio.create_task(step) for step in islice(steps, 1))
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _check_slice(context: ReconcileContext, part: _Slice, reading: asyncio.Lock) -> PageProgress:
