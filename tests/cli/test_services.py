@@ -87,7 +87,7 @@ async def test_server_lost_during_command_prints_one_result(
         to_temporal.leads_to(service.stack.addresses.temporal_address)
         cli = cli_without_worker.with_settings(TEMPORAL_ADDRESS=to_temporal.address)
         process = await cli.begin(
-            *("request", request_file(cli), "--password-stdin", "--timeout", "5", "--json")
+            *("request", request_file(cli), "--password-stdin", "--timeout", "3", "--json")
         )
         assert process.stderr is not None
         process.stdin.write(PASSWORD.encode())
