@@ -87,7 +87,7 @@ async def is_refused_without_a_stack_trace(subscription: SubscriptionDriver) -> 
 async def test_interrupted_work_is_finished_once_by_next_worker(stack: EmbeddedStack, tmp_path: Path) -> None:
     """The signal of a deployment; `test_killed_workers.py` kills workers."""
     async with open_worker_env(stack, tmp_path) as worker_env:
-        living = asyncio.create_task(many_subscriptions(worker_env, 8))
+        living = asyncio.create_task(many_subscriptions(worker_env, 5))
         async with worker_process(worker_env.settings, tmp_path) as worker:
             await wait_for("some subscriptions have started", partial(have_begun, worker_env, 3))
             worker.send(signal.SIGTERM)
