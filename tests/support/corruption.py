@@ -175,3 +175,5 @@ class Backup:
                 await connection.execute(
                     f"INSERT INTO public.{table} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{table}"
                 )
+            # Without the copies, the next test can use the database again.
+            await connection.execute("DROP SCHEMA backup CASCADE")
