@@ -12,7 +12,6 @@ from support.request_files import request_fields
 from support.service_env import PASSWORD_HASH
 from temporalio.client import Client
 
-from adapters.attention_copy import run_attention_copy
 from adapters.postgres.pool import create_pool
 from adapters.postgres.worker_keys import worker_signer
 from adapters.settings import read_catalogue
@@ -70,7 +69,6 @@ async def service(
     async with (
         create_pool(addresses.worker_url, "worksub_worker") as pool,
         create_pool(addresses.reader_url, "worksub_reader", connections=2) as reading,
-        run_attention_copy(pool, namespace),
         create_worker(namespace, pool, await worker_signer(pool), dns_resolvers=[addresses.dns_address]),
     ):
         settings = {

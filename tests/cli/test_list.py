@@ -9,6 +9,8 @@ from support.cli_runner import Cli
 from support.polling import wait_for
 from support.request_files import fresh
 
+from adapters import attention_copy
+from adapters.postgres.pool import create_pool
 from starter.filters import NAMED_FILTERS, month_of, week_of
 from subscription.business_calendar import KST
 
@@ -72,7 +74,10 @@ async def test_empty_list_shows_filter_and_web_ui_query(service: Service, cli: C
     assert "NeedsAttention = true" in attention.out
 
 
-async def test_list_shows_attention_reason(service: Service, cli: Cli) -> None:
+async def test_list_shows_attention_reason(
+    service: Service, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention_copy, "_PAUSE_SECONDS", 0.2)
     customer = fresh("marked")
     marked = await service.subscribed(customer_id=customer)
     handle = service.temporal.get_workflow_handle(f"subscription-{marked}")
@@ -90,22 +95,26 @@ async def test_list_shows_attention_reason(service: Service, cli: Cli) -> None:
     assert f"{marked} needs attention: OPERATOR: T-4711, since {since}" in shown
     assert attention["advice"] in shown
 
-    without_temporal = cli.with_settings(TEMPORAL_ADDRESS=NOWHERE)
+    async with (
+        create_pool(service.stack.addresses.worker_url, "worksub_worker", connections=1) as pool,
+        attention_copy.run_attention_copy(pool, service.temporal),
+    ):
+        without_temporal = cli.with_settings(TEMPORAL_ADDRESS=NOWHERE)
 
-    async def is_copied() -> bool:
-        return (await without_temporal.json("status", marked))["attention"] is not None
+        async def is_copied() -> bool:
+            return (await without_temporal.json("status", marked))["attention"] is not None
 
-    await wait_for("a worker has copied the reason", is_copied)
-    assert (await without_temporal.json("status", marked))["attention"] == attention
-    shown = " ".join((await cli.run("status", marked)).out.split())
-    assert f"Needs attention OPERATOR: T-4711, since {since}" in shown
-    assert attention["advice"] in shown
-    await handle.signal("needs_attention", {"needed": False})
+        await wait_for("a worker has copied the reason", is_copied)
+        assert (await without_temporal.json("status", marked))["attention"] == attention
+        shown = " ".join((await cli.run("status", marked)).out.split())
+        assert f"Needs attention OPERATOR: T-4711, since {since}" in shown
+        assert attention["advice"] in shown
+        await handle.signal("needs_attention", {"needed": False})
 
-    async def is_removed() -> bool:
-        return (await cli.json("status", marked))["attention"] is None
+        async def is_removed() -> bool:
+            return (await cli.json("status", marked))["attention"] is None
 
-    await wait_for("a worker has removed the reason", is_removed)
+        await wait_for("a worker has removed the reason", is_removed)
 
 
 async def test_unknown_filter_value_is_refused(service: Service, cli: Cli) -> None:
