@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,9 +39,14 @@ def test_mutant_applies_and_its_test_exists(mutant: Mutant) -> None:
     mutated = mutant.applied_to((ROOT / mutant.file).read_text(encoding="utf-8"))
     ast.parse(mutated)
     file, _, name = mutant.test.partition("::")
-    module = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    functions = [node for node in module.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert name in {function.name for function in functions}
+    assert name in functions_in(ROOT / file)
+
+
+@cache
+def functions_in(file: Path) -> set[str]:
+    """Return the names of the functions of a module."""
+    module = ast.parse(file.read_text(encoding="utf-8"))
+    return {node.name for node in module.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 @pytest.mark.parametrize("text", ["", "a < b\na < b\n"])
