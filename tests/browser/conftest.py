@@ -16,7 +16,9 @@ async def chromium() -> AsyncIterator[Browser]:
     assert path, "The browser tests need Chromium; on Debian: apt-get install chromium"
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-background-networking"]
+            executable_path=path,
+            # Without a graphics card, Chromium would compute WebGL's pixels on the processor.
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         yield browser
         await browser.close()
