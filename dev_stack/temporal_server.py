@@ -29,7 +29,7 @@ SEARCH_ATTRIBUTE_TYPES = {
     "KeywordList": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
 }
 
-# WAL doubles the throughput of the default journal. secure_delete overwrites the data that erasure deletes.
+# WAL doubles the throughput of the default journal. secure_delete overwrites the rows that erasure deletes.
 SQLITE_PRAGMAS = ("journal_mode=wal", "synchronous=normal", "secure_delete=on")
 
 # The defaults limit the load of a production cluster. With them, a timer skipped by a test clock would take
@@ -100,23 +100,31 @@ class TemporalServer(EmbeddedServer):
         self._codec_url = codec_url
         self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
 
-    async def checkpoint(self) -> None:
-        """Checkpoint and truncate the write-ahead log, so that deleted data remain in no file.
+    async def vacuum(self) -> None:
+        """Rewrite the database file and truncate its write-ahead log, so that deleted data remain in no file.
+
+        `secure_delete` overwrites deleted rows, but not the copies that SQLite leaves in the free space
+        of pages between which it has moved rows.
 
         Raises:
             ServerError: the database was busy for 10 s.
         """
 
-        def truncate_log() -> bool:
-            connection = sqlite3.connect(self._database, timeout=10)
+        def rewrite() -> bool:
+            connection = sqlite3.connect(self._database, timeout=10, isolation_level=None)
             try:
+                connection.execute("VACUUM")
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return not busy
+            except sqlite3.OperationalError as error:
+                if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
+                    raise
+                return False
             finally:
                 connection.close()
 
-        if not await asyncio.to_thread(truncate_log):
-            raise ServerError(f"{self._database} is busy: its write-ahead log could not be truncated.")
+        if not await asyncio.to_thread(rewrite):
+            raise ServerError(f"{self._database} is busy: deleted data may remain in it.")
 
     async def _start(self) -> None:
         port, ui_port = self._chosen_ports()

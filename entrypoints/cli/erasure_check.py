@@ -56,7 +56,7 @@ async def count_events(client: Client, workflow_id: str, run_ids: set[str], valu
 
 async def count_on_disk(server: TemporalServer, database: Path, values: Sequence[str]) -> int:
     """Count the occurrences of the values in the bytes of Temporal's database file."""
-    await server.checkpoint()
+    await server.vacuum()
     return _occurrences(await asyncio.to_thread(database.read_bytes), values)
 
 

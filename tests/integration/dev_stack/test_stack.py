@@ -3,8 +3,10 @@
 import asyncio
 import http.client
 import os
+import random
 import signal
 import socket
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -104,7 +106,7 @@ async def test_deleted_data_leaves_the_database_file(
 ) -> None:
     personal = "Hong-Gildong-of-Hanyang"
     handle = await client.start_workflow("Unserved", personal, id="personal", task_queue="nobody-listens")
-    await stack.temporal.checkpoint()
+    await stack.temporal.vacuum()
     database = stack_directory / "temporal" / "temporal.db"
     assert personal.encode() in database.read_bytes()
 
@@ -115,11 +117,34 @@ async def test_deleted_data_leaves_the_database_file(
     )
 
     async def is_gone() -> bool:
-        await stack.temporal.checkpoint()
+        await stack.temporal.vacuum()
         return personal.encode() not in database.read_bytes()
 
     # The server answers that the workflow does not exist before it deletes the history.
     await wait_for("the history is gone from the file", is_gone)
+
+
+def moved_and_deleted_rows(database: Path, personal: str) -> None:
+    """Insert rows between others, so that SQLite moves some to other pages, and delete a third of them."""
+    chance = random.Random(31)
+    keys = [chance.randbytes(16) for _ in range(300)]
+    values = dict.fromkeys(keys, "other") | dict.fromkeys(keys[:100], personal)
+    connection = sqlite3.connect(database, timeout=10)
+    with connection:
+        connection.execute("PRAGMA secure_delete = on")
+        connection.execute("CREATE TABLE moved (key, number, value, PRIMARY KEY (key, number)) WITHOUT ROWID")
+        for number in range(10):
+            rows = [(key, number, values[key] * chance.randint(1, 12)) for key in keys]
+            connection.executemany("INSERT INTO moved VALUES (?, ?, ?)", rows)
+        connection.executemany("DELETE FROM moved WHERE key = ?", [(key,) for key in keys[:100]])
+    connection.close()
+
+
+async def test_moved_rows_leave_copies_until_vacuum(stack: EmbeddedStack, stack_directory: Path) -> None:
+    database, personal = stack_directory / "temporal" / "temporal.db", "Kim-Chulsoo-of-Hanyang"
+    await asyncio.to_thread(moved_and_deleted_rows, database, personal)
+    await stack.temporal.vacuum()
+    assert personal.encode() not in database.read_bytes()
 
 
 @asynccontextmanager

@@ -123,7 +123,7 @@ async def test_r31_erasure_leaves_no_personal_data(
         assert [run async for run in service_env.temporal.list_workflows(f"AccountName = '{name}'")] == []
 
     async def is_deleted_from_disk() -> bool:
-        await stack.temporal.checkpoint()
+        await stack.temporal.vacuum()
         content = await asyncio.to_thread((stack_directory / "temporal" / "temporal.db").read_bytes)
         return not any(value.encode() in content for value in customer.personal)
 

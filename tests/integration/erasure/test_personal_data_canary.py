@@ -168,7 +168,7 @@ async def is_everywhere_it_should_be(
         return
     assert as_it_is <= {*canary.names}
     assert canary.found_in(await temporal_data(service_env.temporal, with_names=False)) == set()
-    await canary_env.worker_env.stack.temporal.checkpoint()
+    await canary_env.worker_env.stack.temporal.vacuum()
     on_disk = await bytes_of([database_of_temporal(canary_env.worker_env.home.parent)])
     assert canary.found_in(on_disk) <= {*canary.names}
 
@@ -196,7 +196,7 @@ async def test_r31_erasure_leaves_no_canary_in_the_service(tmp_path: Path) -> No
             assert [canary.found_in(await dump_of(url)) for canary in canaries] == [set(), set()]
 
         async def temporals_file_has_nothing() -> bool:
-            await stack.temporal.checkpoint()
+            await stack.temporal.vacuum()
             content = await bytes_of([database_of_temporal(tmp_path)])
             return not any(canary.found_in(content) for canary in canaries)
 

@@ -287,7 +287,9 @@ def test_every_scheduled_job_has_metrics() -> None:
 async def test_never_run_reconciliation_is_as_old_as_the_database(stack: EmbeddedStack) -> None:
     measured = MetricBuffer(10_000)
     runtime = Runtime(telemetry=TelemetryConfig(metrics=measured))
-    client = await Client.connect(stack.addresses.temporal_address, runtime=runtime)
+    client = await Client.connect(
+        stack.addresses.temporal_address, data_converter=data_converter(), runtime=runtime
+    )
     async with open_service_env(stack, client, works=False) as service_env:
         await GaugeSampler(service_env.pool, client, runtime.metric_meter).sample()
         set_up_at = await service_env.owner.fetchval("SELECT min(applied_at) FROM schema_migrations")
