@@ -29,7 +29,10 @@ RUN apt-get update \
 RUN useradd --system --uid 10001 --user-group --no-create-home worksub
 COPY --from=build /opt/worksub /opt/worksub
 COPY catalogue.toml /etc/worksub/catalogue.toml
+# glibc returns freed memory to the system, instead of keeping it in the arenas of many threads.
 ENV PATH=/opt/worksub/bin:$PATH \
+    MALLOC_ARENA_MAX=2 \
+    MALLOC_TRIM_THRESHOLD_=131072 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     WORKSUB_CATALOGUE=/etc/worksub/catalogue.toml

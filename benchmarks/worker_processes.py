@@ -5,6 +5,7 @@ A worker may print: its standard output goes to the benchmark's standard error a
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -12,6 +13,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+
+ALLOCATOR_SETTINGS = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""Environment of the workers of all implementations, as in the image."""
 
 _STOPPING_SECONDS = 30
 _STDERR = 2
@@ -66,6 +70,7 @@ async def worker_process(
             stdin=asyncio.subprocess.DEVNULL,
             stdout=_STDERR,
             pass_fds=[theirs.fileno()],
+            env=os.environ | ALLOCATOR_SETTINGS,
         )
     reader, writer = await asyncio.open_connection(sock=ours)
     try:

@@ -17,6 +17,7 @@ from compose_spec import PyCompose
 from support.markdown_pages import ROOT, blocks, page, tables
 
 from adapters.observability.health_server import WorkerHealth, serve_health
+from benchmarks.worker_processes import ALLOCATOR_SETTINGS
 from dev_stack.child_server import free_ports
 from dev_stack.temporal_server import DYNAMIC_CONFIG
 
@@ -282,6 +283,11 @@ def test_image_is_minimal_and_not_root() -> None:
     assert len(stages) == 2
     assert re.search(r"^USER \d+:\d+$", text.split("FROM")[-1], re.MULTILINE)
     assert re.search(rf"^ARG PYTHON=python:3\.\d+\.\d+-slim-\w+({DIGEST})?$", text, re.MULTILINE)
+
+
+def test_benchmark_workers_have_the_allocator_settings_of_the_image() -> None:
+    of_image = dict(re.findall(r"(MALLOC_\w+)=(\S+)", page("Dockerfile")))
+    assert of_image == ALLOCATOR_SETTINGS
 
 
 def test_dockerignore_admits_every_copied_file() -> None:
