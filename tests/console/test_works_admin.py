@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from support.polling import wait_for
 from support.service_env import PASSWORD, PASSWORD_HASH, unique_name
 
 from adapters.password_hashing import PasswordHashing
+from entrypoints.console.works_admin.login_throttle import Throttle
 
 
 async def test_wrong_password_and_unknown_account_look_alike(
@@ -56,6 +58,21 @@ async def test_throttled_account_shows_the_remaining_wait(console: ConsoleServer
         await owner.execute(window, timedelta(minutes=4))
         again = await submit(browser, page, "/works/sign-in", account=account, password="Wrong4Horse")
         assert again.status_code == 403
+
+
+async def test_guesses_are_limited_per_address_and_per_account(console: ConsoleServer) -> None:
+    """30 guesses from one address at any accounts, and 50 at one account from any addresses."""
+    throttle, address, account = Throttle(console.service_env.owner), unique_name("address"), unique_name("a")
+
+    async def guesses(pairs: Iterable[tuple[str, str]]) -> int:
+        """Return the number of guesses that are not refused."""
+        return [await throttle.count(*pair) for pair in pairs].count(None)
+
+    assert await guesses((f"{account}-{number}", address) for number in range(32)) == 30
+    assert await guesses((account, f"{address}-{number}") for number in range(52)) == 50
+    # A guess that the limit of its account refuses does not count for its address.
+    assert await guesses((account, unique) for unique in [f"{address}-new"] * 31) == 0
+    assert await guesses([("other", f"{address}-new")]) == 1
 
 
 @pytest.mark.parametrize("account", ["", "admin", "@acme", "admin@"])

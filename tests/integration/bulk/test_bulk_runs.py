@@ -199,3 +199,12 @@ async def test_command_of_bulk_run_is_refused_after_a_change(service_env: Servic
     [result] = await bulk.results(run.run_id)
     assert (result.outcome, result.code) == (BulkOutcome.REFUSED, RefusalCode.CHANGED_MEANWHILE)
     assert "SWITCHED_TO_PAID" not in await trial.events()
+
+
+async def test_bulk_run_has_at_most_its_number_of_subscriptions(service_env: ServiceEnv) -> None:
+    bulk = service_env.client.bulk_runs(service_env.owner, most=1)
+    cancel = command("cancel", date="2027-01-01")
+    assert (await bulk.preview(cancel, those("none"))).summary.subscriptions == 1
+    with pytest.raises(RefusalError) as refused:
+        await bulk.preview(cancel, those("none", "nothing"))
+    assert refused.value.refused.code is RefusalCode.TOO_MANY_SELECTED

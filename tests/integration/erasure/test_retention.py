@@ -12,9 +12,11 @@ from support.reconcile_job import reconciled
 from support.service_env import ServiceEnv, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio.client import WorkflowFailureError
+from temporalio.testing import ActivityEnvironment
 
-from activities.retention import RETENTIONS
+from activities.retention import RETENTIONS, RetentionActivities
 from subscription.refusals import RefusalCode
+from subscription.retention import PurgeRowsInput, PurgeRowsResult
 from subscription.state import State
 
 
@@ -107,6 +109,30 @@ async def test_purge_keeps_reports_for_92_days(isolated_env: ServiceEnv) -> None
     ]
     findings = await isolated_env.owner.fetch("SELECT run FROM reconciliation_findings")
     assert [row["run"] for row in findings] == [recent]
+
+
+async def test_purge_deletes_every_row_past_its_retention(service_env: ServiceEnv) -> None:
+    """More rows than one batch of 100 are deleted; a key of 30 days must still be known (R22)."""
+    caller = unique_name("caller")
+    for key, rows, age in (("old", 201, timedelta(days=32)), ("recent", 2, timedelta(days=30))):
+        await service_env.owner.execute(
+            """
+            INSERT INTO api_writes (caller, key, fingerprint, written_at)
+            SELECT $1, $2 || number, '', clock_timestamp() - $4::interval
+              FROM generate_series(1, $3) AS number
+            """,
+            caller,
+            key,
+            rows,
+            age,
+        )
+    activities = RetentionActivities(service_env.pool, service_env.temporal)
+
+    purge: PurgeRowsResult = await ActivityEnvironment().run(activities.purge_rows, PurgeRowsInput())
+
+    assert (purge.rows["api_writes"], purge.failed) == (201, ())
+    left = await service_env.owner.fetch("SELECT key FROM api_writes WHERE caller = $1", caller)
+    assert sorted(row["key"] for row in left) == ["recent1", "recent2"]
 
 
 async def test_purge_with_invalid_input_reports_it(service_env: ServiceEnv) -> None:

@@ -24,6 +24,7 @@ from subscription.apply import apply
 from subscription.events import Erased, private_fields
 from subscription.forecast import Quote
 from subscription.refusals import RefusalCode
+from subscription.search_attributes import search_attribute_values
 from subscription.state import Subscription
 from subscription.status import status_of
 
@@ -386,6 +387,13 @@ def test_r31_erased_state_has_no_personal_data() -> None:
     subscription = subscription_with_personal_data()
     assert not has_no_personal_data(subscription.state.model_dump_json())
     assert has_no_personal_data(subscription.send("cancel").at(subscription.now).state.model_dump_json())
+
+
+def test_r31_erased_workflow_can_be_found_by_its_state_only() -> None:
+    subscription = subscription_with_personal_data()
+    assert search_attribute_values(subscription.state)["AccountName"] == "acme.co.kr"
+    left = search_attribute_values(subscription.send("cancel").at(subscription.now).state)
+    assert {name: value for name, value in left.items() if value} == {"SubscriptionState": "ERASED"}
 
 
 def test_r31_status_is_available_after_erasure() -> None:

@@ -218,6 +218,18 @@ def test_r36_contract_email_states_the_members_without_a_seat() -> None:
     assert kinds(subscription) == ["TRIAL_STARTED", "SWITCHED_TO_PAID"]
 
 
+def test_r36_members_without_a_seat_are_those_of_the_new_contract() -> None:
+    """Six members are in use: ten seats are enough, and four lock two of them."""
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", members=10)
+    subscription.send("change_renewal_option", term="ANNUAL", members=4).at("2027-02-01")
+    found = list(confirmations(subscription.provisioned, subscription.events, subscription.book, 6))
+    assert {each.kind: each.locked_members for each in found if each.kind != "RENEWAL_OPTION_CHANGED"} == {
+        "TRIAL_STARTED": 0,
+        "SWITCHED_TO_PAID": 0,
+        "CONTRACT_RENEWED": 2,
+    }
+
+
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_html_email_has_the_same_text_escaped(language: str) -> None:
     book = book_of(catalogue(plans={"lite": {"title": "Lite & <b>{{ 7 * 7 }}</b>"}}))

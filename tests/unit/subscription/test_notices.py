@@ -132,6 +132,41 @@ def test_notice_days_are_policy_and_may_be_empty() -> None:
     assert [on_day for on_day in days_from("2027-01-01", "2027-03-01") if due_notices(silent, on_day)] == []
 
 
+@pytest.mark.parametrize(
+    ("days", "kind", "happens_on"),
+    [
+        ("trial_days", TRIAL_ENDING, "2027-01-31"),
+        ("reservation_days", SWITCH_DUE, "2027-01-31"),
+        ("deletion_days", DELETION_DUE, "2027-12-01"),
+        ("annual_contract_days", CONTRACT_ENDING, "2028-01-01"),
+        ("price_rise_days", NoticeKind.PRICE_RISE, "2028-01-01"),
+        ("monthly_contract_days", CONTRACT_ENDING, "2028-02-01"),
+    ],
+)
+def test_notice_days_of_each_list_may_be_the_earliest(days: str, kind: NoticeKind, happens_on: str) -> None:
+    notices: dict[str, object] = {name: [] for name in NoticePolicy.model_fields}
+    notices |= {days: [20], "group_mail_domain": "acme.example"}
+    dearer = catalogue(
+        "2028-01-01", announced_on="2027-11-20", plans={"lite": {"annual": 3_100}}, notices=notices
+    )
+    book = book_of(catalogue(notices=notices), dearer)
+    match kind:
+        case NoticeKind.TRIAL_ENDING:
+            subscription = trial(book=book)
+        case NoticeKind.SWITCH_DUE:
+            subscription = trial(book=book).send("switch_to_paid", date=happens_on, term="ANNUAL")
+        case _ if days == "monthly_contract_days":
+            subscription = ScenarioBuilder.paid("2028-01-01", "MONTHLY", book)
+            subscription.send("change_renewal_option", term="ANNUAL")
+        case _:
+            subscription = annual(book=book).send("change_renewal_option", term="ANNUAL")
+    if kind is DELETION_DUE:
+        subscription.send("cancel", date=happens_on, confirmation=subscription.state.admin_account)
+    noticed_on = day(happens_on) - timedelta(days=20)
+    assert due_notices(subscription, f"{noticed_on - timedelta(days=1)}") == []
+    assert due_notices(subscription, f"{noticed_on}") == [(kind, happens_on, 20)]
+
+
 def test_notice_policy_is_that_of_the_newest_version() -> None:
     later = catalogue("2030-01-01", notices={"trial_days": [2]})
     subscription = trial(book=book_of(catalogue(), later))
