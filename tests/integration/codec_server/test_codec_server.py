@@ -73,9 +73,11 @@ class CodecServer(NamedTuple):
     async def send(
         self, path: str, body: bytes, *, method: str = "POST", token: str | None = TOKEN, **headers: str
     ) -> Answer:
+        """Send a request; an empty value leaves its header out."""
         sent = {"Origin": ORIGIN, "X-Namespace": NAMESPACE, "Content-Type": "application/json"}
         sent |= {"Authorization": f"Bearer {token}"} if token else {}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {name: value for name, value in sent.items() if value}
         request = Request(self.url + path, body, sent, method=method)
 
         def send_blocking() -> Answer:
@@ -179,7 +181,8 @@ async def test_invalid_codec_request_is_refused_with_message() -> None:
         deep = b'{"payloads":' + b"[" * 50_000 + b"]" * 50_000 + b"}"
         assert (await server.send("/decode", deep)).status == 400
         assert (await server.send("/decode", b"x" * (MAX_BODY_BYTES + 1))).status == 413
-        assert (await server.send("/decode", await server.body(), X_Namespace="other")).status == 404
+        for namespace in ("other", ""):
+            assert (await server.send("/decode", await server.body(), X_Namespace=namespace)).status == 404
         for path in ("/", "/docs", "/openapi.json", "/decode/"):
             assert (await server.send(path, b"{}")).status in (404, 307)
         assert (await server.send("/decode", b"", method="GET")).status == 405

@@ -182,6 +182,7 @@ def problems(newer_announced: str | None, last_announced: str | None, today: str
         ("2027-03-01", None, "2027-02-01", []),
         (None, None, "2027-06-01", []),
         ("2027-03-01", None, "2027-03-02", [("announced_on", "ANNOUNCED_IN_THE_PAST")]),
+        ("2027-05-31", None, "2027-06-01", [("announced_on", "ANNOUNCED_IN_THE_PAST")]),
         ("2026-12-31", None, "2026-11-01", [("announced_on", "ANNOUNCED_EARLIER")]),
         ("2026-12-31", "2026-12-31", "2026-12-31", []),
         ("2026-12-30", "2026-12-31", "2026-11-01", [("announced_on", "ANNOUNCED_EARLIER")]),

@@ -451,6 +451,9 @@ def test_r19_a_version_comes_after_all_others_and_never_changes() -> None:
         ("effective_from", "NOT_LATER"),
         ("announced_on", "ANNOUNCED_EARLIER"),
     ]
+    planned = catalogue("2026-12-01")
+    same_day = planned.model_copy(update={"version": "another"})
+    assert publication_problems(same_day, first, planned) == [("effective_from", "NOT_LATER")]
     changed = catalogue("2027-01-01").model_copy(update={"version": first.version})
     assert publication_problems(changed, first) == [("version", "CHANGED")]
 

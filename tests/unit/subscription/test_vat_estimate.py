@@ -3,6 +3,7 @@
 from support.scenario_builder import BOOK, ScenarioBuilder, book_of, catalogue, day
 
 from subscription.forecast import Quote
+from subscription.invoice import vat_on
 from subscription.vat_estimate import invoice_month, vat_on_lines
 
 
@@ -30,3 +31,8 @@ def test_vat_has_the_rate_in_force_at_the_end_of_the_month() -> None:
     raised = catalogue("2027-02-15", invoice={"vat_percent": 15})
     # January and February at 72,000 each: 7,200 and 10,800.
     assert vat_on_lines(quote.ledger, book_of(*BOOK.versions, raised)) == 18_000
+
+
+def test_vat_is_rounded_toward_zero() -> None:
+    """A credit returns as much tax as the same charge has."""
+    assert [vat_on(amount, 10) for amount in (19, 9, 0, -9, -19)] == [1, 0, 0, 0, -1]

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 import pytest
 
 from adapters.webhooks.url_policy import is_public, url_problem
-from subscription.webhook_events import endpoint_retry_delay, event_retry_delay
+from subscription.webhook_events import endpoint_retry_delay, event_retry_delay, pause_of_slow_endpoint
 
 INTERNAL = (
     "0.0.0.0",
@@ -109,3 +109,5 @@ def test_retry_delays_grow_and_end() -> None:
     assert event_retry_delay(1000) == timedelta(hours=6)
     assert [endpoint_retry_delay(n).total_seconds() for n in (1, 2, 3)] == [2, 4, 8]
     assert endpoint_retry_delay(1000) == timedelta(minutes=10)
+    # A slow endpoint has accepted the event, so it waits for at most a minute.
+    assert [pause_of_slow_endpoint(n).total_seconds() for n in (1, 5, 6, 1000)] == [2, 32, 60, 60]
