@@ -35,9 +35,9 @@ class DnsServer:
         self._lock = threading.Lock()
         self._servers: list[DNSServer] = []
 
-    def publish_txt(self, name: str, value: str) -> None:
-        """Add a TXT record of at most 255 bytes to the records of `name`."""
-        self._publish(name, "TXT", TXT(value.encode()))
+    def publish_txt(self, name: str, *strings: str) -> None:
+        """Add a TXT record to the records of `name`: one value in strings of at most 255 bytes each."""
+        self._publish(name, "TXT", TXT([string.encode() for string in strings]))
 
     def publish_cname(self, name: str, target: str) -> None:
         """Add a CNAME record that makes `name` an alias of `target`."""

@@ -54,6 +54,13 @@ async def test_concurrent_secret_rotations_keep_one_secret(
         created.endpoint_id,
     )
     assert without_end == 1
+    # A longer overlap of a later rotation does not extend the earlier ones.
+    await endpoint_store.rotate(created.endpoint_id, timedelta(days=30))
+    long_lasting = await webhook_env.owner.fetchval(
+        "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND expires_at > now() + interval '2 hours'",
+        created.endpoint_id,
+    )
+    assert long_lasting == 1
 
 
 async def test_removed_endpoint_cannot_be_changed(
@@ -61,6 +68,8 @@ async def test_removed_endpoint_cannot_be_changed(
 ) -> None:
     created = await endpoint_store.add("https://receiver.example/", unique_name("C"))
     await endpoint_store.remove(created.endpoint_id)
+    secrets = "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1"
+    assert await webhook_env.owner.fetchval(secrets, created.endpoint_id) == 0
     for change in (
         endpoint_store.set_status(created.endpoint_id, EndpointStatus.ENABLED),
         endpoint_store.rotate(created.endpoint_id, timedelta()),

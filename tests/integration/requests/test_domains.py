@@ -114,9 +114,10 @@ async def test_r13_wrong_dns_records_are_unverified_not_errors(dns_env: ServiceE
         dns_env.dns.publish_txt(domain, wrong)
     dns_env.dns.publish_txt(f"www.{domain}", proof.txt_value)
     await not_yet()  # another token, or another name
-    dns_env.dns.clear()
-    dns_env.dns.publish_cname(proof.cname_name, "verify.somebody.example")
-    await not_yet()  # a CNAME to elsewhere
+    for elsewhere in ("verify.somebody.example", f"www.{CNAME_TARGET}"):
+        dns_env.dns.clear()
+        dns_env.dns.publish_cname(proof.cname_name, elsewhere)
+        await not_yet()
     dns_env.dns.clear()
     dns_env.dns.publish_txt(domain, proof.txt_value)
     dns_env.dns.answer_with = "servfail"
@@ -141,7 +142,7 @@ async def nothing_is_found_where_no_resolver_is(service_env: ServiceEnv) -> None
 async def test_r12_long_and_international_names_are_resolved(
     service_env: ServiceEnv,
 ) -> None:
-    """Also a long TXT record."""
+    """Also a long TXT record, and one of several strings."""
     with DnsServer() as dns:
         checks = DomainVerificationActivities(service_env.pool, [dns.address])
         longest = ".".join(["a" * 63] * 3 + ["b" * 50, "example"])[:253]
@@ -149,6 +150,8 @@ async def test_r12_long_and_international_names_are_resolved(
         for name in names:
             dns.publish_txt(name, "naver-works-verification=token")
         dns.publish_txt("exact.example", "v" * 255)
+        names.append("strings.example")
+        dns.publish_txt("strings.example", "naver-works-verification=", "token")
         wanted = DomainCheckInput(
             subscription_id="unknown", tokens=dict.fromkeys(names, "token"), cname_target=CNAME_TARGET
         )
