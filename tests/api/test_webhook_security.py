@@ -56,8 +56,9 @@ async def test_concurrent_secret_rotations_keep_one_secret(
     assert without_end == 1
     # A longer overlap of a later rotation does not extend the earlier ones.
     await endpoint_store.rotate(created.endpoint_id, timedelta(days=30))
+    secrets = "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1"
     long_lasting = await webhook_env.owner.fetchval(
-        "SELECT count(*) FROM webhook_secrets WHERE endpoint_id = $1 AND expires_at > now() + interval '2 hours'",
+        f"{secrets} AND expires_at > now() + interval '2 hours'",
         created.endpoint_id,
     )
     assert long_lasting == 1
