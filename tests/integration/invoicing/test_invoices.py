@@ -190,7 +190,23 @@ async def test_runs_with_different_numbering_years_invoice_once(isolated_env: Se
     answers = [run.result() for run in runs]
     assert sorted(answer.issued for answer in answers) == [0, 1]
     assert [answer.failed for answer in answers] == [(), ()]
-    assert len(await isolated_env.client.invoices()) == 1
+    [invoice] = await isolated_env.client.invoices()
+    assert invoice.number == f"{invoice.issued_on.year}-000001"
+
+
+async def test_full_page_of_customers_is_followed_by_another(
+    billing_env: ServiceEnv, march_invoice: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.invoicing._CUSTOMERS_A_PAGE", 1)
+    activities, customer = InvoicingActivities(billing_env.pool), march_invoice.customer_id
+
+    async def next_after(after: str) -> str | None:
+        wanted = IssueInvoices(month=MARCH, issued_on=date(2026, 4, 3), after=after, customer_id=customer)
+        page: InvoicesIssued = await ActivityEnvironment().run(activities.issue_invoices, wanted)
+        return page.next_after
+
+    assert await next_after("") == customer
+    assert await next_after(customer) is None
 
 
 async def test_an_invoice_is_never_changed(billing_env: ServiceEnv, march_invoice: Invoice) -> None:
@@ -317,8 +333,8 @@ async def test_credit_note_returns_the_charged_tax(billing_env: ServiceEnv) -> N
         async with billing_env.pool.acquire() as connection:
             key = f"{subscription.id}/SERVICE_FEE/{LAST_OF_MARCH}"
             wanted = parse_strict(AdjustmentRequest, {**adjustment(subscription, -116), "key": key})
-            # In April the first line of each customer, in May the second one of C-whole.
-            at = kst("2026-05-10") if number == 3 else kst("2026-04-10")
+            # In April the first line of each customer, at the start of May the second one of C-whole.
+            at = kst("2026-05-01") if number == 3 else kst("2026-04-10")
             await insert_adjustment(connection, wanted, at)
     for month in (4, 5):
         wanted_invoices = IssueInvoices(month=date(2026, month, 1), issued_on=date(2026, month + 1, 1))
