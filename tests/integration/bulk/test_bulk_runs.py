@@ -8,7 +8,7 @@ from support.service_env import ServiceEnv, unique_name
 from support.subscription_driver import SubscriptionDriver
 
 from activities.bulk import BulkActivities
-from adapters.postgres.bulk_runs import NewBulkRun, insert_run
+from adapters.postgres.bulk_runs import NewBulkRun, insert_run, record_outcome
 from starter.bulk import BulkRuns, DryRun
 from starter.selection import Selection
 from subscription.bulk import (
@@ -103,6 +103,10 @@ async def test_bulk_run_does_exactly_what_its_dry_run_shows(service_env: Service
         paid.id: (BulkOutcome.REFUSED, RefusalCode.ALREADY_PAID),
         "none": (BulkOutcome.REFUSED, RefusalCode.SUBSCRIPTION_NOT_FOUND),
     }
+    assert [result.position for result in await bulk.results(run.run_id, after=2, limit=2)] == [3, 4]
+    # A repeated activity does not change a stored outcome.
+    await record_outcome(service_env.pool, run.run_id, 1, BulkOutcome.UNANSWERED, "TIMEOUT")
+    assert await bulk.results(run.run_id) == [*results.values()]
     history = await service_env.temporal.get_workflow_handle(
         f"{BULK_WORKFLOW_PREFIX}{run.run_id}"
     ).fetch_history()
