@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from datetime import date
 
 import pytest
+from pyarrow import BufferReader, parquet
 
 from adapters.journal_formats import COLUMNS, JournalFormat, journal_pieces
 from subscription.journal import JournalAccount, JournalLine
@@ -33,3 +34,13 @@ async def test_journal_of_several_pieces_has_each_line_once(number: int, pieces:
     assert (tuple(header), [int(row[3]) for row in rows]) == (COLUMNS, [*range(number)])
     written = [piece.decode() async for piece in journal_pieces(lines(number), JournalFormat.JSONL)]
     assert [json.loads(line)["debit"] for line in "".join(written).splitlines()] == [*range(number)]
+
+
+async def test_parquet_journal_has_a_row_group_for_each_50_000_lines() -> None:
+    written = [piece async for piece in journal_pieces(lines(50_001), JournalFormat.PARQUET)]
+    file = parquet.ParquetFile(BufferReader(b"".join(written)))
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [50_000, 1]
+    table = file.read()
+    assert tuple(table.column_names) == COLUMNS
+    assert table["debit"].to_pylist() == [*range(50_001)]
+    assert table["date"][0].as_py() == date(2027, 1, 31)
