@@ -121,8 +121,10 @@ def test_r35_renewal_carries_what_was_announced_in_time() -> None:
     assert list(subscription.at("2028-01-10 09:00").book.by_number) == [37]
 
 
-def test_r35_reserved_switch_carries_what_was_announced_at_its_day() -> None:
-    book = book_of(*monthly_versions(36).versions)
+@pytest.mark.parametrize("notice_days", [30, 0])
+def test_r35_reserved_switch_carries_what_was_announced_at_its_day(notice_days: int) -> None:
+    versions = monthly_versions(36).versions
+    book = book_of(*(with_policies(version, notice_days, sells_lite=True) for version in versions))
     subscription = Carrier.requested("2027-10-20 09:00", book)
     subscription.send("switch_to_paid", date="2027-12-15", term="ANNUAL").at("2027-12-14 09:00")
     assert subscription.state.last_at == on("2027-11-19 09:00")  # the end of the trial
@@ -137,3 +139,12 @@ def test_r19_discontinued_plan_keeps_the_last_version_that_sold_it() -> None:
     subscription.send("switch_to_paid", term="ANNUAL").at("2027-12-20")
     assert list(subscription.book.by_number) == [1, 36]
     assert subscription.book.with_versions([catalogue("2028-01-01")]).revision == 37
+
+
+def test_r24_discontinued_plan_of_the_renewal_option_keeps_its_version() -> None:
+    first, *later = monthly_versions(36).versions
+    book = book_of(first, *(with_policies(version, 30, sells_lite=False) for version in later))
+    subscription = Carrier.paid("2025-01-10", "ANNUAL", book, plan="premium")
+    subscription.send("change_renewal_option", term="ANNUAL", plan="lite").at("2025-12-20")
+    assert list(subscription.book.by_number)[:2] == [1, 12]
+    assert subscription.at("2026-01-10").state.plan == "lite"

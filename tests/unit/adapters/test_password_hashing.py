@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from argon2 import PasswordHasher
 from support.service_env import PASSWORD, PASSWORD_HASH
 
 from adapters.password_hashing import HashingBusyError, PasswordHashing
@@ -46,6 +47,30 @@ async def test_waiting_for_a_slot_times_out() -> None:
     with pytest.raises(HashingBusyError):
         await hashing.verify(PASSWORD_HASH, PASSWORD)
     assert await first
+
+
+async def test_cancelled_waiting_caller_frees_its_place() -> None:
+    hashing = PasswordHashing(threads=1, waiting=1, timeout=60)
+    first, leaving = (asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD)) for _ in range(2))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert all(await asyncio.gather(first, hashing.verify(PASSWORD_HASH, PASSWORD)))
+
+
+async def test_unknown_account_costs_a_hash_as_well() -> None:
+    hashing = PasswordHashing(threads=1, waiting=0, timeout=60)
+    known = asyncio.create_task(hashing.verify(PASSWORD_HASH, PASSWORD))
+    await asyncio.sleep(0)
+    with pytest.raises(HashingBusyError):
+        await hashing.verify(None, PASSWORD)
+    assert await known
+
+
+async def test_r7_stored_hash_below_the_policy_matches_no_password() -> None:
+    weak = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
+    assert not await PasswordHashing().verify(weak, PASSWORD)
 
 
 async def test_cancelled_caller_releases_slot_when_thread_ends() -> None:

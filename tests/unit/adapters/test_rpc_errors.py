@@ -100,6 +100,17 @@ async def test_failing_workflow_tasks_are_not_retried_forever(monkeypatch: pytes
     assert tries == 10
 
 
+async def test_retries_end_at_their_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_TIMEOUT_SECONDS", 0.0)
+
+    async def call() -> None:
+        raise rpc_error(RPCStatusCode.ABORTED)
+
+    with pytest.raises(RPCError):
+        async with asyncio.timeout(5):
+            await retry.with_retries(call)
+
+
 CLI: dict[Outcome, set[str]] = {
     Outcome.RETRY: {"WORKFLOW_STUCK"},
     Outcome.REFUSED: {RefusalCode.SUBSCRIPTION_NOT_FOUND, "TEMPORAL_NOT_USABLE"},

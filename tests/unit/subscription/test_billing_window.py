@@ -59,3 +59,8 @@ def test_r23_customer_visible_deadlines_are_not_delayed() -> None:
 
 def test_billing_window_defaults_to_one_hour() -> None:
     assert book_of(catalogue(billing=None)).billing_window == HOUR
+
+
+def test_billing_window_is_that_of_the_newest_version() -> None:
+    newer = catalogue("2027-07-01", billing={"spread_minutes": 7})
+    assert book_of(catalogue(), newer).billing_window == timedelta(minutes=7)

@@ -332,6 +332,12 @@ def test_r30_renewal_start_day_cancels_free_immediately(moment: str) -> None:
     assert (quote(subscription, "2028-01-01").penalty, charges(subscription.send("cancel"))) == (0, [])
 
 
+def test_r30_first_day_of_an_annual_renewal_is_free_after_a_monthly_contract() -> None:
+    subscription = monthly().send("change_renewal_option", term="ANNUAL").at("2027-02-01 09:00")
+    assert subscription.period == ("ANNUAL", "2027-02-01", "2028-02-01")
+    assert (quote(subscription, "2027-02-01").penalty, charges(subscription.send("cancel"))) == (0, [])
+
+
 def test_r30_upgrade_on_free_day_keeps_contract_and_free_day() -> None:
     subscription = annual().send("change_renewal_option", term="ANNUAL").at("2028-01-01 09:00")
     assert charges(subscription.send("upgrade", members=20).send("cancel")) == []

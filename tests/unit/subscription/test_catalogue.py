@@ -99,6 +99,8 @@ def refusal(text: str) -> CatalogueError:
         ("functions.ko", "functions.kr = [", "plans.lite.functions.kr"),
         # Prices must not fall with rank: basic's 6,000 is below lite's, premium's 10,000 below basic's.
         ("annual = 6000", "annual = 2999", "plans.basic.annual"),
+        # For 100,000 members: 500,000,000,100,000 KRW a month.
+        ("list = 12000", "list = 5000000001", "plans.premium.list"),
     ],
 )
 def test_invalid_value_is_refused_with_its_line(old: str, new: str, field: str) -> None:

@@ -173,6 +173,13 @@ def test_r30_r34_reserved_cancellation_email_states_the_charge() -> None:
     assert confirmed(subscription)[-1].event_date == day("2027-05-20")
 
 
+def test_r34_cancellation_email_states_the_charge_of_its_day_and_not_of_a_renewal() -> None:
+    # 14/31 × 36,000 = 16,258.06; the renewals before, on 1 February and 1 March, charge whole months.
+    subscription = ScenarioBuilder.paid("2027-01-01", "MONTHLY", plan="lite", members=10)
+    subscription.at("2027-01-20").send("cancel", date="2027-03-15")
+    last_email(subscription, "₩16,258 is charged then (before VAT). There is no cancellation fee.")
+
+
 def test_r34_withdrawal_email_states_what_happens_instead() -> None:
     last_email(
         trial().send("switch_to_paid", date="2027-02-10", term="ANNUAL").send("withdraw_reservation"),

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from support.scenario_builder import TOKEN, ScenarioBuilder, default_catalogue, on
+from support.scenario_builder import TOKEN, ScenarioBuilder, book_of, catalogue, default_catalogue, on
 
 from subscription.account import Account, AccountKind
 from subscription.decide import domain_check_events
@@ -71,6 +71,13 @@ def test_r12_any_of_three_records_proves_ownership() -> None:
     assert (proof.txt_name, proof.txt_value) == ("acme.co.kr", "naver-works-verification=t0ken")
     assert (proof.cname_name, proof.cname_target) == ("t0ken.acme.co.kr", "verify.worksmobile.example")
     assert (proof.mx_name, proof.mx_exchange) == ("acme.co.kr", "t0ken.verify.worksmobile.example")
+
+
+def test_r12_target_of_the_records_is_policy_of_the_newest_version() -> None:
+    newer = catalogue("2027-07-01", domain={"cname_target": "proof.example"})
+    target = book_of(catalogue(), newer).domain_policy.cname_target
+    proof = verification_records("acme.co.kr", "t0ken", target)
+    assert (proof.cname_target, proof.mx_exchange) == ("proof.example", "t0ken.proof.example")
 
 
 def test_r12_each_name_has_its_own_token() -> None:

@@ -7,6 +7,7 @@ from support.scenario_builder import ScenarioBuilder, book_of, catalogue, defaul
 
 from subscription.commands import parse_command
 from subscription.decide import NO_FACTS
+from subscription.events import MonthlyCost, Upgraded
 from subscription.refusals import RefusalCode
 
 YEAR, NEXT_YEAR = "2027-01-01", "2028-01-01"
@@ -257,6 +258,14 @@ def test_r25_overtaken_option_is_raised_and_reported(
     assert (subscription.state.renewal.plan, subscription.state.renewal.members) == raised
     assert subscription.state.renewal.term == "ANNUAL"
     assert "renewal option is raised" in subscription.message
+
+
+def test_r25_raised_option_is_reported_with_its_cost_before_and_after() -> None:
+    subscription = annual().send("change_renewal_option", term="ANNUAL", plan="lite")
+    upgraded = subscription.send("upgrade", plan="premium", members=20).events[-1]
+    assert isinstance(upgraded, Upgraded)
+    # Before: 10 × 3,000. After: 20 × 10,000, because the option has the members of the contract.
+    assert upgraded.raised_cost == MonthlyCost(before=30_000, after=200_000)
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def test_public_addresses(address: str) -> None:
         "https://./",
         f"https://{'a' * 64}.example/",
         "https://user:word@hooks.acme.example/",  # pragma: allowlist secret
+        "https://user@hooks.acme.example/",
         "https://hooks.acme.example/#part",
         "https://hooks.acme.example:0/",
         "https://hooks.acme.example:port/",

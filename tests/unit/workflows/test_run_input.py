@@ -7,7 +7,14 @@ import pytest
 from pydantic import BaseModel
 from support.scenario_builder import BOOK, ScenarioBuilder
 
-from workflows.run_input import CleanupInput, ResumeInput, parse_run_input, run_argument
+from workflows.run_input import (
+    MOST_RUN_IDS,
+    CleanupInput,
+    ResumeInput,
+    parse_run_input,
+    run_argument,
+    with_run,
+)
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -42,3 +49,9 @@ def test_next_run_reads_what_the_argument_leaves_out() -> None:
     argument = run_argument(resumed)
     assert "renewal" not in argument["state"]
     assert parse_run_input(argument) == resumed
+
+
+def test_r31_run_ids_are_bounded_and_dropped_ones_are_counted() -> None:
+    ids = tuple(f"run-{number}" for number in range(MOST_RUN_IDS))
+    assert with_run(ids[:-1], 0, ids[-1]) == (ids, 0)
+    assert with_run(ids, 3, "latest") == ((*ids[1:], "latest"), 4)
