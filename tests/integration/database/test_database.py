@@ -242,3 +242,70 @@ async def test_on_conflict_targets_name_the_only_possible_conflict(
         # A value that PostgreSQL itself generates never conflicts.
         possible = {tuple(row["columns"]) for row in rows if not row["numbered"]}
         assert possible == {tuple(columns)}, f"ON CONFLICT ({', '.join(columns)}) of {table}"
+
+
+LINE = "ledger_lines (subscription_id, kind, first_day, end_day, sequence, amount, effective_at, customer_id)"
+ADJUSTMENT = """ledger_adjustments (subscription_id, adjustment_id, customer_id, line_kind, line_first_day,
+                amount, reason, reference, effective_at)"""
+INVOICE = "invoices (number, customer_id, month, issued_on, supply, vat, total, document)"
+NAME = "account_names (name, kind, subscription_id, status)"
+NOTICE = "notices (subscription_id, customer_id, kind, event_date, threshold_days, addressee, completed_at)"
+DELIVERY = "webhook_deliveries (endpoint_id, subscription_id, sequence, claim, completed_at)"
+SESSION = "console_sessions (token_hash, realm, customer_id, subscription_id, name, key)"
+RUN = "bulk_runs (run_id, preview, command, argument, revision, rate)"
+
+# Foreign keys are checked after the other constraints, so that the rows need no subscription.
+CHECKED = {
+    "ledger_lines_check": f"{LINE} VALUES ('s', 'FEE', '2027-02-01', '2027-02-01', 1, 1, now(), 'c')",
+    "ledger_lines_amount_check": f"{LINE} VALUES ('s', 'FEE', '2027-02-01', '2027-03-01', 1, 0, now(), 'c')",
+    "ledger_adjustments_amount_check": f"""{ADJUSTMENT}
+        VALUES ('s', 'a-1', 'c', 'FEE', '2027-02-01', 0, 'GOODWILL', 'T-1', now())""",
+    "ledger_adjustments_adjustment_id_check": f"""{ADJUSTMENT}
+        VALUES ('s', 'a 1', 'c', 'FEE', '2027-02-01', 1, 'GOODWILL', 'T-1', now())""",
+    "ledger_adjustments_reference_check": f"""{ADJUSTMENT}
+        VALUES ('s', 'a-1', 'c', 'FEE', '2027-02-01', 1, 'GOODWILL', 'T/1', now())""",
+    "invoice_counters_last_check": "invoice_counters VALUES (1999, -1)",
+    "invoices_check": f"{INVOICE} VALUES ('n', 'c', '2027-02-01', '2027-03-01', 100, 10, 109, '{{}}')",
+    "invoices_month_check": f"{INVOICE} VALUES ('n', 'c', '2027-02-02', '2027-03-01', 100, 10, 110, '{{}}')",
+    "account_names_kind_check": f"{NAME} VALUES ('n', 'OTHER', 's', 'HELD')",
+    "account_names_status_check": f"{NAME} VALUES ('n', 'DOMAIN', 's', 'FREE')",
+    "account_names_check": f"{NAME} VALUES ('n', 'GROUP', 's', 'CLAIMED')",
+    "administrators_password_hash_check": "administrators VALUES ('s', 'admin', 'secret')",
+    "notices_check": f"{NOTICE} VALUES ('s', 'c', 'k', '2027-02-01', 1, 'CONTACT', now())",
+    "notices_addressee_check": f"{NOTICE} VALUES ('s', 'c', 'k', '2027-02-01', 1, 'OTHER', NULL)",
+    "webhook_endpoints_status_check": "webhook_endpoints (endpoint_id, url, status) VALUES ('e', 'u', 'X')",
+    "webhook_endpoints_events_check": "webhook_endpoints (endpoint_id, url, events) VALUES ('e', 'u', '{}')",
+    "webhook_deliveries_check": f"{DELIVERY} VALUES ('e', 's', 1, NULL, now())",
+    "webhook_deliveries_check1": f"{DELIVERY} VALUES ('e', 's', NULL, NULL, NULL)",
+    "webhook_deliveries_check2": f"{DELIVERY} VALUES ('e', 's', 1, gen_random_uuid(), NULL)",
+    "bulk_runs_rate_check": f"{RUN} VALUES ('r', 'p', 'cancel', '{{}}', 1, 101)",
+    "api_keys_prefix_check": "api_keys (prefix, hash, label) VALUES ('A', sha256('k'), 'l')",
+    "api_keys_hash_check": "api_keys (prefix, hash, label) VALUES ('abcdefghij', 'k', 'l')",
+    "console_sessions_realm_check": f"{SESSION} VALUES ('t', 'OTHER', 'c', NULL, 'n', 'k')",
+    "console_sessions_check": f"{SESSION} VALUES ('t', 'CONSOLE', 'c', 's', 'n', 'k')",
+    "console_sessions_check1": f"{SESSION} VALUES ('t', 'WORKS_ADMIN', NULL, 's', 'n', 'k')",
+    "erasure_certificates_part_check": "erasure_certificates VALUES ('s', 'MEMBERS', now(), '{}')",
+}
+UNIQUE = {
+    "ledger_lines_pkey": f"""{LINE} VALUES ('s', 'FEE', '2027-02-01', '2027-03-01', 1, 1, now(), 'c'),
+        ('s', 'FEE', '2027-02-01', '2027-02-15', 2, 2, now(), 'c')""",
+    "invoices_customer_id_month_key": f"""{INVOICE}
+        VALUES ('n1', 'c', '2027-02-01', '2027-03-01', 100, 10, 110, '{{}}'),
+               ('n2', 'c', '2027-02-01', '2027-03-02', 100, 10, 110, '{{}}')""",
+    "invoice_entries_pkey": "invoice_entries VALUES ('s/FEE/1', 'n1'), ('s/FEE/1', 'n2')",
+    "account_names_held": f"{NAME} VALUES ('n', 'DOMAIN', 's1', 'HELD'), ('n', 'DOMAIN', 's2', 'HELD')",
+    "webhook_deliveries_endpoint_id_subscription_id_sequence_key": f"""{DELIVERY}
+        VALUES ('e', 's', 1, NULL, NULL), ('e', 's', 1, NULL, NULL)""",
+    "bulk_items_run_id_subscription_id_key": """bulk_items (run_id, position, subscription_id, customer_id,
+        sequence, expected_on, monthly_before, monthly_after, charge)
+        VALUES ('r', 1, 's', 'c', 1, '2027-02-01', 1, 1, 0), ('r', 2, 's', 'c', 1, '2027-02-01', 1, 1, 0)""",
+    "command_answers_pkey": """command_answers (subscription_id, command_id, sequence, answer, fingerprint)
+        VALUES ('s', 'i', 1, '{}', 'f'), ('s', 'i', 1, '{}', 'f')""",
+}
+
+
+@pytest.mark.parametrize("constraint", CHECKED | UNIQUE)
+async def test_row_that_contradicts_a_rule_is_refused(service_env: ServiceEnv, constraint: str) -> None:
+    with pytest.raises((asyncpg.CheckViolationError, asyncpg.UniqueViolationError)) as refused:
+        await service_env.owner.execute(f"INSERT INTO {(CHECKED | UNIQUE)[constraint]}")
+    assert refused.value.constraint_name == constraint
