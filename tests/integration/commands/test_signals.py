@@ -299,6 +299,12 @@ async def test_updates_that_are_no_command_need_no_argument(service_env: Service
             await subscription.handle.query("quote_cancellation")
 
 
+async def test_settle_moves_no_real_clock(service_env: ServiceEnv) -> None:
+    subscription = await service_env.requested()
+    await subscription.handle.execute_update("settle", {"at": "2999-01-01T00:00:00+09:00"})
+    assert await subscription.events() == ["TRIAL_STARTED"]
+
+
 async def test_update_without_command_blocks_nothing(service_env: ServiceEnv) -> None:
     odd: list[list[Any]] = [[], [None], [{}], [["x"]], ["a", "b"], [NOT_JSON]]
     subscription = await service_env.requested(START)

@@ -54,6 +54,20 @@ async def test_r22_tables_are_append_only_for_worker_and_owner(
         await recorded.owner.execute(statement)
 
 
+async def test_only_the_clock_of_the_database_sets_the_time_of_a_record(service_env: ServiceEnv) -> None:
+    insertable = await service_env.owner.fetch(
+        """
+        SELECT attrelid::regclass::text, attname, rolname
+          FROM pg_attribute JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum), pg_roles
+         WHERE attrelid::regclass::text = ANY ($1) AND pg_get_expr(adbin, adrelid) = 'clock_timestamp()'
+           AND rolname = ANY ($2) AND has_column_privilege(rolname, attrelid, attname, 'INSERT')
+        """,
+        [*APPEND_ONLY, *ALSO_APPEND_ONLY],
+        [*ROLES.values()],
+    )
+    assert [tuple(each) for each in insertable] == []
+
+
 async def first_column(service_env: ServiceEnv, table: str) -> str:
     column: str = await service_env.owner.fetchval(
         "SELECT column_name FROM information_schema.columns WHERE table_name = $1 AND ordinal_position = 1",

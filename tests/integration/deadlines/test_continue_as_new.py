@@ -17,6 +17,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 
 from adapters.temporal.data_converter import data_converter
+from adapters.temporal.search_attributes import NEEDS_ATTENTION
 from dev_stack.stack import EmbeddedStack
 from subscription.business_calendar import day_of, start_of
 from subscription.refusals import RefusalCode, RefusalError
@@ -134,11 +135,14 @@ async def test_reservations_and_command_ids_survive_continue_as_new(hasty: Servi
         "switch_to_paid", at=START, date="2027-02-01", term="ANNUAL", id="the-switch"
     )
     before = await subscription.status()
+    await subscription.handle.signal("needs_attention", {"needed": True, "reason": "T-1"})
     for number in range(25):
         await subscription.handle.signal("upgrade", {"by": f"operator {number}"})
     await subscription.client.settle(subscription.id)
     assert await ended_runs(subscription) >= 2
     assert await subscription.status() == before
+    described = await subscription.handle.describe()
+    assert described.typed_search_attributes.get(NEEDS_ATTENTION) is True
     assert await subscription.handle.query("status") == before.model_dump(mode="json")
     again = {"date": "2027-02-01", "term": "ANNUAL", "id": "the-switch"}
     assert await subscription.send("switch_to_paid", at="2027-01-10 10:00", **again) == first

@@ -213,6 +213,11 @@ async def test_r31_erased_data_stays_erased(service_env: ServiceEnv, attacker: C
             await attacker.execute(statement.format(subscription.id))
     with pytest.raises(NO_RIGHT):
         await attacker.execute("UPDATE subscriptions SET request_fingerprint = 'of a request'")
+    with pytest.raises(REFUSED, match="an erased subscription"):
+        await service_env.owner.execute(
+            "UPDATE subscriptions SET request_fingerprint = 'again' WHERE subscription_id = $1",
+            subscription.id,
+        )
     await attacker.execute("SELECT certify_histories($1, 7)", subscription.id)
     assert await subscription.client.certificates(subscription.id) == certificates
     assert (await subscription.status()).state is State.ERASED
@@ -273,18 +278,51 @@ async def test_erasure_covers_every_table_with_personal_data(service_env: Servic
     assert {table for [table] in guarded} == {*PERSONAL_DATA}
 
 
+async def test_r31_each_personal_field_of_a_state_prevents_its_certificate(service_env: ServiceEnv) -> None:
+    for field in ("account", "admin_id", "pending_domain", "pending_rename_domain"):
+        for value, is_personal in (('{"name": "acme"}', True), ("null", False)):
+            assert is_personal is await service_env.owner.fetchval(
+                "SELECT contains_personal_data($1::text::json)", f'{{"{field}": {value}, "state": "ERASED"}}'
+            )
+
+
+async def test_r31_no_statistics_keep_personal_data(service_env: ServiceEnv) -> None:
+    """ANALYZE copies values into `pg_statistic`, except those of columns with a statistics target of 0."""
+    copied = await service_env.owner.fetch(
+        """
+        SELECT attname FROM pg_attribute JOIN personal_data ON attrelid = relation::regclass
+         WHERE attnum > 0 AND NOT attisdropped AND coalesce(attstattarget, -1) <> 0
+        """
+    )
+    assert {column for [column] in copied} == {
+        *("subscription_id", "customer_id", "kind", "status", "region", "platform", "plan", "access"),
+        *("members", "version", "sequence", "number", "realm", "token_hash", "key", "flash_tone"),
+        *("reserved_since", "created_at", "seen_at", "taken_at"),
+    }
+
+
+GRANTED = {
+    "add_member": {"worksub_console"},
+    "remove_member": {"worksub_console"},
+    "erase_personal_data": {"worksub_worker"},
+    "certify_histories": {"worksub_worker"},
+    "keyed_hash": {"worksub_worker", "worksub_reader"},
+    "matches_erased_request": {"worksub_worker", "worksub_reader"},
+}
+
+
 async def test_security_definer_functions_pin_search_path_and_grants(
     service_env: ServiceEnv,
 ) -> None:
-    for name, config, acl in await service_env.owner.fetch(
+    for name, config, owner, acl in await service_env.owner.fetch(
         """
-        SELECT proname, proconfig, coalesce(proacl, acldefault('f', proowner))::text
+        SELECT proname, proconfig, proowner::regrole::text, coalesce(proacl, acldefault('f', proowner))::text
           FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
         """
     ):
         assert config == ["search_path=pg_catalog, pg_temp"], name
         grantees = {entry.partition("=")[0] for entry in acl.strip("{}").split(",")}
-        assert "" not in grantees, f"{name} is for everybody"
+        assert grantees - {owner} == GRANTED.get(name, set()), name
 
 
 async def rows_of(service_env: ServiceEnv, subscription: SubscriptionDriver) -> dict[str, int]:

@@ -14,6 +14,7 @@ from support.polling import gather_all, wait_for
 from support.service_env import ServiceEnv, kst, open_service_env, unique_name
 from support.subscription_driver import SubscriptionDriver
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
@@ -217,6 +218,21 @@ async def test_an_invoice_is_never_changed(billing_env: ServiceEnv, march_invoic
         ):
             with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.RestrictViolationError)):
                 await pool.execute(statement, march_invoice.number)
+
+
+async def test_late_run_closes_the_month_before_its_scheduled_day(billing_env: ServiceEnv) -> None:
+    """The server sets the scheduled time; a run may start days later, after an outage of the workers."""
+    scheduled = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+    report = await billing_env.temporal.execute_workflow(
+        "InvoicesWorkflow",
+        {"customer_id": unique_name("C")},
+        id=unique_name("close"),
+        task_queue=billing_env.task_queue,
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(scheduled, kst("2026-05-01 03:00"))],
+        ),
+    )
+    assert report["month"] == "2026-04-01"
 
 
 async def test_a_month_that_has_not_ended_is_not_closed(billing_env: ServiceEnv) -> None:
