@@ -57,7 +57,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
 
     from subscription.activity_contracts import DeleteHistoriesInput, ProvisionInput, RequestRefused
-    from subscription.attention import read_attention
+    from subscription.attention import ATTENTION_MEMO, read_attention
     from subscription.business_calendar import KST, Instant
     from subscription.catalogue import PriceBook
     from subscription.commands import COMMANDS, Command, is_command_id, parse_command, parse_quote
@@ -464,7 +464,15 @@ class SubscriptionWorkflow:
         workflow.continue_as_new(
             run_argument(self._next_run_input()),
             search_attributes=self._lifecycle.search_attributes() if self._lifecycle else None,
+            memo=self._next_memo(),
         )
+
+    def _next_memo(self) -> dict[str, Any] | None:
+        """Return the memo of the next run: the server does not keep the reason of `NeedsAttention`."""
+        attention = current_attention()
+        if attention is None or self._lifecycle is None or self._lifecycle.state.state.is_terminal:
+            return None
+        return {ATTENTION_MEMO: attention.model_dump(mode="json")}
 
     async def _wait_for_idle_task(self) -> None:
         """Wait until no handler runs; a subscription also waits for a workflow task without signals.

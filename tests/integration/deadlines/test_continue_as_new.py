@@ -19,6 +19,7 @@ from temporalio.client import Client
 from adapters.temporal.data_converter import data_converter
 from adapters.temporal.search_attributes import NEEDS_ATTENTION
 from dev_stack.stack import EmbeddedStack
+from subscription.attention import ATTENTION_MEMO, Attention
 from subscription.business_calendar import day_of, start_of
 from subscription.refusals import RefusalCode, RefusalError
 from subscription.state import State
@@ -143,6 +144,8 @@ async def test_reservations_and_command_ids_survive_continue_as_new(hasty: Servi
     assert await subscription.status() == before
     described = await subscription.handle.describe()
     assert described.typed_search_attributes.get(NEEDS_ATTENTION) is True
+    attention = await described.memo_value(ATTENTION_MEMO, type_hint=Attention)
+    assert attention.reason == "T-1"
     assert await subscription.handle.query("status") == before.model_dump(mode="json")
     again = {"date": "2027-02-01", "term": "ANNUAL", "id": "the-switch"}
     assert await subscription.send("switch_to_paid", at="2027-01-10 10:00", **again) == first
