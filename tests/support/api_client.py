@@ -1,6 +1,7 @@
 """The API of a service environment on its own port, and clients for it."""
 
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,8 +38,33 @@ def api_description() -> Any:
     return json.loads(DESCRIPTION.read_text(encoding="utf-8"))
 
 
+@cache
+def _operations() -> Mapping[tuple[str, re.Pattern[str]], Mapping[str, frozenset[str]]]:
+    """Return the documented codes by status of each operation: its method, and a pattern for its path."""
+    return {
+        (method.upper(), re.compile(re.sub(r"\\{[^/]+\\}", "[^/]+", re.escape(path)))): {
+            status: frozenset(
+                code for media in response.get("content", {}).values() for code in media.get("examples", ())
+            )
+            for status, response in operation["responses"].items()
+        }
+        for path, item in api_description()["paths"].items()
+        for method, operation in item.items()
+        if "responses" in operation
+    }
+
+
+def _is_documented(answer: httpx.Response) -> bool:
+    """Return whether the operation of a response has its status, and the code of a problem."""
+    request, status = answer.request, str(answer.status_code)
+    for (method, path), documented in _operations().items():
+        if method == request.method and path.fullmatch(request.url.path):
+            return status in documented and (status < "400" or answer.json()["code"] in documented[status])
+    return answer.status_code in (404, 405)
+
+
 class ApiClient:
-    """A client with an API key. It checks that every response is a success or a problem document."""
+    """A client with an API key. It checks that every response is documented: a success or a problem."""
 
     def __init__(self, http: httpx.AsyncClient, customer_id: str | None) -> None:
         self.http = http
@@ -74,6 +100,7 @@ def _looked_at(answer: httpx.Response, status: int) -> Any:
     assert answer.headers["ratelimit"]
     assert answer.headers["ratelimit-policy"]
     document = answer.json()
+    assert _is_documented(answer), f"{answer.request.method} {answer.request.url}: {status} {document}"
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
         assert (document["status"], document["request_id"]) == (status, answer.headers["x-request-id"])

@@ -95,7 +95,7 @@ def _read(shape: type[Any], body: Any) -> Any:
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(*_WRITE, ApiCode.INVALID_URL, ApiCode.TOO_MANY_ENDPOINTS),
+    responses=responses(*_WRITE, ApiCode.OPERATORS_ONLY, ApiCode.INVALID_URL, ApiCode.TOO_MANY_ENDPOINTS),
     openapi_extra=body_schema(NewEndpoint, examples.NEW_ENDPOINT),
     summary="Create a webhook endpoint",
     description="The endpoint receives events from now on. The secret, which verifies their signatures, is "
