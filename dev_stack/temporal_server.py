@@ -6,6 +6,7 @@ import signal
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
@@ -100,31 +101,24 @@ class TemporalServer(EmbeddedServer):
         self._codec_url = codec_url
         self._dynamic_config = (*DYNAMIC_CONFIG, *dynamic_config)
 
-    async def vacuum(self) -> None:
-        """Rewrite the database file and truncate its write-ahead log, so that deleted data remain in no file.
+    async def stored_bytes(self) -> bytes:
+        """Return the bytes of the database as `VACUUM` would leave them: without deleted data.
 
         `secure_delete` overwrites deleted rows, but not the copies that SQLite leaves in the free space
-        of pages between which it has moved rows.
-
-        Raises:
-            ServerError: the database was busy for 10 s.
+        of pages between which it has moved rows. The server can write meanwhile.
         """
 
-        def rewrite() -> bool:
-            connection = sqlite3.connect(self._database, timeout=10, isolation_level=None)
-            try:
-                connection.execute("VACUUM")
-                busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                return not busy
-            except sqlite3.OperationalError as error:
-                if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                    raise
-                return False
-            finally:
-                connection.close()
+        def copied() -> bytes:
+            with TemporaryDirectory(dir=self._directory) as directory:
+                copy = Path(directory, "copy.db")
+                connection = sqlite3.connect(self._database)
+                try:
+                    connection.execute("VACUUM INTO ?", [f"{copy}"])
+                finally:
+                    connection.close()
+                return copy.read_bytes()
 
-        if not await asyncio.to_thread(rewrite):
-            raise ServerError(f"{self._database} is busy: deleted data may remain in it.")
+        return await asyncio.to_thread(copied)
 
     async def _start(self) -> None:
         port, ui_port = self._chosen_ports()

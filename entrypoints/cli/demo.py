@@ -108,7 +108,6 @@ class _Servers:
     stack: EmbeddedStack
     temporal: Client
     client: SubscriptionClient
-    temporal_file: Path
 
 
 @asynccontextmanager
@@ -128,7 +127,7 @@ async def _servers(console: Console, directory: Path, catalogue: Catalogue) -> A
                 create_pool(stack.addresses.reader_url, "worksub_reader")
             )
         client = SubscriptionClient(temporal, pool)
-        yield _Servers(stack, temporal, client, directory / "temporal" / "temporal.db")
+        yield _Servers(stack, temporal, client)
 
 
 class _DemoRun:
@@ -311,7 +310,7 @@ class _DemoRun:
         return (
             await count_rows(servers.stack.addresses.database_url, values),
             await count_events(servers.temporal, self._workflow_id, runs, values),
-            await count_on_disk(servers.stack.temporal, servers.temporal_file, values),
+            await count_on_disk(servers.stack.temporal, values),
         )
 
     # -- output -------------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """Search of tables, histories and files for personal data, used by `worksub demo`."""
 
-import asyncio
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import asyncpg
 from temporalio.client import Client
@@ -54,10 +52,9 @@ async def count_events(client: Client, workflow_id: str, run_ids: set[str], valu
     return events
 
 
-async def count_on_disk(server: TemporalServer, database: Path, values: Sequence[str]) -> int:
+async def count_on_disk(server: TemporalServer, values: Sequence[str]) -> int:
     """Count the occurrences of the values in the bytes of Temporal's database file."""
-    await server.vacuum()
-    return _occurrences(await asyncio.to_thread(database.read_bytes), values)
+    return _occurrences(await server.stored_bytes(), values)
 
 
 def _occurrences(content: bytes, values: Sequence[str]) -> int:

@@ -206,13 +206,12 @@ async def test_password_is_stored_nowhere(service: Service, cli: Cli) -> None:
     answer = await cli.json("request", file, "--password-stdin", typed=password)
     workflow_id = WORKFLOW_ID_PREFIX + answer["subscription_id"]
     runs = await runs_of(service.temporal, workflow_id)
-    database = service.directory / "temporal" / "temporal.db"
 
     async def found(value: str) -> tuple[int, int, int]:
         return (
             await count_rows(service.stack.addresses.database_url, [value]),
             await count_events(service.temporal, workflow_id, runs, [value]),
-            await count_on_disk(service.stack.temporal, database, [value]),
+            await count_on_disk(service.stack.temporal, [value]),
         )
 
     in_record, *in_temporal = await found("Kept Here")

@@ -168,13 +168,8 @@ async def is_everywhere_it_should_be(
         return
     assert as_it_is <= {*canary.names}
     assert canary.found_in(await temporal_data(service_env.temporal, with_names=False)) == set()
-    await canary_env.worker_env.stack.temporal.vacuum()
-    on_disk = await bytes_of([database_of_temporal(canary_env.worker_env.home.parent)])
+    on_disk = await canary_env.worker_env.stack.temporal.stored_bytes()
     assert canary.found_in(on_disk) <= {*canary.names}
-
-
-def database_of_temporal(directory: Path) -> Path:
-    return directory / "stack" / "temporal" / "temporal.db"
 
 
 async def test_r31_erasure_leaves_no_canary_in_the_service(tmp_path: Path) -> None:
@@ -196,8 +191,7 @@ async def test_r31_erasure_leaves_no_canary_in_the_service(tmp_path: Path) -> No
             assert [canary.found_in(await dump_of(url)) for canary in canaries] == [set(), set()]
 
         async def temporals_file_has_nothing() -> bool:
-            await stack.temporal.vacuum()
-            content = await bytes_of([database_of_temporal(tmp_path)])
+            content = await stack.temporal.stored_bytes()
             return not any(canary.found_in(content) for canary in canaries)
 
         await wait_for("the bytes are gone from Temporal's database file", temporals_file_has_nothing)
