@@ -276,6 +276,8 @@ async def test_adjustment_runs_once_and_is_invoiced(billing_env: ServiceEnv) -> 
         return refusal.value.refused.code, refusal.value.refused.field
 
     assert await refused() == (RefusalCode.ADJUSTMENT_ID_REUSED, "id")
+    other_ticket = await refused(amount=-9_483, reference="T-9999")
+    assert other_ticket == (RefusalCode.ADJUSTMENT_ID_REUSED, "id")
     # 30,000 of the 39,483 remain.
     assert await refused(id="T-2", amount=-30_001) == (RefusalCode.ADJUSTED_TOO_MUCH, "amount")
     assert await refused(id="T-2", amount=0) == (RefusalCode.INVALID_VALUE, "amount")
