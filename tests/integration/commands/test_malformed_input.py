@@ -243,7 +243,7 @@ async def test_far_future_time_is_refused(service_env: ServiceEnv) -> None:
     """A task has two seconds, and 7,000 years are 84,000 months."""
     subscription = await service_env.paid(START, "MONTHLY")
     far = {"date": "2027-01-20", "at": "9000-01-01T00:00:00+09:00"}
-    with pytest.raises(WorkflowQueryFailedError, match="20 years"):
+    with pytest.raises(WorkflowQueryFailedError, match="INVALID_INSTANT"):
         await subscription.handle.query("quote_cancellation", far)
     refused = await subscription.expect_refusal("cancel", date="2027-01-20", at="9000-01-01 00:00")
     assert (refused.code, refused.field) == (RefusalCode.INVALID_INSTANT, "at")

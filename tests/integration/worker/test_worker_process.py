@@ -332,7 +332,7 @@ async def test_misconfiguration_is_one_message_and_exit_code_2(worker_env: Worke
             except AssertionError as error:
                 return f"{what}: {error}"
         missing = [name for name in wrong.names if name not in worker.output]
-        news = ("Connected to", "is encrypted with")
+        news = ("Connected to", "are encrypted with")
         sentences = [line for line in worker.output.splitlines() if not any(word in line for word in news)]
         if code == 2 and not missing and len(sentences) == 1 and "Traceback" not in worker.output:
             return None
