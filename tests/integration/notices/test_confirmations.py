@@ -77,6 +77,15 @@ async def test_r34_each_change_is_confirmed_once_despite_retries(
     ]
 
 
+async def test_r34_daily_job_leaves_waiting_confirmations(isolated_env: ServiceEnv) -> None:
+    """It makes waiting notices OUTDATED that are not due any more, but a confirmation is never due."""
+    async with isolated_env.worker():
+        await isolated_env.requested("2027-05-31 10:00")
+        await run_notices_job(isolated_env, "2027-06-01", with_confirmations=True)
+    [confirmation] = await isolated_env.client.notices()
+    assert (confirmation.kind, confirmation.state) == (NoticeKind.TRIAL_STARTED, NoticeState.WAITING)
+
+
 async def test_r34_undeliverable_contact_does_not_block_the_administrator(isolated_env: ServiceEnv) -> None:
     link = "https://console.example"
     async with SmtpServer() as smtp_server, isolated_env.worker(console_url=link):
