@@ -81,9 +81,11 @@ async def test_r34_daily_job_leaves_waiting_confirmations(isolated_env: ServiceE
     """It makes waiting notices OUTDATED that are not due any more, but a confirmation is never due."""
     async with isolated_env.worker():
         await isolated_env.requested("2027-05-31 10:00")
-        await run_notices_job(isolated_env, "2027-06-01", with_confirmations=True)
-    [confirmation] = await isolated_env.client.notices()
-    assert (confirmation.kind, confirmation.state) == (NoticeKind.TRIAL_STARTED, NoticeState.WAITING)
+        await run_notices_job(isolated_env, "2027-06-23", with_confirmations=True)
+    assert {each.kind: each.state for each in await isolated_env.client.notices()} == {
+        NoticeKind.TRIAL_STARTED: NoticeState.WAITING,
+        NoticeKind.TRIAL_ENDING: NoticeState.WAITING,
+    }
 
 
 async def test_r34_undeliverable_contact_does_not_block_the_administrator(isolated_env: ServiceEnv) -> None:
