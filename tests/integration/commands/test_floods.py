@@ -103,16 +103,26 @@ async def test_refused_signals_are_batched_and_counted_beyond_limit(service_env:
     assert await subscription.failed_tasks() == []
 
 
-async def test_signals_per_run_are_limited(stack: EmbeddedStack, temporal: Client) -> None:
-    """The server would suggest a new run much later, but a longer run takes too long to replay."""
+async def test_signals_per_run_and_bytes_in_its_queue_are_limited(
+    stack: EmbeddedStack, temporal: Client
+) -> None:
+    """The server would suggest a new run much later, but a longer run takes too long to replay.
+
+    A queue has 512 KB: one signal above 64 KB, of which nothing is kept, and eight of 60,000 bytes.
+    """
     async with open_service_env(stack, temporal, works=False) as service_env:
         async with service_env.worker():
             subscription = await service_env.paid("2027-01-10 09:00")
+            flooded = await service_env.requested("2027-01-10 09:00")
         runs = len(await subscription.has_run(2))
         await gather_all(subscription.handle.signal("withdraw_reservation", {}) for _ in range(499))
+        for length in (65_536, *[60_000] * 11):
+            await flooded.handle.signal("withdraw_reservation", {"by": "x" * length})
         async with service_env.worker():
             await subscription.client.settle(subscription.id)
             assert len(await subscription.run_ids()) == runs
+            await flooded.client.settle(flooded.id)
+            assert await refusals(service_env, flooded) == (9, 0)
             await subscription.handle.signal("withdraw_reservation", {})
             await subscription.has_run(runs + 1)
             await subscription.client.settle(subscription.id)
