@@ -1,5 +1,7 @@
 """`NeedsAttention` of a subscription: a search attribute, and a memo with the reason."""
 
+from typing import Any
+
 from temporalio import workflow
 
 from adapters.temporal.search_attributes import NEEDS_ATTENTION
@@ -20,8 +22,12 @@ def set_needs_attention(attention: Attention | None) -> None:
         since = current.since if current else workflow.now()
         attention = attention.model_copy(update={"since": since})
     if current != attention:
-        memo = attention.model_dump(mode="json") if attention else None
-        workflow.upsert_memo({ATTENTION_MEMO: memo})
+        workflow.upsert_memo(attention_memo(attention))
+
+
+def attention_memo(attention: Attention | None) -> dict[str, Any]:
+    """Return the memo with this reason; None deletes it. The server does not keep it for the next run."""
+    return {ATTENTION_MEMO: attention.model_dump(mode="json") if attention else None}
 
 
 def current_attention() -> Attention | None:

@@ -35,7 +35,7 @@ from temporalio.exceptions import ApplicationError
 from adapters.observability.trace_context import current_trace_header, use_trace_header
 from workflows import activity_stubs
 from workflows.activity_calls import INTERACTIVE_PRIORITY, execute_local_first, execute_until_success
-from workflows.attention import current_attention, set_needs_attention
+from workflows.attention import attention_memo, current_attention, set_needs_attention
 from workflows.cancellation_shield import run_shielded
 from workflows.command_handlers import NO_ARGUMENT, decode_own_argument, read_argument, with_command_handlers
 from workflows.deadline_timer import DeadlineTimer
@@ -57,7 +57,7 @@ with workflow.unsafe.imports_passed_through():
     from pydantic import TypeAdapter, ValidationError
 
     from subscription.activity_contracts import DeleteHistoriesInput, ProvisionInput, RequestRefused
-    from subscription.attention import ATTENTION_MEMO, read_attention
+    from subscription.attention import read_attention
     from subscription.business_calendar import KST, Instant
     from subscription.catalogue import PriceBook
     from subscription.commands import COMMANDS, Command, is_command_id, parse_command, parse_quote
@@ -468,11 +468,11 @@ class SubscriptionWorkflow:
         )
 
     def _next_memo(self) -> dict[str, Any] | None:
-        """Return the memo of the next run: the server does not keep the reason of `NeedsAttention`."""
+        """Return the memo with the reason of `NeedsAttention`, unless the next run is the cleanup run."""
         attention = current_attention()
         if attention is None or self._lifecycle is None or self._lifecycle.state.state.is_terminal:
             return None
-        return {ATTENTION_MEMO: attention.model_dump(mode="json")}
+        return attention_memo(attention)
 
     async def _wait_for_idle_task(self) -> None:
         """Wait until no handler runs; a subscription also waits for a workflow task without signals.
